@@ -1,0 +1,61 @@
+"""Check what was built.
+
+python3 built.py contents WHEEL SDIST    what is inside, and what is not
+python -I built.py import                with nothing installed but the wheel
+python -I built.py entry-points          with the wheel, its `cli` extra and pytest installed
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
+
+
+def contents(*archives: str) -> None:
+    """The wheel is typed and holds the package alone, the sdist also the tests, and neither scratch."""
+    (wheel,) = (name for name in archives if name.endswith(".whl"))
+    (sdist,) = (name for name in archives if name.endswith(".tar.gz"))
+    with zipfile.ZipFile(wheel) as zipped:
+        shipped = zipped.namelist()
+    with tarfile.open(sdist) as tar:
+        sources = tar.getnames()
+    expect("bing_llm/py.typed" in shipped, "the wheel lacks bing_llm/py.typed")
+    top = {name.partition("/")[0] for name in shipped}
+    expect(len(top) == 2, f"the wheel should hold bing_llm and its metadata, not {top}")  # noqa: PLR2004
+    expect(any("/tests/" in name for name in sources), "the sdist lacks the tests")
+    scratch = [name for name in shipped + sources if any(part in name for part in NEVER_SHIPPED)]
+    expect(not scratch, f"these should not be shipped: {scratch}")
+
+
+def import_alone() -> None:
+    """The package imports, from where it was installed, and says the version it was built as."""
+    package = importlib.import_module("bing_llm")
+    built = importlib.metadata.version("bing-llm")
+    expect(package.__version__ == built, f"bing_llm says {package.__version__}, its metadata {built}")
+    place = Path(package.__file__ or "").parent
+    expect((place / "py.typed").is_file(), f"py.typed was not installed to {place}")
+    expect(place.is_relative_to(sys.prefix), f"bing_llm came from {place}, not from the wheel")
+
+
+def entry_points() -> None:
+    """Each entry point leads to something that exists."""
+    declared = importlib.metadata.distribution("bing-llm").entry_points
+    expect(bool(declared), "the wheel declares no entry points")
+    for each in declared:
+        print(f"{each.group}: {each.name} = {each.load()!r}")
+
+
+def expect(truth: bool, complaint: str) -> None:  # noqa: FBT001 - as assert
+    """End with the complaint unless it is true."""
+    if not truth:
+        sys.exit(complaint)
+
+
+if __name__ == "__main__":
+    {"contents": contents, "import": import_alone, "entry-points": entry_points}[sys.argv[1]](*sys.argv[2:])
