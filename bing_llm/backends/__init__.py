@@ -1,0 +1,1 @@
+"""One folder for each service that the client can speak to."""

@@ -1,0 +1,88 @@
+"""What a backend must offer: conversations, and turns that give events. Everything above it only folds events."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import msgspec
+
+from bing_llm.events import Event
+from bing_llm.limits import Deadline
+from bing_llm.messages import Prompt
+
+__all__ = ["Backend", "ConversationHandle", "ConversationInfo", "TurnChannel"]
+
+
+class ConversationHandle(Protocol):
+    """A conversation as the backend knows it; what else it holds is the backend's own, and secret."""
+
+    @property
+    def id(self) -> str:
+        """The service's id of the conversation."""
+
+
+class ConversationInfo(msgspec.Struct, frozen=True):
+    """One entry of the service's list of conversations. `raw` is what the service sent for it."""
+
+    id: str
+    name: str
+    raw: dict[str, Any]
+
+
+class TurnChannel(Protocol):
+    """One attempt at one turn. Whoever opened it calls `close` in the end; no other method cleans up."""
+
+    async def next_event(self) -> Event:
+        """The next event; `TurnCompleted` is the last.
+
+        Raises:
+            BingError: The turn failed. Text that had come before is in `partial_text`.
+        """
+
+    async def stop(self) -> None:
+        """Ask the service to end the answer here. The events go on to `TurnCompleted`, which keeps what came."""
+
+    def close(self) -> None:
+        """Close the socket now, without waiting for anything. May be called twice."""
+
+
+class Backend(Protocol):
+    """One service. Each method is one attempt; retries are the client's."""
+
+    def check_prompt(self, prompt: Prompt) -> None:
+        """Refuse a prompt before anything is sent.
+
+        Raises:
+            InvalidRequest: The service would not take it; the text names the limit.
+        """
+
+    async def create_conversation(self, deadline: Deadline) -> ConversationHandle:
+        """Open a conversation.
+
+        Raises:
+            BingError: The service refused, or could not be reached.
+        """
+
+    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> ConversationHandle:
+        """Take up a conversation that the service keeps.
+
+        Raises:
+            BingError: The service refused, or could not be reached.
+        """
+
+    async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> TurnChannel:
+        """Send turn `number` (0 for the first) of a conversation that this backend made.
+
+        Raises:
+            ConnectionFailed: Nothing was sent; the same turn may be opened again.
+            BingError: The service refused, or the connection was lost.
+        """
+
+    async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
+        """The conversations that the service keeps for this account."""
+
+    async def delete_conversation(self, handle: Any, deadline: Deadline) -> None:
+        """Delete one conversation at the service."""
+
+    async def aclose(self) -> None:
+        """Close everything that this backend opened."""

@@ -1,0 +1,1 @@
+"""Bing Chat's ChatHub: SignalR JSON over WebSocket."""

@@ -1,0 +1,195 @@
+"""The ChatHub over real connections: creation, turns, uploads, the list of conversations."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from bing_llm._redact import Redactor
+from bing_llm._version import __version__
+from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.chathub.channel import ChatHubChannel
+from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
+from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
+from bing_llm.backends.chathub.frames import Result
+from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
+from bing_llm.backends.chathub.request import Stamp, chat_request
+from bing_llm.backends.chathub.results import SUCCESS, error_for
+from bing_llm.backends.chathub.uploads import image_form, uploaded_url
+from bing_llm.backends.http import Http, UpgradeRefused
+from bing_llm.config import ConnectionSettings
+from bing_llm.errors import BingError, InvalidRequest, Unauthorized
+from bing_llm.limits import Deadline
+from bing_llm.messages import Prompt
+
+__all__ = ["ChatHubBackend"]
+
+_OK = 200
+
+
+class _Chats(msgspec.Struct):
+    chats: list[dict[str, Any]] | None = None
+    result: Result | None = None
+
+
+class _Deleted(msgspec.Struct):
+    result: Result | None = None
+
+
+class ChatHubBackend:
+    """Speaks to one ChatHub.
+
+    Args:
+        connection: Where it is, and how to reach it.
+        options: How it shall answer.
+
+    Raises:
+        ConfigurationError: The endpoint is not allowed.
+    """
+
+    def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
+        self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
+        self._options = options
+        self._timeouts = connection.timeouts
+        self._cookies = connection.cookies
+        self._headers = _headers(options, connection)
+        self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
+
+    def check_prompt(self, prompt: Prompt) -> None:
+        """Refuse an empty or over-long prompt, and more than the one picture that a message can hold."""
+        self._options.check_prompt(prompt.text)
+        if len(prompt.images) > 1:
+            msg = f"The prompt has {len(prompt.images)} images; a ChatHub message takes one."
+            raise InvalidRequest(msg, hint="Send one image a turn.")
+
+    async def create_conversation(self, deadline: Deadline) -> ChatHubConversation:
+        """Create a conversation: one GET, answered with ids and signatures."""
+        return await self._create("", deadline)
+
+    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> ChatHubConversation:
+        """Fresh signatures for a conversation that exists."""
+        return await self._create(f"&conversationId={quote(conversation_id, safe='')}", deadline)
+
+    async def _create(self, url_suffix: str, deadline: Deadline) -> ChatHubConversation:
+        url = self._endpoints.create + url_suffix
+        seconds = deadline.cap(self._timeouts.connect)
+        what = "the creation of a conversation"
+        try:
+            answer = await self._http.request("GET", url, what=what, seconds=seconds, headers=self._headers)
+            return parse_creation(answer)
+        except BingError as exc:
+            if self._endpoints.create.startswith(PUBLIC_CREATE):
+                exc.hint = f"Bing's public host was retired by March 2025: name an endpoint. {exc.hint}"
+            raise
+
+    async def open_turn(
+        self, handle: ChatHubConversation, prompt: Prompt, number: int, deadline: Deadline
+    ) -> ChatHubChannel:
+        """Upload the picture where there is one, connect, and send handshake and request together."""
+        image_url = await self._upload(handle, prompt, deadline)
+        try:
+            socket = await self._http.connect(
+                self._endpoints.socket_for(handle.encrypted_signature),
+                what="the chat socket",
+                seconds=deadline.cap(self._timeouts.connect),
+                headers=self._headers,
+                max_bytes=MAX_RECORD_CHARACTERS,
+            )
+        except UpgradeRefused as exc:
+            raise _refused(exc) from exc
+        stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
+        redact = Redactor(*handle.secrets, *([self._cookies] if self._cookies else []))
+        label = f"[turn {stamp.trace_id[:8]}]"
+        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact, label=label)
+        try:
+            await channel.ask(chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url))
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
+        if not prompt.images:
+            return None
+        answer = await self._http.request(
+            "POST",
+            self._endpoints.upload,
+            what="the upload of an image",
+            seconds=deadline.cap(self._timeouts.silence),
+            limit="silence",
+            headers=self._headers,
+            data=image_form(prompt.images[0], handle, self._options),
+        )
+        return uploaded_url(answer, self._endpoints.blob)
+
+    async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
+        """The conversations that the service keeps for these cookies."""
+        what = "the list of conversations"
+        seconds = deadline.cap(self._timeouts.connect)
+        answer = await self._http.request(
+            "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
+        )
+        body: _Chats = body_of(answer, what, _Chats)
+        _check(body.result, what)
+        return [_info(chat) for chat in body.chats or []]
+
+    async def delete_conversation(self, handle: ChatHubConversation, deadline: Deadline) -> None:
+        """Delete one conversation; its signature is the bearer token."""
+        what = "the deletion of a conversation"
+        answer = await self._http.request(
+            "POST",
+            self._endpoints.delete,
+            what=what,
+            seconds=deadline.cap(self._timeouts.connect),
+            headers={**self._headers, "Authorization": f"Bearer {handle.signature or ''}"},
+            json={
+                "conversationId": handle.id,
+                "participant": {"id": handle.client_id},
+                "source": "cib",
+                "optionsSets": [WITH_COOKIES],
+            },
+        )
+        body: _Deleted = body_of(answer, what, _Deleted)
+        _check(body.result, what)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+
+def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping[str, str]:
+    """What goes with every request. We say who we are: a browser's name would be a lie, and no proof that it helps."""
+    agent = f"bing-llm/{__version__}"
+    headers = {"Accept": "application/json", "Accept-Language": options.locale, "User-Agent": agent}
+    if connection.cookies:
+        headers["Cookie"] = connection.cookies
+    if connection.ip_address:
+        headers["x-forwarded-for"] = connection.ip_address
+    return headers
+
+
+def _refused(exc: UpgradeRefused) -> BingError:
+    answer = exc.answer
+    if answer.status == _OK:
+        # Seen from data-centre addresses and without cookies (protocol notes, section b).
+        msg = (
+            "The service answered the chat socket with HTTP 200 instead of opening it, as it does to hosts it refuses."
+        )
+        return Unauthorized(msg, value="200")
+    error = error_for_status(answer, "the chat socket")
+    return error if error is not None else Unauthorized(f"The chat socket was not opened (HTTP {answer.status}).")
+
+
+def _check(result: Result | None, what: str) -> None:
+    if result is not None and result.value not in {SUCCESS, None}:
+        raise error_for(result, what=what)
+
+
+def _info(chat: dict[str, Any]) -> ConversationInfo:
+    return ConversationInfo(str(chat.get("conversationId") or ""), str(chat.get("chatName") or ""), chat)

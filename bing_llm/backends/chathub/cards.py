@@ -1,0 +1,121 @@
+"""What the shapeless parts of a message hold: citations in cards or references, suggestions, search results.
+
+These parts are decoration: one that does not have the known shape gives nothing, never an error. URLs are kept only
+with http or https: a hostile page must not get a `javascript:` or `data:` link shown as a source.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from bing_llm.backends.chathub.codec import decode_json
+from bing_llm.backends.chathub.frames import WireMessage
+from bing_llm.errors import ProtocolError
+from bing_llm.events import Citation, SearchResult
+
+__all__ = ["citations_of", "search_query_of", "search_results_of", "suggestions_of"]
+
+# `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
+_DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t]*')
+_INVOCATION = re.compile(r'search_web\(query="(.*)"\)', re.DOTALL)
+_IN_BACKTICKS = re.compile(r"`(.*)`", re.DOTALL)
+
+
+def citations_of(message: WireMessage) -> tuple[Citation, ...]:
+    """The sources of an answer: link definitions at the head of its cards, else the references of the M365 hub."""
+    cards = tuple(citation for text in _card_texts(_decoded(message.adaptive_cards)) for citation in _definitions(text))
+    return cards or tuple(_references(_decoded(message.references)))
+
+
+def suggestions_of(message: WireMessage) -> tuple[str, ...]:
+    """The suggested next user messages that come with an answer."""
+    suggested = _decoded(message.suggested_responses)
+    return tuple(text for item in _dicts(suggested) if (text := _text(item, "text")))
+
+
+def search_query_of(message: WireMessage) -> str:
+    """The query of an `InternalSearchQuery`: hiddenText, else the invocation, else what the text has in backticks."""
+    if message.hidden_text:
+        return message.hidden_text
+    for source, pattern in ((message.invocation, _INVOCATION), (message.text, _IN_BACKTICKS)):
+        found = pattern.search(source or "")
+        if found:
+            return found[1]
+    return message.text or ""
+
+
+def search_results_of(message: WireMessage) -> tuple[SearchResult, ...]:
+    """The pages of an `InternalSearchResult`, whose text is JSON: every `*_results` list whose entries have a URL."""
+    try:
+        payload = decode_json(message.text or "")
+    except ProtocolError:
+        return ()
+    if not isinstance(payload, dict):
+        return ()
+    lists = (value for key, value in payload.items() if key.endswith("_results"))
+    return tuple(result for entries in lists for result in _results(entries))
+
+
+def _results(entries: Any) -> Iterator[SearchResult]:
+    for entry in _dicts(entries):
+        url = _text(entry, "url")
+        if _is_web(url):
+            snippets = entry.get("snippets")
+            texts = tuple(s for s in snippets if isinstance(s, str)) if isinstance(snippets, list) else ()
+            yield SearchResult(_text(entry, "title"), url, texts)
+
+
+def _card_texts(cards: Any) -> Iterator[str]:
+    for card in _dicts(cards):
+        for block in _dicts(card.get("body")):
+            yield _text(block, "text")
+
+
+def _definitions(text: str) -> Iterator[Citation]:
+    for line in text.splitlines():
+        found = _DEFINITION.fullmatch(line)
+        if found is None:
+            return
+        if _is_web(found[2]):
+            yield Citation(int(found[1]), found[2], found[3] or "")
+
+
+def _references(references: Any) -> Iterator[Citation]:
+    entries = references.values() if isinstance(references, dict) else ()
+    for number, entry in enumerate(entries, 1):
+        url = _text(entry, "targetLink") if isinstance(entry, dict) else ""
+        if _is_web(url):
+            yield Citation(number, url, _display_title(entry))
+
+
+def _display_title(reference: dict[str, Any]) -> str:
+    data = reference.get("displayData")
+    try:
+        content = decode_json(_text(data, "content")) if isinstance(data, dict) else None
+    except ProtocolError:
+        return ""
+    return _text(content, "title") if isinstance(content, dict) else ""
+
+
+def _is_web(url: str) -> bool:
+    return url.lower().startswith(("http://", "https://"))
+
+
+def _text(item: dict[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _decoded(raw: msgspec.Raw) -> Any:
+    try:
+        return decode_json(raw) if raw else None
+    except ProtocolError:
+        return None

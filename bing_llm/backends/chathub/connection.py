@@ -1,0 +1,173 @@
+"""One ChatHub connection, without I/O: framing, decoding and the state table, for both roles.
+
+Two rules. All state of the conversation between the two ends lives in `TRANSITIONS`; and this file does not
+know what an answer means, only which frame may come when. The client (`turn.py`) and the emulator are its two
+roles.
+
+==============  ==================================================================================
+state           meaning
+==============  ==================================================================================
+NEW             nothing was said
+GREETED         the handshake was sent, its answer is awaited
+ASKED           as GREETED, and the chat request was sent behind it (this saves one round trip)
+HASTY           as ASKED, and a stop behind it
+READY           the handshake is done; no turn runs
+ANSWERING       a turn runs
+STOPPING        a turn runs and was asked to stop
+ANSWERED        the final frame (type 2) has passed; its completion (type 3) has not
+CLOSED          the server said that it closes, refused the handshake, or the socket is at its end
+==============  ==================================================================================
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum, auto
+from typing import Final
+
+from bing_llm.backends.chathub import codec, frames
+from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS, RecordReader
+from bing_llm.errors import ProtocolError
+
+__all__ = ["EOF", "NEED_DATA", "TRANSITIONS", "Connection", "Role", "Sentinel", "State"]
+
+
+class Role(Enum):
+    """Which end of the connection we are."""
+
+    CLIENT = auto()
+    SERVER = auto()
+
+
+class State(Enum):
+    """See the table in the module docstring."""
+
+    NEW = auto()
+    GREETED = auto()
+    ASKED = auto()
+    HASTY = auto()
+    READY = auto()
+    ANSWERING = auto()
+    STOPPING = auto()
+    ANSWERED = auto()
+    CLOSED = auto()
+
+
+class Sentinel(Enum):
+    """What `next_frame` answers when there is no frame."""
+
+    NEED_DATA = auto()
+    EOF = auto()
+
+
+NEED_DATA: Final = Sentinel.NEED_DATA
+EOF: Final = Sentinel.EOF
+
+_H, _ACK = frames.HandshakeRequest, frames.HandshakeAck
+_CHAT, _CALL = frames.Chat, frames.Invocation
+_UPDATE, _FINAL, _DONE, _CLOSE = frames.Update, frames.Final, frames.Completion, frames.Close
+_S = State
+
+# (state, kind of frame) -> state, whichever end sent it. A frame that is not in the row of a state may not come
+# in it. Ping and UnknownFrame may come in every state but NEW and change none; before the handshake's answer
+# only the client may send them.
+TRANSITIONS: Final[dict[State, dict[type, State]]] = {
+    _S.NEW: {_H: _S.GREETED},
+    _S.GREETED: {_ACK: _S.READY, _CHAT: _S.ASKED, _CLOSE: _S.CLOSED},
+    _S.ASKED: {_ACK: _S.ANSWERING, _CALL: _S.HASTY, _CLOSE: _S.CLOSED},
+    _S.HASTY: {_ACK: _S.STOPPING, _CALL: _S.HASTY, _CLOSE: _S.CLOSED},
+    _S.READY: {_CHAT: _S.ANSWERING, _CALL: _S.READY, _CLOSE: _S.CLOSED},
+    _S.ANSWERING: {
+        _UPDATE: _S.ANSWERING,
+        _CALL: _S.STOPPING,
+        _FINAL: _S.ANSWERED,
+        _DONE: _S.READY,
+        _CLOSE: _S.CLOSED,
+    },
+    _S.STOPPING: {
+        _UPDATE: _S.STOPPING,
+        _CALL: _S.STOPPING,
+        _FINAL: _S.ANSWERED,
+        _DONE: _S.READY,
+        _CLOSE: _S.CLOSED,
+    },
+    _S.ANSWERED: {_UPDATE: _S.ANSWERED, _CALL: _S.ANSWERED, _DONE: _S.READY, _CLOSE: _S.CLOSED},
+    _S.CLOSED: {},
+}
+
+_STATELESS = (frames.Ping, frames.UnknownFrame)
+
+
+class Connection:
+    """The state of one connection at one end.
+
+    Args:
+        role: Which end we are.
+        max_characters: The longest record that is accepted, in characters.
+    """
+
+    def __init__(self, role: Role, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
+        self.role = role
+        self.state = State.NEW
+        self.frames_received = 0  # pings left out: they show a live socket, not a live answer
+        self.record = ""  # the text of the last frame
+        self._records = RecordReader(max_characters)
+        self._incoming: deque[str] = deque()
+        self._at_end = False
+
+    def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> str:
+        """The wire text of these frames.
+
+        Raises:
+            ProtocolError: A frame may not be sent in this state: a mistake of the caller.
+        """
+        for frame in outgoing:
+            self._step(frame, "sent")
+        return codec.encode(*outgoing)
+
+    def receive_text(self, text: str) -> None:
+        """Take in what one WebSocket message held. Frames come out of `next_frame`.
+
+        Raises:
+            ProtocolError: A record is longer than allowed.
+        """
+        self._incoming.extend(self._records.feed(text))
+
+    def receive_eof(self) -> None:
+        """Take in that the socket is at its end. A torn last record is dropped."""
+        self._at_end = True
+
+    def next_frame(self) -> frames.ServerFrame | frames.ClientFrame | Sentinel:
+        """The next frame from the other end; NEED_DATA, or EOF after the last one.
+
+        Raises:
+            ProtocolError: The record does not parse, or may not come in this state.
+        """
+        if not self._incoming:
+            if self._at_end:
+                self.state = State.CLOSED
+                return EOF
+            return NEED_DATA
+        self.record = self._incoming.popleft()
+        frame = self._decode(self.record)
+        self._step(frame, "received")
+        if not isinstance(frame, frames.Ping):
+            self.frames_received += 1
+        return frame
+
+    def _decode(self, record: str) -> frames.ServerFrame | frames.ClientFrame:
+        if self.role is Role.SERVER:
+            return codec.decode_handshake(record) if self.state is State.NEW else codec.decode_client(record)
+        if self.state in {State.GREETED, State.ASKED, State.HASTY}:
+            return codec.decode_ack(record)
+        return codec.decode_server(record)
+
+    def _step(self, frame: frames.ServerFrame | frames.ClientFrame, participle: str) -> None:
+        if isinstance(frame, _STATELESS) and self.state is not State.NEW:
+            return
+        after = TRANSITIONS[self.state].get(type(frame))
+        if after is None:
+            msg = f"The frame {type(frame).__name__} cannot be {participle} in state {self.state.name}."
+            raise ProtocolError(msg)
+        refused = isinstance(frame, frames.HandshakeAck) and frame.error is not None
+        self.state = State.CLOSED if refused else after

@@ -1,0 +1,49 @@
+"""SignalR records: each JSON text ends with the byte 0x1E.
+
+Nothing ties records to WebSocket messages: one message may hold several records, and a record may span
+messages (protocol notes, section c; aspnetcore `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
+"""
+
+from __future__ import annotations
+
+from bing_llm.errors import ProtocolError
+
+__all__ = ["MAX_RECORD_CHARACTERS", "SEPARATOR", "RecordReader"]
+
+SEPARATOR = "\x1e"
+
+# The largest recorded frame has 39 KB; the final frame of an answer with long search results has some hundred
+# KB. 16 Mi leaves room for both and bounds what a hostile server can make us hold.
+MAX_RECORD_CHARACTERS = 16 * 1024 * 1024
+
+
+class RecordReader:
+    """Cuts incoming text into records, whatever pieces it comes in.
+
+    Args:
+        max_characters: The longest record that is accepted, in characters.
+    """
+
+    def __init__(self, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
+        self._max = max_characters
+        self._tail: list[str] = []
+        self._tail_characters = 0
+
+    def feed(self, text: str) -> list[str]:
+        """The records that this text completes, without their separators. Empty ones are left out.
+
+        Raises:
+            ProtocolError: A record is longer than allowed.
+        """
+        *complete, rest = text.split(SEPARATOR)
+        if complete:
+            complete[0] = "".join((*self._tail, complete[0]))
+            self._tail, self._tail_characters = [], 0
+        if rest:
+            self._tail.append(rest)
+            self._tail_characters += len(rest)
+        longest = max(self._tail_characters, *map(len, complete)) if complete else self._tail_characters
+        if longest > self._max:
+            msg = f"The service sent a record of over {self._max:,} characters."
+            raise ProtocolError(msg)
+        return [record for record in complete if record]

@@ -1,0 +1,298 @@
+"""From the frames of one turn to its events: which message is the answer, what of its text is new, how the turn ended.
+
+One reader for both hubs. Bing's updates repeat the whole text of a message each time; the Microsoft 365 hub sends the
+same text twice, as `writeAtCursor` pieces and as whole snapshots, which must never be added up. In both, the text may
+shrink or change, and another message may take over: what matters is whether the newest whole text extends the last one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import Any
+
+import msgspec
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.backends.chathub import cards, frames
+from bing_llm.backends.chathub.codec import decode_json
+from bing_llm.backends.chathub.results import SUCCESS, error_for
+from bing_llm.fold import Fold
+
+__all__ = ["AnswerReader"]
+
+_CURSOR_MESSAGE = re.compile(r"\$\['([^']*)'\]")
+
+
+class _Kind(Enum):
+    ANSWER = auto()
+    SEARCH_QUERY = auto()
+    SEARCH_RESULT = auto()
+    PROGRESS = auto()
+    IMAGE = auto()
+    APOLOGY = auto()
+    TURN_LIMITER = auto()
+    DISENGAGED = auto()
+    NOT_OURS = auto()
+    UNKNOWN = auto()
+
+
+_BY_TYPE = {
+    "InternalSearchQuery": _Kind.SEARCH_QUERY,
+    "InternalSearchResult": _Kind.SEARCH_RESULT,
+    "InternalLoaderMessage": _Kind.PROGRESS,
+    "Progress": _Kind.PROGRESS,
+    "Disengaged": _Kind.DISENGAGED,
+}
+_BY_ORIGIN = {"Apology": _Kind.APOLOGY, "TurnLimiter": _Kind.TURN_LIMITER, "EarlyProgress": _Kind.PROGRESS}
+_MODERATION = (_Kind.APOLOGY, _Kind.TURN_LIMITER, _Kind.DISENGAGED)
+
+
+def _kind_of(message: frames.WireMessage) -> _Kind:
+    """What a message is: the last bot message without messageType and with no special origin is the answer."""
+    if message.author in {"user", "system"}:
+        return _Kind.NOT_OURS
+    if message.content_origin in _BY_ORIGIN:
+        return _BY_ORIGIN[message.content_origin]
+    if message.content_type == "EarlyProgress":
+        return _Kind.PROGRESS
+    if message.message_type == "GenerateContentQuery" and message.content_type == "IMAGE":
+        return _Kind.IMAGE
+    if message.message_type is None:
+        return _Kind.ANSWER if message.author == "bot" else _Kind.UNKNOWN
+    return _BY_TYPE.get(message.message_type, _Kind.UNKNOWN)
+
+
+class AnswerReader:
+    """Folds the frames of one turn into events.
+
+    `update`, `final` and `completion` are generators: an error that they raise comes after the events before it.
+
+    Attributes:
+        conversation_id: The conversation of the turn, for a reply whose final frame does not name it.
+        stopped: Whether the service was asked to stop, so that a short ending is what was wanted.
+    """
+
+    def __init__(self) -> None:
+        self.conversation_id = ""
+        self.stopped = False
+        self._fold = Fold()
+        self._frame = ("", "")  # the text of the last frame, and the part that holds its messages
+        self._text = ""
+        self._answer = frames.WireMessage()
+        self._seen: set[tuple[str, str]] = set()
+        self._others: set[str] = set()  # ids of messages that are not the answer
+        self._cursor = ""
+        self._appended = False
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._text
+
+    def update(self, update: frames.Update, record: str) -> Iterator[ev.Event]:
+        """The events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
+
+        Raises:
+            ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
+        """
+        self._frame = record, "arguments"
+        for arguments in update.arguments:
+            yield from self._quota(arguments.throttling)
+            known = self._text
+            for message in arguments.messages or ():
+                yield from self._message(message)
+            self._move_cursor(arguments.cursor)
+            # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
+            if arguments.write_at_cursor and self._text == known:
+                yield from self._append(arguments.write_at_cursor)
+
+    def final(self, item: frames.FinalItem, record: str) -> Iterator[ev.Event]:
+        """The events of the type 2 frame, whose text `record` is; the last is `TurnCompleted`.
+
+        Raises:
+            BingError: The service refused the turn, or gave no answer.
+        """
+        self._frame = record, "item"
+        result = item.result or frames.Result()
+        if result.value != SUCCESS:
+            raise error_for(result, what="the turn", partial_text=self._text)
+        yield from self._quota(item.throttling)
+        for message in _answer_first(item.messages or []):
+            yield from self._message(message, final=True)
+        if not self._text and not self.stopped:
+            self._check_unanswered(result)
+        yield self._completed(item)
+
+    def completion(self, completion: frames.Completion) -> Iterator[ev.Event]:
+        """The event of a type 3 frame that no type 2 went before: how a stopped turn ends.
+
+        Raises:
+            ServiceError: The turn was not stopped, or the service named an error.
+        """
+        if completion.error is not None or not self.stopped:
+            said = completion.error
+            msg = f"The service ended the turn without its final frame ({said or 'no reason given'})."
+            raise errors.ServiceError(msg, service_message=said, partial_text=self._text)
+        yield self.cut_short()
+
+    def cut_short(self) -> ev.TurnCompleted:
+        """The end of a turn that was stopped: what had come is the answer."""
+        return self._completed(frames.FinalItem())
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def _message(self, message: frames.WireMessage, *, final: bool = False) -> Iterator[ev.Event]:
+        kind = _kind_of(message)
+        message_id = message.message_id or ""
+        if kind is _Kind.ANSWER:
+            self._others.discard(message_id)
+            yield from self._answered(message, final=final)
+            return
+        if message_id:
+            self._others.add(message_id)
+        if kind in _MODERATION:
+            yield from self._moderated(kind, message)
+        elif kind is not _Kind.NOT_OURS:
+            yield from self._aside(kind, message)
+
+    def _answered(self, message: frames.WireMessage, *, final: bool) -> Iterator[ev.Event]:
+        self._answer = message
+        text = message.text or ""
+        # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
+        stale = self._appended and not final and self._text.startswith(text)
+        if text and not stale:
+            yield from self._whole(text)
+        suggestions = cards.suggestions_of(message)
+        if suggestions and self._first("suggestions", repr(suggestions)):
+            yield from self._emit(ev.Suggestions(suggestions))
+
+    def _aside(self, kind: _Kind, message: frames.WireMessage) -> Iterator[ev.Event]:
+        text = message.text or ""
+        key = message.message_id or repr((message.message_type, text, message.hidden_text))
+        match kind:
+            case _Kind.PROGRESS:
+                if text and self._first("progress", text):
+                    yield from self._emit(ev.Progress(text))
+            case _Kind.SEARCH_QUERY if self._first("query", key):
+                yield from self._emit(ev.SearchStarted(cards.search_query_of(message)))
+            case _Kind.SEARCH_RESULT if self._first("result", key):
+                yield from self._emit(ev.SearchResults(cards.search_results_of(message)))
+            case _Kind.IMAGE if self._first("image", key):
+                yield from self._emit(ev.ImageRequested(text))
+            case _Kind.UNKNOWN if self._first("unknown", key):
+                yield ev.Unknown(self._raw(message))
+
+    def _moderated(self, kind: _Kind, message: frames.WireMessage) -> Iterator[ev.Event]:
+        notice = message.text or message.hidden_text or ""
+        if kind is _Kind.TURN_LIMITER:
+            if not self._text:
+                msg = "This conversation has had all its turns; the service refused another one."
+                raise errors.TurnLimitReached(msg, value="TurnLimiter", service_message=notice)
+            return
+        ended = kind is _Kind.DISENGAGED
+        if not self._text:
+            if ended:
+                msg = "The service ended the conversation."
+                raise errors.ConversationEnded(msg, value="Disengaged", service_message=notice)
+            msg = f"The service refused to answer: {notice}" if notice else "The service refused to answer."
+            raise errors.ContentFiltered(msg, value="Apology", service_message=notice)
+        if self._first("revoked", str(ended)):
+            yield from self._emit(ev.TextRevoked(notice, ended))
+
+    # --- text -----------------------------------------------------------------------------------------------------
+
+    def _whole(self, text: str) -> Iterator[ev.Event]:
+        known, self._text = self._text, text
+        if not text.startswith(known):
+            yield from self._emit(ev.TextRevised(text))
+        elif len(text) > len(known):
+            yield from self._emit(ev.TextDelta(text[len(known) :]))
+
+    def _append(self, piece: str) -> Iterator[ev.Event]:
+        if self._cursor in self._others:
+            return
+        self._appended = True
+        self._text += piece
+        yield from self._emit(ev.TextDelta(piece))
+
+    def _move_cursor(self, cursor: frames.Cursor | None) -> None:
+        found = _CURSOR_MESSAGE.match((cursor and cursor.j) or "")
+        if found:
+            self._cursor = found[1]
+
+    # --- the rest -------------------------------------------------------------------------------------------------
+
+    def _quota(self, throttling: frames.Throttling | None) -> Iterator[ev.Event]:
+        if throttling is None or throttling.max_num_user_messages_in_conversation is None:
+            return
+        used = throttling.num_user_messages_in_conversation or 0
+        quota = ev.Quota(used, throttling.max_num_user_messages_in_conversation)
+        if self._first("quota", f"{quota.used}/{quota.limit}"):
+            yield from self._emit(quota)
+
+    def _check_unanswered(self, result: frames.Result) -> None:
+        """A turn without text is whole when it asks for a picture."""
+        reply = self._fold.reply()
+        if reply.image_prompts:
+            return
+        if reply.quota is not None and reply.quota.spent:
+            msg = f"The service gave no answer, and this conversation has had all its {reply.quota.limit} turns."
+            raise errors.TurnLimitReached(msg)
+        msg = "The service completed the turn without an answer."
+        raise errors.ServiceError(msg, value=result.value, service_message=result.message)
+
+    def _completed(self, item: frames.FinalItem) -> ev.TurnCompleted:
+        reply = msgspec.structs.replace(
+            self._fold.reply(),
+            citations=cards.citations_of(self._answer),
+            conversation_id=item.conversation_id or self.conversation_id,
+            message_id=self._answer.message_id or "",
+            metadata=_metadata(item),
+        )
+        return ev.TurnCompleted(reply)
+
+    def _emit(self, event: ev.Event) -> Iterator[ev.Event]:
+        self._fold.add(event)
+        yield event
+
+    def _raw(self, message: frames.WireMessage) -> Any:
+        """The message with all its fields, as parsed JSON: decoded anew, since it is rarely wanted."""
+        record, part = self._frame
+        content = decode_json(record)[part]
+        holders = content if isinstance(content, list) else [content]
+        raws = (raw for holder in holders for raw in holder.get("messages") or ())
+        key = [message.message_id, message.message_type, message.text, message.hidden_text]
+        fields = ("messageId", "messageType", "text", "hiddenText")
+        return next(raw for raw in raws if [raw.get(field) for field in fields] == key)
+
+    def _first(self, what: str, key: str) -> bool:
+        """Whether this is new: updates repeat their messages, and the final frame repeats all of them."""
+        is_new = (what, key) not in self._seen
+        self._seen.add((what, key))
+        return is_new
+
+
+def _answer_first(messages: list[frames.WireMessage]) -> list[frames.WireMessage]:
+    """The messages of a final frame: asides, then the one answer, then what moderation said of it.
+
+    Earlier bot texts of the turn are left out: the last one is the answer. Asides may stand before it (recording 02)
+    or after it.
+    """
+    kinds = [(_kind_of(message), message) for message in messages]
+    asides = [message for kind, message in kinds if kind not in {_Kind.ANSWER, *_MODERATION}]
+    answers = [message for kind, message in kinds if kind is _Kind.ANSWER][-1:]
+    return [*asides, *answers, *(message for kind, message in kinds if kind in _MODERATION)]
+
+
+def _metadata(item: frames.FinalItem) -> dict[str, Any]:
+    result = item.result or frames.Result()
+    known = {
+        "requestId": item.request_id,
+        "conversationExpiryTime": item.conversation_expiry_time,
+        "serviceVersion": result.service_version,
+        "resultMessage": result.message,
+    }
+    return {name: value for name, value in known.items() if value is not None}

@@ -1,0 +1,184 @@
+"""The client's side of one turn, without I/O: what to send, and the events of what came.
+
+`ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event` tells what it
+means; `state` tells where the connection is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Final, Literal
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm._compat import assert_never
+from bing_llm.backends.chathub import frames
+from bing_llm.backends.chathub.connection import NEED_DATA, Connection, Role, Sentinel, State
+from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.backends.chathub.reading import AnswerReader
+
+__all__ = ["NEED_DATA", "SILENT_REFUSAL_CHARACTERS", "Turn"]
+
+# An over-long context is answered by closing with code 1000 and no word (seen at about 8,000 and 17,000 tokens). Below
+# this many characters of prompt and context, such a close cannot mean that.
+SILENT_REFUSAL_CHARACTERS: Final = 4000
+_NORMAL_CLOSURE = 1000
+_ABNORMAL_CLOSURE = 1006  # what a WebSocket library reports when no close frame came
+
+
+class Turn:
+    """One turn on one connection.
+
+    Args:
+        max_characters: The longest record that is accepted, in characters.
+    """
+
+    def __init__(self, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
+        self._connection = Connection(Role.CLIENT, max_characters=max_characters)
+        self._reader = AnswerReader()
+        self._pending: deque[ev.Event] = deque()
+        self._failure: errors.BingError | None = None
+        self._invocation_id = ""
+        self._asked_characters = 0
+        self._completed = False
+        self._close_code: int | None = None
+
+    @property
+    def state(self) -> State:
+        """The state of the connection."""
+        return self._connection.state
+
+    @property
+    def completed(self) -> bool:
+        """Whether `TurnCompleted` was given."""
+        return self._completed
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._reader.text
+
+    @property
+    def frames_received(self) -> int:
+        """How many frames came, pings left out: what shows that the answer goes on."""
+        return self._connection.frames_received
+
+    def ask(self, chat: frames.Chat) -> str:
+        """The wire text that opens the turn: handshake and request together, which saves a round trip.
+
+        A server that reads its input as a stream of records, as the protocol asks, takes both from one message.
+        """
+        self._invocation_id = chat.invocation_id
+        self._reader.conversation_id = chat.arguments[0].conversation_id or ""
+        self._asked_characters = sum(arguments.characters for arguments in chat.arguments)
+        return self._connection.send(frames.HANDSHAKE, chat)
+
+    def stop(self) -> str:
+        """The wire text that asks the service to end the answer (target `stop`)."""
+        text = self._connection.send(frames.Invocation("stop", self._invocation_id, [{}]))
+        self._reader.stopped = True
+        return text
+
+    def ping(self) -> str:
+        """The wire text of a keep-alive."""
+        return self._connection.send(frames.Ping())
+
+    def receive_text(self, text: str) -> None:
+        """Take in what one WebSocket message held.
+
+        Raises:
+            ProtocolError: A record is longer than allowed.
+        """
+        try:
+            self._connection.receive_text(text)
+        except errors.ProtocolError as exc:
+            exc.partial_text = self._reader.text
+            raise
+
+    def receive_eof(self, close_code: int | None) -> None:
+        """Take in that the socket is at its end, with this WebSocket close code; None where none came."""
+        self._close_code = close_code
+        self._connection.receive_eof()
+
+    def cut_short(self) -> ev.TurnCompleted:
+        """End a stopped turn here, for a service that does not answer the stop: what had come is the answer."""
+        self._completed = True
+        return self._reader.cut_short()
+
+    def next_event(self) -> ev.Event | Literal[Sentinel.NEED_DATA]:
+        """The next event, or NEED_DATA.
+
+        Raises:
+            BingError: The turn failed; the same error again when called again.
+        """
+        while not self._pending:
+            if self._failure is not None:
+                raise self._failure
+            if self._completed:
+                return NEED_DATA
+            if self._read() is NEED_DATA:
+                return NEED_DATA
+        event = self._pending.popleft()
+        self._completed = isinstance(event, ev.TurnCompleted)
+        return event
+
+    def _read(self) -> Literal[Sentinel.NEED_DATA] | None:
+        try:
+            frame = self._connection.next_frame()
+            if frame is NEED_DATA:
+                return NEED_DATA
+            for event in self._events(frame):
+                self._pending.append(event)
+        except errors.BingError as exc:
+            exc.partial_text = exc.partial_text or self._reader.text
+            self._failure = exc
+        return None
+
+    def _events(self, frame: frames.ServerFrame | frames.ClientFrame | Sentinel) -> Iterator[ev.Event]:
+        match frame:
+            case frames.Update():
+                yield from self._reader.update(frame, self._connection.record)
+            case frames.Final():
+                yield from self._reader.final(frame.item, self._connection.record)
+            case frames.Completion():
+                yield from self._reader.completion(frame)
+            case frames.Close():
+                yield from self._closed(frame)
+            case frames.HandshakeAck(error=error):
+                if error is not None:
+                    msg = f"The service refused the handshake: {error}"
+                    raise errors.ProtocolError(msg, service_message=error)
+            case frames.UnknownFrame(raw=raw):
+                yield ev.Unknown(raw)
+            case frames.Ping():
+                pass
+            case Sentinel():
+                yield from self._lost()
+            case frames.HandshakeRequest() | frames.Chat() | frames.Invocation():
+                msg = "The service sent a frame that only a client may send."
+                raise errors.ProtocolError(msg)
+            case _:
+                assert_never(frame)
+
+    def _closed(self, close: frames.Close) -> Iterator[ev.Event]:
+        if self._reader.stopped:
+            yield self._reader.cut_short()
+            return
+        said = close.error or "no reason given"
+        msg = f"The service closed the connection before the answer was complete ({said})."
+        raise errors.ConnectionLost(msg, service_message=close.error)
+
+    def _lost(self) -> Iterator[ev.Event]:
+        if self._reader.stopped:
+            yield self._reader.cut_short()
+            return
+        code = _ABNORMAL_CLOSURE if self._close_code is None else self._close_code
+        if code == _NORMAL_CLOSURE and not self._reader.text and self._asked_characters > SILENT_REFUSAL_CHARACTERS:
+            msg = (
+                f"The service closed the connection without a word on {self._asked_characters:,} characters of prompt "
+                f"and context, as it does when they are too long."
+            )
+            raise errors.PromptTooLong(msg)
+        msg = f"The connection ended with code {code} before the answer was complete."
+        raise errors.ConnectionLost(msg)

@@ -1,0 +1,267 @@
+"""The one place that opens connections: an aiohttp session for each event loop, and aiohttp's errors as ours.
+
+A session belongs to the loop that it was made on. asyncio has no hook for a loop's end but one: an async generator that
+was started on a loop is closed by `shutdown_asyncgens`, so each session is held by such a generator and ends with its
+loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+import certifi
+
+from bing_llm import _timeout
+from bing_llm._urls import public_url
+from bing_llm.backends.answer import Answer, retry_after
+from bing_llm.errors import BingError, ConnectionFailed, ProtocolError, TimedOut
+
+__all__ = ["Http", "Socket", "UpgradeRefused"]
+
+# The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
+MAX_BODY_BYTES = 4 * 1024 * 1024
+_REDIRECTS = range(300, 400)
+
+T = TypeVar("T")
+
+_Sessions: TypeAlias = "dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None, None]]]"
+
+
+class UpgradeRefused(Exception):
+    """The server answered the WebSocket upgrade with something else. Backends turn it into an error of theirs."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"HTTP {answer.status} instead of 101")
+        self.answer = answer
+
+
+class Socket(aiohttp.ClientWebSocketResponse):
+    """A WebSocket that can be dropped at once, without an await."""
+
+    def __init__(
+        self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kw: Any
+    ) -> None:
+        super().__init__(reader, writer, protocol, response, *args, **kw)
+        self._upgrade = response
+        self._transport = writer.transport
+
+    async def receive(self, timeout: float | None = None) -> Any:
+        """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
+        async with _timeout.timeout(timeout):
+            return await super().receive()
+
+    def abort(self) -> None:
+        """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
+        self._transport.abort()
+        self._upgrade.close()
+
+    def hang_up(self) -> None:
+        """Close the connection now, after what was sent; does not wait for the other end's close frame."""
+        self._upgrade.close()
+
+
+class Http:
+    """Connections of one client, on whatever event loop it is used.
+
+    Args:
+        proxy: URL of an HTTP proxy; None for none.
+        trust_env: Whether to take proxies from the environment, as aiohttp does.
+        ssl_context: How to verify TLS; None for the default context with certifi's certificates.
+    """
+
+    def __init__(
+        self, *, proxy: str | None = None, trust_env: bool = False, ssl_context: ssl.SSLContext | None = None
+    ) -> None:
+        self._proxy = proxy
+        self._trust_env = trust_env
+        self._ssl_context = ssl_context
+        self._sessions: _Sessions = {}
+        # For a client that nobody closes. It holds the sessions, which must not be collected before they are closed.
+        weakref.finalize(self, _abandon, self._sessions).atexit = False
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        seconds: float,
+        limit: str = "connect",
+        headers: Mapping[str, str],
+        **body: Any,
+    ) -> Answer:
+        """One HTTP call. Redirects are not followed.
+
+        Args:
+            method: The HTTP method.
+            url: Where to; only its public part shows up in errors.
+            what: What is asked for, for messages: "the creation of a conversation".
+            seconds: How long the whole call may take.
+            limit: The name of that limit in `Timeouts`, for messages.
+            headers: What to send.
+            **body: `json=` or `data=`, as aiohttp takes them.
+
+        Raises:
+            ConnectionFailed: No connection, or it broke.
+            TimedOut: It took longer.
+            ProtocolError: The body is over 4 MiB.
+        """
+        session = await self._session()
+
+        async def call() -> Answer:
+            async with session.request(
+                method, url, headers=headers, allow_redirects=False, proxy=self._proxy, ssl=self._tls(url), **body
+            ) as response:
+                return await _answer(response, what)
+
+        return await _mapped(call(), url, what, seconds, limit)
+
+    async def connect(
+        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], max_bytes: int
+    ) -> Socket:
+        """Open a WebSocket.
+
+        Raises:
+            ConnectionFailed: No connection, or it broke.
+            TimedOut: It took longer than `seconds`.
+            UpgradeRefused: The server answered with something else than 101.
+        """
+        session = await self._session()
+
+        async def call() -> Any:
+            try:
+                return await session.ws_connect(
+                    url, headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
+                )
+            except aiohttp.WSServerHandshakeError as exc:
+                return _head(exc.status, exc.headers or {})
+
+        opened: Socket | Answer = await _mapped(call(), url, what, seconds, "connect")
+        if isinstance(opened, Answer):
+            # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
+            raise UpgradeRefused(opened)
+        return opened
+
+    async def aclose(self) -> None:
+        """Close the session of every loop."""
+        here = asyncio.get_running_loop()
+        for loop, (session, keeper) in list(self._sessions.items()):
+            self._sessions.pop(loop, None)
+            if loop is here:
+                await keeper.aclose()
+            else:
+                _close_elsewhere(loop, session)
+
+    async def _session(self) -> aiohttp.ClientSession:
+        for other, (session, _) in list(self._sessions.items()):  # a copy: other threads may add theirs
+            if other.is_closed():
+                self._sessions.pop(other, None)
+                _close_elsewhere(other, session)
+        loop = asyncio.get_running_loop()
+        held = self._sessions.get(loop)
+        if held is None:
+            session = aiohttp.ClientSession(
+                trust_env=self._trust_env,
+                timeout=aiohttp.ClientTimeout(),  # each call has its own limit
+                ws_response_class=Socket,
+                middlewares=(_refuse_redirects,),
+                connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
+            )
+            held = self._sessions[loop] = session, _keep(self._sessions, loop, session)
+            await anext(held[1])
+        return held[0]
+
+    def _tls(self, url: str) -> ssl.SSLContext | bool:
+        if urlsplit(url).scheme not in {"https", "wss"}:
+            return True
+        if self._ssl_context is None:
+            self._ssl_context = ssl.create_default_context(cafile=certifi.where())
+        return self._ssl_context
+
+
+async def _keep(
+    sessions: _Sessions, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
+) -> AsyncGenerator[None, None]:
+    """Holds a session, and closes it with its loop. Knows no client, so that one can be collected."""
+    try:
+        yield
+    finally:
+        if loop in sessions and sessions[loop][0] is session:  # else it has been replaced
+            del sessions[loop]
+        await session.close()
+
+
+async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: float, limit: str) -> T:
+    """Runs the call, and turns aiohttp's errors into ours.
+
+    Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
+    the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
+    lead to them.
+    """
+    failure: BingError
+    cause: BaseException | None = None
+    try:
+        async with _timeout.timeout(seconds):
+            return await call
+    except (TimeoutError, asyncio.TimeoutError):
+        failure = TimedOut(
+            f"There was no answer to {what} from {public_url(url)} within {seconds:g} seconds (timeouts.{limit})."
+        )
+    except OSError as exc:
+        cause = getattr(exc, "os_error", exc)
+        reason = getattr(cause, "strerror", None) or type(cause).__name__
+        failure = ConnectionFailed(f"There was no connection to {public_url(url)} for {what}: {reason}.")
+    except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
+        failure = ConnectionFailed(f"There was no answer to {what} from {public_url(url)} ({type(exc).__name__}).")
+    raise failure from cause
+
+
+async def _refuse_redirects(
+    request: aiohttp.ClientRequest,
+    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+) -> aiohttp.ClientResponse:
+    """Keeps a WebSocket upgrade from being sent on to another host: aiohttp follows redirects there."""
+    response = await handler(request)
+    if response.status in _REDIRECTS and "upgrade" in {name.lower() for name in request.headers}:
+        response.close()
+        raise UpgradeRefused(_head(response.status, response.headers))
+    return response
+
+
+async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            msg = f"The answer to {what} is longer than {MAX_BODY_BYTES:,} bytes."
+            raise ProtocolError(msg)
+    return _head(response.status, response.headers, bytes(body))
+
+
+def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    lower = {name.lower(): value for name, value in headers.items()}
+    return Answer(status, lower, body, retry_after(lower.get("retry-after"), time.time()))
+
+
+def _abandon(sessions: _Sessions) -> None:
+    """Close the sessions of a client that is no more, from whatever thread the collector runs in."""
+    while sessions:
+        loop, (session, _) = sessions.popitem()
+        _close_elsewhere(loop, session)
+
+
+def _close_elsewhere(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
+    """Close a session that belongs to another loop; where that loop is closed, only mark it so."""
+    connector = session.connector
+    if loop.is_closed() and connector is not None:
+        connector._close()  # noqa: SLF001 - close() would make a coroutine for a loop that cannot run one
+    with suppress(RuntimeError):  # the loop is closed
+        loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))

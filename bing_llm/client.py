@@ -1,0 +1,204 @@
+"""The client: `BingClient`, asynchronous. `bing_llm.sync_client` has its synchronous twin."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from bing_llm._compat import Self
+from bing_llm._retry import Attempts, retried
+from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
+from bing_llm.config import ConnectionSettings, Cookies, Endpoint, cookie_header, pick_backend
+from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
+from bing_llm.events import Reply
+from bing_llm.images import ImageSource
+from bing_llm.limits import Retries, Timeouts
+from bing_llm.stream import TurnStream
+
+if TYPE_CHECKING:
+    from bing_llm.backends.base import Backend, ConversationInfo
+
+__all__ = ["BingClient"]
+
+
+class BingClient:
+    """One client of one chat service.
+
+    It may be used from any event loop, and from several. Close it with `async with` or `aclose()`.
+
+    Args:
+        backend: `chathub` or `emulator`; None takes `BING_LLM_BACKEND`, else `chathub` where an endpoint or cookies are
+            given. The emulator is never chosen in silence.
+        model: `bing-creative`, `bing-balanced` (the default, as in the service's own client) or `bing-precise`.
+        search: Whether the service may search the web.
+        cookies: A Cookie header or a mapping; None takes `BING_COOKIES`. Never logged or shown.
+        endpoint: One base URL, from which all others follow, or the pair (creation URL, socket URL); None takes
+            `BING_LLM_ENDPOINT`, else the public hosts, which are retired.
+
+        locale: Language and market, such as `en-US` (the default).
+        location: Where the user is, for local searches; None leaves it out.
+        persona: `travel`, `cooking`, `fitness` or `designer`; None for the plain assistant.
+        compose: Write a text instead of chatting; None to chat.
+        option_sets: The service's own option names, instead of those that follow from the arguments above.
+        prompt_limit: The longest prompt in characters; None takes the model's (balanced 4,000, the others 8,000).
+
+        ip_address: Sent as `x-forwarded-for`; None (the default) sends none.
+        proxy: URL of an HTTP proxy, as in aiohttp.
+        trust_env: Whether to take proxies from the environment, as in aiohttp; False.
+        ssl_context: How to verify TLS; None verifies with certifi's certificates.
+        allow_insecure: Whether plain http to another machine is allowed; False.
+
+        timeouts: The time limits, in seconds.
+        retries: How often a turn is opened again while it has given no text.
+
+    Raises:
+        ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str | None = None,
+        model: str | None = None,
+        search: bool = True,
+        cookies: Cookies | None = None,
+        endpoint: Endpoint | None = None,
+        # how the service shall answer
+        locale: str = "en-US",
+        location: Location | None = None,
+        persona: str | None = None,
+        compose: Compose | None = None,
+        option_sets: Sequence[str] | None = None,
+        prompt_limit: int | None = None,
+        # how to reach it
+        ip_address: str | None = None,
+        proxy: str | None = None,
+        trust_env: bool = False,
+        ssl_context: ssl.SSLContext | None = None,
+        allow_insecure: bool = False,
+        # limits
+        timeouts: Timeouts | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        header = cookie_header(cookies)
+        endpoint = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
+        self.backend_name = pick_backend(backend, configured=bool(endpoint or header))
+        self.timeouts = timeouts or Timeouts()
+        self.retries = retries or Retries()
+        self.options = ChatHubOptions(
+            model=model or DEFAULT_MODEL,
+            search=search,
+            locale=locale,
+            location=location,
+            persona=persona,
+            compose=compose,
+            option_sets=None if option_sets is None else tuple(option_sets),
+            prompt_limit=prompt_limit,
+            signed_in=header is not None,
+        )
+        for part in (self.timeouts, self.retries, self.options):
+            part.check()
+        connection = ConnectionSettings(
+            endpoint=endpoint,
+            cookies=header,
+            ip_address=ip_address,
+            proxy=proxy,
+            trust_env=trust_env,
+            ssl_context=ssl_context,
+            allow_insecure=allow_insecure,
+            timeouts=self.timeouts,
+        )
+        self._backend = _make_backend(self.backend_name, connection, self.options)
+
+    @property
+    def backend(self) -> Backend:
+        """The service behind this client; for adapters and tests."""
+        return self._backend
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+        return self.options.model
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(backend={self.backend_name!r}, model={self.model!r})"
+
+    def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> TurnStream:
+        """A turn in a conversation of its own. Nothing is sent until its first event is asked for.
+
+        Args:
+            prompt: The user's message.
+            context: Earlier turns or other text that the service shall know, as `convert` writes it.
+            images: PNG, JPEG, GIF or WebP bytes, paths, `data:` or http(s) URLs; ChatHub takes one a turn.
+
+        Raises:
+            InvalidRequest: The prompt is empty or over the model's limit, or an image cannot be read.
+        """
+        return TurnStream(SingleTurn(self, make_prompt(self._backend, prompt, context, images)))
+
+    async def ask(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> Reply:
+        """The whole answer to one prompt, in a conversation of its own. Arguments as in `stream`.
+
+        Raises:
+            BingError: The prompt was refused, the service failed, or it could not be reached.
+        """
+        async with self.stream(prompt, context=context, images=images) as turn:
+            return await turn.reply()
+
+    async def create_conversation(self) -> Conversation:
+        """A conversation whose turns the service remembers.
+
+        Raises:
+            BingError: The service refused, or could not be reached in all attempts.
+        """
+        deadline = new_deadline(self)
+        handle = await retried(lambda: self._backend.create_conversation(deadline), Attempts(self.retries, deadline))
+        return Conversation(self, handle)
+
+    async def list_conversations(self) -> list[ConversationInfo]:
+        """The conversations that the service keeps for these cookies.
+
+        Raises:
+            BingError: The service refused, or could not be reached in all attempts.
+        """
+        deadline = new_deadline(self)
+        return await retried(lambda: self._backend.list_conversations(deadline), Attempts(self.retries, deadline))
+
+    async def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation of that list at the service.
+
+        Raises:
+            BingError: The service refused, or could not be reached in all attempts.
+        """
+        deadline = new_deadline(self)
+        handle = await retried(
+            lambda: self._backend.open_conversation(conversation_id, deadline),
+            Attempts(self.retries, deadline),
+        )
+        await Conversation(self, handle).delete()
+
+    async def aclose(self) -> None:
+        """Close every connection that this client opened. May be called twice."""
+        await self._backend.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _make_backend(name: str, connection: ConnectionSettings, options: ChatHubOptions) -> Backend:
+    # Imported here: it brings aiohttp, which `import bing_llm` must not wait for.
+    if name == "emulator":
+        from bing_llm.backends.emulator import EmulatorBackend  # noqa: PLC0415
+
+        return EmulatorBackend(connection, options)
+    from bing_llm.backends.chathub.backend import ChatHubBackend  # noqa: PLC0415
+
+    return ChatHubBackend(connection, options)

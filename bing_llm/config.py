@@ -1,0 +1,123 @@
+"""Which backend, with which settings: arguments first, then the environment."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Timeouts
+
+__all__ = [
+    "BACKENDS",
+    "NOT_CONFIGURED",
+    "ConnectionSettings",
+    "Cookies",
+    "Endpoint",
+    "cookie_header",
+    "pick_backend",
+]
+
+Cookies: TypeAlias = str | Mapping[str, str]
+Endpoint: TypeAlias = str | tuple[str, str]
+
+BACKENDS = ("chathub", "emulator")
+
+NOT_CONFIGURED = """\
+No backend is chosen. Set BING_LLM_BACKEND, or pass backend= (on the command line --backend), to one of:
+  emulator  a local server that speaks the real protocol, offline; needs nothing. Try this first.
+  chathub   Bing Chat's ChatHub; needs BING_LLM_ENDPOINT (its public host is retired), and BING_COOKIES to sign in.
+  workiq    Microsoft 365 Copilot through the official Work IQ Chat API; needs a work account. Not in this version yet.
+Nothing was sent."""
+
+
+class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How to reach a service. Secrets are left out of the repr.
+
+    Attributes:
+        endpoint: One base URL, or the pair of creation and socket URL; None for the public hosts.
+        cookies: A Cookie header; None for none.
+        ip_address: Sent as `x-forwarded-for`; None for none.
+        proxy: URL of an HTTP proxy; None for none.
+        trust_env: Whether to take proxies from the environment, as aiohttp does.
+        ssl_context: How to verify TLS; None for certifi's certificates.
+        allow_insecure: Whether plain http to another machine is allowed.
+        timeouts: The limits of each step.
+    """
+
+    endpoint: Endpoint | None = None
+    cookies: str | None = None
+    ip_address: str | None = None
+    proxy: str | None = None
+    trust_env: bool = False
+    ssl_context: ssl.SSLContext | None = None
+    allow_insecure: bool = False
+    timeouts: Timeouts = Timeouts()
+
+    def __repr__(self) -> str:
+        return "ConnectionSettings(...)"
+
+
+def pick_backend(backend: str | None, *, configured: bool) -> str:
+    """The backend to use: the argument, else `BING_LLM_BACKEND`, else `chathub` where something points to it.
+
+    Args:
+        backend: What the caller said, None for nothing.
+        configured: Whether an endpoint or cookies are given, which only a ChatHub takes.
+
+    Raises:
+        ConfigurationError: Nothing says which, or the name is unknown. The emulator is never chosen in silence.
+    """
+    name = backend or os.environ.get("BING_LLM_BACKEND") or ("chathub" if configured else None)
+    if name is None:
+        raise ConfigurationError(NOT_CONFIGURED)
+    if name not in BACKENDS:
+        msg = f"The backend {name!r} is not known; allowed: {', '.join(BACKENDS)}."
+        raise ConfigurationError(msg)
+    return name
+
+
+def cookie_header(cookies: Any) -> str | None:
+    """The Cookie header of a header string or a mapping (`Cookies`); from `BING_COOKIES` where None.
+
+    Raises:
+        ConfigurationError: A line break or another control character, or a name that cannot be one. The text never
+            holds a cookie's value.
+    """
+    if cookies is None:
+        cookies = os.environ.get("BING_COOKIES") or None
+    if cookies is None:
+        return None
+    if isinstance(cookies, Mapping):
+        cookies = "; ".join(_pair(name, value) for name, value in cookies.items())
+    if not isinstance(cookies, str):
+        msg = (
+            f"cookies is a {type(cookies).__name__}; allowed: a Cookie header string, or a mapping of names to values."
+        )
+        raise ConfigurationError(msg)
+    header = cookies.strip()
+    if not header.isprintable() or not header.isascii():
+        msg = "The cookies hold a line break, a control character or a character that is not ASCII."
+        raise ConfigurationError(
+            msg, hint="Pass one line, as the browser's Cookie header shows it: 'name=value; name=value'."
+        )
+    if header and "=" not in header:
+        msg = "The cookies hold no name=value pair."
+        raise ConfigurationError(msg, hint="A Cookie header looks like '_U=...; MUID=...'.")
+    return header or None
+
+
+def _pair(name: object, value: object) -> str:
+    if not isinstance(name, str) or not isinstance(value, str):
+        msg = "The cookies mapping holds something that is not a str."
+        raise ConfigurationError(msg, hint="Pass names and values as str.")
+    if not name or any(sign in name for sign in "=;, \t") or ";" in value:
+        msg = (
+            "The cookies mapping holds a name with '=', ';', ',' or a blank in it, an empty name, or a value with ';'."
+        )
+        raise ConfigurationError(msg)
+    return f"{name}={value}"

@@ -1,0 +1,244 @@
+"""Every error that the public API raises, and which of them are worth another try.
+
+The tree (only leaves are raised; no leaf derives from another)::
+
+    BingError
+    ├── ConfigurationError        our side: the settings cannot work; nothing was sent
+    ├── RequestError              the request cannot be served as it is
+    │   ├── InvalidRequest
+    │   ├── PromptTooLong
+    │   ├── ContentFiltered
+    │   └── UploadFailed
+    ├── AccessError               the service does not serve this caller now
+    │   ├── Unauthorized
+    │   ├── CaptchaRequired
+    │   └── Throttled
+    ├── ConversationError         this conversation takes no such turn
+    │   ├── SessionExpired
+    │   ├── ConversationEnded
+    │   ├── ConversationBusy
+    │   └── TurnLimitReached
+    └── ServiceFault              the service or the way to it failed
+        ├── ServiceError
+        ├── ProtocolError
+        ├── ConnectionFailed
+        ├── ConnectionLost
+        └── TimedOut
+
+No exception of aiohttp, tenacity, json or msgspec crosses the public API: each is the `__cause__` of one of
+these. None derives from RuntimeError, which LlamaIndex's `asyncio_run` would report as a nested-loop mistake.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AccessError",
+    "BingError",
+    "CaptchaRequired",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "ConnectionLost",
+    "ContentFiltered",
+    "ConversationBusy",
+    "ConversationEnded",
+    "ConversationError",
+    "InvalidRequest",
+    "PromptTooLong",
+    "ProtocolError",
+    "RequestError",
+    "ServiceError",
+    "ServiceFault",
+    "SessionExpired",
+    "Throttled",
+    "TimedOut",
+    "TurnLimitReached",
+    "Unauthorized",
+    "UploadFailed",
+    "is_transient",
+]
+
+
+class BingError(Exception):
+    """The base of all errors of this package.
+
+    Args:
+        message: What happened, in one sentence.
+        hint: What to do next; None takes the class's own hint.
+        value: The service's own name for it (`result.value` of a frame, or an HTTP status), None if it sent
+            none.
+        service_message: The service's own words, None if it sent none.
+        partial_text: The text that had been received before the error; "" if there was none.
+        retry_after: Seconds that the service asked to wait, None if it did not.
+    """
+
+    default_hint: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        hint: str | None = None,
+        value: str | None = None,
+        service_message: str | None = None,
+        partial_text: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = self.default_hint if hint is None else hint
+        self.value = value
+        self.service_message = service_message
+        self.partial_text = partial_text
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (self.message, self.hint) if part)
+
+
+class ConfigurationError(BingError):
+    """The settings cannot work, or contradict each other. Nothing was sent."""
+
+    default_hint = "Change the setting that is named here."
+
+
+class RequestError(BingError):
+    """Abstract: the request cannot be served as it is."""
+
+
+class InvalidRequest(RequestError):
+    """The request is not one that the service takes.
+
+    Raised before anything is sent, or for the service's own `InvalidRequest`.
+    """
+
+    default_hint = "Change the request; sending it again as it is will fail again."
+
+
+class PromptTooLong(RequestError):
+    """The service closed the connection without a word on a prompt and context of over 4,000 characters.
+
+    Protocol notes, section b.
+    """
+
+    default_hint = "Send a shorter prompt or less context."
+
+
+class ContentFiltered(RequestError):
+    """The service refused the prompt before it answered (contentOrigin `Apology`).
+
+    `service_message` holds its notice.
+    """
+
+    default_hint = "The service's content policy refused this; rephrase the prompt."
+
+
+class UploadFailed(RequestError):
+    """The service did not take the image."""
+
+    default_hint = "Use a PNG, JPEG, GIF or WebP image of at most 1 MB, or the public URL of one."
+
+
+class AccessError(BingError):
+    """Abstract: the service does not serve this caller now."""
+
+
+class Unauthorized(AccessError):
+    """The service did not accept the credentials, the region or the network.
+
+    `UnauthorizedRequest`, `Forbidden`, HTTP 302, 401 and 403.
+    """
+
+    default_hint = "Check the cookies or the token, and that the service is offered where you are."
+
+
+class CaptchaRequired(AccessError):
+    """The service wants a person to solve a captcha (`CaptchaChallenge`); this library does not solve it."""
+
+    default_hint = "Solve the captcha in a browser with the same account, then pass its cookies."
+
+
+class Throttled(AccessError):
+    """The service refuses more requests for now (`Throttled`, HTTP 404 at creation, HTTP 429)."""
+
+    default_hint = "Send fewer requests, or wait; daily quotas come back after hours."
+
+
+class ConversationError(BingError):
+    """Abstract: this conversation takes no such turn."""
+
+
+class SessionExpired(ConversationError):
+    """The conversation does not exist any more (`InvalidSession`); ChatHub keeps one for six hours."""
+
+    default_hint = "Create a new conversation and send the history as context."
+
+
+class ConversationEnded(ConversationError):
+    """The service ended the conversation (`Disengaged`); it takes no further turn."""
+
+    default_hint = "Create a new conversation."
+
+
+class ConversationBusy(ConversationError):
+    """A turn of this conversation is still running."""
+
+    default_hint = "Finish or close the running turn first, or use a second conversation."
+
+
+class TurnLimitReached(ConversationError):
+    """The conversation has had all the turns that the service allows it."""
+
+    default_hint = "Create a new conversation and send the history as context."
+
+
+class ServiceFault(BingError):
+    """Abstract: the service, or the way to it, failed."""
+
+
+class ServiceError(ServiceFault):
+    """The service reported a failure of its own (`InternalError`, HTTP 5xx, an unknown value)."""
+
+    default_hint = "This is on the service's side; try again later."
+
+
+class ProtocolError(ServiceFault):
+    """What the service sent is not the protocol. Any input to a parser gives events or this."""
+
+    default_hint = "The endpoint may be a wrong one, or the protocol has changed; DEBUG logs show the frames."
+
+
+class ConnectionFailed(ServiceFault):
+    """No connection could be opened; the request was not sent."""
+
+    default_hint = "Check the network, the endpoint and the proxy."
+
+
+class ConnectionLost(ServiceFault):
+    """The connection ended before the answer was complete. `partial_text` holds what had come."""
+
+    default_hint = "Ask again; the answer was not complete."
+
+
+class TimedOut(ServiceFault):
+    """A time limit passed. The message names it and its length in seconds."""
+
+    default_hint = "Ask again, or raise the limit that the message names (`timeouts=`)."
+
+
+_TRANSIENT = (ServiceError, ConnectionFailed, ConnectionLost, TimedOut)
+
+
+def is_transient(exc: BaseException) -> bool:
+    """Whether the same turn may succeed when it is opened again, in a new conversation, shortly after.
+
+    True for faults of the service and of the way to it, and for `Throttled` when the service said how long
+    to wait. Not for the rest: a request, a credential or a captcha stays what it is; a quota without
+    `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests make it
+    worse; a `ProtocolError` means that the other side is not what we think. `SessionExpired` is for whoever
+    holds the conversation.
+    """
+    if isinstance(exc, Throttled):
+        return exc.retry_after is not None
+    return isinstance(exc, _TRANSIENT)

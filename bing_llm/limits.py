@@ -1,0 +1,119 @@
+"""How long to wait and how often to try: `Timeouts`, `Retries`, and the `Deadline` of one turn.
+
+All times are in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from bing_llm.errors import ConfigurationError, TimedOut
+
+__all__ = ["Deadline", "Retries", "Timeouts"]
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """The time limits of a turn, in seconds.
+
+    Attributes:
+        connect: One HTTP answer, or one open WebSocket, from the first packet on. 10: browsers and clients
+            give up there.
+        handshake: The SignalR handshake. 10.
+        silence: Nothing at all on the socket, not even a ping. 45: the service pings each 15 s, so three are
+            missing.
+        answer: Nothing but pings on the socket. 120: a long search has been seen to take a minute.
+        stop: The end of the turn after `stop()`. 5: the answer so far is kept in any case.
+        turn: The whole turn, retries included. 900: the bound of the original provider.
+    """
+
+    connect: float = 10.0
+    handshake: float = 10.0
+    silence: float = 45.0
+    answer: float = 120.0
+    stop: float = 5.0
+    turn: float = 900.0
+
+    def check(self) -> None:
+        """Refuse limits that leave no time.
+
+        Raises:
+            ConfigurationError: A limit is not above zero.
+        """
+        for name in self.__struct_fields__:
+            seconds = getattr(self, name)
+            if not seconds > 0:
+                msg = f"timeouts.{name} is {seconds} seconds; it must be above 0."
+                raise ConfigurationError(msg)
+
+
+class Retries(msgspec.Struct, frozen=True, kw_only=True):
+    """How a turn is opened again while it has given no text. Times in seconds.
+
+    The wait after attempt n is drawn evenly from 0 to `first_wait * 2**(n - 1)`, at most `max_wait` (full
+    jitter, so that many clients do not come back at once), unless the service said `Retry-After`.
+
+    Attributes:
+        attempts: All attempts of a turn, creation included. 5, as the original provider; 1 turns retries off.
+        first_wait: The longest wait before the second attempt. 0.5.
+        max_wait: The longest wait between two attempts. 30.
+        sleep: Waits that many seconds; None for `asyncio.sleep`.
+        clock: The time in seconds, from any origin; None for `time.monotonic`.
+        jitter: A number from 0 to 1 for each wait; None for `random.random`.
+    """
+
+    attempts: int = 5
+    first_wait: float = 0.5
+    max_wait: float = 30.0
+    sleep: Callable[[float], Awaitable[None]] | None = None
+    clock: Callable[[], float] | None = None
+    jitter: Callable[[], float] | None = None
+
+    def check(self) -> None:
+        """Refuse what could not work.
+
+        Raises:
+            ConfigurationError: Fewer than one attempt, or a wait below zero.
+        """
+        if self.attempts < 1:
+            msg = f"retries.attempts is {self.attempts}; it must be at least 1 (the first attempt counts)."
+            raise ConfigurationError(msg)
+        for name in ("first_wait", "max_wait"):
+            seconds = getattr(self, name)
+            if not seconds >= 0:
+                msg = f"retries.{name} is {seconds} seconds; it must be 0 or more."
+                raise ConfigurationError(msg)
+
+
+class Deadline:
+    """The end of the time that one turn has, retries included.
+
+    Args:
+        seconds: How long from now.
+        clock: The time in seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+        self.clock = clock
+        self._seconds = seconds
+        self._at = clock() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left; negative when it has passed."""
+        return self._at - self.clock()
+
+    def cap(self, seconds: float) -> float:
+        """That many seconds, or what is left where that is less.
+
+        Raises:
+            TimedOut: Nothing is left.
+        """
+        left = self.remaining()
+        if left <= 0:
+            raise self.timed_out()
+        return min(seconds, left)
+
+    def timed_out(self) -> TimedOut:
+        """The error of a turn whose time is up."""
+        return TimedOut(f"The turn was not complete after {self._seconds:g} seconds (timeouts.turn).")

@@ -1,0 +1,275 @@
+"""One running turn: an async context manager, an async iterator of events, and their fold."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Protocol
+
+from bing_llm import events as ev
+from bing_llm._compat import Self
+from bing_llm._retry import Attempts
+from bing_llm.backends.base import TurnChannel
+from bing_llm.errors import BingError, InvalidRequest
+from bing_llm.fold import Extension
+from bing_llm.limits import Deadline
+
+__all__ = ["TurnSource", "TurnStream"]
+
+
+class TurnSource(Protocol):
+    """Where the attempts of one turn come from; internal."""
+
+    def begin(self) -> tuple[Attempts, Deadline]:
+        """Start the clock, with an unused budget; called once, before the first attempt.
+
+        Raises:
+            ConversationBusy: Another turn of the conversation runs.
+        """
+
+    async def open(self, deadline: Deadline) -> TurnChannel:
+        """One attempt."""
+
+    def may_reopen(self) -> bool:
+        """Whether a turn whose request was sent, and that has given no text, may be opened again."""
+
+    def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
+        """The turn is over: with this reply, with this error, or closed early. Called once, if `begin` was."""
+
+
+class _Open:
+    """A channel that is open, and the loop on whose thread alone it may be touched."""
+
+    def __init__(self, channel: TurnChannel) -> None:
+        self.channel = channel
+        self._loop = asyncio.get_running_loop()
+
+    def close(self) -> None:
+        """Close it: at once on its loop, else as soon as that loop runs."""
+        if _running_loop() is self._loop:
+            self.channel.close()
+        else:
+            self.close_soon()
+
+    def close_soon(self) -> None:
+        """Have its loop close it. A loop that is closed has closed its sockets."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self.channel.close)
+
+
+class TurnStream:
+    """A turn of the service, opened when the first event is asked for.
+
+    Use it as a context manager, so that leaving it early closes the socket at once::
+
+        async with bing.stream("prompt") as turn:
+            async for text in turn.text:
+                print(text, end="")
+            reply = await turn.reply()
+
+    Iterating the turn itself gives every event. Events, `text` and `reply` share one pass over the turn: what one of
+    them has taken does not come again from another, and `reply` after `text` only takes what is left. One task reads;
+    `stop` may be called from another task, `close` from another thread too.
+    """
+
+    def __init__(self, source: TurnSource) -> None:
+        self._source = source
+        self._begun: tuple[Attempts, Deadline] | None = None
+        self._open: _Open | None = None
+        self._extension = Extension()
+        self._piece = ""
+        self._reply: ev.Reply | None = None
+        self._error: BingError | None = None
+        self._ended = False
+        self._reading = False
+        self._stop_asked = False
+        self._has_text = False
+        self._has_other = False
+        self._restart_cause: str | None = None
+
+    # --- what users call ------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> AsyncIterator[ev.Event]:
+        return self
+
+    async def __anext__(self) -> ev.Event:
+        """The next event.
+
+        Raises:
+            BingError: The turn failed; the same error again when called again.
+            InvalidRequest: Another task is reading this stream.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._ended:
+            raise StopAsyncIteration
+        if self._reading:
+            msg = "Two tasks read this stream at the same time."
+            raise InvalidRequest(msg, hint="Read it from one task; stop() and close() may be called from another.")
+        self._reading = True
+        try:
+            event = await self._next()
+        except BingError as exc:
+            if not self._ended:
+                self._error = exc
+                self.close()
+                raise
+        except BaseException:
+            self.close()
+            raise
+        else:
+            if not self._ended:
+                self._take(event)
+                return event
+        finally:
+            self._reading = False
+        raise StopAsyncIteration  # closed by another task, meanwhile
+
+    @property
+    def text(self) -> AsyncIterator[str]:
+        """The answer, piece by piece, never to be recalled.
+
+        After a rewrite by the service it waits until the whole text extends again what was given. If that never
+        happens, `reply.revised` is True and `reply.text` holds the final text.
+        """
+        return _Text(self)
+
+    async def reply(self) -> ev.Reply:
+        """The whole answer; takes what is left of the turn first.
+
+        Raises:
+            BingError: The turn failed.
+            InvalidRequest: The stream was closed before the answer was complete.
+        """
+        async for _ in self:
+            pass
+        if self._reply is None:
+            msg = "This stream was closed before its answer was complete, so there is no reply."
+            raise InvalidRequest(msg, hint="Call stop() to end an answer early and keep what came.")
+        return self._reply
+
+    async def stop(self) -> None:
+        """Ask the service to end the answer here. The events go on to `TurnCompleted`, which keeps what came.
+
+        Raises:
+            ConnectionLost: The connection broke while the stop was sent.
+        """
+        self._stop_asked = True
+        if self._open is not None:
+            await self._open.channel.stop()
+
+    def close(self) -> None:
+        """Close the socket now, without waiting for anything. May be called twice, and from any thread."""
+        was_open, self._open = self._open, None
+        if was_open is not None:
+            was_open.close()
+        self._end()
+
+    async def aclose(self) -> None:
+        """As `close`, for those who expect it of an async iterator."""
+        self.close()
+
+    # --- one step -------------------------------------------------------------------------------------------------
+
+    async def _next(self) -> ev.Event:
+        if self._begun is None:
+            self._begun = self._source.begin()
+            await self._begun[0].begin()
+        attempts, deadline = self._begun
+        while True:
+            if self._restart_cause is not None:
+                cause, self._restart_cause = self._restart_cause, None
+                return ev.Restarted(cause)
+            if self._stop_asked and self._open is None:
+                return ev.TurnCompleted(ev.Reply())
+            try:
+                return await self._attempt(deadline)
+            except BingError as exc:
+                failure = exc
+            await self._reopen(failure, attempts)
+
+    async def _attempt(self, deadline: Deadline) -> ev.Event:
+        opened = self._open
+        if opened is None:
+            opened = self._open = _Open(await self._source.open(deadline))
+            self._go_on()
+            if self._stop_asked:
+                await opened.channel.stop()
+        return await opened.channel.next_event()
+
+    async def _reopen(self, failure: BingError, attempts: Attempts) -> None:
+        """Wait for the next attempt, or raise the failure: text that was given out cannot be taken back."""
+        was_open, self._open = self._open, None
+        if was_open is not None:
+            was_open.close()
+        if self._has_text or failure.partial_text or (was_open is not None and not self._source.may_reopen()):
+            raise failure
+        self._go_on()
+        await attempts.failed(failure)
+        self._go_on()
+        if self._has_other:
+            self._restart_cause = failure.message
+            self._has_other = False
+
+    def _go_on(self) -> None:
+        """End the step here if another task has closed the stream meanwhile."""
+        if self._ended:
+            raise StopAsyncIteration
+
+    def _take(self, event: ev.Event) -> None:
+        self._piece = ""
+        match event:
+            case ev.TextDelta() | ev.TextRevised():
+                self._has_text = True
+                self._piece = self._extension.push(event)
+            case ev.TextRevoked():
+                self._has_text = True
+            case ev.TurnCompleted(reply=reply):
+                self._reply = reply
+                self.close()  # the answer is whole: the socket is not needed any more
+            case ev.Restarted():
+                pass
+            case _:
+                self._has_other = True
+
+    def _end(self) -> None:
+        if self._begun is not None and not self._ended:
+            self._source.end(self._reply, self._error)
+        self._ended = True
+
+    def __del__(self) -> None:
+        # Left without `async with`: the socket must not outlive the stream. The collector may run in any thread, and
+        # in the middle of anything.
+        if self._open is not None:
+            self._open.close_soon()
+        self._end()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class _Text(AsyncIterator[str]):
+    """The text of a turn. Not a generator: there is nothing to clean up when it is left early."""
+
+    def __init__(self, turn: TurnStream) -> None:
+        self._turn = turn
+
+    async def __anext__(self) -> str:
+        async for _ in self._turn:
+            if self._turn._piece:  # noqa: SLF001 - two halves of one thing
+                return self._turn._piece  # noqa: SLF001
+        raise StopAsyncIteration

@@ -1,0 +1,148 @@
+"""The one background event loop that synchronous calls run on: `run(coroutine)`, `iterate(async iterator)`.
+
+One daemon thread per process, started when first needed and again after a fork. Works inside a running loop (Jupyter),
+since nothing here touches the caller's loop. Context variables of the caller are seen by what runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from bing_llm.errors import ConfigurationError
+
+__all__ = ["THREAD_NAME", "Steps", "background_loop", "iterate", "run"]
+
+T = TypeVar("T")
+
+THREAD_NAME = "bing-llm-loop"
+
+
+class _Background:
+    """The loop and its thread. `pid` tells a forked child that neither came along.
+
+    The child keeps what it inherited: to collect it would close descriptors that the parent's loop still uses.
+    """
+
+    def __init__(self, inherited: _Background | None) -> None:
+        self.pid = os.getpid()
+        self.inherited = inherited
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._serve, name=THREAD_NAME, daemon=True)
+        self.thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    @property
+    def serves(self) -> bool:
+        """Whether the loop runs in this process."""
+        return self.pid == os.getpid() and self.thread.is_alive()
+
+
+_lock = threading.Lock()
+_background: _Background | None = None
+
+
+def background_loop() -> asyncio.AbstractEventLoop:
+    """The loop that `run` uses, started where needed."""
+    global _background  # noqa: PLW0603 - one per process is the point
+    background = _background
+    if background is None or not background.serves:
+        with _lock:  # only now: a fork copies a lock as it is, and one that is held then is never released
+            background = _background
+            if background is None or not background.serves:
+                background = _background = _Background(background)
+    return background.loop
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the background loop and wait for its result.
+
+    An exception in the waiting thread (Ctrl-C) cancels the coroutine and waits until it has cleaned up.
+
+    Raises:
+        ConfigurationError: Called on the background loop's own thread, which would wait for itself.
+    """
+    loop = background_loop()
+    if _on_background_thread():
+        coroutine.close()
+        msg = "A synchronous call was made on the background loop's own thread, where it would wait for itself."
+        raise ConfigurationError(msg, hint="Await the asynchronous call there.")
+    done: Future[T] = Future()
+    task: list[asyncio.Task[T]] = []
+
+    def start() -> None:
+        task.append(loop.create_task(_report(coroutine, done)))  # type: ignore[arg-type]
+
+    loop.call_soon_threadsafe(start, context=copy_context())
+    try:
+        return done.result()
+    except BaseException:
+        if not done.done():
+            # One turn of the loop later than asked: a task that is cancelled before its first step reports nothing.
+            loop.call_soon_threadsafe(lambda: loop.call_soon(task[0].cancel))
+            _wait_quietly(done)
+        raise
+
+
+async def _report(coroutine: Coroutine[Any, Any, T], done: Future[T]) -> None:
+    try:
+        result = await coroutine
+    except BaseException as exc:  # noqa: BLE001 - handed to the waiting thread as it is
+        done.set_exception(exc)
+    else:
+        done.set_result(result)
+
+
+def _wait_quietly(done: Future[Any]) -> None:
+    with suppress(BaseException):  # the interrupt that brought us here is what is raised
+        done.exception()
+
+
+class Steps(Iterator[T]):
+    """The items of an async iterator, one step on the background loop at a time. It closes nothing."""
+
+    def __init__(self, iterator: AsyncIterator[T]) -> None:
+        self._iterator = iterator
+
+    def __next__(self) -> T:
+        try:
+            return run(_next(self._iterator))
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+
+def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
+    """Iterate an async iterator from synchronous code, one step on the background loop at a time.
+
+    Closing the result early, or leaving its loop, closes the async iterator where it has `aclose`.
+    """
+    try:
+        yield from Steps(iterator)
+    finally:
+        if _on_background_thread():  # the collector runs in any thread; in this one nothing may wait
+            asyncio.run_coroutine_threadsafe(_close(iterator), background_loop())
+        else:
+            run(_close(iterator))
+
+
+async def _next(iterator: AsyncIterator[T]) -> T:
+    return await iterator.__anext__()
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()
+
+
+def _on_background_thread() -> bool:
+    return _background is not None and _background.thread is threading.current_thread()
