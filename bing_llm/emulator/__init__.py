@@ -1,0 +1,45 @@
+"""A local server that speaks the ChatHub, for tests and for trying things out without any service.
+
+    async with Emulator() as emulator:
+        ...  # BingClient(endpoint=emulator.url)
+
+Its answers come from a brain: `Obedient` (the default), `Scripted` or `Upstream`. Names are loaded when first used,
+so that importing this package imports no network code.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bing_llm.emulator.brains.base import Brain, PastTurn, Question
+    from bing_llm.emulator.brains.obedient import Obedient
+    from bing_llm.emulator.brains.scripted import Scripted
+    from bing_llm.emulator.brains.upstream import Upstream
+    from bing_llm.emulator.received import Received
+    from bing_llm.emulator.server import Emulator
+
+__all__ = ["Brain", "Emulator", "Obedient", "PastTurn", "Question", "Received", "Scripted", "Upstream"]
+
+_HOMES = {
+    "Brain": "brains.base",
+    "Emulator": "server",
+    "Obedient": "brains.obedient",
+    "PastTurn": "brains.base",
+    "Question": "brains.base",
+    "Received": "received",
+    "Scripted": "brains.scripted",
+    "Upstream": "brains.upstream",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

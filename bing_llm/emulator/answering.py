@@ -1,0 +1,156 @@
+"""One turn of the emulator: from a chat request to what goes out for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from typing import TypeAlias
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.backends.chathub import frames
+from bing_llm.backends.chathub.options import NO_SEARCH
+from bing_llm.emulator.admission import admit
+from bing_llm.emulator.brains.base import PastTurn, Question, Thought
+from bing_llm.emulator.conversations import Conversation
+from bing_llm.emulator.faults import Breakage, breakage_of, check_playable, is_refusal, result_of
+from bing_llm.emulator.received import Received
+from bing_llm.emulator.state import State
+from bing_llm.emulator.writing import AnswerWriter, Frames, unplayable
+
+__all__ = ["Outgoing", "answer_turn"]
+
+_log = logging.getLogger(__name__)
+
+Outgoing: TypeAlias = Frames | Breakage
+"""Frames that go out as one WebSocket message, or the way in which the connection fails."""
+
+
+async def answer_turn(
+    state: State, request: Received, chat: frames.Chat, token: str | None
+) -> AsyncGenerator[Outgoing, None]:
+    """What the emulator sends for one request. Closing it early ends a stopped or an abandoned turn.
+
+    Args:
+        state: The emulator's.
+        request: The request as it was noted.
+        chat: Its frame.
+        token: `sec_access_token` of the socket's URL; None for none.
+    """
+    writer = AnswerWriter(chat, lifetime=state.lifetime, clock=state.clock)
+    writer.quota = ev.Quota(0, state.turn_limit)
+    try:
+        conversation = admit(
+            state.conversations,
+            chat,
+            token,
+            context_limit=state.context_limit,
+            signed_in_body=state.signed_in_body,
+        )
+    except errors.BingError as refusal:
+        for outgoing in _refusal(writer, refusal):
+            yield outgoing
+        return
+    writer.quota = ev.Quota(len(conversation.turns) + 1, conversation.turn_limit)
+    question = _question(state, conversation, request)
+    conversation.begin(int(chat.invocation_id), question.tone)
+    failure: errors.BingError | None = None
+    try:
+        yield writer.opening()
+        async with aclosing(_thoughts(state, question)) as thoughts:
+            async for thought in thoughts:
+                written = _written(writer, thought)
+                conversation.ended |= _ends(thought)
+                if isinstance(written, errors.BingError):
+                    failure = written
+                    break
+                if written:
+                    yield written
+        if failure is not None and (breakage := breakage_of(failure)) is not None:
+            yield breakage
+            return
+    finally:
+        # Before the final frame: a client may ask again as soon as it has it, on another socket.
+        is_turn = failure is None or not is_refusal(failure)
+        conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
+    for outgoing in _refusal(writer, failure) if failure else (writer.closing(),):
+        yield outgoing
+
+
+def _question(state: State, conversation: Conversation, request: Received) -> Question:
+    arguments = request.arguments or frames.ChatArguments()
+    message = arguments.message or frames.UserMessage()
+    return Question(
+        text=message.text,
+        context=request.context,
+        history=tuple(conversation.turns),
+        search=NO_SEARCH not in (arguments.options_sets or ()),
+        images=state.blobs.of_message(message.image_url, message.original_image_url),
+        tone=arguments.tone or "",
+        conversation_id=conversation.id,
+        number=len(conversation.turns),
+    )
+
+
+async def _thoughts(state: State, question: Question) -> AsyncGenerator[Thought, None]:
+    """What the brain yields, with what it raises as the last thing that it yields."""
+    try:
+        thoughts = state.brain.answer(question)
+        try:
+            async for thought in thoughts:
+                yield thought
+        finally:
+            close = getattr(thoughts, "aclose", None)
+            if close is not None:
+                await close()
+    except errors.BingError as exc:
+        yield exc
+    except Exception as exc:  # noqa: BLE001 - whatever a brain raises, the client gets an answer
+        _log.exception("The brain %s failed.", type(state.brain).__name__)
+        yield _broken(f"{type(exc).__name__}: {exc}")
+
+
+def _broken(why: str) -> errors.BingError:
+    """A mistake of the brain, reported in the one way in which no client tries the turn again."""
+    return errors.InvalidRequest(service_message=f"The emulator's brain failed ({why.rstrip('.')}).")
+
+
+def _written(writer: AnswerWriter, thought: Thought) -> Frames | errors.BingError:
+    """The frames of an event; an error that can be played, for an error or for what cannot be sent."""
+    if isinstance(thought, errors.BingError):
+        try:
+            check_playable(thought)
+        except errors.ConfigurationError as exc:
+            return _broken(str(exc))
+        return thought
+    why = unplayable(thought)
+    if why is not None:
+        return _broken(f"it yielded {why}")
+    try:
+        return writer.write(thought)
+    except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can hold
+        return _broken("it yielded text that is no Unicode")
+
+
+def _ends(thought: Thought) -> bool:
+    return isinstance(thought, errors.ConversationEnded) or (isinstance(thought, ev.TextRevoked) and thought.ended)
+
+
+def _refusal(writer: AnswerWriter, error: errors.BingError) -> Iterator[Outgoing]:
+    breakage = breakage_of(error)
+    if breakage is not None:
+        yield breakage
+        return
+    notice = error.service_message or error.message
+    match error:
+        case errors.ContentFiltered():
+            yield writer.write(ev.TextRevoked(notice))
+        case errors.ConversationEnded():
+            yield writer.write(ev.TextRevoked(notice, ended=True))
+        case errors.TurnLimitReached():
+            yield writer.limited()
+        case _:
+            yield writer.refusal(result_of(error))
+            return
+    yield writer.closing()

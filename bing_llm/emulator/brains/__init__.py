@@ -1,0 +1,1 @@
+"""Where the emulator's answers come from."""

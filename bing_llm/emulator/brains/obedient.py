@@ -1,0 +1,121 @@
+"""The default brain: no model, but it does what it is asked where that is simple, and always the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+from bing_llm import events as ev
+from bing_llm.emulator.brains.base import Question, Thought
+from bing_llm.emulator.obedience.arithmetic import calculated
+from bing_llm.emulator.obedience.calling import choose_calls, written
+from bing_llm.emulator.obedience.evidence import Evidence
+from bing_llm.emulator.obedience.filling import Filler
+from bing_llm.emulator.obedience.history import said_before, waiting_results
+from bing_llm.emulator.obedience.instructions import Instructions, read_instructions
+from bing_llm.emulator.obedience.memory import noted, recalled
+from bing_llm.emulator.obedience.prose import plain_answer, said_again, suggestions_for, topic_of
+from bing_llm.emulator.obedience.searching import answer_from_pages, found_pages, needs_search, query_of
+from bing_llm.emulator.obedience.tool_results import ToolResult, answer_from
+from bing_llm.errors import ConfigurationError
+
+__all__ = ["Obedient"]
+
+PACE_S = 0.01  # a word: a long answer takes a second or two, as a fast service does
+
+_WORD = re.compile(r"\S+\s*|\s+")
+_PICTURE = re.compile(
+    r"\b(?:draw|paint|нарисуй)\b|\b(?:generate|create|make)\b.{0,40}\b(?:image|picture|drawing)", re.IGNORECASE
+)
+
+
+class Obedient:
+    """Answers without a model, the same answer to the same question.
+
+    It follows the instructions for tools and JSON that it finds in the prompt, searches when asked about current
+    things, cites what it found, does sums, repeats what it was told, and says of everything else that it is no model.
+
+    Args:
+        pace: The pause before each word, in seconds; 0 for none.
+        sleep: Waits that many seconds.
+
+    Raises:
+        ConfigurationError: The pace is below zero.
+    """
+
+    def __init__(self, pace: float = PACE_S, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        if not pace >= 0:
+            raise ConfigurationError(f"pace is {pace} seconds; it must be 0 or more.")
+        self._pace = pace
+        self._sleep = sleep
+
+    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+        """The events of the answer, the text in words."""
+        for event in _answer(question):
+            if not isinstance(event, ev.TextDelta):
+                yield event
+                continue
+            for word in _WORD.findall(event.text):
+                if self._pace:
+                    await self._sleep(self._pace)
+                yield ev.TextDelta(word)
+
+
+def _answer(question: Question) -> Iterator[ev.Event]:
+    waiting = waiting_results(question.context)
+    asked = read_instructions(question.text, strictly=bool(waiting))
+    obeyed = _obeyed(asked, asked.results or (() if asked.question else waiting), question)
+    if obeyed is not None:
+        yield ev.TextDelta(obeyed)
+        return
+    if _PICTURE.search(asked.question):
+        yield ev.ImageRequested(topic_of(asked.question))
+        yield ev.TextDelta("I'll try to create that.")
+    elif (known := _known(asked.question, question)) is not None:
+        yield ev.TextDelta(known)
+    elif question.search and needs_search(asked.question):
+        yield from _searched(asked.question)
+    else:
+        yield ev.TextDelta(plain_answer(asked.question) + _pictures(question))
+    yield ev.Suggestions(suggestions_for(asked.question))
+
+
+def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Question) -> str | None:
+    """Calls of tools, JSON, or an answer from what tools gave back; None where none of them is wanted."""
+    said = asked.question or next(reversed(_earlier(question)), "")
+    evidence = "\n".join((said, *(result.text for result in results)))
+    if asked.must_call or not results:
+        done = {result.name for result in results}
+        tools = [tool for tool in asked.tools if tool.name not in done]
+        calls = choose_calls(evidence, tools, must_call=asked.must_call, one_call=asked.one_call)
+        if calls:
+            return written(calls)
+    if asked.schema is not None:
+        keys = asked.schema.get("properties", {})
+        filled = Filler(asked.schema, Evidence(evidence, ignore=keys), thorough=True).object()
+        return json.dumps(filled, ensure_ascii=False)
+    return answer_from(results) if results else None
+
+
+def _known(said: str, question: Question) -> str | None:
+    """What follows from the question and what was said before."""
+    return recalled(said, _earlier(question)) or said_again(said) or calculated(said) or noted(said)
+
+
+def _earlier(question: Question) -> list[str]:
+    return said_before(question.context, (turn.question for turn in question.history))
+
+
+def _searched(said: str) -> Iterator[ev.Event]:
+    query = query_of(said)
+    yield ev.SearchStarted(query)
+    yield ev.SearchResults(found_pages(query))
+    yield ev.Progress("Generating answers for you...")
+    yield ev.TextDelta(answer_from_pages(query))
+
+
+def _pictures(question: Question) -> str:
+    sizes = [f"{len(image.data):,} bytes" if image.data else image.url for image in question.images]
+    return f"\n\nWith it came a picture ({', '.join(sizes)})." if sizes else ""

@@ -1,0 +1,110 @@
+"""A brain that says what a test wrote down."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias, get_args
+
+from bing_llm import events as ev
+from bing_llm.emulator.brains.base import Question, Thought
+from bing_llm.emulator.faults import check_playable
+from bing_llm.emulator.writing import unplayable
+from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
+
+__all__ = ["Line", "Script", "Scripted"]
+
+Line: TypeAlias = str | Thought
+Script: TypeAlias = "Iterable[Iterable[Line]] | Mapping[str, Iterable[Line]] | Callable[[Question], Iterable[Line]]"
+
+_EVENTS: tuple[type[ev.Event], ...] = get_args(ev.Event)
+_HINT = "A turn is a list of str (some text), events, and at most one error instance, which ends it."
+
+
+class Scripted:
+    """Plays turns as they are written.
+
+    A turn is a list of lines: a `str` is a piece of text, an event is sent as it is, an error instance is played as the
+    service would report it and ends the turn. `Scripted([[Throttled()], ["Hello ", "there."]])` refuses the first
+    request and answers the second.
+
+    Args:
+        script: A list of turns, one for each request in order, whatever conversation it belongs to; or a mapping from
+            the user's message to its turn; or a function that makes the turn for a `Question`.
+
+    A request for which the script has no turn is refused as an invalid request that says so: no client tries that
+    again.
+
+    Raises:
+        ConfigurationError: A line is none of these, or an error that no turn of the service ends with.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self._make: Callable[[Question], Iterable[Line]] | None = None
+        self._by_text: dict[str, Sequence[Thought]] | None = None
+        self._turns: list[Sequence[Thought]] = []
+        self._played = 0
+        if callable(script):
+            self._make = script
+        elif isinstance(script, Mapping):
+            self._by_text = {text: _checked(turn, repr(text)) for text, turn in script.items()}
+        else:
+            self._turns = [_checked(turn, str(index)) for index, turn in enumerate(_turns(script))]
+
+    @property
+    def played(self) -> int:
+        """How many turns were asked for."""
+        return self._played
+
+    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+        """The next turn of the script."""
+        self._played += 1
+        for thought in self._turn(question):
+            yield thought
+
+    def _turn(self, question: Question) -> Sequence[Thought]:
+        if self._make is not None:
+            return _checked(self._make(question), f"for {question.text!r}")
+        if self._by_text is not None:
+            return self._by_text.get(question.text, (_no_turn(f"for the message {question.text!r}"),))
+        if self._played > len(self._turns):
+            return (_no_turn(f"number {self._played}; it has {len(self._turns)}"),)
+        return self._turns[self._played - 1]
+
+
+def _no_turn(which: str) -> InvalidRequest:
+    return InvalidRequest(service_message=f"The script of the emulator has no turn {which}.")
+
+
+def _turns(script: Any) -> list[Any]:
+    if isinstance(script, str) or not isinstance(script, Iterable):
+        msg = f"The script is a {type(script).__name__}; it must be a list of turns, a mapping or a function."
+        raise ConfigurationError(msg, hint=_HINT)
+    return list(script)
+
+
+def _checked(turn: Any, name: str) -> Sequence[Thought]:
+    if isinstance(turn, str) or not isinstance(turn, Iterable):
+        msg = f"Turn {name} of the script is a {type(turn).__name__}; it must be a list of lines."
+        raise ConfigurationError(msg, hint=_HINT)
+    lines = list(turn)
+    thoughts = [_thought(line, f"Line {index} of turn {name} of the script") for index, line in enumerate(lines)]
+    for index, thought in enumerate(thoughts[:-1]):
+        if isinstance(thought, BingError | ev.TurnCompleted):
+            msg = f"Turn {name} of the script goes on after line {index}, {type(thought).__name__}, which ends it."
+            raise ConfigurationError(msg, hint=_HINT)
+    return thoughts
+
+
+def _thought(line: object, where: str) -> Thought:
+    if isinstance(line, str):
+        return ev.TextDelta(line)
+    if isinstance(line, BingError):
+        check_playable(line)
+        return line
+    if not isinstance(line, _EVENTS):
+        shown = f"the class {line.__name__}" if isinstance(line, type) else f"a {type(line).__name__}"
+        raise ConfigurationError(f"{where} is {shown}.", hint=_HINT)
+    why = unplayable(line)
+    if why is not None:
+        raise ConfigurationError(f"{where} cannot be sent: {why}.")
+    return line

@@ -1,0 +1,107 @@
+"""A brain that asks a real model: any server with OpenAI's `/chat/completions`, such as Ollama or llama.cpp."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm.emulator.brains.base import Question, Thought
+from bing_llm.emulator.brains.sse import EventReader
+from bing_llm.errors import ConfigurationError, ServiceError
+
+__all__ = ["Upstream"]
+
+_END = "[DONE]"
+_OK = 200
+_SILENCE_S = 120.0  # a local model may load for a minute before its first word
+
+
+class Upstream:
+    """Passes questions on to a model and its words back.
+
+    Args:
+        base_url: The base of the API, such as `http://127.0.0.1:11434/v1`; `/chat/completions` is appended.
+        model: The model's name there.
+        api_key: The bearer token, None for none. Secret; not in the repr.
+        silence: How long the server may say nothing, in seconds.
+
+    Raises:
+        ConfigurationError: The base is no http(s) URL, or the model's name is empty.
+    """
+
+    def __init__(self, base_url: str, model: str, api_key: str | None = None, *, silence: float = _SILENCE_S) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            hint = "Pass a URL such as 'http://127.0.0.1:11434/v1'."
+            raise ConfigurationError("The base URL of the upstream model is no http(s) URL with a host.", hint=hint)
+        if not model:
+            raise ConfigurationError("The upstream model has no name.", hint="Pass the name that the server lists.")
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._host = parts.hostname
+        self._model = model
+        self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
+        self._silence = silence
+
+    def __repr__(self) -> str:
+        return f"Upstream({self._host!r}, model={self._model!r})"
+
+    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+        """The model's words as they come; a `ServiceError` for whatever goes wrong."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._silence, sock_read=self._silence)
+        body = {"model": self._model, "messages": _messages(question), "stream": True}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.post(self._url, json=body, headers=self._headers) as response,
+            ):
+                if response.status != _OK:
+                    yield _failure(f"answered with HTTP {response.status}")
+                    return
+                async for thought in _thoughts(response):
+                    yield thought
+        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError, ValueError) as exc:
+            yield _failure(f"cannot be read: {type(exc).__name__}")
+
+
+async def _thoughts(response: aiohttp.ClientResponse) -> AsyncIterator[Thought]:
+    reader = EventReader()
+    async for piece in response.content.iter_any():
+        for data in reader.feed(piece):
+            if data.strip() == _END:
+                return
+            yield _thought(data)
+    for data in reader.end():
+        if data.strip() != _END:
+            yield _thought(data)
+
+
+def _thought(data: str) -> Thought:
+    """One chunk of the answer. A chunk may have no choices (usage), and a choice no content (role, reasoning, end)."""
+    chunk = msgspec.json.decode(data)
+    if isinstance(chunk, dict) and chunk.get("error"):
+        return _failure("reported an error")
+    choices = chunk.get("choices") if isinstance(chunk, dict) else None
+    choice = choices[0] if isinstance(choices, list) and choices else {}
+    delta = choice.get("delta") if isinstance(choice, dict) else None
+    content = delta.get("content") if isinstance(delta, dict) else None
+    return ev.TextDelta(content if isinstance(content, str) else "")
+
+
+def _messages(question: Question) -> list[dict[str, Any]]:
+    context = [{"role": "system", "content": question.context}] if question.context else []
+    earlier = [
+        message
+        for turn in question.history
+        for message in ({"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.answer})
+    ]
+    return [*context, *earlier, {"role": "user", "content": question.text}]
+
+
+def _failure(what: str) -> ServiceError:
+    return ServiceError(service_message=f"The model behind the emulator {what}.")

@@ -1,0 +1,139 @@
+"""The conversations that the emulator keeps, with their signatures, turns and ends."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Callable, Iterator
+
+from bing_llm.emulator.brains.base import PastTurn
+
+__all__ = ["Conversation", "Conversations"]
+
+# Base64 of these three bytes is "+/+/": a client that does not percent-encode the token is always found out, not only
+# when chance brings a "+". With 32 bytes behind them the token ends in "=".
+_AWKWARD = b"\xfb\xff\xbf"
+
+
+class Conversation:
+    """One conversation.
+
+    Attributes:
+        id: `51D|BingProd|<64 hex>`; with `UnAuthenticatedUsers` in it for an anonymous one (recording 14).
+        client_id: The participant.
+        signature: The plain signature. Secret.
+        token: The encrypted signature, base64. Secret.
+        turn_limit: How many turns it may have.
+        turns: The turns that were answered.
+        expires_at: When it ends, in seconds since 1970.
+        running: Whether a turn runs.
+        ended: Whether the service disengaged.
+        next_invocation: The invocation id that the next turn must have; None before the first, which may have any
+            number.
+    """
+
+    def __init__(
+        self, conversation_id: str, client_id: str, *, turn_limit: int, lifetime: float, clock: Callable[[], float]
+    ) -> None:
+        self.id = conversation_id
+        self.client_id = client_id
+        self.turn_limit = turn_limit
+        self._clock = clock
+        self._lifetime = lifetime
+        self.created_at = clock()
+        self._touch()
+        self.turns: list[PastTurn] = []
+        self.running = False
+        self.ended = False
+        self.next_invocation: int | None = None
+        self.tone = ""
+        self.sign()
+
+    def __repr__(self) -> str:
+        return f"Conversation({self.id!r}, turns={len(self.turns)})"
+
+    def sign(self) -> None:
+        """Give it new signatures; the earlier ones are no longer good."""
+        self.signature = secrets.token_urlsafe(32)
+        self.token = base64.b64encode(_AWKWARD + secrets.token_bytes(32)).decode()
+
+    @property
+    def name(self) -> str:
+        """What the list of conversations calls it: the first words of the user."""
+        return self.turns[0].question[:40] if self.turns else ""
+
+    def begin(self, invocation: int, tone: str) -> None:
+        """Count a turn that begins. Each begun turn uses its invocation id up, however it ends."""
+        self.running = True
+        self.next_invocation = invocation + 1
+        self.tone = tone
+        self._touch()
+
+    def finish(self, turn: PastTurn | None) -> None:
+        """Let the next turn in; `turn` is what is kept of this one, None for nothing."""
+        self.running = False
+        self._touch()
+        if turn is not None:
+            self.turns.append(turn)
+
+    def _touch(self) -> None:
+        self.updated_at = self._clock()
+        self.expires_at = self.updated_at + self._lifetime
+
+
+class Conversations:
+    """All conversations of one emulator.
+
+    Args:
+        turn_limit: Turns of each conversation.
+        lifetime: How long one lives after its last turn, in seconds.
+        clock: The time, in seconds since 1970.
+    """
+
+    def __init__(self, *, turn_limit: int, lifetime: float, clock: Callable[[], float]) -> None:
+        self._turn_limit = turn_limit
+        self._lifetime = lifetime
+        self._clock = clock
+        self._by_id: dict[str, Conversation] = {}
+        # The service keeps one number for an account, and one cookie value for an anonymous browser.
+        self._signed_in = str(10**14 + secrets.randbelow(9 * 10**14))
+        self._anonymous = secrets.token_hex(16).upper()
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return (conversation for key in list(self._by_id) if (conversation := self.find(key)) is not None)
+
+    def client_id(self, *, signed_in: bool) -> str:
+        """The participant: 15 digits for an account, 32 hex digits otherwise."""
+        return self._signed_in if signed_in else self._anonymous
+
+    def create(self, *, signed_in: bool) -> Conversation:
+        """A new conversation."""
+        family = "BingProd" if signed_in else "BingProdUnAuthenticatedUsers"
+        conversation = Conversation(
+            f"51D|{family}|{secrets.token_hex(32).upper()}",
+            self.client_id(signed_in=signed_in),
+            turn_limit=self._turn_limit,
+            lifetime=self._lifetime,
+            clock=self._clock,
+        )
+        self._by_id[conversation.id] = conversation
+        return conversation
+
+    def find(self, conversation_id: str) -> Conversation | None:
+        """The conversation of this id; None for one that is unknown or has expired."""
+        found = self._by_id.get(conversation_id)
+        if found is not None and self._clock() >= found.expires_at and not found.running:
+            self.delete(found)
+            return None
+        return found
+
+    def expired_text(self, conversation_id: str) -> str:
+        """What the service says of a conversation that it does not have (recording 04)."""
+        minutes, seconds = divmod(int(self._lifetime), 60)
+        hours, minutes = divmod(minutes, 60)
+        lifetime = f"{hours:02}:{minutes:02}:{seconds:02}"
+        return f"Conversation '{conversation_id}' doesn't exist or has expired. Conversations expire after {lifetime}."
+
+    def delete(self, conversation: Conversation) -> None:
+        """Forget a conversation."""
+        self._by_id.pop(conversation.id, None)

@@ -1,0 +1,200 @@
+"""What a prompt asks for besides its question: tools that may be called, their results, a JSON schema to follow.
+
+Adapters write such instructions as text, since the service knows no tools. A model makes sense of any wording; so
+this reads by shape and by a few words, and knows no adapter's wording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from bing_llm.emulator.obedience.json_text import FoundObject, find_objects
+from bing_llm.emulator.obedience.tool_results import BLOCK as RESULT_BLOCK
+from bing_llm.emulator.obedience.tool_results import ToolResult, results_in
+
+__all__ = ["Instructions", "Tool", "read_instructions"]
+
+_HEADER = re.compile(r"^\[\w+\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
+_CALL_BLOCK = re.compile(r"<tool_call>\s*\{.*?</tool_call>", re.DOTALL)
+_PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
+_ABOUT_TOOLS = re.compile(r"\b(tools?|functions?|calls?|JSON|schema|blocks?|arguments?)\b|<tool_", re.IGNORECASE)
+_JSON_WANTED = re.compile(r"\bJSON\b|\bschema\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"[^.!?\n]+")
+_CONDITION = re.compile(
+    r"\b(if|when|whenever|unless|may|can|optional(?:ly)?|not|never|don't|each|per)\b|^\W*(in order )?to\b",
+    re.IGNORECASE,
+)
+_FORCED = re.compile(
+    r"\b(must|have to|required to|always)\b.{0,60}\b(call|use|invoke)|\bat least one (tool|call|function)"
+    r"|\b(reply|answer|respond)\b.{0,40}\bonly\b.{0,40}\b(calls?|blocks?|tools?)\b",
+    re.IGNORECASE,
+)
+_ONE_CALL = re.compile(
+    r"\b(exactly|only|at most|no more than) (one|a single|1)\b.{0,30}\b(call|tool|block)|\bone (tool )?call only\b",
+    re.IGNORECASE,
+)
+_KEYS = re.compile(r"\b(?:keys?|fields?|properties)\b", re.IGNORECASE)
+_KEY_NAME = re.compile(r"[`'\"]([A-Za-z_]\w*)[`'\"]")
+
+
+class Tool(msgspec.Struct, frozen=True):
+    """One tool that may be called; `parameters` is a JSON schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+class Instructions(msgspec.Struct, frozen=True):
+    """What was found.
+
+    Attributes:
+        question: What the user said, without the instructions; "" where there is nothing else.
+        tools: The tools, in their order.
+        must_call: Whether an answer without a call is not wanted.
+        one_call: Whether more than one call is not wanted.
+        results: What the tools answered, where nothing was said after it.
+        schema: The JSON schema that the answer must follow; None for none. It may stand beside tools.
+    """
+
+    question: str
+    tools: tuple[Tool, ...] = ()
+    must_call: bool = False
+    one_call: bool = False
+    results: tuple[ToolResult, ...] = ()
+    schema: dict[str, Any] | None = None
+
+
+def read_instructions(prompt: str, *, strictly: bool = False) -> Instructions:
+    """Take a prompt apart. Only what comes after its last `[role](#message)` header counts.
+
+    Args:
+        prompt: The prompt.
+        strictly: Whether only that is a question which cannot be an instruction: so where results wait for an answer.
+    """
+    text = _HEADER.split(prompt)[-1]
+    blocks = [found.span() for pattern in (RESULT_BLOCK, _CALL_BLOCK) for found in pattern.finditer(text)]
+    objects = [found for found in find_objects(text) if not _inside(found.start, blocks)]
+    tools = tuple(tool for found in objects if (tool := _tool(found.value)) is not None)
+    marked = [*blocks, *((found.start, found.end) for found in objects if _counts(found.value))]
+    prose = _without(text, [*blocks, *((found.start, found.end) for found in objects)])
+    question, results = _question_and_results(text, marked, loosely=not strictly)
+    return Instructions(
+        question=question,
+        tools=tools,
+        must_call=bool(tools) and _says(prose, _FORCED),
+        one_call=bool(tools) and _says(prose, _ONE_CALL),
+        results=results,
+        schema=_schema(objects, prose),
+    )
+
+
+def _question_and_results(
+    text: str, marked: list[tuple[int, int]], *, loosely: bool
+) -> tuple[str, tuple[ToolResult, ...]]:
+    """The question, and the tool results where nothing was asked after them."""
+    found = list(RESULT_BLOCK.finditer(text))
+    if not found:
+        return _question(text, marked, loosely=loosely), ()
+    end = found[-1].end()
+    new = _question(text[end:], [(start - end, stop - end) for start, stop in marked if start >= end], loosely=False)
+    if new:
+        return new, ()
+    start = found[0].start()
+    before = [span for span in marked if span[1] <= start]
+    return _question(text[:start], before, loosely=True), tuple(results_in(text))
+
+
+def _inside(position: int, spans: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= position < end for start, end in spans)
+
+
+def _tool(value: dict[str, Any]) -> Tool | None:
+    """A tool as `{"name", "description", "parameters"}`, also nested under `function`."""
+    nested = value.get("function")
+    spec = nested if isinstance(nested, dict) else value
+    name, parameters = spec.get("name"), spec.get("parameters")
+    if not isinstance(name, str) or not isinstance(parameters, dict):
+        return None
+    description = spec.get("description")
+    return Tool(name, description if isinstance(description, str) else "", parameters)
+
+
+def _is_schema(value: dict[str, Any]) -> bool:
+    has_properties = isinstance(value.get("properties"), dict)
+    return _tool(value) is None and (has_properties or value.get("type") == "object" or "$defs" in value)
+
+
+def _counts(value: dict[str, Any]) -> bool:
+    return _tool(value) is not None or _is_schema(value)
+
+
+def _schema(objects: Sequence[FoundObject], prose: str) -> dict[str, Any] | None:
+    if not _JSON_WANTED.search(prose):
+        return None
+    schemas = [found.value for found in objects if _is_schema(found.value)]
+    if schemas:
+        return schemas[-1]
+    return None if any(_tool(found.value) for found in objects) else _schema_of_keys(prose)
+
+
+def _schema_of_keys(prose: str) -> dict[str, Any] | None:
+    """The schema of words such as "JSON with `setup` and `punchline` keys"."""
+    for sentence in _SENTENCE.findall(prose):
+        if re.search(r"\bJSON\b", sentence, re.IGNORECASE) and _KEYS.search(sentence):
+            names = _KEY_NAME.findall(sentence)
+            if names:
+                return {"type": "object", "properties": {name: {"type": "string"} for name in names}, "required": names}
+    return None
+
+
+def _says(prose: str, pattern: re.Pattern[str]) -> bool:
+    sentences = _SENTENCE.findall(prose)
+    return any(pattern.search(sentence) and not _CONDITION.search(sentence) for sentence in sentences)
+
+
+def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    for start, end in sorted(spans, reverse=True):
+        text = f"{text[:start]} {text[end:]}"
+    return text
+
+
+def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str:
+    """The user's words.
+
+    Instructions are the paragraphs from the first to the last that holds a tool, a schema or a call, and those next
+    to them that speak of such things. What is before them is the question; else what is behind them; else, `loosely`,
+    what may be one although it is among them.
+    """
+    paragraphs = list(_PARAGRAPH.finditer(text))
+    hard = [i for i, p in enumerate(paragraphs) if any(s < p.end() and p.start() < e for s, e in marked)]
+    if not hard:
+        return text.strip()
+    first, last = hard[0], hard[-1]
+    while first > 0 and _ABOUT_TOOLS.search(paragraphs[first - 1][0]):
+        first -= 1
+    while last + 1 < len(paragraphs) and _ABOUT_TOOLS.search(paragraphs[last + 1][0]):
+        last += 1
+    outside = _joined(paragraphs[:first]) or _joined(paragraphs[last + 1 :])
+    if outside or not loosely:
+        return outside
+    # A question right above the instructions, or one that itself speaks of tools.
+    return _opening_lines(paragraphs[first][0]) or (paragraphs[first][0].strip() if first < hard[0] else "")
+
+
+def _joined(paragraphs: list[re.Match[str]]) -> str:
+    return "\n\n".join(paragraph[0].strip() for paragraph in paragraphs)
+
+
+def _opening_lines(paragraph: str) -> str:
+    """The lines of a paragraph of instructions before the first about tools: a question right above them."""
+    lines: list[str] = []
+    for line in paragraph.splitlines():
+        if _ABOUT_TOOLS.search(line) or "{" in line:
+            break
+        lines.append(line)
+    return "\n".join(lines).strip()

@@ -1,0 +1,41 @@
+"""The pytest fixture `bing_emulator`, which the package registers: tests of your own chains need no service.
+
+def test_my_chain(bing_emulator):
+    bing_emulator.brain = Scripted([["Hello ", "there."]])
+    with SyncBingClient(endpoint=bing_emulator.url) as bing:
+        assert my_chain(bing) == "Hello there."
+    assert bing_emulator.requests[-1].text == "..."
+
+Importing this module imports no network code: pytest loads it in every project that has the package installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from bing_llm.emulator.server import Emulator
+
+__all__ = ["bing_emulator"]
+
+
+@pytest.fixture
+def bing_emulator() -> Iterator[Emulator]:
+    """A running `Emulator`, new for each test, for synchronous and asynchronous tests alike.
+
+    It runs on the background loop of `bing_llm.sync`. Its brain is `Obedient` without pauses; set `.brain` to another
+    one.
+    """
+    from bing_llm.emulator.brains.obedient import Obedient  # noqa: PLC0415 - see the module docstring
+    from bing_llm.emulator.server import Emulator  # noqa: PLC0415
+    from bing_llm.sync import run  # noqa: PLC0415
+
+    emulator = Emulator(Obedient(pace=0))
+    run(emulator.start())
+    try:
+        yield emulator
+    finally:
+        run(emulator.aclose())

@@ -1,0 +1,187 @@
+"""The emulator: a server on this machine that speaks the ChatHub."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+from aiohttp import web
+
+from bing_llm._compat import Self
+from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.emulator.brains.base import Brain
+from bing_llm.emulator.brains.obedient import Obedient
+from bing_llm.emulator.conversations import Conversations
+from bing_llm.emulator.creation_faults import check_refusable
+from bing_llm.emulator.received import Received
+from bing_llm.emulator.rest import Rest
+from bing_llm.emulator.session import Session
+from bing_llm.emulator.state import State
+from bing_llm.errors import BingError, ConfigurationError
+
+__all__ = ["Emulator"]
+
+TURN_LIMIT = 30  # of the last recordings (02)
+LIFETIME_S = 21_600.0  # 6 hours, as the service says when it refuses an expired conversation (04)
+CONTEXT_LIMIT = 32_000  # about 8,000 tokens, where the service was seen to close the socket (protocol notes, section b)
+PING_INTERVAL_S = 15.0  # the default of SignalR servers
+
+_CLOSE_TIMEOUT_S = 2.0  # for the client's close frame; it is on this machine
+_SHUTDOWN_TIMEOUT_S = 5.0  # for HTTP calls that still run; sockets are broken first
+
+
+class Emulator:
+    """A ChatHub server for tests and trials; `async with Emulator() as emulator` starts and stops it.
+
+    Attributes:
+        requests: What it was sent, in order.
+
+    Args:
+        brain: Where its answers come from; None for `Obedient`.
+        host: The address to listen on. Loopback: the signatures that it gives out are no protection.
+        port: The port to listen on; 0 takes a free one.
+        turn_limit: Turns of each conversation.
+        lifetime: How long a conversation lives after its last turn, in seconds.
+        context_limit: The longest prompt and context together, in characters; the socket closes on a longer one.
+        ping_interval: How long nothing is sent before a ping, in seconds.
+        signatures: Where the creation puts its signatures: `headers` as since October 2023, or one in the `body` as
+            before.
+        creation_failures: Errors with which the next creations are refused, one each: `Throttled`, `Unauthorized`,
+            `ServiceError`, `ProtocolError`.
+        clock: The time, in seconds since 1970.
+
+    Raises:
+        ConfigurationError: A limit is not above zero, or no creation can be refused with one of the errors.
+    """
+
+    def __init__(
+        self,
+        brain: Brain | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        turn_limit: int = TURN_LIMIT,
+        lifetime: float = LIFETIME_S,
+        context_limit: int = CONTEXT_LIMIT,
+        ping_interval: float = PING_INTERVAL_S,
+        signatures: Literal["headers", "body"] = "headers",
+        creation_failures: Iterable[BingError] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        limits = {
+            "turn_limit": turn_limit,
+            "lifetime": lifetime,
+            "context_limit": context_limit,
+            "ping_interval": ping_interval,
+        }
+        for name, value in limits.items():
+            if not value > 0:
+                raise ConfigurationError(f"{name} is {value}; it must be above 0.")
+        failures = list(creation_failures)
+        for failure in failures:
+            check_refusable(failure)
+        self._host = host
+        self._port = port
+        self._state = State(
+            brain=Obedient() if brain is None else brain,
+            conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
+            clock=clock,
+            turn_limit=turn_limit,
+            lifetime=lifetime,
+            context_limit=context_limit,
+            ping_interval=ping_interval,
+            signed_in_body=signatures == "body",
+            creation_failures=failures,
+        )
+        self._sessions: set[Session] = set()
+        self._runner: web.AppRunner | None = None
+        self._address: tuple[str, int] | None = None
+
+    def __repr__(self) -> str:
+        where = "not started" if self._address is None else self.url
+        return f"Emulator({where}, brain={type(self.brain).__name__})"
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    @property
+    def url(self) -> str:
+        """The base URL, for `BingClient(endpoint=...)`.
+
+        Raises:
+            ConfigurationError: It is not running.
+        """
+        if self._address is None:
+            raise ConfigurationError("The emulator is not running.", hint="Use `async with Emulator() as emulator`.")
+        host, port = self._address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def brain(self) -> Brain:
+        """Where the answers come from; may be replaced at any time, and counts from the next turn on."""
+        return self._state.brain
+
+    @brain.setter
+    def brain(self, brain: Brain) -> None:
+        self._state.brain = brain
+
+    @property
+    def requests(self) -> list[Received]:
+        """What it was sent, in order."""
+        return self._state.requests
+
+    def clear(self) -> None:
+        """Forget what it was sent. Conversations stay."""
+        self._state.requests.clear()
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigurationError: It is running, or the address cannot be listened on.
+        """
+        if self._runner is not None:
+            raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
+        app = web.Application(client_max_size=MAX_RECORD_CHARACTERS)
+        app.add_routes([*Rest(self._state).routes(), web.get("/sydney/ChatHub", self._chat)])
+        app.on_shutdown.append(self._break_sockets)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as exc:
+            await runner.cleanup()
+            msg = f"The emulator cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."
+            raise ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.") from exc
+        self._runner = runner
+        self._address = runner.addresses[0][:2]
+
+    async def aclose(self) -> None:
+        """Stop listening and break what is open, running turns included. May be called twice."""
+        runner, self._runner, self._address = self._runner, None, None
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _chat(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(
+            compress=False,  # frames are small, and a compressed one may be sent out of order
+            max_msg_size=MAX_RECORD_CHARACTERS,
+            timeout=_CLOSE_TIMEOUT_S,
+        )
+        await socket.prepare(request)
+        session = Session(self._state, socket, request)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+        return socket
+
+    async def _break_sockets(self, _app: web.Application) -> None:
+        for session in self._sessions:
+            session.abort()

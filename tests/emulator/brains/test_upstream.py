@@ -1,0 +1,165 @@
+"""A brain that asks a model, tested against a server in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.emulator import PastTurn, Question, Upstream
+from bing_llm.emulator.brains.base import Thought
+from bing_llm.fold import fold
+
+
+def chunk(text: str | None) -> str:
+    """One chunk as OpenAI sends it."""
+    return json.dumps({"object": "chat.completion.chunk", "choices": [{"index": 0, "delta": {"content": text}}]})
+
+
+class Model:
+    """What the server answers, and what it was asked."""
+
+    def __init__(self, *events: str, status: int = 200, breaks: bool = False, end: str = "\n\n") -> None:
+        self.events = events
+        self.end = end
+        self.status = status
+        self.breaks = breaks
+        self.asked: list[Any] = []
+        self.headers: list[Any] = []
+
+    async def complete(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request."""
+        self.asked.append(await request.json())
+        self.headers.append(request.headers)
+        response = web.StreamResponse(status=self.status, headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for event in self.events:
+            await response.write(f"data: {event}{self.end}".encode())
+        if self.breaks:
+            assert request.transport is not None
+            request.transport.abort()
+        return response
+
+
+@asynccontextmanager
+async def serving(model: Model) -> AsyncIterator[str]:
+    """The base URL of a server with this model."""
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", model.complete)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+    finally:
+        await runner.cleanup()
+
+
+async def thoughts(model: Model, question: Question | None = None, **options: Any) -> list[Thought]:
+    """What the brain yields for one question."""
+    async with serving(model) as url:
+        brain = Upstream(url, "small", **options)
+        return [thought async for thought in brain.answer(question or Question(text="Hello"))]
+
+
+def text_of(found: list[Thought]) -> str:
+    """The text of thoughts that are all events."""
+    return fold([thought for thought in found if not isinstance(thought, errors.BingError)]).text
+
+
+async def test_words_are_passed_on() -> None:
+    """The content of each chunk is a piece of text; chunks without choices or content are none."""
+    model = Model(
+        chunk("Hel"), chunk(None), '{"choices": []}', '{"choices": [{"delta": {}}]}', chunk("lo"), "[DONE]", "x"
+    )
+    assert text_of(await thoughts(model)) == "Hello"
+
+
+async def test_a_stream_may_end_without_done() -> None:
+    """Some servers just close the stream, even within the last event."""
+    assert text_of(await thoughts(Model(chunk("Hello")))) == "Hello"
+    assert text_of(await thoughts(Model(chunk("Hello"), end=""))) == "Hello"
+    assert await thoughts(Model("[DONE]", end="")) == []
+
+
+async def test_the_model_sees_the_conversation() -> None:
+    """Context is a system message, earlier turns are user and assistant messages, the question comes last."""
+    model = Model("[DONE]")
+    question = Question(text="two", context="before", history=(PastTurn("one", "first"),))
+    await thoughts(model, question)
+    assert model.asked == [
+        {
+            "model": "small",
+            "stream": True,
+            "messages": [
+                {"role": "system", "content": "before"},
+                {"role": "user", "content": "one"},
+                {"role": "assistant", "content": "first"},
+                {"role": "user", "content": "two"},
+            ],
+        }
+    ]
+
+
+async def test_the_key_is_sent_and_never_shown() -> None:
+    """The key is a bearer token, and not in the repr; without a key none is sent."""
+    model = Model("[DONE]")
+    await thoughts(model, api_key="secret")
+    await thoughts(model)
+    assert model.headers[0]["Authorization"] == "Bearer secret"
+    assert "Authorization" not in model.headers[1]
+    assert repr(Upstream("http://user:pass@127.0.0.1/v1", "m", "secret")) == "Upstream('127.0.0.1', model='m')"
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (Model(status=401), "HTTP 401"),
+        (Model('{"error": {"message": "no"}}'), "reported an error"),
+        (Model("nonsense"), "cannot be read"),
+        (Model(chunk("Half"), breaks=True), "cannot be read"),
+    ],
+    ids=["status", "error", "no json", "broken"],
+)
+async def test_whatever_goes_wrong_is_a_service_error(model: Model, words: str) -> None:
+    """A refusal, an error in the stream, nonsense and a lost connection all end the turn with a ServiceError."""
+    *_, last = await thoughts(model)
+    assert isinstance(last, errors.ServiceError)
+    assert words in (last.service_message or "")
+
+
+async def test_no_server_is_a_service_error() -> None:
+    """Where nothing listens the turn fails, it does not raise."""
+    async with serving(Model()) as url:
+        brain = Upstream(url, "small")
+    (failure,) = [thought async for thought in brain.answer(Question(text="Hello"))]
+    assert isinstance(failure, errors.ServiceError)
+
+
+async def test_a_silent_server_is_a_service_error() -> None:
+    """A server that says nothing for as long as allowed is given up."""
+    (failure,) = await thoughts(Model("[DONE]"), silence=1e-9)
+    assert isinstance(failure, errors.ServiceError)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "model"), [("127.0.0.1/v1", "m"), ("ftp://x/v1", "m"), ("http://", "m"), ("http://x/v1", "")]
+)
+def test_wrong_settings_are_refused(base_url: str, model: str) -> None:
+    """A base that is no http(s) URL, and a model without a name, are errors when the brain is made."""
+    with pytest.raises(errors.ConfigurationError):
+        Upstream(base_url, model)
+
+
+async def test_a_brain_can_be_left_early() -> None:
+    """Closing the iterator closes the connection."""
+    async with serving(Model(chunk("a"), chunk("b"))) as url:
+        words = Upstream(url, "small").answer(Question(text="Hello"))
+        assert await anext(words) == ev.TextDelta("a")
+        await words.aclose()  # type: ignore[attr-defined]

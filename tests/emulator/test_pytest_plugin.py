@@ -1,0 +1,66 @@
+"""The fixture `bing_emulator`, as a user's test suite sees it."""
+
+from __future__ import annotations
+
+from urllib.request import urlopen
+
+import pytest
+
+from bing_llm.emulator import Emulator, Obedient
+
+pytest_plugins = ["pytester"]
+
+SUITE = """
+import asyncio
+import urllib.request
+
+import pytest
+
+from bing_llm import BingClient, SyncBingClient, Throttled
+from bing_llm.emulator import Scripted
+
+
+def test_sync(bing_emulator):
+    bing_emulator.brain = Scripted([["Hello ", "there."]])
+    with SyncBingClient(backend="chathub", endpoint=bing_emulator.url) as bing:
+        assert bing.ask("Hi").text == "Hello there."
+    assert [request.kind for request in bing_emulator.requests] == ["creation", "chat"]
+    assert bing_emulator.requests[-1].text == "Hi"
+
+
+def test_async(bing_emulator):
+    async def main():
+        async with BingClient(backend="chathub", endpoint=bing_emulator.url) as bing:
+            return await bing.ask("What is 3 + 4?")
+    assert asyncio.run(main()).text == "3 + 4 = 7"
+
+
+def test_errors(bing_emulator):
+    bing_emulator.brain = Scripted([[Throttled()]])
+    with SyncBingClient(backend="chathub", endpoint=bing_emulator.url) as bing, pytest.raises(Throttled):
+        bing.ask("Hi")
+
+
+def test_each_test_has_its_own(bing_emulator):
+    assert bing_emulator.requests == []
+"""
+
+
+def test_a_suite_uses_the_emulator(pytester: pytest.Pytester) -> None:
+    """The fixture gives each test a running emulator that sync and async code can talk to, and leaves nothing open."""
+    pytester.makeini("[pytest]\nfilterwarnings = error\n")
+    pytester.makepyfile(SUITE)
+    pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:langsmith_plugin").assert_outcomes(passed=4)
+
+
+def test_the_fixture_runs_beside_the_test(bing_emulator: Emulator) -> None:
+    """It answers a blocking call, since it runs on another thread, and begins with the default brain."""
+    with urlopen(f"{bing_emulator.url}/turing/conversation/create") as response:  # noqa: S310 - our own server
+        assert response.status == 200
+    assert [request.kind for request in bing_emulator.requests] == ["creation"]
+    assert isinstance(bing_emulator.brain, Obedient)
+
+
+async def test_the_fixture_serves_coroutines_too(bing_emulator: Emulator) -> None:
+    """An asynchronous test may use it as well."""
+    assert bing_emulator.url.startswith("http://127.0.0.1:")

@@ -1,0 +1,126 @@
+"""The emulator as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import aiohttp
+import pytest
+
+import bing_llm.emulator
+from bing_llm import errors
+from bing_llm.emulator import Emulator, Obedient, Scripted
+from tests.emulator.visitor import Visitor, chat
+
+
+async def test_it_listens_on_loopback(emulator: Emulator) -> None:
+    """Unless told otherwise it listens on 127.0.0.1, on a port that is free."""
+    assert emulator.url.startswith("http://127.0.0.1:")
+
+
+async def test_it_answers_by_default(visitor: Visitor, emulator: Emulator) -> None:
+    """Without a brain it has an Obedient one, and the brain may be replaced at any time."""
+    assert isinstance(Emulator().brain, Obedient)
+    emulator.brain = Scripted([["replaced"]])
+    assert (await visitor.reply("Hello")).text == "replaced"
+
+
+async def test_it_keeps_what_it_was_sent(emulator: Emulator, visitor: Visitor) -> None:
+    """Requests are kept in their order, with what makes them; `clear` forgets them and no conversation."""
+    created = await visitor.create(name="value")
+    await visitor.ask("Hello", created)
+    creation, asked = emulator.requests
+    assert (creation.kind, creation.path) == ("creation", "/turing/conversation/create")
+    assert creation.query["bundleVersion"] == "1.1816.0"
+    assert creation.headers["cookie"] == "name=value"
+    assert (asked.kind, asked.text, asked.invocation_id, asked.conversation_id) == ("chat", "Hello", "0", created.id)
+    assert asked.body == {**chat(created), "arguments": [asked.body["arguments"][0]]}
+    assert asked.arguments is not None
+    emulator.clear()
+    assert emulator.requests == []
+    assert (await visitor.reply("more", created, 1)).text == "You said: more"
+
+
+async def test_conversations_expire() -> None:
+    """A conversation is gone a lifetime after its last turn, by the clock that was given."""
+    now = [0.0]
+    brain = Scripted(lambda _: ["Hi"])
+    async with Emulator(brain, lifetime=60, clock=lambda: now[0]) as emulator, aiohttp.ClientSession() as http:
+        visitor = Visitor(emulator, http)
+        created = await visitor.create()
+        await visitor.ask("one", created)
+        now[0] = 60.0
+        with pytest.raises(errors.SessionExpired, match="00:01:00"):
+            await visitor.ask("two", created, 1)
+
+
+async def test_closing_ends_running_turns() -> None:
+    """Closing breaks open sockets and ends their turns at once."""
+    async with Emulator(Scripted([["Hi", errors.TimedOut()]])) as emulator, aiohttp.ClientSession() as http:
+        visitor = Visitor(emulator, http)
+        created = await visitor.create()
+        async with visitor.socket(created.token) as running, visitor.socket(created.token) as idle:
+            await running.send(chat(created))
+            await running.frame()
+            await running.frame()
+            await asyncio.wait_for(emulator.aclose(), 4)  # less than any time limit of the server
+            assert await running.frame() is None
+            assert await idle.frame() is None
+
+
+async def test_it_can_be_closed_twice_and_started_again() -> None:
+    """A closed emulator has no URL; closing it again does nothing, and it may be started again."""
+    emulator = Emulator()
+    await emulator.aclose()
+    for _ in range(2):
+        await emulator.start()
+        assert emulator.url in repr(emulator)
+        with pytest.raises(errors.ConfigurationError, match="running already"):
+            await emulator.start()
+        await emulator.aclose()
+        await emulator.aclose()
+        with pytest.raises(errors.ConfigurationError, match="not running"):
+            _ = emulator.url
+    assert repr(emulator) == "Emulator(not started, brain=Obedient)"
+
+
+async def test_a_taken_port_is_an_error_that_names_it(emulator: Emulator) -> None:
+    """Where it cannot listen it says where, and leaves nothing open."""
+    port = int(emulator.url.rpartition(":")[2])
+    with pytest.raises(errors.ConfigurationError, match=f"127.0.0.1, port {port}"):
+        await Emulator(port=port).start()
+
+
+async def test_an_address_of_version_6_is_a_url() -> None:
+    """The URL of an IPv6 address has brackets."""
+    emulator = Emulator()
+    emulator._address = ("::1", 80)
+    assert emulator.url == "http://[::1]:80"
+
+
+@pytest.mark.parametrize("name", ["turn_limit", "lifetime", "context_limit", "ping_interval"])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
+def test_limits_are_above_zero(name: str, value: float) -> None:
+    """A limit that leaves nothing is refused by its name."""
+    with pytest.raises(errors.ConfigurationError, match=name):
+        Emulator(**{name: value})  # type: ignore[arg-type]
+
+
+def test_impossible_creation_failures_are_refused() -> None:
+    """An error that no creation ends with is refused when the emulator is made."""
+    with pytest.raises(errors.ConfigurationError, match="TimedOut"):
+        Emulator(creation_failures=[errors.TimedOut()])
+
+
+def test_public_names_are_loaded_when_used() -> None:
+    """Importing the package imports no aiohttp; its names are listed, can be imported, and others are unknown."""
+    code = "import sys, bing_llm.emulator as e; print('aiohttp' in sys.modules, e.Scripted.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "Scripted"]
+    for name in bing_llm.emulator.__all__:
+        assert name in dir(bing_llm.emulator)
+        assert getattr(bing_llm.emulator, name).__name__ == name
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = bing_llm.emulator.Nothing
