@@ -1,0 +1,41 @@
+"""The command line: `bing-llm ask`, `bing-llm chat` and `bing-llm emulator`.
+
+====  ===========================================================================================
+exit  meaning
+====  ===========================================================================================
+0     ok; also when the reader of a pipe has had enough, or a chat or an emulator was ended
+1     the service refused, failed or withdrew its answer, or the output could not be written
+2     usage or configuration; nothing was sent
+130   Ctrl-C before the answer was complete
+====  ===========================================================================================
+
+Needs the extra `cli`. Importing this module does not import it, so that its lack can be told in one line.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_EXTRA = {"rich", "typer"}
+_USAGE = 2
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments: What follows the command's name; None takes it from the process.
+
+    Raises:
+        SystemExit: Always, with one of the codes above.
+    """
+    try:
+        from bing_llm.cli.app import app  # noqa: PLC0415 - see the module docstring
+    except ModuleNotFoundError as exc:
+        if (exc.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        print('bing-llm: the command line needs its extra: pip install "bing-llm[cli]"', file=sys.stderr)
+        raise SystemExit(_USAGE) from None
+    app(arguments, prog_name="bing-llm")

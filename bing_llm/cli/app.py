@@ -1,0 +1,142 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from bing_llm._version import __version__
+from bing_llm.backends.chathub.options import DEFAULT_MODEL, MODELS
+from bing_llm.cli.asking import Question
+from bing_llm.cli.asking import ask as run_ask
+from bing_llm.cli.chatting import chat as run_chat
+from bing_llm.cli.reporting import ExitCode, guarded, log_to_stderr, tolerate_any_character
+from bing_llm.cli.settings import UPSTREAM_KEY, Settings
+from bing_llm.config import BACKENDS
+
+__all__ = ["app"]
+
+_EPILOG = """\
+Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
+configuration, nothing was sent; 130 Ctrl-C before the answer was complete.
+
+Secrets are taken from the environment only (BING_COOKIES), never from options: lists of processes show those."""
+
+app = typer.Typer(
+    help="Microsoft's Bing and Copilot chat on the command line.",
+    epilog=_EPILOG,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_Backend: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help=f"The service: {' or '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else chathub where one is set up.",
+    ),
+]
+_Model: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="NAME", help=f"{', '.join(MODELS)}. Default: {DEFAULT_MODEL}.")
+]
+_NoSearch: TypeAlias = Annotated[bool, typer.Option("--no-search", help="Do not let the service search the web.")]
+_Endpoint: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Base URL of the service. Default: BING_LLM_ENDPOINT, else the public hosts."),
+]
+_Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Log to stderr what is sent and received.")]
+
+
+def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
+    if wanted:
+        print(f"bing-llm {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    *,
+    version: Annotated[  # noqa: ARG001 - the callback has seen it
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    tolerate_any_character()
+
+
+@app.command(epilog=_EPILOG)
+def ask(
+    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
+    *,
+    image: Annotated[
+        str | None, typer.Option(metavar="PATH_OR_URL", help="A PNG, JPEG, GIF or WebP picture to go with it.")
+    ] = None,
+    context: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A UTF-8 text that the service shall know.")
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the events, one JSON object a line, and nothing else.")
+    ] = False,
+    backend: _Backend = None,
+    model: _Model = None,
+    no_search: _NoSearch = False,
+    endpoint: _Endpoint = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Ask once. The answer streams to stdout.
+
+    In a terminal, sources, suggestions and quota follow. In a pipe only the sources do, one a line after an empty line.
+    If the service rewrites what it has sent, the final text follows whole, after a line that says so.
+    """
+    log_to_stderr(verbose=verbose)
+    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint)
+    question = Question(prompt=prompt, image=image, context=context)
+    raise typer.Exit(guarded(lambda: run_ask(settings, question, json=json)))
+
+
+@app.command(epilog=_EPILOG)
+def chat(
+    *,
+    backend: _Backend = None,
+    model: _Model = None,
+    no_search: _NoSearch = False,
+    endpoint: _Endpoint = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Hold a conversation. /help lists its commands.
+
+    Ctrl-C stops a running answer and keeps the conversation; at the prompt it leaves.
+    """
+    log_to_stderr(verbose=verbose)
+    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint)
+    raise typer.Exit(guarded(lambda: run_chat(settings)))
+
+
+@app.command(epilog=_EPILOG)
+def emulator(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8765,
+    pace: Annotated[float, typer.Option(min=0, help="Seconds between the words of the built-in answers.")] = 0.01,
+    upstream: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help=f"Base URL of an OpenAI-compatible server whose model shall answer. {UPSTREAM_KEY} holds its key.",
+        ),
+    ] = None,
+    upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there.")] = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Run the local server that speaks the real protocol, until Ctrl-C."""
+    from bing_llm.cli.serving import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
+
+    log_to_stderr(verbose=verbose)
+
+    def work() -> ExitCode:
+        return serve(choose_brain(upstream=upstream, upstream_model=upstream_model, pace=pace), host=host, port=port)
+
+    raise typer.Exit(guarded(work))

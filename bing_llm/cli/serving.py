@@ -1,0 +1,57 @@
+"""`bing-llm emulator`: the local ChatHub as a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+
+from bing_llm._urls import is_loopback
+from bing_llm.cli.reporting import ExitCode, complain
+from bing_llm.cli.running import Loop
+from bing_llm.cli.settings import UPSTREAM_KEY
+from bing_llm.emulator import Brain, Emulator, Obedient, Upstream
+from bing_llm.errors import ConfigurationError
+
+__all__ = ["choose_brain", "serve"]
+
+
+def choose_brain(*, upstream: str | None, upstream_model: str | None, pace: float) -> Brain:
+    """Where the emulator's answers come from.
+
+    Args:
+        upstream: Base URL of an OpenAI-compatible server; None for the built-in answers.
+        upstream_model: The model there.
+        pace: Seconds between two words of the built-in answers.
+
+    Raises:
+        ConfigurationError: Only one of URL and model is given, or one is not allowed.
+    """
+    if upstream is None and upstream_model is None:
+        return Obedient(pace=pace)
+    if upstream is None or upstream_model is None:
+        raise ConfigurationError("--upstream and --upstream-model go together.", hint="Give both, or none.")
+    return Upstream(upstream, upstream_model, api_key=os.environ.get(UPSTREAM_KEY))
+
+
+def serve(brain: Brain, *, host: str, port: int) -> ExitCode:
+    """Run the emulator until Ctrl-C.
+
+    Raises:
+        ConfigurationError: The address cannot be listened on.
+    """
+    with Loop() as loop, suppress(KeyboardInterrupt):
+        loop.run(_serve(Emulator(brain, host=host, port=port), host))
+    return ExitCode.OK
+
+
+async def _serve(emulator: Emulator, host: str) -> None:
+    async with emulator:
+        print(f"The emulator listens on {emulator.url} (Ctrl-C ends it). To use it:")
+        print(f'  bing-llm ask --endpoint {emulator.url} "What is new in Python?"')
+        print(f"or set BING_LLM_ENDPOINT={emulator.url} for all that uses bing_llm.", flush=True)
+        if not is_loopback(host):
+            complain(
+                f"{host} is not a loopback address: anyone who can reach it can use this emulator. It has no login."
+            )
+        await asyncio.Event().wait()

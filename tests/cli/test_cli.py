@@ -1,0 +1,42 @@
+"""The entry point."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bing_llm.cli import main
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_without_its_extra_it_says_what_to_install(
+    missing: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where typer or rich is not installed, one line tells the command to type, and the exit code is 2."""
+    for name in [name for name in sys.modules if name.startswith("bing_llm.cli.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(SystemExit) as ended:
+        main(["ask", "Hello"])
+    assert ended.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        'bing-llm: the command line needs its extra: pip install "bing-llm[cli]"\n',
+    )
+
+
+def test_another_missing_module_is_a_mistake_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the extra's own packages are excused."""
+    monkeypatch.delitem(sys.modules, "bing_llm.cli.app", raising=False)
+    monkeypatch.setitem(sys.modules, "bing_llm.cli.asking", None)
+    with pytest.raises(ModuleNotFoundError, match=r"bing_llm\.cli\.asking"):
+        main(["ask", "Hello"])
+
+
+def test_it_runs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """It passes the arguments on, and ends with the command's exit code."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("bing-llm ")

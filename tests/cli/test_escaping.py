@@ -1,0 +1,59 @@
+"""Control characters from a service never reach a terminal."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bing_llm.cli.escaping import escape, one_line
+
+ANY_TEXT = st.text(
+    st.one_of(
+        st.characters(), st.characters(min_codepoint=0, max_codepoint=0xA0), st.sampled_from("\u202e\u2067\u2028\ud800")
+    )
+)
+BIDI = {chr(code) for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+
+
+@given(ANY_TEXT)
+def test_no_control_character_comes_out(text: str) -> None:
+    """Whatever goes in: line feeds and tabs are all that is left of control, bidi and surrogate characters."""
+    safe = escape(text)
+    assert {sign for sign in safe if unicodedata.category(sign) in {"Cc", "Cs", "Zl", "Zp"}} <= {"\n", "\t"}
+    assert not BIDI & set(safe)
+
+
+@given(ANY_TEXT, ANY_TEXT)
+def test_pieces_may_be_escaped_one_by_one(one: str, two: str) -> None:
+    """A text gives the same in whatever pieces it comes."""
+    assert escape(one) + escape(two) == escape(one + two)
+
+
+@given(st.text())
+def test_escaped_json_means_the_same(text: str) -> None:
+    """The escapes are those of JSON."""
+    assert json.loads(escape(json.dumps(text, ensure_ascii=False))) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[31mred", "\\u001b[31mred"),
+        ("a\rb\bc", "a\\u000db\\u0008c"),
+        ("\x9b31m", "\\u009b31m"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("a\tb\nc é 漢 🌊", "a\tb\nc é 漢 🌊"),
+    ],
+)
+def test_controls_become_visible_and_text_stays(text: str, expected: str) -> None:
+    """A control character is shown by its code point; ordinary text of any script is left alone."""
+    assert escape(text) == expected
+
+
+def test_one_line_is_one_line() -> None:
+    """Line breaks and runs of blanks become single blanks, and the rest is escaped."""
+    assert one_line(" a\n\n b\tc\u2028d\x1b ") == "a b c d\\u001b"

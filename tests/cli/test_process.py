@@ -1,0 +1,78 @@
+"""The command as a process: pipes that end early, streams that are closed, and what is left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from bing_llm.emulator import Emulator, Scripted
+
+START = [sys.executable, "-W", "error", "-c", "from bing_llm.cli import main; main()"]
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}  # it logs slow steps
+TIMEOUT_S = 120.0
+"""Far beyond what any of these needs: reached only by one that hangs."""
+
+
+def run(
+    *arguments: str, stdin: bytes = b"", stdout: int = subprocess.PIPE, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run `bing-llm` with warnings as errors."""
+    service = {name: os.environ[name] for name in ("BING_LLM_BACKEND", "BING_LLM_ENDPOINT") if name in os.environ}
+    return subprocess.run(
+        [*START, *arguments],
+        input=stdin,
+        env={**ENVIRONMENT, **service, **(env or {})},
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (("ask", "-", "--json"), b"Hello"),
+        (("ask", "Hello", "--backend", "emulator"), b""),
+        (("chat", "--backend", "emulator"), b"Hello\n/new\nHello\n/model bing-precise\nHello\n"),
+    ],
+)
+def test_it_ends_without_a_trace(service: Emulator, arguments: Sequence[str], stdin: bytes) -> None:
+    """No socket, task or loop is left behind: with warnings as errors stderr stays empty."""
+    done = run(*arguments, stdin=stdin)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout
+    assert bool(service.requests) == ("emulator" not in arguments)
+
+
+@pytest.mark.parametrize("arguments", [("ask", "Hi"), ("chat",)])
+def test_a_reader_that_has_had_enough_is_no_error(service: Emulator, arguments: Sequence[str]) -> None:
+    """A pipe that nobody reads any more ends the command in silence, with 0."""
+    service.brain = Scripted(lambda _: ["Hello. "] * 3)
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = run(*arguments, stdin=b"Hi\n", stdout=write)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_pipe_gets_no_escape_sequence(service: Emulator) -> None:
+    """Without a terminal, or with a dumb, narrow one, there are no colours and nothing is drawn."""
+    service.brain = Scripted(lambda _: ["**Hello** \x1b[31m."])
+    done = run("chat", stdin=b"Hi\n/help\n", env={"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "40"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"**Hello** \\u001b[31m." in done.stdout
+    assert b"\x1b" not in done.stdout
+
+
+def test_few_characters_are_enough(service: Emulator) -> None:
+    """Where stdout has an encoding of 256 characters, as pipes on Windows do, the others are written as escapes."""
+    service.brain = Scripted([["é 🌊"]])
+    done = run("ask", "Hi", env={"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"})
+    assert (done.returncode, done.stdout.rstrip(), done.stderr) == (0, b"\xe9 \\U0001f30a", b"")
