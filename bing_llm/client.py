@@ -6,12 +6,12 @@ import os
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bing_llm._compat import Self
 from bing_llm._retry import Attempts, retried
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
-from bing_llm.config import ConnectionSettings, Cookies, Endpoint, cookie_header, pick_backend
+from bing_llm.config import ConnectionSettings, Cookies, Endpoint, check_address, cookie_header, pick_backend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
@@ -101,6 +101,7 @@ class BingClient:
         )
         for part in (self.timeouts, self.retries, self.options):
             part.check()
+        check_address(ip_address)
         connection = ConnectionSettings(
             endpoint=endpoint,
             cookies=header,
@@ -125,6 +126,10 @@ class BingClient:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(backend={self.backend_name!r}, model={self.model!r})"
+
+    def __reduce__(self) -> NoReturn:
+        msg = f"A {type(self).__name__} cannot be pickled or copied: it holds cookies and connections. Make a new one."
+        raise TypeError(msg)
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> TurnStream:
         """A turn in a conversation of its own. Nothing is sent until its first event is asked for.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import msgspec
 
@@ -18,6 +19,7 @@ __all__ = [
     "ConnectionSettings",
     "Cookies",
     "Endpoint",
+    "check_address",
     "cookie_header",
     "pick_backend",
 ]
@@ -61,6 +63,10 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return "ConnectionSettings(...)"
 
+    def __reduce__(self) -> NoReturn:
+        msg = "ConnectionSettings cannot be pickled: they hold cookies."
+        raise TypeError(msg)
+
 
 def pick_backend(backend: str | None, *, configured: bool) -> str:
     """The backend to use: the argument, else `BING_LLM_BACKEND`, else `chathub` where something points to it.
@@ -99,7 +105,7 @@ def cookie_header(cookies: Any) -> str | None:
             f"cookies is a {type(cookies).__name__}; allowed: a Cookie header string, or a mapping of names to values."
         )
         raise ConfigurationError(msg)
-    header = cookies.strip()
+    header = cookies.strip(" ")
     if not header.isprintable() or not header.isascii():
         msg = "The cookies hold a line break, a control character or a character that is not ASCII."
         raise ConfigurationError(
@@ -109,6 +115,20 @@ def cookie_header(cookies: Any) -> str | None:
         msg = "The cookies hold no name=value pair."
         raise ConfigurationError(msg, hint="A Cookie header looks like '_U=...; MUID=...'.")
     return header or None
+
+
+def check_address(address: str | None) -> None:
+    """Refuse what is no IP address: it goes into a header.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        if address:
+            ipaddress.ip_address(str(address))
+    except ValueError as exc:
+        msg = f"ip_address is {address!r}, which is no IPv4 or IPv6 address."
+        raise ConfigurationError(msg, hint="Pass one such as '192.0.2.7', or None to send none.") from exc
 
 
 def _pair(name: object, value: object) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from bing_llm import events as ev
 from bing_llm._compat import Self
@@ -54,9 +54,12 @@ class _Open:
             self.close_soon()
 
     def close_soon(self) -> None:
-        """Have its loop close it. A loop that is closed has closed its sockets."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self.channel.close)
+        """Have its loop close it. Where that loop is closed, so are its sockets: the channel is only told."""
+        with suppress(RuntimeError):  # the loop is closed, or was closed just now
+            if self._loop.is_closed():
+                self.channel.close()
+            else:
+                self._loop.call_soon_threadsafe(self.channel.close)
 
 
 class TurnStream:
@@ -246,6 +249,10 @@ class TurnStream:
         if self._begun is not None and not self._ended:
             self._source.end(self._reply, self._error)
         self._ended = True
+
+    def __reduce__(self) -> NoReturn:
+        msg = "A TurnStream cannot be pickled or copied: it holds cookies and a connection."
+        raise TypeError(msg)
 
     def __del__(self) -> None:
         # Left without `async with`: the socket must not outlive the stream. The collector may run in any thread, and

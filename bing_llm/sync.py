@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from concurrent.futures import Future
@@ -82,13 +83,19 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     def start() -> None:
         task.append(loop.create_task(_report(coroutine, done)))  # type: ignore[arg-type]
 
-    loop.call_soon_threadsafe(start, context=copy_context())
+    def cancel() -> None:
+        if task:
+            loop.call_soon(task[0].cancel)  # not now: a task that is cancelled before its first step reports nothing
+        else:  # interrupted before `start` was asked for
+            coroutine.close()
+            done.cancel()
+
     try:
+        loop.call_soon_threadsafe(start, context=copy_context())
         return done.result()
     except BaseException:
         if not done.done():
-            # One turn of the loop later than asked: a task that is cancelled before its first step reports nothing.
-            loop.call_soon_threadsafe(lambda: loop.call_soon(task[0].cancel))
+            loop.call_soon_threadsafe(cancel)
             _wait_quietly(done)
         raise
 
@@ -128,9 +135,10 @@ def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
     try:
         yield from Steps(iterator)
     finally:
-        if _on_background_thread():  # the collector runs in any thread; in this one nothing may wait
+        # The collector may be what closes this: in any thread, and when the interpreter ends.
+        if _on_background_thread():
             asyncio.run_coroutine_threadsafe(_close(iterator), background_loop())
-        else:
+        elif not sys.is_finalizing():  # else the loop's thread runs no more: to wait for it would be for ever
             run(_close(iterator))
 
 

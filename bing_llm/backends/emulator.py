@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,6 +13,7 @@ import msgspec
 from bing_llm.backends.chathub.backend import ChatHubBackend
 from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.config import ConnectionSettings
+from bing_llm.errors import BingError
 from bing_llm.sync import background_loop
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class EmulatorBackend(ChatHubBackend):
 
     async def _start(self) -> None:
         with self._lock:
-            if self._started is None:
+            if self._started is None or (self._started.done() and self._started.exception()):
                 self._started = asyncio.run_coroutine_threadsafe(_started_emulator(), background_loop())
             started = self._started
         emulator = await asyncio.shield(asyncio.wrap_future(started))  # a cancelled caller does not end it for others
@@ -72,5 +74,6 @@ async def _started_emulator() -> Emulator:
 
 
 async def _close(started: Future[Emulator]) -> None:
-    emulator = await asyncio.wrap_future(started)
-    await emulator.aclose()
+    with suppress(BingError):  # a start that failed was raised where it was asked for
+        emulator = await asyncio.wrap_future(started)
+        await emulator.aclose()

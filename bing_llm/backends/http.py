@@ -18,11 +18,12 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import certifi
+from yarl import URL
 
 from bing_llm import _timeout
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
-from bing_llm.errors import BingError, ConnectionFailed, ProtocolError, TimedOut
+from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, ProtocolError, TimedOut
 
 __all__ = ["Http", "Socket", "UpgradeRefused"]
 
@@ -75,11 +76,16 @@ class Http:
         proxy: URL of an HTTP proxy; None for none.
         trust_env: Whether to take proxies from the environment, as aiohttp does.
         ssl_context: How to verify TLS; None for the default context with certifi's certificates.
+
+    Raises:
+        ConfigurationError: The proxy is no URL of an HTTP proxy.
     """
 
     def __init__(
         self, *, proxy: str | None = None, trust_env: bool = False, ssl_context: ssl.SSLContext | None = None
     ) -> None:
+        if proxy is not None:
+            _check_proxy(proxy)
         self._proxy = proxy
         self._trust_env = trust_env
         self._ssl_context = ssl_context
@@ -118,7 +124,13 @@ class Http:
 
         async def call() -> Answer:
             async with session.request(
-                method, url, headers=headers, allow_redirects=False, proxy=self._proxy, ssl=self._tls(url), **body
+                method,
+                _exact(url),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._tls(url),
+                **body,
             ) as response:
                 return await _answer(response, what)
 
@@ -139,7 +151,7 @@ class Http:
         async def call() -> Any:
             try:
                 return await session.ws_connect(
-                    url, headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
+                    _exact(url), headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
                 )
             except aiohttp.WSServerHandshakeError as exc:
                 return _head(exc.status, exc.headers or {})
@@ -187,6 +199,18 @@ class Http:
         return self._ssl_context
 
 
+def _check_proxy(proxy: str) -> None:
+    """Refuse what aiohttp fails on with errors of its own. The text never holds the proxy: it may have a password."""
+    try:
+        parts = urlsplit(proxy)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        fits = False
+    if not fits:
+        msg = "The proxy is not a URL with scheme http or https and a host."
+        raise ConfigurationError(msg, hint="Allowed: the URL of an HTTP proxy, such as 'http://127.0.0.1:3128'.")
+
+
 async def _keep(
     sessions: _Sessions, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
 ) -> AsyncGenerator[None, None]:
@@ -221,7 +245,16 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
         failure = ConnectionFailed(f"There was no connection to {public_url(url)} for {what}: {reason}.")
     except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
         failure = ConnectionFailed(f"There was no answer to {what} from {public_url(url)} ({type(exc).__name__}).")
-    raise failure from cause
+    try:
+        raise failure from cause
+    finally:
+        failure.__context__ = None  # a task that is written in Python resumes us inside an `except` of its own
+
+
+def _exact(url: str) -> URL:
+    """The URL with its query as it is: aiohttp would turn `%2F` back into `/`, and a token is encoded in full."""
+    head, mark, query = url.partition("?")
+    return URL(f"{URL(head)}{mark}{query}", encoded=True)
 
 
 async def _refuse_redirects(

@@ -183,7 +183,9 @@ def _refused(exc: UpgradeRefused) -> BingError:
         )
         return Unauthorized(msg, value="200")
     error = error_for_status(answer, "the chat socket")
-    return error if error is not None else Unauthorized(f"The chat socket was not opened (HTTP {answer.status}).")
+    if error is None:
+        error = Unauthorized(f"The chat socket was not opened (HTTP {answer.status}).", value=str(answer.status))
+    return error
 
 
 def _check(result: Result | None, what: str) -> None:

@@ -1,7 +1,7 @@
 """The client's side of one turn, without I/O: what to send, and the events of what came.
 
-`ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event` tells what it
-means; `state` tells where the connection is.
+`ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event` tells what
+it means; `state` tells where the connection is.
 """
 
 from __future__ import annotations

@@ -1,0 +1,550 @@
+"""One turn over one socket. The socket is a list, and the time passes only where the socket waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeAlias
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm._redact import Redactor
+from bing_llm.backends.chathub import channel as channel_module
+from bing_llm.backends.chathub.channel import PING_SECONDS, ChatHubChannel
+from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.errors import BingError
+from bing_llm.limits import Deadline, Timeouts
+from tests.backends.chathub.wire import ACK, DONE, PING, bot, chat, final, update, wire
+
+HELLO = update(bot("Hello"))
+PINGED = '{"type":6}' + SEPARATOR
+
+
+class Message(NamedTuple):
+    """A WebSocket message, in aiohttp's form."""
+
+    type: WSMsgType
+    data: Any = None
+
+
+Step: TypeAlias = "str | float | Message | Callable[[], Awaitable[None]]"
+"""A text that comes, seconds of silence, another message, or what is done while the channel waits."""
+
+
+def each(seconds: float, message: str, times: int) -> list[Step]:
+    """The same message again and again, this many seconds apart."""
+    steps: list[Step] = [seconds, message]
+    return steps * times
+
+
+class Network:
+    """A socket with a script, and the clock that it moves. After the script it is silent for ever."""
+
+    def __init__(self, *script: Step) -> None:
+        self.now = 1000.0
+        self.script: deque[Step] = deque(script)
+        self.sent: list[tuple[float, list[dict[str, Any]]]] = []
+        self.waits: list[float] = []
+        self.ends: list[str] = []
+        self.broken: Exception | None = None
+
+    def clock(self) -> float:
+        """The time in seconds."""
+        return self.now
+
+    @property
+    def passed(self) -> float:
+        """Seconds since the channel was opened."""
+        return self.now - 1000.0
+
+    async def receive(self, timeout: float | None = None) -> Message:
+        """The next message of the script, or the end of the wait."""
+        assert timeout is not None
+        assert timeout > 0
+        self.waits.append(timeout)
+        until = self.now + timeout
+        while self.script:
+            step = self.script.popleft()
+            if isinstance(step, Message):
+                return step
+            if isinstance(step, str):
+                return Message(WSMsgType.TEXT, step)
+            if callable(step):
+                await step()
+            elif self.now + step > until:
+                self.script.appendleft(self.now + step - until)
+                break
+            else:
+                self.now += step
+        self.now = until
+        raise asyncio.TimeoutError
+
+    async def send_str(self, data: str) -> None:
+        """Keep what is sent, and when."""
+        if self.broken is not None:
+            raise self.broken
+        records = [json.loads(record) for record in data.split(SEPARATOR)[:-1]]
+        self.sent.append((self.passed, records))
+
+    def abort(self) -> None:
+        """Note it."""
+        self.ends.append("abort")
+
+    def hang_up(self) -> None:
+        """Note it."""
+        self.ends.append("hang up")
+
+    def sent_of(self, kind: int) -> list[tuple[float, dict[str, Any]]]:
+        """The frames of this type that were sent, with their times."""
+        return [(at, record) for at, records in self.sent for record in records if record.get("type") == kind]
+
+
+def over(
+    network: Network, timeouts: Timeouts | None = None, *secrets: str, turn: float = 900.0, label: str = "[turn t]"
+) -> ChatHubChannel:
+    """A channel over this network."""
+    deadline = Deadline(turn, network.clock)
+    return ChatHubChannel(network, timeouts or Timeouts(), deadline, redact=Redactor(*secrets), label=label)
+
+
+async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 900.0) -> tuple[ChatHubChannel, Network]:
+    """A channel whose request was sent, and its network."""
+    network = Network(*script)
+    channel = over(network, timeouts, turn=turn)
+    await channel.ask(chat())
+    return channel, network
+
+
+async def events_of(channel: ChatHubChannel) -> list[ev.Event]:
+    """The events of a turn to its end."""
+    given: list[ev.Event] = []
+    while not (given and isinstance(given[-1], ev.TurnCompleted)):
+        given.append(await channel.next_event())
+    return given
+
+
+async def failure_of(channel: ChatHubChannel) -> BingError:
+    """The error that ends a turn."""
+    with pytest.raises(BingError) as caught:
+        await events_of(channel)
+    return caught.value
+
+
+async def reply_of(channel: ChatHubChannel) -> ev.Reply:
+    """The reply that ends a turn."""
+    completed = (await events_of(channel))[-1]
+    assert isinstance(completed, ev.TurnCompleted)
+    return completed.reply
+
+
+# --- a turn -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_turn_gives_its_events() -> None:
+    """What comes in messages goes out as events, to the final frame and no further."""
+    channel, network = await asked(ACK, HELLO, 2.0, PING, final(bot("Hello, you")), 1.0, "never read")
+    given = await events_of(channel)
+    assert given[:2] == [ev.TextDelta("Hello"), ev.TextDelta(", you")]
+    assert isinstance(given[-1], ev.TurnCompleted)
+    assert given[-1].reply.text == "Hello, you"
+    assert network.script[-1] == "never read"
+
+
+async def test_handshake_and_request_go_together() -> None:
+    """Both are one message, which saves a round trip."""
+    _, network = await asked()
+    [(_, records)] = network.sent
+    assert records[0] == {"protocol": "json", "version": 1}
+    assert records[1]["type"] == 4
+    assert len(records) == 2
+
+
+# --- time limits ------------------------------------------------------------------------------------------------------
+
+
+async def test_an_unanswered_handshake_times_out() -> None:
+    """Without an answer to the handshake the turn ends after `timeouts.handshake`."""
+    channel, network = await asked()
+    error = await failure_of(channel)
+    assert type(error) is errors.TimedOut
+    assert error.message == "The service was silent for 10 seconds (timeouts.handshake)."
+    assert network.passed == 10
+
+
+async def test_a_stop_does_not_hide_an_unanswered_handshake() -> None:
+    """The limit of the handshake holds for a turn that is stopped before it was answered, too."""
+    channel, network = await asked(timeouts=Timeouts(handshake=3))
+    await channel.stop()
+    assert "(timeouts.handshake)" in str(await failure_of(channel))
+    assert network.passed == 3
+
+
+async def test_silence_on_the_socket_times_out() -> None:
+    """Without any message the turn ends after `timeouts.silence`, and keeps the text that had come."""
+    channel, network = await asked(ACK, 4.0, HELLO)
+    error = await failure_of(channel)
+    assert type(error) is errors.TimedOut
+    assert error.message == "The service was silent for 45 seconds (timeouts.silence)."
+    assert error.partial_text == "Hello"
+    assert network.passed == 4 + 45
+
+
+async def test_pings_keep_the_socket_alive_but_not_the_answer() -> None:
+    """Pings show a live socket; an answer that shows nothing else ends after `timeouts.answer`."""
+    channel, network = await asked(ACK, *each(10.0, PING, 20))
+    error = await failure_of(channel)
+    assert type(error) is errors.TimedOut
+    assert error.message == "The service was silent for 120 seconds (timeouts.answer)."
+    assert network.passed == 120
+
+
+async def test_the_answer_is_alive_from_its_last_frame_on() -> None:
+    """The silence of the answer begins with its newest frame, not with the pings around it."""
+    channel, network = await asked(ACK, *each(10.0, PING, 11), 5.0, HELLO, *each(10.0, PING, 20))
+    error = await failure_of(channel)
+    assert "(timeouts.answer)" in error.message
+    assert error.partial_text == "Hello"
+    assert network.passed == 115 + 120
+
+
+async def test_a_frame_without_news_keeps_the_answer_alive() -> None:
+    """A frame that gives no event shows that the service works on the answer."""
+    channel, network = await asked(ACK, *each(100.0, update(), 3), final(bot("Done")), timeouts=Timeouts(silence=110))
+    assert (await reply_of(channel)).text == "Done"
+    assert network.passed == 300
+
+
+async def test_pings_are_sent_at_even_times() -> None:
+    """A ping goes out each 15 seconds, whatever comes in, and nothing else is sent."""
+    channel, network = await asked(ACK, *each(4.0, HELLO + PING, 12), final(bot("Hello")))
+    await events_of(channel)
+    assert [at for at, _ in network.sent_of(6)] == [PING_SECONDS, 2 * PING_SECONDS, 3 * PING_SECONDS]
+    assert len(network.sent) == 1 + 3
+
+
+async def test_the_turn_has_an_end_of_its_own() -> None:
+    """The deadline of the whole turn ends it in the middle of a lively answer."""
+    channel, network = await asked(ACK, HELLO, *each(3.0, PING, 20), turn=20)
+    error = await failure_of(channel)
+    assert type(error) is errors.TimedOut
+    assert error.message == "The turn was not complete after 20 seconds (timeouts.turn)."
+    assert error.partial_text == "Hello"
+    assert network.passed == 20
+
+
+async def test_a_deadline_that_passed_elsewhere_is_seen() -> None:
+    """A caller that took its time between two events is told, before anything is waited for."""
+    channel, network = await asked(ACK, HELLO, turn=20)
+    await channel.next_event()
+    network.now += 1000
+    waits = len(network.waits)
+    assert "(timeouts.turn)" in str(await failure_of(channel))
+    assert len(network.waits) == waits
+
+
+# --- stop -------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stopped_turn_ends_with_its_completion() -> None:
+    """The service answers a stop with type 3 and no type 2: what came is the answer."""
+    channel, network = await asked(ACK, HELLO, DONE)
+    await channel.next_event()
+    await channel.stop()
+    reply = await reply_of(channel)
+    assert (reply.text, reply.finish_reason) == ("Hello", "stop")
+    stops = [{"type": 1, "target": "stop", "invocationId": "0", "arguments": [{}]}]
+    assert [record for _, record in network.sent_of(1)] == stops
+
+
+async def test_text_that_was_on_its_way_still_counts() -> None:
+    """What comes between the stop and its completion belongs to the answer."""
+    channel, _ = await asked(ACK, HELLO, 1.0, update(bot("Hello, you")), DONE)
+    await channel.next_event()
+    await channel.stop()
+    assert (await reply_of(channel)).text == "Hello, you"
+
+
+async def test_an_unanswered_stop_is_cut_short() -> None:
+    """A service that does not answer a stop is left after `timeouts.stop`: what came is the answer."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    await channel.stop()
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 5
+
+
+async def test_a_service_that_talks_on_is_cut_short() -> None:
+    """Frames that still come do not put off the end of a stopped turn."""
+    channel, network = await asked(ACK, HELLO, *each(2.0, HELLO, 20), timeouts=Timeouts(stop=9))
+    await channel.next_event()
+    await channel.stop()
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 9
+
+
+async def test_a_stop_during_a_wait_is_cut_short_in_time() -> None:
+    """A stop that another task asks for does not wait until the channel has waited for something else."""
+
+    async def stop() -> None:
+        await channel.stop()
+
+    channel, network = await asked(ACK, HELLO, 7.0, stop)
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 7 + 5
+
+
+async def test_no_wait_is_longer_than_a_stop_may_take() -> None:
+    """The limits are looked at often enough for a stop that may be asked for at any time."""
+    channel, network = await asked(ACK, timeouts=Timeouts(stop=2))
+    await failure_of(channel)
+    assert max(network.waits) == 2
+
+
+async def test_a_stop_is_sent_once() -> None:
+    """To stop twice is to stop once, counted from the first."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    await channel.stop()
+    network.now += 3
+    await channel.stop()
+    await events_of(channel)
+    assert network.passed == 5
+    assert len(network.sent_of(1)) == 1
+
+
+async def test_a_stop_after_the_answer_is_not_sent() -> None:
+    """A turn that is over cannot be stopped."""
+    channel, network = await asked(ACK, final(bot("Hello")))
+    await events_of(channel)
+    await channel.stop()
+    assert network.sent_of(1) == []
+
+
+async def test_a_stop_after_the_end_of_the_connection_is_not_sent() -> None:
+    """There is nobody left to stop."""
+    channel, network = await asked(ACK, wire({"type": 7, "error": "gone"}))
+    assert type(await failure_of(channel)) is errors.ConnectionLost
+    await channel.stop()
+    assert network.sent_of(1) == []
+
+
+async def test_a_stop_may_go_before_the_answer_to_the_handshake() -> None:
+    """A turn can be stopped at once."""
+    channel, network = await asked(ACK, DONE)
+    await channel.stop()
+    assert (await reply_of(channel)).text == ""
+    assert len(network.sent_of(1)) == 1
+
+
+# --- the end of the socket --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (Message(WSMsgType.CLOSE, 1000), 1000),
+        (Message(WSMsgType.CLOSE, 1001), 1001),
+        (Message(WSMsgType.CLOSING), 1006),
+        (Message(WSMsgType.CLOSED), 1006),
+    ],
+)
+async def test_a_socket_that_ends_before_the_answer_is_an_error(end: Message, code: int) -> None:
+    """Without a final frame a closed socket is an error, code 1000 included; the text that had come is kept."""
+    channel, _ = await asked(ACK, HELLO, end)
+    error = await failure_of(channel)
+    assert type(error) is errors.ConnectionLost
+    assert error.message == f"The connection ended with code {code} before the answer was complete."
+    assert error.partial_text == "Hello"
+
+
+async def test_a_silent_refusal_means_a_prompt_that_is_too_long() -> None:
+    """Code 1000 without a word, on a long prompt, is how the service refuses it."""
+    network = Network(ACK, Message(WSMsgType.CLOSE, 1000))
+    channel = over(network)
+    await channel.ask(chat("x" * 4001))
+    assert type(await failure_of(channel)) is errors.PromptTooLong
+
+
+async def test_a_stopped_turn_may_end_with_its_socket() -> None:
+    """A service that answers a stop by hanging up has answered it."""
+    channel, network = await asked(ACK, HELLO, Message(WSMsgType.CLOSED))
+    await channel.next_event()
+    await channel.stop()
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 0
+
+
+@pytest.mark.parametrize(
+    ("message", "says"),
+    [
+        (Message(WSMsgType.BINARY, b"\x00"), "sent a binary message"),
+        (Message(WSMsgType.ERROR, ValueError("Message size 9 exceeds limit 8")), r"\(Message size 9 exceeds limit 8\)"),
+    ],
+)
+async def test_what_is_no_text_is_a_protocol_error(message: Message, says: str) -> None:
+    """A binary message, and a broken or too large frame, end the turn; the text that had come is kept."""
+    channel, _ = await asked(ACK, HELLO, message)
+    await channel.next_event()
+    with pytest.raises(errors.ProtocolError, match=says) as caught:
+        await channel.next_event()
+    assert caught.value.partial_text == "Hello"
+
+
+# --- sending ----------------------------------------------------------------------------------------------------------
+
+BREAKS = [ConnectionResetError("reset"), aiohttp.ClientConnectionResetError("Cannot write to closing transport")]
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+async def test_a_request_that_cannot_be_sent_is_a_lost_connection(broken: Exception) -> None:
+    """Whatever the library raises while it sends is ConnectionLost, with that as its cause."""
+    network = Network()
+    network.broken = broken
+    with pytest.raises(errors.ConnectionLost, match="broke while something was sent") as caught:
+        await over(network).ask(chat())
+    assert caught.value.__cause__ is broken
+
+
+async def test_a_ping_that_cannot_be_sent_is_a_lost_connection() -> None:
+    """A connection that breaks unnoticed is noticed by the next ping, and the text that had come is kept."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    network.broken = BREAKS[0]
+    error = await failure_of(channel)
+    assert type(error) is errors.ConnectionLost
+    assert error.partial_text == "Hello"
+    assert network.passed == PING_SECONDS
+
+
+async def test_a_stop_that_cannot_be_sent_is_a_lost_connection() -> None:
+    """The caller of `stop` hears of it."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    network.broken = BREAKS[0]
+    with pytest.raises(errors.ConnectionLost):
+        await channel.stop()
+
+
+@pytest.mark.parametrize(("silence", "turn"), [(0.01, 900.0), (45.0, 0.01), (45.0, -1.0)])
+async def test_a_service_that_does_not_read_times_out(
+    monkeypatch: pytest.MonkeyPatch, silence: float, turn: float
+) -> None:
+    """What cannot be sent, since the other end takes in nothing, waits no longer than silence or the turn may last."""
+    network = Network()
+
+    async def blocked(data: str) -> None:
+        assert data
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(network, "send_str", blocked)
+    with pytest.raises(errors.TimedOut, match="took in nothing of what was sent"):
+        await over(network, Timeouts(silence=silence), turn=turn).ask(chat())
+
+
+# --- closing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_socket_is_hung_up_after_the_answer() -> None:
+    """After the final frame the socket is closed politely, once."""
+    channel, network = await asked(ACK, final(bot("Hello")))
+    await events_of(channel)
+    channel.close()
+    channel.close()
+    assert network.ends == ["hang up"]
+
+
+async def test_a_socket_is_hung_up_after_a_stop() -> None:
+    """A stopped turn is a whole one."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.stop()
+    await events_of(channel)
+    channel.close()
+    assert network.ends == ["hang up"]
+
+
+async def test_a_socket_is_dropped_before_the_answer() -> None:
+    """A turn that is left early ends its socket at once, once."""
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    channel.close()
+    channel.close()
+    assert network.ends == ["abort"]
+
+
+# --- logging ----------------------------------------------------------------------------------------------------------
+
+
+async def test_frames_are_logged_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG every frame is logged with the label of its turn, and with its secrets masked."""
+    caplog.set_level(logging.DEBUG, channel_module.__name__)
+    request = chat()
+    request.arguments[0].conversation_signature = "hunter2+/="
+    echo = update(bot("You said hunter2+/= or hunter2%2B%2F%3D"))
+    network = Network(ACK, echo, final(bot("Hello")), Message(WSMsgType.CLOSE, 1000))
+    channel = over(network, None, "hunter2+/=", label="[turn 0af1]")
+    await channel.ask(request)
+    await events_of(channel)
+    await channel._receive()
+    lines = [record.getMessage() for record in caplog.records if record.name == channel_module.__name__]
+    assert [line.split()[:3] for line in lines] == [
+        ["[turn", "0af1]", "sent"],
+        *[["[turn", "0af1]", "received"]] * 3,
+        ["[turn", "0af1]", "socket"],
+    ]
+    assert "hunter2" not in "".join(lines)
+    assert "You said *** or ***" in lines[2]
+    assert lines[-1].endswith("socket at its end, code 1000")
+
+
+async def test_frames_are_not_logged_unasked(caplog: pytest.LogCaptureFixture) -> None:
+    """Above DEBUG there are no frames in the log."""
+    caplog.set_level(logging.INFO, channel_module.__name__)
+    channel, _ = await asked(ACK, final(bot("Hello")))
+    await events_of(channel)
+    assert caplog.records == []
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The kinds that were logged, none yet."""
+    kinds: set[str] = set()
+    monkeypatch.setattr(channel_module, "_noted", kinds)
+    return kinds
+
+
+def unknown(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged of unknown things."""
+    mark = "not logged again: "
+    return [line.partition(mark)[2] for line in map(logging.LogRecord.getMessage, caplog.records) if mark in line]
+
+
+@pytest.mark.usefixtures("noted")
+async def test_each_unknown_kind_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Each kind that this version does not know is logged once for all turns, by its names, cut short."""
+    caplog.set_level(logging.INFO, channel_module.__name__)
+    script = [
+        wire({"type": 99}, {"type": 99, "more": 1}, {"type": 1, "target": "x" * 99}, {"secret": "hunter2"}),
+        update(bot("?", messageType="New", contentType="SUNO")),
+        update(bot("?", message_id="a2", messageType="New", contentType="SUNO")),
+        final(bot("Hello", message_id="a3")),
+    ]
+    for _ in range(2):
+        channel, _network = await asked(ACK, *script)
+        given = await events_of(channel)
+        assert len([event for event in given if isinstance(event, ev.Unknown)]) == 6
+    assert unknown(caplog) == ["99", f"1 '{'x' * 39}", "dict", "'New' 'SUNO'"]
+
+
+async def test_the_log_of_unknown_kinds_is_bounded(caplog: pytest.LogCaptureFixture, noted: set[str]) -> None:
+    """A service that invents kinds for ever fills neither log nor memory."""
+    caplog.set_level(logging.INFO, channel_module.__name__)
+    channel, _ = await asked(ACK, wire(*[{"type": 1000 + number} for number in range(300)]), final(bot("Hello")))
+    await events_of(channel)
+    assert len(unknown(caplog)) == len(noted) == 100

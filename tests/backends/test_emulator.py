@@ -1,0 +1,232 @@
+"""The emulator as a backend: a server that starts when needed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import pytest
+
+from bing_llm import emulator as emulator_package
+from bing_llm import events as ev
+from bing_llm.backends.chathub.options import ChatHubOptions
+from bing_llm.backends.emulator import EmulatorBackend
+from bing_llm.config import ConnectionSettings
+from bing_llm.emulator import Emulator, Scripted
+from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed
+from bing_llm.limits import Deadline, Timeouts
+from bing_llm.messages import Prompt
+from tests.backends.serving import GRACE_S
+
+T = TypeVar("T")
+
+
+class Counted(Emulator):
+    """An emulator that says hello, and is in a list while it runs; it may be told when to start."""
+
+    running: list[Counted]
+    may_start: threading.Event
+    starting: threading.Event
+    starts: int
+
+    def __init__(self) -> None:
+        super().__init__(Scripted(lambda _question: ["Hello"]))
+
+    async def start(self) -> None:
+        """Start, and count it."""
+        type(self).starts += 1
+        self.starting.set()
+        await asyncio.to_thread(self.may_start.wait, GRACE_S)
+        await super().start()
+        self.running.append(self)
+
+    async def aclose(self) -> None:
+        """Stop, and count it."""
+        self.running.remove(self)
+        await super().aclose()
+
+
+@pytest.fixture(autouse=True)
+def counted(monkeypatch: pytest.MonkeyPatch) -> type[Counted]:
+    """The emulator that the backend starts."""
+    events = {"may_start": threading.Event(), "starting": threading.Event()}
+    kind: type[Counted] = type("Counted", (Counted,), {"running": [], "starts": 0, **events})
+    kind.may_start.set()
+    monkeypatch.setattr(emulator_package, "Emulator", kind, raising=False)
+    return kind
+
+
+def in_time() -> Deadline:
+    """A deadline that no test reaches."""
+    return Deadline(60.0, lambda: 0.0)
+
+
+def new_backend(**settings: Any) -> EmulatorBackend:
+    """A backend that nothing has used yet."""
+    return EmulatorBackend(ConnectionSettings(**settings), ChatHubOptions(signed_in=True))
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[EmulatorBackend]:
+    """A backend, closed in the end."""
+    backend = new_backend()
+    try:
+        yield backend
+    finally:
+        await backend.aclose()
+
+
+async def ask(backend: EmulatorBackend) -> str:
+    """The text of one turn in a conversation of its own."""
+    conversation = await backend.create_conversation(in_time())
+    channel = await backend.open_turn(conversation, Prompt("Hi"), 0, in_time())
+    try:
+        while True:
+            event = await channel.next_event()
+            if isinstance(event, ev.TurnCompleted):
+                return event.reply.text
+    finally:
+        channel.close()
+
+
+async def refused(kind: type[BingError], call: Coroutine[Any, Any, object]) -> str:
+    """What the error says that a call raises."""
+    with pytest.raises(kind) as caught:
+        await call
+    return str(caught.value)
+
+
+async def test_an_answer_comes_from_a_server_of_its_own(counted: type[Counted]) -> None:
+    """The first call starts the server; closing stops it."""
+    async with opened() as backend:
+        assert counted.running == []
+        assert await ask(backend) == "Hello"
+        assert await ask(backend) == "Hello"
+        assert len(counted.running) == 1
+    assert counted.running == []
+
+
+async def test_two_tasks_start_one_server(counted: type[Counted]) -> None:
+    """Whoever comes second waits for the server that the first one starts."""
+    async with opened() as backend:
+        assert await asyncio.gather(*[ask(backend) for _ in range(3)]) == ["Hello"] * 3
+        assert counted.starts == 1
+
+
+def test_it_works_from_several_loops(counted: type[Counted]) -> None:
+    """The server outlives the loop that started it, and serves every loop."""
+    backend = new_backend()
+    try:
+        assert [asyncio.run(ask(backend)) for _ in range(2)] == ["Hello"] * 2
+        answers: list[str] = []
+        threads = [threading.Thread(target=lambda: answers.append(asyncio.run(ask(backend)))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(GRACE_S)
+        assert answers == ["Hello"] * 2
+        assert counted.starts == 1
+    finally:
+        asyncio.run(backend.aclose())
+    assert counted.running == []
+
+
+async def test_conversations_are_its_own() -> None:
+    """They are listed, taken up and deleted as those of the service."""
+    async with opened() as backend:
+        assert await backend.list_conversations(in_time()) == []
+        await ask(backend)
+        [info] = await backend.list_conversations(in_time())
+        known = await backend.open_conversation(info.id, in_time())
+        await backend.delete_conversation(known, in_time())
+        assert await backend.list_conversations(in_time()) == []
+
+
+async def test_closing_twice_is_closing_once(counted: type[Counted]) -> None:
+    """A backend that was never used, or is closed already, has nothing to close."""
+    backend = new_backend()
+    await backend.aclose()
+    await ask(backend)
+    await backend.aclose()
+    await backend.aclose()
+    assert counted.running == []
+
+
+async def test_a_closed_backend_starts_anew(counted: type[Counted]) -> None:
+    """Used again, it starts another server, which knows nothing of earlier conversations."""
+    async with opened() as backend:
+        conversation = await backend.create_conversation(in_time())
+        await backend.aclose()
+        turn = backend.open_turn(conversation, Prompt("Hi"), 0, in_time())
+        assert "There was no connection" in await refused(ConnectionFailed, turn)
+        assert await ask(backend) == "Hello"
+        assert counted.starts == 2
+
+
+async def test_a_cancelled_caller_does_not_stop_the_start(counted: type[Counted]) -> None:
+    """Whoever waits for the same start gets the server, and the cancelled caller may come again."""
+    counted.may_start.clear()
+    async with opened() as backend:
+        first, second = (asyncio.ensure_future(ask(backend)) for _ in range(2))
+        await asyncio.to_thread(counted.starting.wait, GRACE_S)
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        counted.may_start.set()
+        assert await second == "Hello"
+        assert await ask(backend) == "Hello"
+        assert counted.starts == 1
+
+
+async def test_closing_waits_for_the_start(counted: type[Counted]) -> None:
+    """A server that is just starting is closed, too."""
+    counted.may_start.clear()
+    backend = new_backend()
+    task = asyncio.ensure_future(ask(backend))
+    await asyncio.to_thread(counted.starting.wait, GRACE_S)
+    task.cancel()
+    closing = asyncio.ensure_future(backend.aclose())
+    counted.may_start.set()
+    await closing
+    assert counted.running == []
+    assert task.cancelled()
+
+
+async def test_a_start_that_fails_is_raised(counted: type[Counted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that cannot start says why, and the next call tries again."""
+
+    async def fail(_self: Emulator) -> None:
+        raise ConfigurationError("The emulator cannot listen.")
+
+    backend = new_backend()
+    with monkeypatch.context() as patched:
+        patched.setattr(counted, "start", fail)
+        for _ in range(2):
+            assert "cannot listen" in await refused(ConfigurationError, ask(backend))
+        await backend.aclose()
+        assert "cannot listen" in await refused(ConfigurationError, ask(backend))
+    assert await ask(backend) == "Hello"
+    await backend.aclose()
+
+
+async def test_nothing_reaches_another_machine(counted: type[Counted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Endpoint, cookies, address and proxies that a client was given are left out; its time limits stay."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    backend = new_backend(
+        endpoint="https://service.example",
+        cookies="_U=hunter2",
+        ip_address="192.0.2.1",
+        proxy="http://127.0.0.1:1",
+        trust_env=True,
+        timeouts=Timeouts(answer=7),
+    )
+    assert await ask(backend) == "Hello"
+    [server] = counted.running
+    for request in server.requests:
+        assert not {"cookie", "x-forwarded-for"} & {name.lower() for name in request.headers}
+    assert "autosave" not in server.requests[1].body["arguments"][0]["optionsSets"]
+    assert backend._timeouts == Timeouts(answer=7)
+    await backend.aclose()

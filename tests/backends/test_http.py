@@ -1,0 +1,614 @@
+"""Connections: a session for each loop, and aiohttp's errors as ours."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, suppress
+from typing import Any, TypeVar
+
+import aiohttp
+import pytest
+import trustme
+from aiohttp import WSMsgType
+
+from bing_llm.backends import http as http_module
+from bing_llm.backends.answer import Answer
+from bing_llm.backends.http import Http, Socket, UpgradeRefused
+from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, ProtocolError, TimedOut
+from bing_llm.sync import run
+from tests.backends.serving import GRACE_S, Request, Server, cut_off, deaf, frame, reply, silent, upgraded
+
+T = TypeVar("T", bound=Exception)
+
+TOKEN = "?sec_access_token=hunter2"
+
+
+async def fetch(http: Http, url: str, *, seconds: float = GRACE_S, **options: Any) -> Answer:
+    """One GET."""
+    return await http.request("GET", url, what="the call", seconds=seconds, headers={"X-A": "b"}, **options)
+
+
+async def open_socket(http: Http, url: str, *, seconds: float = GRACE_S, max_bytes: int = 1000) -> Socket:
+    """One WebSocket."""
+    return await http.connect(url, what="the socket", seconds=seconds, headers={"X-A": "b"}, max_bytes=max_bytes)
+
+
+CALLS: list[Callable[..., Coroutine[Any, Any, object]]] = [fetch, open_socket]
+
+
+async def failure(kind: type[T], call: Coroutine[Any, Any, object]) -> T:
+    """The error that a call raises; nothing that leads to it shows a secret."""
+    with pytest.raises(kind) as caught:
+        await call
+    assert type(caught.value) is kind
+    left: list[BaseException | None] = [caught.value]
+    for exc in left:
+        if exc is not None:
+            assert "hunter2" not in f"{exc} {exc!r} {exc.args}"
+            left += [exc.__cause__, exc.__context__]
+    return caught.value
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    """A port that nobody listens on."""
+    with closing(socket.socket()) as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+# --- one call ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_gives_status_headers_and_body() -> None:
+    """Header names are in lower case, however they were spelled, and `Retry-After` is a number."""
+    answer = reply(b"{}", 429, {"X-SYDNEY-ConversationSignature": "a+/=", "retry-AFTER": "7"})
+    http = Http()
+    async with Server(answer) as server:
+        got = await fetch(http, server.url(f"/a{TOKEN}"))
+        assert (got.status, got.body, got.retry_after) == (429, b"{}", 7.0)
+        assert got.headers["x-sydney-conversationsignature"] == "a+/="
+        assert server.requests[0].target == f"/a{TOKEN}"
+        assert server.requests[0].headers["x-a"] == "b"
+        await http.aclose()
+
+
+async def test_calls_of_one_loop_share_a_connection() -> None:
+    """A second call goes over the connection of the first."""
+    http = Http()
+    async with Server(reply()) as server:
+        await fetch(http, server.url())
+        await fetch(http, server.url())
+        assert len(server.requests) == 2
+        assert len(server._tasks) == 1
+        await http.aclose()
+        await server.idle()
+
+
+async def test_a_redirect_of_a_call_is_an_answer() -> None:
+    """A redirect is not followed: where it leads is the caller's to judge."""
+    http = Http()
+    async with Server(reply(status=302, headers={"Location": "/elsewhere"})) as server:
+        assert (await fetch(http, server.url())).status == 302
+        assert len(server.requests) == 1
+        await http.aclose()
+
+
+async def test_a_body_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A longer body than any that the service was seen to send is not held in memory."""
+
+    async def endless(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(headers={"Content-Length": "1000000000"}))
+        while True:
+            writer.write(b"x" * 1000)
+            await writer.drain()
+
+    monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 1000)
+    http = Http()
+    async with Server(reply(b"x" * 1000), endless) as server:
+        assert len((await fetch(http, server.url())).body) == 1000
+        error = await failure(ProtocolError, fetch(http, server.url()))
+        assert error.message == "The answer to the call is longer than 1,000 bytes."
+        await server.idle()
+        await http.aclose()
+
+
+# --- what fails -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_listener_is_a_failed_connection(
+    call: Callable[..., Coroutine[Any, Any, object]], unused_port: int
+) -> None:
+    """The error names the public part of the URL and the system's reason, and has the system's error as its cause."""
+    http = Http()
+    error = await failure(ConnectionFailed, call(http, f"http://127.0.0.1:{unused_port}/a{TOKEN}"))
+    assert error.message.startswith(f"There was no connection to http://127.0.0.1:{unused_port}/a for the ")
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+    await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_slow_server_times_out(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
+    """The error names the limit and its length, and the connection is closed."""
+    http = Http()
+    async with Server(silent) as server:
+        error = await failure(TimedOut, call(http, server.url(f"/a{TOKEN}"), seconds=0.05))
+        assert error.message.endswith(f"from {server.url('/a')} within 0.05 seconds (timeouts.connect).")
+        await server.idle()
+        await http.aclose()
+
+
+async def test_a_slow_body_times_out() -> None:
+    """The limit is for the whole call, and the caller says which one it is."""
+
+    async def slow(_request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(reply(b"x" * 100)[:-50])
+        await reader.read()
+
+    http = Http()
+    async with Server(slow) as server:
+        error = await failure(TimedOut, fetch(http, server.url(), seconds=0.05, limit="silence"))
+        assert error.message.endswith("(timeouts.silence).")
+        await http.aclose()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        b"hunter2\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-Sydney-ConversationSignature: hunter2\r\nX-A: b\r\n",
+        reply(b"x" * 100, headers={"X-Sydney-ConversationSignature": "hunter2"})[:-50],
+    ],
+    ids=["nothing", "garbage", "half a head", "half a body"],
+)
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_broken_answer_is_a_failed_connection(
+    call: Callable[..., Coroutine[Any, Any, object]], sent: bytes
+) -> None:
+    """What is no whole answer raises ConnectionFailed; neither the URL's token nor the answer's headers show."""
+    http = Http()
+    async with Server(cut_off(sent)) as server:
+        if call is open_socket and b"200 OK" in sent and sent.endswith(b"x"):
+            await failure(UpgradeRefused, call(http, server.url(f"/a{TOKEN}", "ws")))
+        else:
+            error = await failure(ConnectionFailed, call(http, server.url(f"/a{TOKEN}")))
+            assert error.message.startswith("There was no answer to the ")
+        await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("url", ["http://exa mple/?hunter2", "nothing?hunter2", "ftp://127.0.0.1/?hunter2"])
+async def test_a_bad_url_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]], url: str) -> None:
+    """A URL that the library refuses is none of its exceptions."""
+    http = Http()
+    await failure(ConnectionFailed, call(http, url))
+    await http.aclose()
+
+
+async def test_headers_cannot_be_smuggled_in() -> None:
+    """A line break in a header is refused before anything is sent."""
+    http = Http()
+    async with Server(reply()) as server:
+        call = http.request("GET", server.url(), what="the call", seconds=5, headers={"A": "hunter2\r\nX: y"})
+        assert type(await failure(ConnectionFailed, call)) is ConnectionFailed
+        assert server.requests == []
+        await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_cancelled_call_closes_its_connection(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
+    """A cancelled caller gets its CancelledError, leaves nothing open, and the client works on."""
+    http = Http()
+    async with Server(silent, reply()) as server:
+        task = asyncio.ensure_future(call(http, server.url()))
+        await server.asked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await server.idle()
+        assert (await fetch(http, server.url())).status == 200
+        await http.aclose()
+
+
+# --- WebSockets -------------------------------------------------------------------------------------------------------
+
+
+async def greet(_request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send one text message, and wait for the end."""
+    writer.write(frame(b"hello"))
+    await reader.read()
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retry_after"),
+    [
+        (reply(), 200, None),
+        (reply(b"<html>", 403), 403, None),
+        (reply(status=502, headers={"Retry-After": "3"}), 502, 3.0),
+        (reply(status=302, headers={"Location": "ws://127.0.0.1:1/hunter2"}), 302, None),
+        (reply(status=101, headers={"Upgrade": "websocket", "Connection": "Upgrade"}), 101, None),
+    ],
+)
+async def test_a_refused_upgrade_has_its_answer(answer: bytes, status: int, retry_after: float | None) -> None:
+    """Anything but a WebSocket raises UpgradeRefused with the answer; neither the URL nor its token shows."""
+    http = Http()
+    async with Server(answer) as server:
+        error = await failure(UpgradeRefused, open_socket(http, server.url(f"/a{TOKEN}", "ws")))
+        assert (error.answer.status, error.answer.retry_after) == (status, retry_after)
+        assert str(error) == f"HTTP {status} instead of 101"
+        assert "/a" not in str(error)
+        assert len(server.requests) == 1
+        await http.aclose()
+
+
+async def test_an_upgrade_is_not_sent_on() -> None:
+    """A redirect of an upgrade is not followed: its token is for this host alone."""
+    http = Http()
+    async with Server(upgraded(greet)) as elsewhere:
+        moved = reply(status=307, headers={"Location": elsewhere.url("/b", "ws")})
+        async with Server(moved) as server:
+            await failure(UpgradeRefused, open_socket(http, server.url(f"/a{TOKEN}", "ws")))
+            assert elsewhere.requests == []
+            await http.aclose()
+
+
+async def test_a_socket_brings_messages() -> None:
+    """An open socket gives what the server sends, and the upgrade carried the headers."""
+    http = Http()
+    async with Server(upgraded(greet)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"))
+        message = await opened.receive(timeout=GRACE_S)
+        assert (message.type, message.data) == (WSMsgType.TEXT, "hello")
+        assert server.requests[0].headers["x-a"] == "b"
+        opened.hang_up()
+        await server.idle()
+        await http.aclose()
+
+
+async def test_a_message_has_a_limit() -> None:
+    """A message over the limit ends the socket instead of filling memory."""
+    http = Http()
+    async with Server(upgraded(greet)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"), max_bytes=4)
+        assert (await opened.receive(timeout=GRACE_S)).type is WSMsgType.ERROR
+        opened.abort()
+        await http.aclose()
+
+
+async def test_websocket_pings_do_not_put_off_the_end_of_a_wait() -> None:
+    """A wait ends in time, however many WebSocket pings come, and the socket can be waited for again."""
+
+    async def ping(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(500):
+            writer.write(frame(b"", opcode=9))
+            await asyncio.sleep(0.01)  # the pace of the server, not a wait of the test
+
+    http = Http()
+    async with Server(upgraded(ping)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"))
+        for _ in range(2):
+            with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+                await opened.receive(timeout=0.1)
+        opened.abort()
+        await http.aclose()
+
+
+async def ends_of(leave: Callable[[Socket], None]) -> bytes:
+    """What a server reads of a socket that is left in this way right after something was sent; empty for a reset."""
+    read: list[bytes] = []
+
+    async def listen(_request: Request, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        read.append(await reader.read())
+
+    http = Http()
+    async with Server(upgraded(listen)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"))
+        await opened.send_str("hello")
+        leave(opened)
+        leave(opened)
+        await server.idle()
+        await http.aclose()
+    return b"".join(read)
+
+
+async def test_a_socket_that_is_hung_up_has_sent_everything() -> None:
+    """Hanging up ends the connection at once, but after what was sent. It may be done twice."""
+    assert len(await ends_of(Socket.hang_up)) == 2 + 4 + len("hello")
+
+
+async def test_a_socket_that_is_aborted_is_gone_at_once() -> None:
+    """Aborting drops the connection, even while the other end reads nothing and the buffers are full."""
+    http = Http()
+    async with Server(upgraded(deaf)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"))
+        sending = asyncio.ensure_future(opened.send_str("x" * 50_000_000))
+        done, _ = await asyncio.wait({sending}, timeout=0.05)
+        assert not done
+        opened.abort()
+        opened.abort()
+        await asyncio.wait({sending}, timeout=GRACE_S)
+        assert isinstance(sending.exception(), aiohttp.ClientError | OSError)
+        assert opened._transport.is_closing()
+        await http.aclose()
+
+
+# --- loops ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on the background loop, for tests that come and go with loops of their own."""
+    started = run(Server(reply()).__aenter__())
+    yield started
+    run(started.__aexit__())
+
+
+def test_a_client_works_in_one_loop_after_another(server: Server) -> None:
+    """Each `asyncio.run` has a session of its own, which ends with its loop."""
+    http = Http()
+    for _ in range(2):
+        assert asyncio.run(fetch(http, server.url())).status == 200
+        assert http._sessions == {}
+        run(server.idle())
+
+
+def test_a_client_works_in_two_loops_at_once(server: Server) -> None:
+    """Two threads, each with a loop, use one client side by side, each with a session of its own."""
+    http = Http()
+    both = threading.Barrier(2, timeout=GRACE_S)
+    sessions: list[aiohttp.ClientSession] = []
+
+    async def work() -> None:
+        for _ in range(5):
+            both.wait()
+            await fetch(http, server.url())
+        sessions.append(await http._session())
+        both.wait()
+        assert len(http._sessions) == 2
+        both.wait()
+
+    threads = [threading.Thread(target=asyncio.run, args=(work(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GRACE_S)
+    assert len(server.requests) == 10
+    assert len(set(sessions)) == 2
+    assert http._sessions == {}
+
+
+def is_closed(session: aiohttp.ClientSession) -> bool:
+    """Whether it is closed by now."""
+    return session.closed
+
+
+def fetch_on(loop: asyncio.AbstractEventLoop, http: Http, server: Server) -> aiohttp.ClientSession:
+    """One GET on this loop, over a connection that does not stay; the loop's session."""
+    loop.run_until_complete(fetch(http, server.url("/once")))
+    loop.run_until_complete(asyncio.wait_for(asyncio.sleep(0), GRACE_S))
+    return http._sessions[loop][0]
+
+
+@pytest.fixture
+def once(server: Server) -> Server:
+    """The server, which at `/once` closes the connection after its answer."""
+    server._routes = {"/once": reply(headers={"Connection": "close"})}
+    return server
+
+
+def test_a_loop_that_was_just_closed_takes_nothing_along(once: Server) -> None:
+    """A loop that was closed without `shutdown_asyncgens` costs no warning, and the next loop works."""
+    http = Http()
+    loop = asyncio.new_event_loop()
+    session = fetch_on(loop, http, once)
+    loop.close()
+    assert not is_closed(session)
+    asyncio.run(fetch(http, once.url()))
+    assert is_closed(session)
+    assert http._sessions == {}
+
+
+def test_a_closed_loop_is_tidied_up_by_aclose(once: Server) -> None:
+    """`aclose` marks the session of a closed loop as closed: nothing can run there any more."""
+    http = Http()
+    loop = asyncio.new_event_loop()
+    session = fetch_on(loop, http, once)
+    loop.close()
+    asyncio.run(http.aclose())
+    assert is_closed(session)
+
+
+def test_a_client_is_closed_from_another_loop(server: Server) -> None:
+    """`aclose` closes the session of every loop, each on its own, and the client still works on all of them."""
+    http = Http()
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(fetch(http, server.url()))
+        session, keeper = http._sessions[loop]
+        asyncio.run(http.aclose())
+        assert http._sessions == {}
+        assert not is_closed(session)  # its loop does not run now
+        loop.run_until_complete(fetch(http, server.url()))
+        assert is_closed(session)
+        replaced = http._sessions[loop][0]
+        loop.run_until_complete(keeper.aclose())
+        assert http._sessions[loop][0] is replaced
+        assert not is_closed(replaced)
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+    assert is_closed(replaced)
+
+
+async def test_closing_twice_is_closing_once() -> None:
+    """`aclose` may be called again, and before anything was opened."""
+    http = Http()
+    await http.aclose()
+    async with Server(reply()) as server:
+        await fetch(http, server.url())
+        await asyncio.gather(http.aclose(), http.aclose())
+        await http.aclose()
+        await server.idle()
+
+
+async def test_closing_ends_running_calls() -> None:
+    """A call that runs while its client is closed fails as a call whose connection broke."""
+    http = Http()
+    async with Server(silent) as server:
+        task = asyncio.ensure_future(failure(ConnectionFailed, fetch(http, server.url(f"/a{TOKEN}"))))
+        await server.asked()
+        await http.aclose()
+        assert isinstance(await task, BingError)
+
+
+@pytest.mark.parametrize("in_a_cycle", [False, True])
+async def test_a_forgotten_client_is_closed(*, in_a_cycle: bool) -> None:
+    """A client that nobody closed closes its connections when it is collected, without a warning."""
+    http = Http()
+    async with Server(reply()) as server:
+        await fetch(http, server.url())
+        session = await http._session()
+        if in_a_cycle:
+            http.itself = http  # type: ignore[attr-defined]
+        del http
+        gc.collect()
+        await server.idle()
+        assert is_closed(session)
+
+
+def test_a_forgotten_client_of_a_closed_loop_is_closed(once: Server) -> None:
+    """There, too, no warning is left."""
+    http = Http()
+    loop = asyncio.new_event_loop()
+    session = fetch_on(loop, http, once)
+    loop.close()
+    del http
+    gc.collect()
+    assert is_closed(session)
+
+
+# --- TLS and proxies --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A certificate authority that nobody knows."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """TLS for a server at 127.0.0.1, signed by that authority."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve one connection up to the TLS handshake, in a thread: asyncio's server logs a failed one as an error."""
+    accepted, _ = listener.accept()
+    accepted.settimeout(GRACE_S)
+    with accepted, suppress(OSError):
+        context.wrap_socket(accepted, server_side=True).close()
+
+
+@pytest.mark.parametrize(("call", "scheme"), [(fetch, "https"), (open_socket, "wss")])
+async def test_an_unknown_certificate_is_refused(
+    call: Callable[..., Coroutine[Any, Any, object]], scheme: str, server_tls: ssl.SSLContext
+) -> None:
+    """By default a server must show a certificate of a public authority; the error says what was wrong."""
+    http = Http()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GRACE_S)
+        serving = asyncio.ensure_future(asyncio.to_thread(shake_hands, listener, server_tls))
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/a{TOKEN}"
+        error = await failure(ConnectionFailed, call(http, url))
+        await serving
+    assert "certificate verify failed" in error.message
+    assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+    await http.aclose()
+
+
+async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
+    """With `ssl_context` its authorities count, for calls and sockets; leaving a socket does not wait for TLS."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    http = Http(ssl_context=context)
+    async with Server(reply(), upgraded(greet), upgraded(greet), tls=server_tls) as server:
+        assert (await fetch(http, server.url())).status == 200
+        for leave in (Socket.hang_up, Socket.abort):
+            opened = await open_socket(http, server.url("/a", "ws"))
+            assert (await opened.receive(timeout=GRACE_S)).data == "hello"
+            leave(opened)
+        await http.aclose()
+        await server.idle()
+
+
+PROXY_AUTH = "Basic Ym9iOmh1bnRlcjI="  # bob:hunter2
+
+
+async def test_a_proxy_carries_calls_and_sockets() -> None:
+    """With `proxy` every request goes to the proxy, with its whole URL and the proxy's own credentials."""
+    async with Server(reply(), upgraded(greet)) as server:
+        http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
+        assert (await fetch(http, "http://service.example/a")).status == 200
+        opened = await open_socket(http, "ws://service.example/b")
+        opened.hang_up()
+        assert [request.target for request in server.requests] == ["http://service.example/a", "ws://service.example/b"]
+        assert {request.headers["proxy-authorization"] for request in server.requests} == {PROXY_AUTH}
+        await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_dead_proxy_is_a_failed_connection(
+    call: Callable[..., Coroutine[Any, Any, object]], unused_port: int
+) -> None:
+    """A proxy that cannot be reached is the same as a service that cannot; its password does not show."""
+    http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{unused_port}")
+    error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
+    assert error.message.startswith("There was no connection to https://service.example/a ")
+    await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_refusal_of_the_proxy_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
+    """A proxy that does not open the tunnel is no answer of the service; its password does not show."""
+    async with Server(reply(status=407)) as server:
+        http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
+        error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
+        assert "(ClientHttpProxyError)" in error.message
+        await http.aclose()
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["", "hunter2", "hunter2:8080", "socks5://bob:hunter2@127.0.0.1:1", "http://:8080", "http://127.0.0.1:hunter2"],
+)
+def test_what_is_no_proxy_is_refused(proxy: str) -> None:
+    """A proxy is the URL of an HTTP proxy; the error says so and does not echo what was passed."""
+    with pytest.raises(
+        ConfigurationError, match=r"^The proxy is not a URL with scheme http or https and a host\. "
+    ) as caught:
+        Http(proxy=proxy)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("trust_env", [False, True])
+async def test_the_environment_names_a_proxy_if_it_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, *, trust_env: bool
+) -> None:
+    """`http_proxy` counts with `trust_env`, and only then."""
+    async with Server(reply(status=404)) as proxy, Server(reply()) as service:
+        monkeypatch.setenv("http_proxy", proxy.url())
+        monkeypatch.delenv("no_proxy", raising=False)
+        http = Http(trust_env=trust_env)
+        assert (await fetch(http, service.url())).status == (404 if trust_env else 200)
+        assert (len(proxy.requests), len(service.requests)) == ((1, 0) if trust_env else (0, 1))
+        await http.aclose()

@@ -1,0 +1,232 @@
+"""A service for the client's tests: its network is a list of events and errors for each attempt."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm.backends.base import ConversationInfo
+from bing_llm.client import BingClient
+from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
+from bing_llm.fold import Fold
+from bing_llm.limits import Deadline, Retries, Timeouts
+from bing_llm.messages import Prompt
+
+
+class Pause:
+    """A place where the service waits until `go` is set; `reached` says that it was come to."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.go = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Wait here."""
+        self.reached.set()
+        await self.go.wait()
+
+
+Line: TypeAlias = ev.Event | BingError | Pause
+Turn: TypeAlias = Sequence[Line] | BingError
+"""What one attempt at a turn gives; an error instead of a list means that it could not be opened."""
+
+
+def answer(*pieces: str, **more: Any) -> list[Line]:
+    """A whole turn of these pieces of text; `more` goes into its reply."""
+    reply = ev.Reply(text="".join(pieces), **more)
+    return [*(ev.TextDelta(piece) for piece in pieces), ev.TurnCompleted(reply)]
+
+
+class Time:
+    """A clock that only its own sleep moves, at once, or when `pause` is over.
+
+    `waits` holds how long each sleep was, in seconds.
+    """
+
+    def __init__(self, pause: Pause | None = None) -> None:
+        self._pause = pause
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def clock(self) -> float:
+        """The time in seconds."""
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the time pass."""
+        self.waits.append(seconds)
+        self.now += seconds
+        if self._pause is not None:
+            await self._pause.wait()
+        await asyncio.sleep(0)
+
+    def retries(
+        self,
+        *,
+        attempts: int = 5,
+        first_wait: float = 0.5,
+        max_wait: float = 30.0,
+        jitter: Callable[[], float] = lambda: 1.0,
+    ) -> Retries:
+        """The usual retries, by this clock and without chance."""
+        return Retries(
+            attempts=attempts,
+            first_wait=first_wait,
+            max_wait=max_wait,
+            sleep=self.sleep,
+            clock=self.clock,
+            jitter=jitter,
+        )
+
+
+class Handle(msgspec.Struct, frozen=True):
+    """A conversation of the fake service."""
+
+    id: str
+
+
+class FakeChannel:
+    """One attempt at one turn."""
+
+    def __init__(self, lines: Iterable[Line]) -> None:
+        self._lines = deque(lines)
+        self._fold = Fold()
+        self._waiting: Pause | None = None
+        self.pulled = 0
+        self.stops = 0
+        self.closed = False
+        self.closed_in: int | None = None
+
+    async def next_event(self) -> ev.Event:
+        """The next line; a list that ends without `TurnCompleted` is a connection that ends there."""
+        while True:
+            if self.closed or not self._lines:
+                raise ConnectionLost("The connection ended.", partial_text=self._fold.text)
+            line = self._lines.popleft()
+            if isinstance(line, Pause):
+                self._waiting = line
+                await line.wait()
+                continue
+            if isinstance(line, BingError):
+                raise line
+            self.pulled += 1
+            self._fold.add(line)
+            return line
+
+    async def stop(self) -> None:
+        """End the answer here."""
+        self.stops += 1
+        self._lines = deque([ev.TurnCompleted(self._fold.reply())])
+        self._wake()
+
+    def close(self) -> None:
+        """Close the connection, and remember in which thread."""
+        self.closed = True
+        self.closed_in = threading.get_ident()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None:
+            self._waiting.go.set()
+
+
+class FakeBackend:
+    """A service that plays these turns, one for each attempt that gets as far as to open one.
+
+    Attributes:
+        calls: What was asked of it, in order.
+        prompts: What each turn sent.
+        channels: The turns that were opened.
+        deadlines: The deadline of each call.
+        creations: What the next creations give; an error, a place to wait, or None for a conversation, as when empty.
+        opening: Where each turn waits before it is opened; None for nowhere.
+        chats: What the service keeps.
+    """
+
+    def __init__(self, *turns: Turn, creations: Iterable[BingError | Pause | None] = ()) -> None:
+        self._turns = deque(turns)
+        self.creations = deque(creations)
+        self.opening: Pause | None = None
+        self.calls: list[str] = []
+        self.prompts: list[Prompt] = []
+        self.channels: list[FakeChannel] = []
+        self.deadlines: list[Deadline] = []
+        self.chats: list[ConversationInfo] = []
+        self._made = 0
+
+    @property
+    def open_channels(self) -> int:
+        """How many turns hold a connection."""
+        return sum(not channel.closed for channel in self.channels)
+
+    def check_prompt(self, prompt: Prompt) -> None:
+        """Refuse an empty prompt."""
+        if not prompt.text:
+            raise InvalidRequest("The prompt is empty.")
+
+    async def create_conversation(self, deadline: Deadline) -> Handle:
+        """The next of `creations`."""
+        self._called("create", deadline)
+        step = self.creations.popleft() if self.creations else None
+        if isinstance(step, Pause):
+            await step.wait()
+        elif step is not None:
+            raise step
+        self._made += 1
+        return Handle(f"conversation-{self._made}")
+
+    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> Handle:
+        """As `create_conversation`, for one that exists."""
+        self._called(f"reopen {conversation_id}", deadline)
+        if self.creations and isinstance(step := self.creations.popleft(), BingError):
+            raise step
+        return Handle(conversation_id)
+
+    async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> FakeChannel:
+        """The next turn."""
+        self._called(f"turn {number} of {handle.id}", deadline)
+        self.prompts.append(prompt)
+        if self.opening is not None:
+            await self.opening.wait()
+        turn = self._turns.popleft()
+        if isinstance(turn, BingError):
+            raise turn
+        channel = FakeChannel(turn)
+        self.channels.append(channel)
+        return channel
+
+    async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
+        """What the service keeps."""
+        self._called("list", deadline)
+        if self.creations and isinstance(step := self.creations.popleft(), BingError):
+            raise step
+        return self.chats
+
+    async def delete_conversation(self, handle: Any, deadline: Deadline) -> None:
+        """Forget a conversation."""
+        self._called(f"delete {handle.id}", deadline)
+        if self.creations and isinstance(step := self.creations.popleft(), BingError):
+            raise step
+
+    async def aclose(self) -> None:
+        """Close the service."""
+        self.calls.append("close")
+
+    def _called(self, what: str, deadline: Deadline) -> None:
+        self.calls.append(what)
+        self.deadlines.append(deadline)
+
+
+def client_of(
+    backend: FakeBackend, time: Time | None = None, *, timeouts: Timeouts | None = None, **retries: Any
+) -> BingClient:
+    """A client of this service, by this clock."""
+    client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries))
+    client._backend = backend
+    return client

@@ -1,0 +1,500 @@
+"""The client: single turns and their attempts, conversations, and life on several event loops."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import pickle
+import ssl
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.chathub.backend import ChatHubBackend
+from bing_llm.backends.chathub.options import Compose, Location
+from bing_llm.backends.emulator import EmulatorBackend
+from bing_llm.client import BingClient
+from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator.brains.scripted import Line
+from bing_llm.errors import (
+    BingError,
+    ConfigurationError,
+    ConnectionFailed,
+    ConnectionLost,
+    ContentFiltered,
+    ConversationEnded,
+    InvalidRequest,
+    PromptTooLong,
+    ServiceError,
+    SessionExpired,
+    Throttled,
+    TimedOut,
+    TurnLimitReached,
+)
+from bing_llm.limits import Retries, Timeouts
+from bing_llm.messages import convert
+from bing_llm.sync_client import SyncBingClient
+from tests.fakes import FakeBackend, Pause, Time, answer, client_of
+
+PNG = b"\x89PNG\r\n\x1a\n"
+SECRET = "5ecret-Cookie-Va1ue"
+
+PERMANENT = [
+    errors.Unauthorized("x"),
+    errors.CaptchaRequired("x"),
+    errors.InvalidRequest("x"),
+    errors.ContentFiltered("x"),
+    errors.PromptTooLong("x"),
+    errors.Throttled("x"),
+    errors.UploadFailed("x"),
+    errors.ConversationEnded("x"),
+    errors.TurnLimitReached("x"),
+    errors.ProtocolError("x"),
+]
+TRANSIENT = [
+    ServiceError("x"),
+    ConnectionFailed("x"),
+    ConnectionLost("x"),
+    TimedOut("x"),
+    Throttled("x", retry_after=0.5),
+]
+
+
+def name_of(exc: Exception) -> str:
+    """The name of its class."""
+    return type(exc).__name__
+
+
+# --- single turns -----------------------------------------------------------------------------------------------------
+
+
+async def test_ask_is_one_turn_in_a_conversation_of_its_own(tmp_path: Path) -> None:
+    """Two calls are two conversations; context and images go with the prompt."""
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(PNG)
+    backend = FakeBackend(answer("a"), answer("b"))
+    client = client_of(backend)
+    context = convert([{"role": "user", "content": "Hi"}])
+    assert (await client.ask("one", context=context, images=[picture])).text == "a"
+    assert (await client.ask("two")).text == "b"
+    assert backend.calls == ["create", "turn 0 of conversation-1", "create", "turn 0 of conversation-2"]
+    sent = [(prompt.text, prompt.context, [image.data for image in prompt.images]) for prompt in backend.prompts]
+    assert sent == [("one", context, [PNG]), ("two", None, [])]
+    assert backend.open_channels == 0
+
+
+@pytest.mark.parametrize("failure", TRANSIENT, ids=name_of)
+async def test_creation_and_turn_are_tried_again(failure: BingError) -> None:
+    """Wherever a transient failure happens before the first text, the turn is opened again in a new conversation."""
+    time = Time()
+    backend = FakeBackend(failure, [failure], [ev.SearchStarted("x"), failure], answer("Hi"), creations=[failure])
+    assert (await client_of(backend, time).ask("Hello")).text == "Hi"
+    assert backend.calls.count("create") == 5
+    assert len(time.waits) == 4
+
+
+@pytest.mark.parametrize("failure", PERMANENT, ids=name_of)
+@pytest.mark.parametrize("where", ["creation", "opening", "turn"])
+async def test_what_another_attempt_cannot_mend_is_raised_at_once(failure: BingError, where: str) -> None:
+    """One request, no wait, and the very error."""
+    time = Time()
+    if where == "creation":
+        backend = FakeBackend(creations=[failure])
+    else:
+        backend = FakeBackend(failure if where == "opening" else [failure])
+    with pytest.raises(type(failure)) as caught:
+        await client_of(backend, time).ask("Hello")
+    assert caught.value is failure
+    assert (backend.calls.count("create"), time.waits) == (1, [])
+
+
+async def test_an_expired_conversation_of_a_single_turn_is_replaced() -> None:
+    """Nobody holds on to the conversation of a single turn: SessionExpired opens the turn again in a new one."""
+    backend = FakeBackend([SessionExpired("x")], SessionExpired("x"), answer("Hi"))
+    assert (await client_of(backend).ask("Hello")).text == "Hi"
+    assert backend.calls.count("create") == 3
+
+
+@pytest.mark.parametrize("attempts", [1, 4, 5])
+async def test_creation_and_turn_share_the_attempts(attempts: int) -> None:
+    """Failed creations, failed openings and failed turns count together; the last one's error is raised."""
+    failures = [ServiceError(str(number)) for number in range(4)]
+    backend = FakeBackend(failures[2], [failures[3]], answer("Hi"), creations=failures[:2])
+    client = client_of(backend, attempts=attempts)
+    if attempts == 5:
+        assert (await client.ask("Hello")).text == "Hi"
+    else:
+        with pytest.raises(ServiceError) as caught:
+            await client.ask("Hello")
+        assert caught.value is failures[attempts - 1]
+    assert backend.calls.count("create") == attempts
+
+
+async def test_creation_and_turn_share_the_deadline() -> None:
+    """Every step of every attempt gets the one deadline of the turn, which began with it."""
+    time = Time()
+    backend = FakeBackend([ServiceError("x")], answer("Hi"), creations=[ServiceError("x")])
+    await client_of(backend, time, timeouts=Timeouts(turn=60.0)).ask("Hello")
+    assert len(backend.deadlines) == 5
+    assert len(set(map(id, backend.deadlines))) == 1
+    assert backend.deadlines[0].remaining() == 60.0 - sum(time.waits)
+
+
+async def test_the_deadline_ends_the_attempts() -> None:
+    """No attempt begins after the deadline, however many are left."""
+    time = Time()
+    backend = FakeBackend(creations=[ServiceError("x") for _ in range(100)])
+    with pytest.raises(ServiceError):
+        await client_of(backend, time, timeouts=Timeouts(turn=10.0), attempts=100, first_wait=4.0).ask("Hello")
+    assert time.waits == [4.0]
+    assert backend.calls == ["create", "create"]
+
+
+async def test_retry_after_is_honoured() -> None:
+    """The service's own wait is kept; one beyond the deadline raises at once."""
+    time = Time()
+    backend = FakeBackend(answer("Hi"), creations=[Throttled("x", retry_after=40.0)])
+    await client_of(backend, time).ask("Hello")
+    assert time.waits == [40.0]
+    time = Time()
+    backend = FakeBackend(answer("Hi"), creations=[Throttled("x", retry_after=900.0)])
+    with pytest.raises(Throttled):
+        await client_of(backend, time).ask("Hello")
+    assert (time.waits, backend.calls) == ([], ["create"])
+
+
+# --- conversations ----------------------------------------------------------------------------------------------------
+
+
+async def test_creating_a_conversation_is_tried_again() -> None:
+    """`create_conversation` has the attempts and the deadline of a turn."""
+    time = Time()
+    backend = FakeBackend(creations=[ServiceError("x"), TimedOut("x")])
+    chat = await client_of(backend, time).create_conversation()
+    assert chat.id == "conversation-1"
+    assert (backend.calls, time.waits) == (["create"] * 3, [0.5, 1.0])
+    assert len(set(map(id, backend.deadlines))) == 1
+
+
+async def test_attempts_never_nest() -> None:
+    """A creation that always fails is tried as often as was asked for, no more."""
+    backend = FakeBackend(creations=[ServiceError(str(number)) for number in range(50)])
+    for call in (
+        client_of(backend, attempts=3).create_conversation,
+        lambda: client_of(backend, attempts=3).ask("Hello"),
+    ):
+        backend.calls.clear()
+        with pytest.raises(ServiceError):
+            await call()
+        assert backend.calls == ["create"] * 3
+
+
+async def test_conversations_are_listed_and_deleted() -> None:
+    """The service's list comes as it is; deletion takes the conversation up and deletes it; both are tried again."""
+    time = Time()
+    backend = FakeBackend(creations=[ServiceError("x"), None, ServiceError("x"), None, ServiceError("x"), None])
+    backend.chats.append(ConversationInfo("one", "Name", {"chatName": "Name"}))
+    client = client_of(backend, time)
+    assert await client.list_conversations() == backend.chats
+    await client.delete_conversation("one")
+    assert backend.calls == ["list"] * 2 + ["reopen one"] * 2 + ["delete one"] * 2
+    assert time.waits == [0.5] * 3
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------
+
+
+async def test_bad_input_is_refused_before_anything_is_sent() -> None:
+    """An empty prompt or an unreadable picture raises when the turn is made."""
+    backend = FakeBackend()
+    client = client_of(backend)
+    for prompt, images in (("", []), ("Hello", ["no-such.png"]), ("Hello", [b"no picture"])):
+        with pytest.raises(InvalidRequest):
+            client.stream(prompt, images=images)
+        with pytest.raises(InvalidRequest):
+            await client.ask(prompt, images=images)
+    assert backend.calls == []
+
+
+def test_settings_reach_the_backend() -> None:
+    """What the constructor takes is what the options say; nothing is left out and nothing made up."""
+    place, compose = Location(1.0, 2.0), Compose(tone="funny")
+    client = BingClient(
+        backend="chathub",
+        model="bing-precise",
+        search=False,
+        cookies="_U=1",
+        locale="de-DE",
+        location=place,
+        compose=compose,
+        option_sets=["a", "b"],
+        prompt_limit=10,
+    )
+    options = client.options
+    assert (options.model, options.search, options.locale, options.location) == ("bing-precise", False, "de-DE", place)
+    assert (options.persona, options.compose, options.option_sets) == (None, compose, ("a", "b"))
+    assert (options.prompt_limit, options.signed_in) == (10, True)
+    assert BingClient(backend="chathub", persona="travel").options.persona == "travel"
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    """The plain assistant of the service's own client, with the default limits, and no secret of ours."""
+    client = BingClient(backend="chathub")
+    options = client.options
+    assert (client.model, options.search, options.locale, options.location) == ("bing-balanced", True, "en-US", None)
+    assert (options.persona, options.compose, options.option_sets, options.prompt_limit) == (None, None, None, None)
+    assert not options.signed_in
+    assert (client.timeouts, client.retries) == (Timeouts(), Retries())
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"timeouts": Timeouts(connect=0)}, "timeouts.connect"),
+        ({"retries": Retries(attempts=0)}, "retries.attempts"),
+        ({"prompt_limit": 0}, "prompt_limit"),
+        ({"locale": "English"}, "English"),
+        ({"persona": "travel", "compose": Compose()}, "persona and compose"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], named: str) -> None:
+    """Limits, locale and options are checked when the client is made, and the text names what is wrong."""
+    with pytest.raises(ConfigurationError, match=named):
+        BingClient(backend="chathub", **settings)
+
+
+def test_each_backend_name_has_its_backend() -> None:
+    """`chathub` speaks to a service, `emulator` to one that it starts."""
+    assert type(BingClient(backend="chathub").backend) is ChatHubBackend
+    client = BingClient(backend="emulator", model="bing-creative")
+    assert type(client.backend) is EmulatorBackend
+    assert repr(client) == "BingClient(backend='emulator', model='bing-creative')"
+
+
+def test_nothing_shows_the_cookies() -> None:
+    """Neither the client nor what it is made of has a secret in its repr."""
+    client = BingClient(backend="chathub", cookies={"_U": SECRET}, proxy=f"http://user:{SECRET}@127.0.0.1:1")
+    for shown in (client, client.backend, client.options, client.stream("Hello")):
+        assert SECRET not in repr(shown)
+
+
+def test_no_secret_reaches_a_pickle() -> None:
+    """Client, conversation and turn hold cookies and signatures: pickling one, or its copy, is refused."""
+    backend = FakeBackend()
+    client = client_of(backend)
+    chat = asyncio.run(client.create_conversation())
+    synchronous = SyncBingClient(backend="chathub", cookies=f"_U={SECRET}")
+    for held in (client, chat, client.stream("Hello"), chat.stream("Hello"), synchronous):
+        with pytest.raises(TypeError, match="holds cookies"):
+            pickle.dumps(held)
+        with pytest.raises(TypeError, match="holds cookies"):
+            copy.deepcopy(held)
+
+
+# --- life -------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_client_closes_what_it_opened() -> None:
+    """Leaving the block closes the backend; closing again is harmless."""
+    backend = FakeBackend()
+    async with client_of(backend) as client:
+        assert backend.calls == []
+    await client.aclose()
+    assert backend.calls == ["close", "close"]
+
+
+async def test_a_cancelled_ask_leaves_the_client_usable() -> None:
+    """Cancelled amid an answer, the connection is closed, and the next question is answered."""
+    pause = Pause()
+    backend = FakeBackend([ev.TextDelta("one"), pause], answer("Hi"))
+    client = client_of(backend)
+    asking = asyncio.create_task(client.ask("Hello"))
+    await pause.reached.wait()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert backend.open_channels == 0
+    assert (await client.ask("Hello")).text == "Hi"
+
+
+# --- with the emulator ------------------------------------------------------------------------------------------------
+
+
+def script(*turns: list[Line]) -> Scripted:
+    """A brain that plays these turns."""
+    return Scripted(turns)
+
+
+def kinds(emulator: Emulator) -> list[str]:
+    """What the emulator was asked for."""
+    return [request.kind for request in emulator.requests]
+
+
+async def test_a_turn_from_end_to_end(bing_emulator: Emulator) -> None:
+    """Context, image and prompt arrive; search, text, citations, suggestions and quota come back."""
+    cited = ev.Citation(1, "https://example.org/a", "A")
+    whole = ev.Reply(text="It rains[^1^].", citations=(cited,), suggestions=("Why?",))
+    result = ev.SearchResult("A", "https://example.org/a", ("rain",))
+    bing_emulator.brain = script(
+        [ev.SearchStarted("weather"), ev.SearchResults((result,)), "It ", "rains[^1^].", ev.TurnCompleted(whole)]
+    )
+    context = convert([{"role": "user", "content": "I am in Rome."}])
+    async with BingClient(endpoint=bing_emulator.url) as bing:
+        reply = await bing.ask("Weather?", context=context, images=[PNG])
+    assert (reply.text, reply.citations, reply.suggestions) == ("It rains[^1^].", (cited,), ("Why?",))
+    assert reply.searches == (ev.Search("weather", (result,)),)
+    assert (reply.quota, reply.finish_reason, reply.revoked, reply.revised) == (ev.Quota(1, 30), "stop", False, False)
+    assert kinds(bing_emulator) == ["creation", "upload", "chat"]
+    assert (bing_emulator.requests[-1].text, bing_emulator.requests[-1].context) == ("Weather?", context)
+
+
+@pytest.mark.parametrize(
+    ("line", "kind", "attempts"),
+    [
+        (ContentFiltered("No."), ContentFiltered, 1),
+        (ConversationEnded(), ConversationEnded, 1),
+        (TurnLimitReached(), TurnLimitReached, 1),
+        (PromptTooLong(), ConnectionLost, 2),
+        (ConnectionLost(), ConnectionLost, 2),
+        (errors.ProtocolError(), errors.ProtocolError, 1),
+        (Throttled(), Throttled, 1),
+        (errors.CaptchaRequired(), errors.CaptchaRequired, 1),
+        (SessionExpired(), SessionExpired, 2),
+        (errors.Unauthorized(), errors.Unauthorized, 1),
+        (InvalidRequest(), InvalidRequest, 1),
+        (ServiceError(), ServiceError, 2),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BingError) else None,
+)
+async def test_what_the_service_says_before_any_text(
+    bing_emulator: Emulator, line: BingError, kind: type[BingError], attempts: int
+) -> None:
+    """Each failure comes as its own class, with a hint, and is tried again only where that may help."""
+    bing_emulator.brain = script([line], [line])
+    async with BingClient(endpoint=bing_emulator.url, retries=Time().retries(attempts=2)) as bing:
+        with pytest.raises(BingError) as caught:
+            await bing.ask("Hello")
+    assert type(caught.value) is kind
+    assert caught.value.hint
+    assert caught.value.partial_text == ""
+    assert kinds(bing_emulator).count("chat") == kinds(bing_emulator).count("creation") == attempts
+
+
+async def test_a_silent_refusal_of_a_long_prompt(bing_emulator: Emulator) -> None:
+    """Closed without a word on over 4,000 characters of prompt and context: PromptTooLong, not tried again."""
+    bing_emulator.brain = script([PromptTooLong()])
+    async with BingClient(endpoint=bing_emulator.url) as bing:
+        with pytest.raises(PromptTooLong):
+            await bing.ask("Hello", context="x" * 4000)
+    assert kinds(bing_emulator) == ["creation", "chat"]
+
+
+@pytest.mark.parametrize("line", [ServiceError(), ConnectionLost(), Throttled()], ids=name_of)
+async def test_what_the_service_says_after_text(bing_emulator: Emulator, line: BingError) -> None:
+    """After text the error is raised with the text that had come, after one attempt."""
+    bing_emulator.brain = script(["Once ", "upon", line])
+    pieces = []
+    async with BingClient(endpoint=bing_emulator.url) as bing, bing.stream("Hello") as turn:
+        with pytest.raises(type(line)) as caught:
+            pieces.extend([piece async for piece in turn.text])
+    assert caught.value.partial_text == "Once upon"
+    assert kinds(bing_emulator) == ["creation", "chat"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_a_revocation_after_text(bing_emulator: Emulator, ended: bool) -> None:  # noqa: FBT001
+    """Apology and Disengaged after text return what had come, and say that it was revoked."""
+    bing_emulator.brain = script(["Once ", "upon", ev.TextRevoked("Sorry.", ended=ended)])
+    async with BingClient(endpoint=bing_emulator.url) as bing, bing.stream("Hello") as turn:
+        events = [event async for event in turn]
+        reply = await turn.reply()
+    assert [event.ended for event in events if isinstance(event, ev.TextRevoked)] == [ended]
+    assert (reply.text, reply.finish_reason, reply.revoked, reply.conversation_ended) == (
+        "Once upon",
+        "content_filter",
+        True,
+        ended,
+    )
+
+
+async def test_stop_on_the_wire(bing_emulator: Emulator) -> None:
+    """The service is asked to stop, and what came is the answer."""
+    bing_emulator.brain = script(["one", TimedOut()])
+    async with BingClient(endpoint=bing_emulator.url) as bing, bing.stream("Hello") as turn:
+        assert await anext(turn.text) == "one"
+        await turn.stop()
+        assert (await turn.reply()).text == "one"
+    assert kinds(bing_emulator) == ["creation", "chat", "stop"]
+
+
+async def test_secrets_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """Cookies and signatures are in no log line, at any level, and in no error; the retry is logged at INFO."""
+    caplog.set_level(logging.DEBUG)
+    failures = [ServiceError(), Throttled(retry_after=1)]
+    async with Emulator(script([ServiceError()], ["Hi"], [Throttled()]), creation_failures=failures) as emulator:
+        async with BingClient(endpoint=emulator.url, cookies=f"_U={SECRET}", retries=Time().retries()) as bing:
+            await bing.ask("Hello")
+            with pytest.raises(Throttled) as caught:
+                await bing.ask("Hello")
+        sent = [value for request in emulator.requests for value in request.query.values()]
+    signatures = [value for value in sent if len(value) > 20]
+    assert signatures
+    lines = [record.getMessage() for record in caplog.records if record.name.startswith("bing_llm")]
+    told = "\n".join([*lines, repr(caught.value), str(caught.value), repr(vars(caught.value))])
+    assert not [secret for secret in (SECRET, *signatures) if secret in told]
+    retries = [record for record in caplog.records if record.name == "bing_llm._retry"]
+    assert [record.levelname for record in retries] == ["INFO"] * 3
+
+
+def test_a_client_works_on_several_loops(bing_emulator: Emulator) -> None:
+    """One client serves loops one after another, and loops side by side in threads; each closes its own sockets."""
+    bing_emulator.brain = Scripted(lambda question: [f"You said {question.text}"])
+    bing = BingClient(endpoint=bing_emulator.url)
+
+    async def ask(prompt: str) -> str:
+        return (await bing.ask(prompt)).text
+
+    assert [asyncio.run(ask(prompt)) for prompt in ("one", "two")] == ["You said one", "You said two"]
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(asyncio.run(ask("three")))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["You said three"] * 4
+    asyncio.run(bing.aclose())
+
+
+def test_a_turn_that_is_dropped_as_its_loop_ends(bing_emulator: Emulator) -> None:
+    """A stream that was left early, without closing it, leaves no socket behind when the loop ends at once."""
+    bing_emulator.brain = script(["one", TimedOut()])
+    bing = BingClient(endpoint=bing_emulator.url)
+
+    async def leave() -> None:
+        async for piece in bing.stream("Hello").text:
+            assert piece == "one"
+            break
+
+    asyncio.run(leave())
+
+
+async def test_an_own_ssl_context_is_taken(bing_emulator: Emulator) -> None:
+    """`ssl_context` reaches the connections; on plain loopback it changes nothing."""
+    context = ssl.create_default_context()
+    async with BingClient(endpoint=bing_emulator.url, ssl_context=context, trust_env=True) as bing:
+        assert (await bing.ask("Hello")).text
+
+
+async def test_the_emulator_backend_starts_one_emulator_and_ends_it() -> None:
+    """Turns and conversations share the server that the client started; closing the client ends it."""
+    async with BingClient(backend="emulator") as bing:
+        chat = await bing.create_conversation()
+        assert (await chat.ask("Hello")).text
+        assert (await bing.ask("Hello")).text
+        assert chat.id in [info.id for info in await bing.list_conversations()]

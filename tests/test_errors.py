@@ -1,0 +1,149 @@
+"""The error tree, and which errors are worth another try."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+
+from bing_llm import errors
+from bing_llm.errors import BingError, is_transient
+
+
+def descendants(kind: type[BingError]) -> list[type[BingError]]:
+    """A class and all below it, in order of definition."""
+    return [kind, *(below for child in kind.__subclasses__() for below in descendants(child))]
+
+
+TREE = [kind for kind in descendants(BingError) if kind.__module__ == errors.__name__]
+LEAVES = [kind for kind in TREE if not kind.__subclasses__()]
+
+TRANSIENT = {
+    errors.ConfigurationError: False,
+    errors.InvalidRequest: False,
+    errors.PromptTooLong: False,
+    errors.ContentFiltered: False,
+    errors.UploadFailed: False,
+    errors.Unauthorized: False,
+    errors.CaptchaRequired: False,
+    errors.Throttled: False,
+    errors.SessionExpired: False,
+    errors.ConversationEnded: False,
+    errors.ConversationBusy: False,
+    errors.TurnLimitReached: False,
+    errors.ServiceError: True,
+    errors.ProtocolError: False,
+    errors.ConnectionFailed: True,
+    errors.ConnectionLost: True,
+    errors.TimedOut: True,
+}
+
+
+def drawn_tree(docstring: str) -> list[tuple[str, str | None]]:
+    """The names of the tree in a docstring, each with the name it hangs on."""
+    above: list[str] = []
+    found: list[tuple[str, str | None]] = []
+    for line in docstring.splitlines():
+        match = re.match(r"^((?:│   |    )*)(?:[├└]── )?([A-Z]\w+)(?:\s{2,}|$)", line.removeprefix("    "))
+        if match is None or not line.startswith("    "):
+            continue
+        depth = len(match[1]) // 4 + ("──" in line)
+        above = [*above[:depth], match[2]]
+        found.append((match[2], above[depth - 1] if depth else None))
+    return found
+
+
+def test_the_tree_in_the_docstring_is_the_real_one() -> None:
+    """The module docstring draws exactly the classes that exist, each below its base."""
+    real = [(kind.__name__, None if kind is BingError else kind.__bases__[0].__name__) for kind in TREE]
+    assert drawn_tree(errors.__doc__ or "") == real
+
+
+def test_all_names_every_error() -> None:
+    """`__all__` holds every class of the tree and the retry policy, in order."""
+    assert errors.__all__ == sorted([*(kind.__name__ for kind in TREE), "is_transient"])
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_a_leaf_has_one_base_and_no_heir(kind: type[BingError]) -> None:
+    """No error that is raised derives from another one, nor from RuntimeError."""
+    assert len(kind.__bases__) == 1
+    assert not any(issubclass(kind, other) for other in LEAVES if other is not kind)
+    assert not issubclass(kind, RuntimeError)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TREE if kind.__subclasses__() and kind is not BingError])
+def test_what_is_not_a_leaf_says_that_it_is_abstract(kind: type[BingError]) -> None:
+    """A class that only groups others says so, and has no hint of its own."""
+    assert (inspect.getdoc(kind) or "").startswith("Abstract: ")
+    assert not kind.default_hint
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+def test_every_leaf_says_what_to_do(kind: type[BingError]) -> None:
+    """Each leaf has a hint, which its text holds after what happened."""
+    exc = kind("It happened.")
+    assert exc.hint
+    assert exc.hint == kind.default_hint
+    assert str(exc) == f"It happened. {exc.hint}"
+
+
+def test_a_hint_can_be_replaced_or_left_out() -> None:
+    """An own hint takes the place of the class's; an empty one, or an empty message, leaves no gap."""
+    assert str(errors.Throttled("No.", hint="Wait.")) == "No. Wait."
+    assert str(errors.Throttled("No.", hint="")) == "No."
+    assert str(errors.Throttled()) == errors.Throttled.default_hint
+
+
+@pytest.mark.parametrize("kind", LEAVES)
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_errors_survive_pickling(kind: type[BingError], protocol: int) -> None:
+    """An error that crosses processes keeps its class, its text and all its values."""
+    exc = kind(
+        "It happened.",
+        hint="Do this.",
+        value="Throttled",
+        service_message="Request is throttled.",
+        partial_text="Once upon",
+        retry_after=1.5,
+    )
+    for twin in (pickle.loads(pickle.dumps(exc, protocol)), copy.copy(exc)):  # noqa: S301 - our own bytes
+        assert type(twin) is kind
+        assert vars(twin) == vars(exc)
+        assert str(twin) == str(exc) == "It happened. Do this."
+
+
+def test_values_that_the_service_did_not_send_are_none() -> None:
+    """Without them an error says that there is no value, no message, no text and no time to wait."""
+    exc = errors.ServiceError("It happened.")
+    assert (exc.value, exc.service_message, exc.partial_text, exc.retry_after) == (None, None, "", None)
+
+
+@pytest.mark.parametrize(("kind", "expected"), TRANSIENT.items())
+def test_only_faults_of_the_service_are_worth_another_try(kind: type[BingError], expected: bool) -> None:  # noqa: FBT001
+    """A request, a credential, a conversation or a protocol does not get better by asking again."""
+    assert is_transient(kind("It happened.")) is expected
+
+
+def test_the_truth_table_is_complete() -> None:
+    """The table above names every leaf."""
+    assert set(TRANSIENT) == set(LEAVES)
+
+
+@pytest.mark.parametrize(("retry_after", "expected"), [(None, False), (0.0, True), (30.0, True)])
+def test_throttled_is_worth_another_try_when_the_service_says_when(
+    retry_after: float | None,
+    expected: bool,  # noqa: FBT001
+) -> None:
+    """A quota is counted in hours, unless the service names the seconds."""
+    assert is_transient(errors.Throttled("No.", retry_after=retry_after)) is expected
+
+
+@pytest.mark.parametrize("exc", [RuntimeError(), OSError(), TimeoutError(), asyncio.CancelledError(), BingError()])
+def test_other_exceptions_are_never_worth_another_try(exc: BaseException) -> None:
+    """What is no leaf of ours was not judged, and is not retried."""
+    assert not is_transient(exc)

@@ -1,0 +1,85 @@
+"""Time limits, attempts and deadlines."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bing_llm.errors import ConfigurationError, TimedOut
+from bing_llm.limits import Deadline, Retries, Timeouts
+
+
+class Clock:
+    """A clock that moves only when it is told to."""
+
+    def __init__(self, now: float = 0.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        """The time in seconds."""
+        return self.now
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    """Each default stands in the docstring, in seconds."""
+    for limits in (Timeouts(), Retries()):
+        documentation = " ".join((type(limits).__doc__ or "").split())
+        for name in limits.__struct_fields__:
+            value = getattr(limits, name)
+            assert f"{name}: " in documentation
+            assert value is None or f" {value:g}" in documentation
+        limits.check()
+
+
+@pytest.mark.parametrize("name", Timeouts.__struct_fields__)
+@pytest.mark.parametrize("seconds", [0, -1.0, math.nan])
+def test_a_timeout_leaves_some_time(name: str, seconds: float) -> None:
+    """A limit that is not above zero is refused by its name."""
+    with pytest.raises(ConfigurationError, match=rf"^timeouts\.{name} is {seconds} seconds; it must be above 0"):
+        Timeouts(**{name: seconds}).check()
+
+
+@pytest.mark.parametrize("attempts", [0, -1])
+def test_there_is_one_attempt_at_least(attempts: int) -> None:
+    """No attempt at all is refused."""
+    with pytest.raises(ConfigurationError, match=rf"^retries\.attempts is {attempts}; it must be at least 1"):
+        Retries(attempts=attempts).check()
+
+
+@pytest.mark.parametrize("name", ["first_wait", "max_wait"])
+@pytest.mark.parametrize("seconds", [-0.1, math.nan])
+def test_a_wait_is_not_negative(name: str, seconds: float) -> None:
+    """A wait below zero is refused by its name; zero and infinity are allowed."""
+    with pytest.raises(ConfigurationError, match=rf"^retries\.{name} is {seconds} seconds; it must be 0 or more"):
+        Retries(**{name: seconds}).check()  # type: ignore[arg-type]
+    Retries(first_wait=0, max_wait=math.inf, attempts=1).check()
+
+
+def test_a_deadline_counts_down() -> None:
+    """What remains is the time given less the time passed, below zero too."""
+    clock = Clock(100.0)
+    deadline = Deadline(10.0, clock)
+    left = []
+    for now in (100.0, 104.0, 110.0, 111.0):
+        clock.now = now
+        left.append(deadline.remaining())
+    assert left == [10.0, 6.0, 0.0, -1.0]
+
+
+def test_a_deadline_caps_other_limits() -> None:
+    """A limit is cut to what remains, and when nothing remains the turn is over."""
+    clock = Clock()
+    deadline = Deadline(10.0, clock)
+    assert (deadline.cap(4.0), deadline.cap(40.0)) == (4.0, 10.0)
+    for now in (10.0, 11.0):
+        clock.now = now
+        with pytest.raises(TimedOut, match=r"not complete after 10 seconds \(timeouts\.turn\)"):
+            deadline.cap(4.0)
+
+
+def test_the_error_of_a_deadline_names_its_length() -> None:
+    """The error says which limit passed and how long it was."""
+    error = Deadline(0.25, Clock()).timed_out()
+    assert "0.25 seconds" in error.message
+    assert "timeouts=" in error.hint

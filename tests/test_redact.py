@@ -1,0 +1,42 @@
+"""Secrets in text."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bing_llm._redact import Redactor
+
+SIGNATURE = "n8+Zm/4t8Qq=="
+
+
+@pytest.mark.parametrize("text", [SIGNATURE, quote(SIGNATURE, safe="")])
+def test_a_secret_is_masked_in_each_of_its_forms(text: str) -> None:
+    """A secret becomes `***` wherever it stands, as it is and percent-encoded."""
+    assert Redactor(SIGNATURE)(f"a {text} b {text}") == "a *** b ***"
+
+
+def test_a_secret_inside_another_leaves_nothing_standing() -> None:
+    """Where one secret is a part of another, the longer one goes first."""
+    assert Redactor("secret", "secret-and-more")("secret-and-more, secret") == "***, ***"
+
+
+def test_short_secrets_do_not_blank_ordinary_words() -> None:
+    """What is shorter than six characters stays, since it would hide half of every text."""
+    assert Redactor("", "chat", "12345")("a chat of 12345") == "a chat of 12345"
+    assert Redactor("123456")("a chat of 123456") == "a chat of ***"
+
+
+def test_without_secrets_a_text_stays_as_it_is() -> None:
+    """No secret, no mask."""
+    assert Redactor()("nothing to hide") == "nothing to hide"
+
+
+@given(st.text(min_size=6), st.text(), st.text())
+def test_no_secret_is_left_in_any_text(secret: str, before: str, after: str) -> None:
+    """Whatever stands around it, the secret itself is gone, unless it is made of the mask's own stars."""
+    redacted = Redactor(secret)(f"{before}{secret}{after}")
+    assert secret not in redacted or "*" in secret

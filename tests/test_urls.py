@@ -1,0 +1,64 @@
+"""What is said of a URL."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bing_llm._urls import is_loopback, public_url
+
+SECRET = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://example.com/a/b?token=hunter2", "https://example.com/a/b"),
+        ("wss://example.com:8443/hub#hunter2", "wss://example.com:8443/hub"),
+        ("https://bob:hunter2@example.com:8443/a", "https://example.com:8443/a"),
+        ("https://hunter2@[::1]:80/a@b", "https://[::1]:80/a@b"),
+        ("127.0.0.1:8765", "127.0.0.1:8765"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret(url: str, shown: str) -> None:
+    """User, password, query and fragment are left out; scheme, host, port and path stay."""
+    assert public_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "bob:hunter2@example.com",
+        "http:/bob:hunter2@example.com",
+        "http//bob:hunter2@example.com",
+        "https://bob:hunter2/@example.com",
+        "https://[hunter2",
+        "https://example.com:hunter2/",
+    ],
+)
+def test_what_cannot_be_taken_apart_is_not_shown(url: str) -> None:
+    """Where it is not clear which part is the password, none is shown."""
+    assert public_url(url) == "(not a URL)"
+
+
+@given(st.text())
+def test_any_text_can_be_shown(text: str) -> None:
+    """No text makes it fail, and a query never shows."""
+    assert SECRET not in public_url(f"https://example.com/{text}?{SECRET}")
+    assert isinstance(public_url(text), str)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "::1", "[::1]"])
+def test_this_machine_is_known(host: str) -> None:
+    """The loopback addresses and `localhost` mean this machine."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    "host", ["", "localhost.example.com", "127.0.0.1.example.com", "10.0.0.1", "0.0.0.1", "::", "127.1"]
+)
+def test_every_other_host_is_another_machine(host: str) -> None:
+    """What only looks like this machine, and what means every address, does not count."""
+    assert not is_loopback(host)
