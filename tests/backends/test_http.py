@@ -447,6 +447,16 @@ def test_a_client_is_closed_from_another_loop(server: Server) -> None:
     assert is_closed(replaced)
 
 
+def test_a_client_is_closed_while_another_loop_runs(server: Server) -> None:
+    """`aclose` reaches a loop that runs in another thread, and closes its session there."""
+    http = Http()
+    run(fetch(http, server.url()))
+    [(session, _)] = http._sessions.values()
+    asyncio.run(http.aclose())
+    run(server.idle())
+    assert is_closed(session)
+
+
 async def test_closing_twice_is_closing_once() -> None:
     """`aclose` may be called again, and before anything was opened."""
     http = Http()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
-from typer.testing import CliRunner
 
-from bing_llm.cli.app import app
+from bing_llm.cli import main
 from bing_llm.emulator import Emulator
 
 # A controlling terminal and its Ctrl-C are POSIX's; Windows has no such module as `pty`.
@@ -35,12 +36,16 @@ def same_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def command() -> Callable[..., Outcome]:
-    """Runs `bing-llm` in this process; stdin and stdout are no terminal."""
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs `bing-llm` in this process; its standard streams are no terminal."""
+    monkeypatch.setenv("COLUMNS", "80")
 
-    def run(*arguments: str, stdin: str | bytes = b"", env: Mapping[str, str] | None = None) -> Outcome:
-        done = CliRunner(env=env).invoke(app, list(arguments), input=stdin, catch_exceptions=False)
-        return Outcome(done.exit_code, done.stdout, done.stderr)
+    def run(*arguments: str, stdin: bytes = b"") -> Outcome:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        assert isinstance(ended.value.code, int)
+        return Outcome(ended.value.code, *capsys.readouterr())
 
     return run
 

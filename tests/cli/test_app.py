@@ -72,7 +72,7 @@ def test_verbose_logs_to_stderr(
     """--verbose shows the frames on stderr, without cookies and on printable lines; stdout stays the answer's."""
     monkeypatch.setenv("BING_COOKIES", "_U=very-secret-value")
     service.brain = Scripted([["Hello."]])
-    done = command(*((name, "Hi", "--verbose") if name == "ask" else (name, "--verbose")), stdin="Hi\n")
+    done = command(*((name, "Hi", "--verbose") if name == "ask" else (name, "--verbose")), stdin=b"Hi\n")
     assert done.code == 0
     assert done.out.startswith("Hello.\n")
     assert "DEBUG bing_llm.backends.chathub" in done.err

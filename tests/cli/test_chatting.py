@@ -38,7 +38,7 @@ class Interrupting:
 
 def talk(command: Command, *lines: str, options: tuple[str, ...] = ()) -> Outcome:
     """A chat in which these lines are typed."""
-    return command("chat", *options, stdin="".join(f"{line}\n" for line in lines))
+    return command("chat", *options, stdin="".join(f"{line}\n" for line in lines).encode())
 
 
 def test_each_line_is_a_turn_of_one_conversation(command: Command, service: Emulator) -> None:

@@ -17,7 +17,14 @@ from bing_llm.backends.chathub.frames import WireMessage
 from bing_llm.errors import ProtocolError
 from bing_llm.events import Citation, SearchResult
 
-__all__ = ["citations_of", "search_query_of", "search_results_of", "suggestions_of"]
+__all__ = [
+    "citations_of",
+    "references_of",
+    "search_queries_of",
+    "search_query_of",
+    "search_results_of",
+    "suggestions_of",
+]
 
 # `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t]*')
@@ -28,7 +35,15 @@ _IN_BACKTICKS = re.compile(r"`(.*)`", re.DOTALL)
 def citations_of(message: WireMessage) -> tuple[Citation, ...]:
     """The sources of an answer: link definitions at the head of its cards, else the references of the M365 hub."""
     cards = tuple(citation for text in _card_texts(_decoded(message.adaptive_cards)) for citation in _definitions(text))
-    return cards or tuple(_references(_decoded(message.references)))
+    return cards or references_of(message.references)
+
+
+def references_of(references: msgspec.Raw) -> tuple[Citation, ...]:
+    """The references of the M365 hub, numbered in their order.
+
+    Sources disagree whether they stand in a message or beside it (protocol notes, sections e and l): both are read.
+    """
+    return tuple(_references(_decoded(references)))
 
 
 def suggestions_of(message: WireMessage) -> tuple[str, ...]:
@@ -46,6 +61,12 @@ def search_query_of(message: WireMessage) -> str:
         if found:
             return found[1]
     return message.text or ""
+
+
+def search_queries_of(message: WireMessage) -> tuple[str, ...]:
+    """The queries that the M365 hub shows in a progress message of content type `SearchResults`."""
+    queries = _decoded(message.search_queries)
+    return tuple(query for query in queries if query and isinstance(query, str)) if isinstance(queries, list) else ()
 
 
 def search_results_of(message: WireMessage) -> tuple[SearchResult, ...]:

@@ -67,6 +67,7 @@ class WireMessage(_Wire):
     source_attributions: msgspec.Raw = msgspec.Raw()
     suggested_responses: msgspec.Raw = msgspec.Raw()
     references: msgspec.Raw = msgspec.Raw()
+    search_queries: msgspec.Raw = msgspec.Raw()
 
 
 class Throttling(_Wire):
@@ -86,14 +87,14 @@ class Cursor(_Wire):
 
 
 class UpdateArguments(_Wire):
-    """What one update brings. `write_at_cursor` and `is_last_update` come from the Microsoft 365 hub only."""
+    """What one update brings. `write_at_cursor` and `references` come from the Microsoft 365 hub only."""
 
     messages: list[WireMessage] | None = None
     request_id: str | None = None
     throttling: Throttling | None = None
     cursor: Cursor | None = None
     write_at_cursor: str | None = None
-    is_last_update: bool | None = None
+    references: msgspec.Raw = msgspec.Raw()
 
 
 class Update(msgspec.Struct, tag_field="type", tag=1):

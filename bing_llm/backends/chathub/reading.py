@@ -84,6 +84,7 @@ class AnswerReader:
         self._answer = frames.WireMessage()
         self._seen: set[tuple[str, str]] = set()
         self._others: set[str] = set()  # ids of messages that are not the answer
+        self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
 
@@ -104,6 +105,7 @@ class AnswerReader:
             known = self._text
             for message in arguments.messages or ():
                 yield from self._message(message)
+            self._references = arguments.references or self._references
             self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
             if arguments.write_at_cursor and self._text == known:
@@ -174,6 +176,9 @@ class AnswerReader:
         key = message.message_id or repr((message.message_type, text, message.hidden_text))
         match kind:
             case _Kind.PROGRESS:
+                for query in cards.search_queries_of(message):
+                    if self._first("query", query):
+                        yield from self._emit(ev.SearchStarted(query))
                 if text and self._first("progress", text):
                     yield from self._emit(ev.Progress(text))
             case _Kind.SEARCH_QUERY if self._first("query", key):
@@ -247,7 +252,7 @@ class AnswerReader:
     def _completed(self, item: frames.FinalItem) -> ev.TurnCompleted:
         reply = msgspec.structs.replace(
             self._fold.reply(),
-            citations=cards.citations_of(self._answer),
+            citations=cards.citations_of(self._answer) or cards.references_of(self._references),
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),

@@ -26,6 +26,7 @@ class Need(Enum):
     """In any case; it is made up where nothing can be it."""
 
 
+_MAX_LISTED = 20  # values of one list; more are no list that somebody wrote in a question
 _MAX_DEPTH = 8  # of nested objects; a schema that contains itself would never end
 
 
@@ -143,7 +144,7 @@ class Filler:
     def _listed(self, items: Schema, depth: int) -> list[Any]:
         """Every plain value that the question still holds: all quoted strings, names or numbers."""
         values: list[Any] = []
-        while _kind(items) in {"string", "integer", "number"}:
+        while _kind(items) in {"string", "integer", "number"} and len(values) < _MAX_LISTED:
             value = self._value(items, "", need=Need.EVIDENCE, depth=depth + 1)
             if value is MISSING or value in values:
                 break

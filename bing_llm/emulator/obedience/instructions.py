@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,8 +19,7 @@ from bing_llm.emulator.obedience.tool_results import ToolResult, results_in
 __all__ = ["Instructions", "Tool", "read_instructions"]
 
 _HEADER = re.compile(r"^\[\w+\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
-_CALL_BLOCK = re.compile(r"<tool_call>\s*\{.*?</tool_call>", re.DOTALL)
-_PARAGRAPH = re.compile(r"(?:[^\n]*\S[^\n]*\n?)+")
+_CALL_BLOCK = re.compile(r"<tool_call>\s*\{(?:(?!<tool_call>).)*?</tool_call>", re.DOTALL)
 _ABOUT_TOOLS = re.compile(r"\b(tools?|functions?|calls?|JSON|schema|blocks?|arguments?)\b|<tool_", re.IGNORECASE)
 _JSON_WANTED = re.compile(r"\bJSON\b|\bschema\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"[^.!?\n]+")
@@ -39,6 +38,12 @@ _ONE_CALL = re.compile(
 )
 _KEYS = re.compile(r"\b(?:keys?|fields?|properties)\b", re.IGNORECASE)
 _KEY_NAME = re.compile(r"[`'\"]([A-Za-z_]\w*)[`'\"]")
+
+
+class _Paragraph(NamedTuple):
+    start: int
+    end: int
+    text: str
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -170,24 +175,38 @@ def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str
     to them that speak of such things. What is before them is the question; else what is behind them; else, `loosely`,
     what may be one although it is among them.
     """
-    paragraphs = list(_PARAGRAPH.finditer(text))
-    hard = [i for i, p in enumerate(paragraphs) if any(s < p.end() and p.start() < e for s, e in marked)]
+    paragraphs = _paragraphs(text)
+    hard = [i for i, p in enumerate(paragraphs) if any(start < p.end and p.start < end for start, end in marked)]
     if not hard:
         return text.strip()
     first, last = hard[0], hard[-1]
-    while first > 0 and _ABOUT_TOOLS.search(paragraphs[first - 1][0]):
+    while first > 0 and _ABOUT_TOOLS.search(paragraphs[first - 1].text):
         first -= 1
-    while last + 1 < len(paragraphs) and _ABOUT_TOOLS.search(paragraphs[last + 1][0]):
+    while last + 1 < len(paragraphs) and _ABOUT_TOOLS.search(paragraphs[last + 1].text):
         last += 1
     outside = _joined(paragraphs[:first]) or _joined(paragraphs[last + 1 :])
     if outside or not loosely:
         return outside
     # A question right above the instructions, or one that itself speaks of tools.
-    return _opening_lines(paragraphs[first][0]) or (paragraphs[first][0].strip() if first < hard[0] else "")
+    return _opening_lines(paragraphs[first].text) or (paragraphs[first].text.strip() if first < hard[0] else "")
 
 
-def _joined(paragraphs: list[re.Match[str]]) -> str:
-    return "\n\n".join(paragraph[0].strip() for paragraph in paragraphs)
+def _paragraphs(text: str) -> list[_Paragraph]:
+    """The runs of lines that are not blank."""
+    found: list[_Paragraph] = []
+    start = position = 0
+    for line in [*text.splitlines(keepends=True), ""]:
+        position += len(line)
+        if line.strip():
+            continue
+        if text[start : position - len(line)].strip():
+            found.append(_Paragraph(start, position - len(line), text[start : position - len(line)]))
+        start = position
+    return found
+
+
+def _joined(paragraphs: Iterable[_Paragraph]) -> str:
+    return "\n\n".join(paragraph.text.strip() for paragraph in paragraphs)
 
 
 def _opening_lines(paragraph: str) -> str:

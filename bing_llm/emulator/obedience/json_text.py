@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 __all__ = ["FoundObject", "find_objects"]
 
 _decoder = json.JSONDecoder()
+_START = re.compile(r'\{\s*["}]')
 
 
 class FoundObject(NamedTuple):
@@ -21,12 +23,11 @@ class FoundObject(NamedTuple):
 
 def find_objects(text: str) -> Iterator[FoundObject]:
     """The outermost JSON objects of a text, in order."""
-    start = text.find("{")
-    while start >= 0:
+    end = 0
+    while found := _START.search(text, end):
+        start, end = found.start(), found.start() + 1
         try:
             value, end = _decoder.raw_decode(text, start)
         except (ValueError, RecursionError):
-            end = start + 1
-        else:
-            yield FoundObject(value, start, end)
-        start = text.find("{", end)
+            continue
+        yield FoundObject(value, start, end)

@@ -280,6 +280,29 @@ CARD = [
 ]
 
 
+def test_references_may_stand_beside_the_messages() -> None:
+    """References of an update are the citations of an answer that has none of its own."""
+    references = {"turn1search1": {"targetLink": "https://cats.example"}}
+    _, reply = texts(update(bot("Cats"), references=references), update(writeAtCursor=" purr"), final(bot("Cats purr")))
+    assert reply.citations == (ev.Citation(1, "https://cats.example"),)
+
+
+def test_queries_of_a_progress_message_are_searches() -> None:
+    """The M365 hub shows its searches as progress with a list of queries; each comes once, and odd ones are dropped."""
+    shown = bot(
+        "Searching",
+        message_id="s1",
+        messageType="Progress",
+        contentType="SearchResults",
+        searchQueries=["cats", 5, "", "dogs"],
+    )
+    outcome = hear(ACK, update(shown), update(shown), final(bot("Cats")))
+    assert [event for event in outcome.events if isinstance(event, ev.SearchStarted)] == [
+        ev.SearchStarted("cats"),
+        ev.SearchStarted("dogs"),
+    ]
+
+
 def test_citations_come_from_the_card_of_the_answer() -> None:
     """Marker n of the text is definition n of the card."""
     _, reply = texts(final(bot("Cats[^1^]", adaptiveCards=CARD)))
