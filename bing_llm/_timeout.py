@@ -5,6 +5,6 @@ import sys
 if sys.version_info >= (3, 11):
     from asyncio import timeout
 else:
-    from async_timeout import timeout  # comes with aiohttp there
+    from async_timeout import timeout
 
 __all__ = ["timeout"]

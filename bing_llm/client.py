@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bing_llm._compat import Self
 from bing_llm._retry import Attempts, retried
+from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
 from bing_llm.config import ConnectionSettings, Cookies, Endpoint, check_address, cookie_header, pick_backend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
@@ -128,8 +129,7 @@ class BingClient:
         return f"{type(self).__name__}(backend={self.backend_name!r}, model={self.model!r})"
 
     def __reduce__(self) -> NoReturn:
-        msg = f"A {type(self).__name__} cannot be pickled or copied: it holds cookies and connections. Make a new one."
-        raise TypeError(msg)
+        refuse_to_pickle(self)
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> TurnStream:
         """A turn in a conversation of its own. Nothing is sent until its first event is asked for.

@@ -6,10 +6,9 @@ import ipaddress
 import os
 import ssl
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
-import msgspec
-
+from bing_llm._secrets import SecretStruct
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Timeouts
 
@@ -37,7 +36,7 @@ No backend is chosen. Set BING_LLM_BACKEND, or pass backend= (on the command lin
 Nothing was sent."""
 
 
-class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     """How to reach a service. Secrets are left out of the repr.
 
     Attributes:
@@ -59,13 +58,6 @@ class ConnectionSettings(msgspec.Struct, frozen=True, kw_only=True):
     ssl_context: ssl.SSLContext | None = None
     allow_insecure: bool = False
     timeouts: Timeouts = Timeouts()
-
-    def __repr__(self) -> str:
-        return "ConnectionSettings(...)"
-
-    def __reduce__(self) -> NoReturn:
-        msg = "ConnectionSettings cannot be pickled: they hold cookies."
-        raise TypeError(msg)
 
 
 def pick_backend(backend: str | None, *, configured: bool) -> str:

@@ -293,7 +293,7 @@ def test_connection_settings_show_and_give_away_nothing() -> None:
     """Their repr is empty, and pickling them is refused."""
     settings = ConnectionSettings(cookies=f"_U={SECRET}", proxy=f"http://user:{SECRET}@127.0.0.1:1")
     assert repr(settings) == str(settings) == "ConnectionSettings(...)"
-    with pytest.raises(TypeError, match="hold cookies"):
+    with pytest.raises(TypeError, match="holds cookies"):
         pickle.dumps(settings)
 
 

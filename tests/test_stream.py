@@ -442,7 +442,7 @@ AWAITS = ("create", "open", "event", "wait")
 """Where a reader may wait: for a conversation, for its turn, for an event, for the next attempt."""
 
 
-def paused_at(where: str) -> tuple[FakeBackend, BingClient, Pause]:
+def paused_at(where: str) -> tuple[FakeBackend, BingClient, Pause, Time]:
     """A client whose first turn waits there; its second turn answers."""
     pause = Pause()
     time = Time(pause)
@@ -454,14 +454,14 @@ def paused_at(where: str) -> tuple[FakeBackend, BingClient, Pause]:
     elif where == "event":
         backend = FakeBackend([SEARCH, pause, *answer("unseen")], answer("Hi"))
     else:
-        backend = FakeBackend([SEARCH, ServiceError("It broke.")], answer("Hi"))
-    return backend, client_of(backend, time), pause
+        backend = FakeBackend([ServiceError("It broke.")], answer("Hi"))
+    return backend, client_of(backend, time), pause, time
 
 
 @pytest.mark.parametrize("where", AWAITS)
 async def test_cancellation_leaves_nothing_open(where: str) -> None:
     """Cancelled at any await, a turn leaves no connection and no attempt behind, and the client works on."""
-    backend, client, pause = paused_at(where)
+    backend, client, pause, _ = paused_at(where)
     turn = client.stream("Hello")
     reading = asyncio.create_task(turn.reply())
     await pause.reached.wait()
@@ -481,15 +481,16 @@ async def test_cancellation_leaves_nothing_open(where: str) -> None:
 @pytest.mark.parametrize("where", AWAITS)
 async def test_close_by_another_task_ends_the_reader(where: str) -> None:
     """Closed at any await, a turn ends its reader's loop without an error, and is not opened again."""
-    backend, client, pause = paused_at(where)
+    backend, client, pause, time = paused_at(where)
     turn = client.stream("Hello")
     reading = asyncio.create_task(events_of(turn))
     await pause.reached.wait()
     turn.close()
     pause.go.set()
-    assert await reading == ([SEARCH] if where in {"event", "wait"} else [])
+    assert await reading == ([SEARCH] if where == "event" else [])
     assert backend.open_channels == 0
     assert backend.calls[2:] == []
+    assert len(time.waits) == (1 if where == "wait" else 0)
     with pytest.raises(InvalidRequest, match="closed before"):
         await turn.reply()
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import ClassVar
 
-import msgspec
+from bing_llm._secrets import SecretStruct
 
 __all__ = ["Answer", "retry_after"]
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(SecretStruct, frozen=True):
     """What an HTTP call, or a refused WebSocket upgrade, was answered. Its repr leaves out what may be secret.
 
     Attributes:
@@ -21,16 +21,12 @@ class Answer(msgspec.Struct, frozen=True):
         retry_after: Seconds that the service asked to wait, None where it did not.
     """
 
+    SHOWN: ClassVar[tuple[str, ...]] = ("status",)
+
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     retry_after: float | None = None
-
-    def __repr__(self) -> str:
-        return f"Answer(status={self.status}, {len(self.body)} bytes)"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("status", self.status)]
 
 
 def retry_after(value: str | None, now: float) -> float | None:

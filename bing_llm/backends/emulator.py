@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ class EmulatorBackend(ChatHubBackend):
         with self._lock:
             if self._started is None or (self._started.done() and self._started.exception()):
                 self._started = asyncio.run_coroutine_threadsafe(_started_emulator(), background_loop())
+                weakref.finalize(self, _close_soon, self._started).atexit = False  # a client that nobody closed
             started = self._started
         emulator = await asyncio.shield(asyncio.wrap_future(started))  # a cancelled caller does not end it for others
         self._endpoints = resolve(emulator.url)
@@ -71,6 +73,10 @@ async def _started_emulator() -> Emulator:
     emulator = Emulator()
     await emulator.start()
     return emulator
+
+
+def _close_soon(started: Future[Emulator]) -> None:
+    asyncio.run_coroutine_threadsafe(_close(started), background_loop())
 
 
 async def _close(started: Future[Emulator]) -> None:

@@ -19,7 +19,7 @@ import sys
 __all__ = ["main"]
 
 _EXTRA = {"rich", "typer"}
-_USAGE = 2
+_USAGE, _INTERRUPTED = 2, 130
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -38,4 +38,6 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print('bing-llm: the command line needs its extra: pip install "bing-llm[cli]"', file=sys.stderr)
         raise SystemExit(_USAGE) from None
+    except KeyboardInterrupt:  # the import takes a moment; the commands see to themselves
+        raise SystemExit(_INTERRUPTED) from None
     app(arguments, prog_name="bing-llm")

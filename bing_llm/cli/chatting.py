@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -215,4 +216,4 @@ def _read_line() -> str | None:
 
 def _path(name: str) -> str:
     """A path as the user wrote it, `~` included; a URL as it is."""
-    return str(Path(name).expanduser()) if name.startswith("~") else name
+    return os.path.expanduser(name)  # noqa: PTH111 - Path's raises for a user that is not there, and spoils URLs

@@ -42,16 +42,19 @@ def serve(brain: Brain, *, host: str, port: int) -> ExitCode:
     """
     with Loop() as loop, suppress(KeyboardInterrupt):
         loop.run(_serve(Emulator(brain, host=host, port=port), host))
+    print("\nThe emulator has ended.", flush=True)
     return ExitCode.OK
 
 
 async def _serve(emulator: Emulator, host: str) -> None:
     async with emulator:
-        print(f"The emulator listens on {emulator.url} (Ctrl-C ends it). To use it:")
-        print(f'  bing-llm ask --endpoint {emulator.url} "What is new in Python?"')
-        print(f"or set BING_LLM_ENDPOINT={emulator.url} for all that uses bing_llm.", flush=True)
+        print(f"The emulator listens on {emulator.url} (Ctrl-C ends it).")
+        url = emulator.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
+        print(f'Try it:       bing-llm ask --endpoint {url} "What is new in Python?"')
+        print(f"For programs: set BING_LLM_ENDPOINT={url}", flush=True)
         if not is_loopback(host):
             complain(
-                f"{host} is not a loopback address: anyone who can reach it can use this emulator. It has no login."
+                f"{host} is not a loopback address: anyone who can reach it can use this emulator, which has no login. "
+                "Programs on other machines need BingClient(..., allow_insecure=True): it speaks plain http."
             )
         await asyncio.Event().wait()

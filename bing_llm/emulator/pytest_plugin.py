@@ -1,10 +1,10 @@
 """The pytest fixture `bing_emulator`, which the package registers: tests of your own chains need no service.
 
-def test_my_chain(bing_emulator):
-    bing_emulator.brain = Scripted([["Hello ", "there."]])
-    with SyncBingClient(endpoint=bing_emulator.url) as bing:
-        assert my_chain(bing) == "Hello there."
-    assert bing_emulator.requests[-1].text == "..."
+    def test_my_chain(bing_emulator):
+        bing_emulator.brain = Scripted([["Hello ", "there."]])
+        with SyncBingClient(endpoint=bing_emulator.url) as bing:
+            assert my_chain(bing) == "Hello there."
+        assert bing_emulator.requests[-1].text == "..."
 
 Importing this module imports no network code: pytest loads it in every project that has the package installed.
 """
@@ -31,11 +31,6 @@ def bing_emulator() -> Iterator[Emulator]:
     """
     from bing_llm.emulator.brains.obedient import Obedient  # noqa: PLC0415 - see the module docstring
     from bing_llm.emulator.server import Emulator  # noqa: PLC0415
-    from bing_llm.sync import run  # noqa: PLC0415
 
-    emulator = Emulator(Obedient(pace=0))
-    run(emulator.start())
-    try:
+    with Emulator(Obedient(pace=0)) as emulator:
         yield emulator
-    finally:
-        run(emulator.aclose())

@@ -19,6 +19,7 @@ from bing_llm.emulator.rest import Rest
 from bing_llm.emulator.session import Session
 from bing_llm.emulator.state import State
 from bing_llm.errors import BingError, ConfigurationError
+from bing_llm.sync import run
 
 __all__ = ["Emulator"]
 
@@ -33,6 +34,8 @@ _SHUTDOWN_TIMEOUT_S = 5.0  # for HTTP calls that still run; sockets are broken f
 
 class Emulator:
     """A ChatHub server for tests and trials; `async with Emulator() as emulator` starts and stops it.
+
+    In synchronous code, `with Emulator() as emulator` runs it on the background loop of `bing_llm.sync`.
 
     Attributes:
         requests: What it was sent, in order.
@@ -108,6 +111,13 @@ class Emulator:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
+
+    def __enter__(self) -> Self:
+        run(self.start())
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        run(self.aclose())
 
     @property
     def url(self) -> str:

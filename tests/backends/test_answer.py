@@ -43,5 +43,5 @@ def test_any_header_gives_a_wait_or_none(header: str) -> None:
 def test_an_answer_shows_neither_headers_nor_body() -> None:
     """Headers and body of a creation hold signatures, so no repr has them, nor the one that rich makes."""
     answer = Answer(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2", 3.0)
-    assert repr(answer) == "Answer(status=200, 7 bytes)"
+    assert repr(answer) == "Answer(status=200, ...)"
     assert answer.__rich_repr__() == [("status", 200)]

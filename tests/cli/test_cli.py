@@ -34,6 +34,19 @@ def test_another_missing_module_is_a_mistake_of_ours(monkeypatch: pytest.MonkeyP
         main(["ask", "Hello"])
 
 
+def test_ctrl_c_while_it_starts_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C ends it with 130 even while its modules are being loaded."""
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.__import__", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main(["ask", "Hello"])
+    monkeypatch.undo()
+    assert ended.value.code == 130
+
+
 def test_it_runs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     """It passes the arguments on, and ends with the command's exit code."""
     with pytest.raises(SystemExit) as ended:

@@ -164,7 +164,7 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
 def test_ctrl_c_ends_the_emulator() -> None:
     """The emulator runs until Ctrl-C, and ends with 0."""
     with Terminal("emulator", "--port", "0") as terminal:
-        terminal.until(b"for all that uses bing_llm.")
+        terminal.until(b"BING_LLM_ENDPOINT=")
         terminal.type(CTRL_C)
         code, written = terminal.end()
     assert code == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from urllib.request import urlopen
 
 import aiohttp
 import pytest
@@ -84,6 +85,16 @@ async def test_it_can_be_closed_twice_and_started_again() -> None:
         with pytest.raises(errors.ConfigurationError, match="not running"):
             _ = emulator.url
     assert repr(emulator) == "Emulator(not started, brain=Obedient)"
+
+
+def test_synchronous_code_may_use_it() -> None:
+    """A plain `with` runs it on the background loop and closes it."""
+    with Emulator() as emulator:
+        with urlopen(f"{emulator.url}/turing/conversation/create") as answer:  # noqa: S310 - our own server
+            assert answer.status == 200
+        assert [request.kind for request in emulator.requests] == ["creation"]
+    with pytest.raises(errors.ConfigurationError, match="not running"):
+        _ = emulator.url
 
 
 async def test_a_taken_port_is_an_error_that_names_it(emulator: Emulator) -> None:

@@ -104,7 +104,7 @@ class ChatHubBackend:
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
-        redact = Redactor(*handle.secrets, *([self._cookies] if self._cookies else []))
+        redact = Redactor(*handle.secrets, *_cookie_values(self._cookies))
         label = f"[turn {stamp.trace_id[:8]}]"
         channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact, label=label)
         try:
@@ -161,6 +161,12 @@ class ChatHubBackend:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _cookie_values(header: str | None) -> list[str]:
+    """A Cookie header, and each value in it."""
+    pairs = header.split(";") if header else []
+    return [*([header] if header else []), *(pair.partition("=")[2].strip() for pair in pairs)]
 
 
 def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping[str, str]:

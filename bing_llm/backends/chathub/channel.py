@@ -28,6 +28,7 @@ PING_SECONDS = 15.0
 _noted: set[str] = set()
 _MOST_NOTED = 100
 
+_NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
 _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 
@@ -135,7 +136,7 @@ class ChatHubChannel:
             self._debug("received", message.data)
             self._turn.receive_text(message.data)
         elif message.type in _AT_END:
-            code = message.data if message.type is aiohttp.WSMsgType.CLOSE else None
+            code = (message.data or _NO_CODE) if message.type is aiohttp.WSMsgType.CLOSE else None
             _log.debug("%s socket at its end, code %s", self._label, code)
             self._turn.receive_eof(code)
         elif message.type is aiohttp.WSMsgType.ERROR:

@@ -5,11 +5,12 @@ There are three kinds of failure, looked at in this order: the HTTP status, the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from bing_llm import errors
+from bing_llm._secrets import SecretStruct
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.frames import Result
 from bing_llm.backends.chathub.results import SUCCESS, error_for
@@ -22,7 +23,7 @@ _NOT_FOUND = 404
 _TOO_MANY = 429
 
 
-class ChatHubConversation(msgspec.Struct, frozen=True):
+class ChatHubConversation(SecretStruct, frozen=True):
     """A conversation as the service keeps it, for six hours.
 
     Attributes:
@@ -33,16 +34,12 @@ class ChatHubConversation(msgspec.Struct, frozen=True):
         encrypted_signature: Goes, percent-encoded, into the socket URL. Secret. None where the service sent none.
     """
 
+    SHOWN: ClassVar[tuple[str, ...]] = ("id", "client_id")
+
     id: str
     client_id: str
     signature: str | None = None
     encrypted_signature: str | None = None
-
-    def __repr__(self) -> str:
-        return f"ChatHubConversation(id={self.id!r}, client_id={self.client_id!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("id", self.id), ("client_id", self.client_id)]
 
     @property
     def secrets(self) -> tuple[str, ...]:

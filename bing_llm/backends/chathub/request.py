@@ -71,7 +71,7 @@ def _user_message(prompt: Prompt, options: ChatHubOptions, stamp: Stamp, image_u
         market=options.locale,
         region=options.region,
         location=None if location is None else str(location),
-        location_hints=None if location is None else list(location.hints),
+        location_hints=None if location is None else list(location.hints) or None,
         timestamp=stamp.timestamp,
         image_url=image_url,
         original_image_url=image_url,

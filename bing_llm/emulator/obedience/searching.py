@@ -12,13 +12,15 @@ __all__ = ["answer_from_pages", "found_pages", "needs_search", "query_of"]
 
 _CURRENT = re.compile(
     r"\b(?:today|tonight|tomorrow|yesterday|latest|recent(?:ly)?|news|headlines?|weather|forecasts?|currently|prices?|scores?"
-    r"|stocks?|exchange rates?|this (?:week|month|year)|right now|up to date|search the web|look up"
+    r"|stocks?|exchange rates?|what(?:'s|’s| is) new"
+    r"|this (?:week|month|year)|right now|up to date|search the web|look up"
     r"|current(?! of\b)|who (?:is|'s) the (?:president|prime minister|king|queen|ceo|mayor)"
     r"|сегодня|завтра|сейчас|новост\w*|погод\w*|курс\w*|последни\w*|цен[аыу])\b",
     re.IGNORECASE,
 )
 _POLITE = re.compile(
-    r"^\s*(?:(?:please|hello|hi|hey|can you|could you|tell me|show me|give me|find|search(?: the web)?(?: for)?|look up"
+    r"^\s*(?:(?:please|hello|hi|hey|can you|could you|tell me(?: about)?"
+    r"|show me|give me|find|search(?: the web)?(?: for)?|look up"
     r"|what(?:'s|’s| is| are)|who(?:'s|’s| is)|how is|the|пожалуйста|скажи|какая|какой|какие)\b[\s,:]*)+",
     re.IGNORECASE,
 )

@@ -155,7 +155,7 @@ def test_later_turns_count_on() -> None:
         ),
         (
             {"location": Location(47.639557, -122.128159)},
-            {"message": {"location": "lat:47.639557;long:-122.128159;re=1000m;", "locationHints": []}},
+            {"message": {"location": "lat:47.639557;long:-122.128159;re=1000m;"}},
         ),
         (
             {"location": Location(1.5, 2, 30, ({"country": "United States", "RegionType": 2},))},

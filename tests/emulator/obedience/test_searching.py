@@ -14,6 +14,7 @@ from bing_llm.emulator.obedience.searching import answer_from_pages, found_pages
     [
         "What is the latest news?",
         "Weather in Paris today",
+        "What is new in Python?",
         "Who is the current CEO of Contoso?",
         "Who is the president of France?",
         "What is the price of gold?",
@@ -39,6 +40,7 @@ def test_other_things_do_not(question: str) -> None:
     [
         ("Please tell me, what is the weather in Paris today?", "weather in Paris today"),
         ("latest   news", "latest news"),
+        ("Tell me about the latest news.", "latest news"),
         ("What is?", "What is?"),
         ("x" * 200, "x" * 80),
     ],
