@@ -72,7 +72,7 @@ def pick_backend(backend: str | None, *, configured: bool) -> str:
     """
     name = backend or os.environ.get("BING_LLM_BACKEND") or ("chathub" if configured else None)
     if name is None:
-        raise ConfigurationError(NOT_CONFIGURED)
+        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     if name not in BACKENDS:
         msg = f"The backend {name!r} is not known; allowed: {', '.join(BACKENDS)}."
         raise ConfigurationError(msg)

@@ -24,7 +24,7 @@ def test_nothing_configured_says_what_the_backends_need() -> None:
     """Without any setting the error is the text for newcomers: five lines, one for each backend, nothing sent."""
     with pytest.raises(ConfigurationError) as caught:
         BingClient()
-    assert caught.value.message == NOT_CONFIGURED
+    assert str(caught.value) == NOT_CONFIGURED
     lines = NOT_CONFIGURED.splitlines()
     assert len(lines) == 5
     assert [line.split()[0] for line in lines[1:4]] == ["emulator", "chathub", "workiq"]
