@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote
+
+from bing_llm.errors import BingError
 
 __all__ = ["Redactor"]
 
@@ -11,14 +15,14 @@ _SHORTEST = 6  # a shorter value would blank ordinary words
 
 
 class Redactor:
-    """Replaces known secrets by `***`, percent-encoded ones too.
+    """Replaces known secrets by `***`, percent-encoded and JSON-escaped ones too.
 
     Args:
         secrets: The values; those of under 6 characters are left alone, since they would blank ordinary words.
     """
 
     def __init__(self, *secrets: str) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""))}
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
         # Longest first, so that a secret inside another one does not leave the rest of it standing.
         self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
 
@@ -27,3 +31,15 @@ class Redactor:
         for secret in self._secrets:
             text = text.replace(secret, _MASK)
         return text
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Takes the secrets out of an error of ours that leaves the block: a service may repeat them in its words."""
+        try:
+            yield
+        except BingError as exc:
+            exc.message = self(exc.message)
+            exc.args = (exc.message,)
+            exc.value = exc.value and self(exc.value)
+            exc.service_message = exc.service_message and self(exc.service_message)
+            raise

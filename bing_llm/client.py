@@ -85,8 +85,9 @@ class BingClient:
         retries: Retries | None = None,
     ) -> None:
         header = cookie_header(cookies)
-        endpoint = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
-        self.backend_name = pick_backend(backend, configured=bool(endpoint or header))
+        known = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
+        configured = bool(known or header)
+        self.backend_name = pick_backend(backend, has_endpoint=bool(endpoint), configured=configured)
         self.timeouts = timeouts or Timeouts()
         self.retries = retries or Retries()
         self.options = ChatHubOptions(
@@ -104,7 +105,7 @@ class BingClient:
             part.check()
         check_address(ip_address)
         connection = ConnectionSettings(
-            endpoint=endpoint,
+            endpoint=known,
             cookies=header,
             ip_address=ip_address,
             proxy=proxy,

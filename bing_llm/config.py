@@ -60,21 +60,32 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
 
 
-def pick_backend(backend: str | None, *, configured: bool) -> str:
+def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool) -> str:
     """The backend to use: the argument, else `BING_LLM_BACKEND`, else `chathub` where something points to it.
+
+    An endpoint argument wins over `BING_LLM_BACKEND=emulator`, which is for a server of its own.
 
     Args:
         backend: What the caller said, None for nothing.
-        configured: Whether an endpoint or cookies are given, which only a ChatHub takes.
+        has_endpoint: Whether the caller named an endpoint.
+        configured: Whether the environment names an endpoint, or cookies are given, which only a ChatHub takes.
 
     Raises:
-        ConfigurationError: Nothing says which, or the name is unknown. The emulator is never chosen in silence.
+        ConfigurationError: Nothing says which, the name is unknown, or the caller named an endpoint for the emulator.
+            The emulator is never chosen in silence.
     """
-    name = backend or os.environ.get("BING_LLM_BACKEND") or ("chathub" if configured else None)
+    name = backend or os.environ.get("BING_LLM_BACKEND") or None
+    if name == "emulator" and has_endpoint:
+        if backend:
+            msg = "The emulator backend starts a server of its own, and takes no endpoint."
+            raise ConfigurationError(msg, hint="Leave endpoint out; or use chathub for an emulator that runs already.")
+        name = None
+    if name is None and (has_endpoint or configured):
+        name = "chathub"
     if name is None:
         raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     if name not in BACKENDS:
-        msg = f"The backend {name!r} is not known; allowed: {', '.join(BACKENDS)}."
+        msg = f"The backend {name!r} is not known to this version; allowed: {', '.join(BACKENDS)}."
         raise ConfigurationError(msg)
     return name
 

@@ -22,6 +22,7 @@ class Extension:
     def __init__(self) -> None:
         self._given: list[str] = []
         self._whole: list[str] | None = None  # None while what was given is the whole text
+        self._missing = 0  # how many characters the whole text lacks before it can extend what was given
 
     @property
     def text(self) -> str:
@@ -36,21 +37,25 @@ class Extension:
     def push(self, event: ev.TextDelta | ev.TextRevised) -> str:
         """Fold one text event; answer with the text that may be given now, "" for none."""
         if isinstance(event, ev.TextRevised):
+            self._given = ["".join(self._given)]
             self._whole = [event.text]
+            self._missing = len(self._given[0]) - len(event.text)
         elif self._whole is None:
             self._given.append(event.text)
             return event.text
         else:
             self._whole.append(event.text)
-        return self._catch_up()
+            if self._missing <= 0:  # it was long enough and differed: what is appended cannot mend that
+                return ""
+            self._missing -= len(event.text)
+        return self._catch_up() if self._missing <= 0 else ""
 
     def _catch_up(self) -> str:
         given, whole = "".join(self._given), self.text
         if not whole.startswith(given):
             return ""
-        added = whole[len(given) :]
         self._given, self._whole = [whole], None
-        return added
+        return whole[len(given) :]
 
 
 class Fold:

@@ -4,7 +4,7 @@ import asyncio
 
 from bing_llm import BingClient, BingError, Reply
 
-PROMPTS = ("What is 17 * 23?", "Say hello in French.", "Name three rivers.")
+PROMPTS = ("What is 17 * 23?", "What is 91 / 7?", "Reply with the word tide.")
 
 
 async def main() -> None:

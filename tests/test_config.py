@@ -39,7 +39,8 @@ def test_nothing_configured_says_what_the_backends_need() -> None:
         ({}, {"backend": "chathub"}, "chathub"),
         ({"BING_LLM_BACKEND": "emulator"}, {}, "emulator"),
         ({"BING_LLM_BACKEND": "emulator"}, {"backend": "chathub"}, "chathub"),
-        ({"BING_LLM_BACKEND": "emulator"}, {"endpoint": "http://127.0.0.1:1"}, "emulator"),
+        ({"BING_LLM_BACKEND": "emulator"}, {"endpoint": "http://127.0.0.1:1"}, "chathub"),
+        ({"BING_LLM_BACKEND": "emulator", "BING_LLM_ENDPOINT": "http://127.0.0.1:1"}, {}, "emulator"),
         ({"BING_LLM_BACKEND": ""}, {"endpoint": "http://127.0.0.1:1"}, "chathub"),
         ({"BING_LLM_ENDPOINT": "http://127.0.0.1:1"}, {}, "chathub"),
         ({"BING_COOKIES": "_U=1"}, {}, "chathub"),
@@ -74,7 +75,13 @@ def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch, name: st
         BingClient(backend=name)
     monkeypatch.setenv("BING_LLM_BACKEND", name)
     with pytest.raises(ConfigurationError, match=rf"{name!r}.*allowed: chathub, emulator"):
-        pick_backend(None, configured=True)
+        pick_backend(None, has_endpoint=False, configured=True)
+
+
+def test_the_emulator_takes_no_endpoint() -> None:
+    """Both as arguments contradict each other: one of them would be passed over in silence."""
+    with pytest.raises(ConfigurationError, match="takes no endpoint"):
+        BingClient(backend="emulator", endpoint="http://127.0.0.1:1")
 
 
 # --- cookies ----------------------------------------------------------------------------------------------------------

@@ -16,12 +16,12 @@ TIMEOUT_S = 120.0
 """Far beyond what a script that talks to the emulator needs: reached only by one that hangs."""
 
 
-def run(script: Path, folder: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+def run(script: Path, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a script as a reader would: all warnings shown, and no debug mode, which logs what is slow."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
     return subprocess.run(
         [sys.executable, "-W", "default", script],
-        env={**environment, "BING_LLM_BACKEND": "chathub", "BING_LLM_ENDPOINT": endpoint},
+        env={**environment, **settings},
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -39,6 +39,15 @@ def test_there_are_examples() -> None:
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
 async def test_example_runs(script: Path, bing_emulator: Any, tmp_path: Path) -> None:
     """Each example ends well, shows something and warns of nothing, with the emulator as service."""
-    done = await asyncio.to_thread(run, script, tmp_path, bing_emulator.url)
+    done = await asyncio.to_thread(run, script, tmp_path, BING_LLM_ENDPOINT=bing_emulator.url)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["conversation.py", "scripted_emulator.py"])
+def test_example_runs_as_the_readme_says(name: str, tmp_path: Path) -> None:
+    """With `BING_LLM_BACKEND=emulator` an example starts the emulator, or uses the one that it has scripted itself."""
+    script = next(script for script in EXAMPLES if script.name == name)
+    done = run(script, tmp_path, BING_LLM_BACKEND="emulator")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {"conversation.py": "Ada", "scripted_emulator.py": "The moon makes the tides"}[name] in done.stdout

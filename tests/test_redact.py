@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm._redact import Redactor
+from bing_llm.errors import Throttled
 
 SIGNATURE = "n8+Zm/4t8Qq=="
 
 
-@pytest.mark.parametrize("text", [SIGNATURE, quote(SIGNATURE, safe="")])
+@pytest.mark.parametrize("text", [SIGNATURE, quote(SIGNATURE, safe=""), SIGNATURE.replace("/", "\\/")])
 def test_a_secret_is_masked_in_each_of_its_forms(text: str) -> None:
-    """A secret becomes `***` wherever it stands, as it is and percent-encoded."""
+    """A secret becomes `***` wherever it stands, as it is, percent-encoded and as JSON may write it."""
     assert Redactor(SIGNATURE)(f"a {text} b {text}") == "a *** b ***"
 
 
@@ -40,3 +41,20 @@ def test_no_secret_is_left_in_any_text(secret: str, before: str, after: str) -> 
     """Whatever stands around it, the secret itself is gone, unless it is made of the mask's own stars."""
     redacted = Redactor(secret)(f"{before}{secret}{after}")
     assert secret not in redacted or "*" in secret
+
+
+def test_errors_leave_without_secrets() -> None:
+    """An error of ours that leaves the block has the service's words without the secrets; its text and type stay."""
+    with pytest.raises(Throttled) as caught, Redactor(SIGNATURE).errors():
+        raise Throttled(f"No: {SIGNATURE}", value=SIGNATURE, service_message=f"for {SIGNATURE}", partial_text="Hi")
+    error = caught.value
+    assert (error.message, error.args, error.value, error.service_message) == (
+        "No: ***",
+        ("No: ***",),
+        "***",
+        "for ***",
+    )
+    assert error.partial_text == "Hi"
+    with pytest.raises(Throttled) as caught, Redactor(SIGNATURE).errors():
+        raise Throttled("No")
+    assert (caught.value.value, caught.value.service_message) == (None, None)

@@ -29,6 +29,7 @@ __all__ = ["Http", "Socket", "UpgradeRefused"]
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
 T = TypeVar("T")
@@ -145,6 +146,7 @@ class Http:
             ConnectionFailed: No connection, or it broke.
             TimedOut: It took longer than `seconds`.
             UpgradeRefused: The server answered with something else than 101.
+            ProtocolError: It answered 101 with a wrong key or header.
         """
         session = await self._session()
 
@@ -154,7 +156,11 @@ class Http:
                     _exact(url), headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
                 )
             except aiohttp.WSServerHandshakeError as exc:
-                return _head(exc.status, exc.headers or {})
+                if exc.status != _SWITCHING:
+                    return _head(exc.status, exc.headers or {})
+            # As below: raised outside of the handler, without that error as its context.
+            msg = f"The answer to {what} from {public_url(url)} opens a WebSocket, but not by the rules."
+            raise ProtocolError(msg, value=str(_SWITCHING))
 
         opened: Socket | Answer = await _mapped(call(), url, what, seconds, "connect")
         if isinstance(opened, Answer):

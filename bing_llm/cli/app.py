@@ -131,7 +131,7 @@ def emulator(
     upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there.")] = None,
     verbose: _Verbose = False,
 ) -> None:
-    """Run the local server that speaks the real protocol, until Ctrl-C."""
+    """Run the emulator as a server, until Ctrl-C."""
     from bing_llm.cli.serving import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
 
     log_to_stderr(verbose=verbose)

@@ -233,7 +233,6 @@ async def greet(_request: Request, reader: asyncio.StreamReader, writer: asyncio
         (reply(b"<html>", 403), 403, None),
         (reply(status=502, headers={"Retry-After": "3"}), 502, 3.0),
         (reply(status=302, headers={"Location": "ws://127.0.0.1:1/hunter2"}), 302, None),
-        (reply(status=101, headers={"Upgrade": "websocket", "Connection": "Upgrade"}), 101, None),
     ],
 )
 async def test_a_refused_upgrade_has_its_answer(answer: bytes, status: int, retry_after: float | None) -> None:
@@ -245,6 +244,15 @@ async def test_a_refused_upgrade_has_its_answer(answer: bytes, status: int, retr
         assert str(error) == f"HTTP {status} instead of 101"
         assert "/a" not in str(error)
         assert len(server.requests) == 1
+        await http.aclose()
+
+
+async def test_an_upgrade_that_breaks_the_rules_is_a_protocol_error() -> None:
+    """101 without the right key is no WebSocket, and no server that another attempt would mend."""
+    http = Http()
+    async with Server(reply(status=101, headers={"Upgrade": "websocket", "Connection": "Upgrade"})) as server:
+        error = await failure(ProtocolError, open_socket(http, server.url(f"/a{TOKEN}", "ws")))
+        assert "/a opens a WebSocket, but not by the rules" in str(error)
         await http.aclose()
 
 

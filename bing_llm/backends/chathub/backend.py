@@ -57,7 +57,8 @@ class ChatHubBackend:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
         self._options = options
         self._timeouts = connection.timeouts
-        self._cookies = connection.cookies
+        self._secrets = _cookie_values(connection.cookies)
+        self._redact = Redactor(*self._secrets)
         self._headers = _headers(options, connection)
         self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
 
@@ -82,7 +83,8 @@ class ChatHubBackend:
         what = "the creation of a conversation"
         try:
             answer = await self._http.request("GET", url, what=what, seconds=seconds, headers=self._headers)
-            return parse_creation(answer)
+            with self._redact.errors():
+                return parse_creation(answer)
         except BingError as exc:
             if self._endpoints.create.startswith(PUBLIC_CREATE):
                 exc.hint = f"Bing's public host was retired by March 2025: name an endpoint. {exc.hint}"
@@ -104,7 +106,7 @@ class ChatHubBackend:
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
-        redact = Redactor(*handle.secrets, *_cookie_values(self._cookies))
+        redact = Redactor(*handle.secrets, *self._secrets)
         label = f"[turn {stamp.trace_id[:8]}]"
         channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact, label=label)
         try:
@@ -136,7 +138,8 @@ class ChatHubBackend:
             "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
         )
         body: _Chats = body_of(answer, what, _Chats)
-        _check(body.result, what)
+        with self._redact.errors():
+            _check(body.result, what)
         return [_info(chat) for chat in body.chats or []]
 
     async def delete_conversation(self, handle: ChatHubConversation, deadline: Deadline) -> None:
@@ -156,7 +159,8 @@ class ChatHubBackend:
             },
         )
         body: _Deleted = body_of(answer, what, _Deleted)
-        _check(body.result, what)
+        with Redactor(*handle.secrets, *self._secrets).errors():
+            _check(body.result, what)
 
     async def aclose(self) -> None:
         """Close the connections."""

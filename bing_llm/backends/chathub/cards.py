@@ -28,8 +28,6 @@ __all__ = [
 
 # `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t]*')
-_INVOCATION = re.compile(r'search_web\(query="(.*)"\)', re.DOTALL)
-_IN_BACKTICKS = re.compile(r"`(.*)`", re.DOTALL)
 
 
 def citations_of(message: WireMessage) -> tuple[Citation, ...]:
@@ -56,11 +54,8 @@ def search_query_of(message: WireMessage) -> str:
     """The query of an `InternalSearchQuery`: hiddenText, else the invocation, else what the text has in backticks."""
     if message.hidden_text:
         return message.hidden_text
-    for source, pattern in ((message.invocation, _INVOCATION), (message.text, _IN_BACKTICKS)):
-        found = pattern.search(source or "")
-        if found:
-            return found[1]
-    return message.text or ""
+    asked = _between(message.invocation or "", 'search_web(query="', '")')
+    return asked or _between(message.text or "", "`", "`") or message.text or ""
 
 
 def search_queries_of(message: WireMessage) -> tuple[str, ...]:
@@ -120,6 +115,13 @@ def _display_title(reference: dict[str, Any]) -> str:
     except ProtocolError:
         return ""
     return _text(content, "title") if isinstance(content, dict) else ""
+
+
+def _between(text: str, opening: str, closing: str) -> str:
+    """What stands between the first opening and the last closing; "" for nothing. Linear, unlike a pattern for it."""
+    _, opened, rest = text.partition(opening)
+    inside, closed, _ = rest.rpartition(closing)
+    return inside if opened and closed else ""
 
 
 def _is_web(url: str) -> bool:

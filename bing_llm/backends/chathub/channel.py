@@ -29,6 +29,8 @@ _noted: set[str] = set()
 _MOST_NOTED = 100
 
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
+_EVENTS_AT_A_STRETCH = 100  # some milliseconds
+
 _UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
 _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 
@@ -71,6 +73,7 @@ class ChatHubChannel:
         self._label = label
         self._closed = False
         self._frames_seen = 0
+        self._unbroken = 0  # events given since the last wait for the socket
         now = deadline.clock()
         self._heard = self._progressed = self._pinged = self._opened = now
         self._stop_asked: float | None = None
@@ -98,13 +101,24 @@ class ChatHubChannel:
             BingError: The turn failed.
         """
         while True:
-            event = self._turn.next_event()
+            with self._redact.errors():
+                event = self._turn.next_event()
             if not isinstance(event, Sentinel):
                 self._note(event)
+                await self._let_others_run()
                 return event
+            self._unbroken = 0
             ended = await self._receive()
             if ended is not None:
                 return ended
+
+    async def _let_others_run(self) -> None:
+        """Between the events of one long message, keep to the deadline and give the event loop a turn."""
+        self._unbroken += 1
+        if self._unbroken % _EVENTS_AT_A_STRETCH == 0:
+            if self._deadline.remaining() <= 0:
+                await self._limit_passed("turn")
+            await asyncio.sleep(0)
 
     def close(self) -> None:
         """Close the socket now: politely after the whole answer, with a reset before."""
@@ -196,7 +210,7 @@ class ChatHubChannel:
     def _note(self, event: ev.Event) -> None:
         """Log what this version does not know, once a kind."""
         if isinstance(event, ev.Unknown):
-            kind = _kind(event.raw)
+            kind = self._redact(_kind(event.raw))
             if kind not in _noted and len(_noted) < _MOST_NOTED:
                 _noted.add(kind)
                 _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)

@@ -75,9 +75,16 @@ def parse_creation(answer: Answer) -> ChatHubConversation:
     return ChatHubConversation(
         id=body.conversation_id,
         client_id=body.client_id or "",
-        signature=answer.headers.get(_SIGNATURE) or body.conversation_signature,
-        encrypted_signature=answer.headers.get(_ENCRYPTED),
+        signature=_printable(answer.headers.get(_SIGNATURE) or body.conversation_signature),
+        encrypted_signature=_printable(answer.headers.get(_ENCRYPTED)),
     )
+
+
+def _printable(signature: str | None) -> str | None:
+    """A signature as it can be sent on. It is base64: anything but printable ASCII is not the service's."""
+    if signature and not (signature.isascii() and signature.isprintable()):
+        raise errors.ProtocolError("The service sent a signature with bytes that no signature has.")
+    return signature or None
 
 
 def body_of(answer: Answer, what: str, kind: type[Any]) -> Any:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from bing_llm.errors import ProtocolError
 
-__all__ = ["MAX_RECORD_CHARACTERS", "SEPARATOR", "RecordReader"]
+__all__ = ["MAX_RECORDS_A_MESSAGE", "MAX_RECORD_CHARACTERS", "SEPARATOR", "RecordReader"]
 
 SEPARATOR = "\x1e"
 
 # The largest recorded frame has 39 KB; the final frame of an answer with long search results has some hundred
 # KB. 16 Mi leaves room for both and bounds what a hostile server can make us hold.
 MAX_RECORD_CHARACTERS = 16 * 1024 * 1024
+
+# Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
+MAX_RECORDS_A_MESSAGE = 10_000
+
+_PIECES_BEFORE_JOINING = 1000  # a record in tiny pieces costs more for the pieces than for its text
 
 
 class RecordReader:
@@ -33,8 +38,11 @@ class RecordReader:
         """The records that this text completes, without their separators. Empty ones are left out.
 
         Raises:
-            ProtocolError: A record is longer than allowed.
+            ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
         """
+        if text.count(SEPARATOR) > MAX_RECORDS_A_MESSAGE:
+            msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
+            raise ProtocolError(msg)
         *complete, rest = text.split(SEPARATOR)
         if complete:
             complete[0] = "".join((*self._tail, complete[0]))
@@ -42,6 +50,8 @@ class RecordReader:
         if rest:
             self._tail.append(rest)
             self._tail_characters += len(rest)
+            if len(self._tail) > _PIECES_BEFORE_JOINING:
+                self._tail = ["".join(self._tail)]
         longest = max(self._tail_characters, *map(len, complete)) if complete else self._tail_characters
         if longest > self._max:
             msg = f"The service sent a record of over {self._max:,} characters."

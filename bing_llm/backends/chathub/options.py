@@ -194,7 +194,7 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
         limit = self.prompt_limit or self.style.prompt_limit
         if len(text) > limit:
             msg = f"The prompt has {len(text):,} characters; {self.model} takes at most {limit:,}."
-            raise InvalidRequest(msg, hint="Shorten it, move text into context=, or set prompt_limit=.")
+            raise InvalidRequest(msg, hint="Shorten it, or move text into the context.")
 
     def resolved_option_sets(self) -> list[str]:
         """The option sets of a request."""

@@ -21,7 +21,11 @@ from bing_llm.backends.chathub.codec import decode_json
 from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.fold import Fold
 
-__all__ = ["AnswerReader"]
+__all__ = ["MAX_TURN_CHARACTERS", "AnswerReader"]
+
+# What a turn may make us hold, beside one whole text, which fits in a record. A hundred searches, each with results of
+# the largest recorded size, have some 4 M.
+MAX_TURN_CHARACTERS = 32 * 1024 * 1024
 
 _CURSOR_MESSAGE = re.compile(r"\$\['([^']*)'\]")
 
@@ -79,10 +83,12 @@ class AnswerReader:
         self.conversation_id = ""
         self.stopped = False
         self._fold = Fold()
-        self._frame = ("", "")  # the text of the last frame, and the part that holds its messages
+        self._frame: tuple[str, str, list[frames.WireMessage]] = ("", "", [])  # as `_raw` needs it
+        self._raws: dict[int, Any] = {}  # the parsed JSON of that frame's messages, by their identity
         self._text = ""
         self._answer = frames.WireMessage()
-        self._seen: set[tuple[str, str]] = set()
+        self._seen: set[int] = set()  # hashes: the texts themselves may be long
+        self._kept_characters = 0
         self._others: set[str] = set()  # ids of messages that are not the answer
         self._references = msgspec.Raw()
         self._cursor = ""
@@ -99,7 +105,8 @@ class AnswerReader:
         Raises:
             ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
         """
-        self._frame = record, "arguments"
+        messages = [message for arguments in update.arguments for message in arguments.messages or ()]
+        self._begin("arguments", record, messages)
         for arguments in update.arguments:
             yield from self._quota(arguments.throttling)
             known = self._text
@@ -117,7 +124,7 @@ class AnswerReader:
         Raises:
             BingError: The service refused the turn, or gave no answer.
         """
-        self._frame = record, "item"
+        self._begin("item", record, item.messages or [])
         result = item.result or frames.Result()
         if result.value != SUCCESS:
             raise error_for(result, what="the turn", partial_text=self._text)
@@ -178,14 +185,19 @@ class AnswerReader:
             case _Kind.PROGRESS:
                 for query in cards.search_queries_of(message):
                     if self._first("query", query):
+                        self._keep(query)
                         yield from self._emit(ev.SearchStarted(query))
                 if text and self._first("progress", text):
                     yield from self._emit(ev.Progress(text))
             case _Kind.SEARCH_QUERY if self._first("query", key):
-                yield from self._emit(ev.SearchStarted(cards.search_query_of(message)))
+                query = cards.search_query_of(message)
+                self._keep(query)
+                yield from self._emit(ev.SearchStarted(query))
             case _Kind.SEARCH_RESULT if self._first("result", key):
+                self._keep(text)
                 yield from self._emit(ev.SearchResults(cards.search_results_of(message)))
             case _Kind.IMAGE if self._first("image", key):
+                self._keep(text)
                 yield from self._emit(ev.ImageRequested(text))
             case _Kind.UNKNOWN if self._first("unknown", key):
                 yield ev.Unknown(self._raw(message))
@@ -220,6 +232,7 @@ class AnswerReader:
         if self._cursor in self._others:
             return
         self._appended = True
+        self._keep(piece)
         self._text += piece
         yield from self._emit(ev.TextDelta(piece))
 
@@ -263,21 +276,39 @@ class AnswerReader:
         self._fold.add(event)
         yield event
 
+    def _begin(self, part: str, record: str, messages: list[frames.WireMessage]) -> None:
+        """Note a frame: the part of it that holds its messages, its text, and its messages in order."""
+        self._frame = part, record, messages
+        self._raws = {}
+
     def _raw(self, message: frames.WireMessage) -> Any:
-        """The message with all its fields, as parsed JSON: decoded anew, since it is rarely wanted."""
-        record, part = self._frame
-        content = decode_json(record)[part]
-        holders = content if isinstance(content, list) else [content]
-        raws = (raw for holder in holders for raw in holder.get("messages") or ())
-        key = [message.message_id, message.message_type, message.text, message.hidden_text]
-        fields = ("messageId", "messageType", "text", "hiddenText")
-        return next(raw for raw in raws if [raw.get(field) for field in fields] == key)
+        """The message with all its fields, as parsed JSON: decoded anew, once a frame, since it is rarely wanted."""
+        if not self._raws:
+            part, record, messages = self._frame
+            content = decode_json(record)[part]
+            holders = content if isinstance(content, list) else [content]
+            raws = (raw for holder in holders for raw in holder.get("messages") or ())
+            self._raws = {id(message): raw for message, raw in zip(messages, raws, strict=True)}
+        return self._raws[id(message)]
 
     def _first(self, what: str, key: str) -> bool:
         """Whether this is new: updates repeat their messages, and the final frame repeats all of them."""
-        is_new = (what, key) not in self._seen
-        self._seen.add((what, key))
-        return is_new
+        mark = hash((what, key))
+        if mark in self._seen:
+            return False
+        self._seen.add(mark)
+        return True
+
+    def _keep(self, text: str) -> None:
+        """Count what the turn holds on to.
+
+        Raises:
+            ProtocolError: It is more than any answer has.
+        """
+        self._kept_characters += len(text)
+        if self._kept_characters > MAX_TURN_CHARACTERS:
+            msg = f"The service sent over {MAX_TURN_CHARACTERS:,} characters of text and searches in one turn."
+            raise errors.ProtocolError(msg)
 
 
 def _answer_first(messages: list[frames.WireMessage]) -> list[frames.WireMessage]:

@@ -347,7 +347,7 @@ async def test_a_refused_call_is_an_error(answer: bytes, kind: type[BingError]) 
         (404, errors.InvalidRequest, "HTTP 404"),
         (429, errors.Throttled, "HTTP 429"),
         (502, errors.ServiceError, "HTTP 502"),
-        (101, errors.ServiceError, "HTTP 101"),
+        (101, errors.ProtocolError, "opens a WebSocket, but not by the rules"),
     ],
 )
 async def test_a_refused_socket_is_an_error(status: int, kind: type[BingError], says: str) -> None:
@@ -358,7 +358,7 @@ async def test_a_refused_socket_is_an_error(status: int, kind: type[BingError], 
         assert type(error) is kind
         assert says in error.message
         assert error.value == str(status)
-        assert error.retry_after == (3.0 if status in {429, 502, 101} else None)
+        assert error.retry_after == (3.0 if status in {429, 502} else None)
 
 
 async def test_a_service_that_is_not_there_is_a_failed_connection() -> None:

@@ -548,3 +548,44 @@ async def test_the_log_of_unknown_kinds_is_bounded(caplog: pytest.LogCaptureFixt
     channel, _ = await asked(ACK, wire(*[{"type": 1000 + number} for number in range(300)]), final(bot("Hello")))
     await events_of(channel)
     assert len(unknown(caplog)) == len(noted) == 100
+
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_long_message_does_not_keep_the_loop() -> None:
+    """Between the events of one message other tasks get their turn."""
+    channel, _ = await asked(ACK, wire(*({"type": 99, "n": number} for number in range(250))), final(bot("Hi")))
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert (await reply_of(channel)).text == "Hi"
+    task.cancel()
+    assert turns >= 2
+
+
+async def test_a_long_message_does_not_outlive_the_turn() -> None:
+    """The deadline of the turn counts between the events of one message too."""
+    channel, network = await asked(ACK, wire(*({"type": 99, "n": number} for number in range(250))), turn=60)
+    await channel.next_event()
+    network.now += 61
+    error = await failure_of(channel)
+    assert type(error) is errors.TimedOut
+    assert "60 seconds (timeouts.turn)" in str(error)
+
+
+async def test_what_a_service_repeats_of_a_secret_is_masked(caplog: pytest.LogCaptureFixture, noted: set[str]) -> None:
+    """Neither an error nor the note of an unknown kind shows a secret that the service sent back."""
+    caplog.set_level(logging.INFO)
+    network = Network(ACK, wire({"type": "hunter2+/="}, {"type": 7, "error": "bad token hunter2+/="}))
+    channel = over(network, None, "hunter2+/=")
+    await channel.ask(chat())
+    error = await failure_of(channel)
+    assert error.service_message == "bad token ***"
+    assert "hunter2" not in f"{error} {error!r} {caplog.text} {noted}"

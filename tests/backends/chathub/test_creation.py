@@ -57,6 +57,14 @@ def test_recorded_successes_give_conversations(number: int, conversation_id: str
     assert parse_creation(recording(number)) == ChatHubConversation(conversation_id, client_id, "REDACTED", None)
 
 
+@pytest.mark.parametrize("signature", ["n\udcff\udcfe", "n\u00e9", "n\x00"])
+@pytest.mark.parametrize("name", [PLAIN, ENCRYPTED])
+def test_a_signature_that_is_none_is_refused(name: str, signature: str) -> None:
+    """Bytes that no base64 has, which aiohttp hands on as half characters, are a ProtocolError and go nowhere."""
+    answer = Answer(200, {name: signature}, json.dumps(SUCCESS).encode())
+    assert type(refused(answer)) is errors.ProtocolError
+
+
 @pytest.mark.parametrize(
     ("number", "value", "said"),
     [

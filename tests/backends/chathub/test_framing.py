@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.backends.chathub.framing import SEPARATOR, RecordReader
+from bing_llm.backends.chathub.framing import MAX_RECORDS_A_MESSAGE, SEPARATOR, RecordReader
 from bing_llm.errors import ProtocolError
 
 CHUNKS = st.lists(st.text(st.sampled_from(["a", "b", SEPARATOR]), max_size=6), max_size=8)
@@ -63,3 +63,16 @@ def test_a_record_may_have_so_many_characters(chunks: list[str]) -> None:
     with pytest.raises(ProtocolError):
         read(chunks, 3)
     read(chunks, 4)
+
+
+def test_a_message_holds_so_many_records() -> None:
+    """A message full of tiny records is refused before it is cut up; empty ones count too."""
+    assert len(read(["{}\x1e" * MAX_RECORDS_A_MESSAGE])) == MAX_RECORDS_A_MESSAGE
+    with pytest.raises(ProtocolError, match="over 10,000 records in one message"):
+        read(["\x1e" * (MAX_RECORDS_A_MESSAGE + 1)])
+
+
+def test_a_record_in_thousands_of_pieces_is_whole() -> None:
+    """Pieces are joined now and then, and nothing of them is lost."""
+    pieces = [str(number) for number in range(3000)]
+    assert read([*pieces, "\x1e"], 20_000) == ["".join(pieces)]

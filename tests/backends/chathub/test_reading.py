@@ -9,7 +9,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.chathub import frames
+from bing_llm.backends.chathub import frames, reading
 from bing_llm.backends.chathub.reading import AnswerReader
 from tests.backends.chathub.wire import (
     ACK,
@@ -601,3 +601,28 @@ def test_frames_after_the_end_are_not_read() -> None:
     """A completed turn stays complete, whatever else comes."""
     outcome = play([ACK, final(bot("Cats")), DONE, update(bot("Dogs")), "nope\x1e"])
     assert outcome.reply.text == "Cats"
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        [update(writeAtCursor="x" * 60), update(writeAtCursor="x" * 60)],
+        [update(bot("x" * 60, message_id=f"s{number}", messageType="InternalSearchResult")) for number in range(2)],
+        [
+            update(bot(None, message_id=f"s{number}", messageType="InternalSearchQuery", hiddenText="x" * 60))
+            for number in range(2)
+        ],
+        [update(bot("Hi", message_id="p1", messageType="Progress", searchQueries=["x" * 60, "y" * 60]))],
+        [
+            update(bot("x" * 60, message_id=f"i{number}", messageType="GenerateContentQuery", contentType="IMAGE"))
+            for number in range(2)
+        ],
+    ],
+    ids=["pieces", "results", "queries", "progress", "images"],
+)
+def test_a_turn_holds_so_much(monkeypatch: pytest.MonkeyPatch, flood: list[str]) -> None:
+    """What a turn makes us hold is bounded, in whatever form it comes."""
+    monkeypatch.setattr(reading, "MAX_TURN_CHARACTERS", 100)
+    outcome = hear(ACK, *flood, final(bot("Hi")))
+    assert outcome.error is errors.ProtocolError
+    assert "over 100 characters" in outcome.details["message"]
