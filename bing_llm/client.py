@@ -6,14 +6,18 @@ import os
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+import msgspec
+
+from bing_llm._checks import check_text, check_types
 from bing_llm._compat import Self
 from bing_llm._retry import Attempts, retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
 from bing_llm.config import ConnectionSettings, Cookies, Endpoint, check_address, cookie_header, pick_backend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
+from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries, Timeouts
@@ -88,8 +92,8 @@ class BingClient:
         known = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
         configured = bool(known or header)
         self.backend_name = pick_backend(backend, has_endpoint=bool(endpoint), configured=configured)
-        self.timeouts = timeouts or Timeouts()
-        self.retries = retries or Retries()
+        self.timeouts = _of(Timeouts, timeouts, "timeouts")
+        self.retries = _of(Retries, retries, "retries")
         self.options = ChatHubOptions(
             model=model or DEFAULT_MODEL,
             search=search,
@@ -97,7 +101,7 @@ class BingClient:
             location=location,
             persona=persona,
             compose=compose,
-            option_sets=None if option_sets is None else tuple(option_sets),
+            option_sets=tuple(option_sets) if isinstance(option_sets, list) else option_sets,  # type: ignore[arg-type]
             prompt_limit=prompt_limit,
             signed_in=header is not None,
         )
@@ -114,6 +118,8 @@ class BingClient:
             allow_insecure=allow_insecure,
             timeouts=self.timeouts,
         )
+        # The endpoint has a check of its own, which says more.
+        check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")
         self._backend = _make_backend(self.backend_name, connection, self.options)
 
     @property
@@ -179,6 +185,7 @@ class BingClient:
         Raises:
             BingError: The service refused, or could not be reached in all attempts.
         """
+        check_text(conversation_id, "The conversation id")
         deadline = new_deadline(self)
         handle = await retried(
             lambda: self._backend.open_conversation(conversation_id, deadline),
@@ -197,6 +204,22 @@ class BingClient:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+T = TypeVar("T")
+
+
+def _of(kind: type[T], value: Any, name: str) -> T:
+    """The value, or the defaults where it is None.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}, or None.")
+    return value
 
 
 def _make_backend(name: str, connection: ConnectionSettings, options: ChatHubOptions) -> Backend:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from bing_llm import events as ev
+from bing_llm._checks import check_text
 from bing_llm._retry import Attempts, retried
 from bing_llm.backends.base import Backend, ConversationHandle, TurnChannel
 from bing_llm.errors import (
@@ -14,6 +15,7 @@ from bing_llm.errors import (
     ConnectionLost,
     ConversationBusy,
     ConversationEnded,
+    InvalidRequest,
     SessionExpired,
     TurnLimitReached,
     is_transient,
@@ -48,6 +50,12 @@ def make_prompt(backend: Backend, text: str, context: str | None = None, images:
     Raises:
         InvalidRequest: The backend would not take it, or an image cannot be read.
     """
+    check_text(text, "The prompt")
+    if context is not None:
+        check_text(context, "The context")
+    if not isinstance(images, list | tuple):
+        msg = f"images is a {type(images).__name__}; it must be a list of images, even of one."
+        raise InvalidRequest(msg)
     prompt = Prompt(text, context, tuple(load_image(image) for image in images))
     backend.check_prompt(prompt)
     return prompt

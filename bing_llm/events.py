@@ -200,8 +200,12 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     metadata: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def to_json(self) -> str:
-        """The reply as one line of JSON."""
-        return msgspec.json.encode(self).decode()
+        """The reply as one line of JSON.
+
+        Raises:
+            ProtocolError: It holds what the service nested too deep for JSON.
+        """
+        return _encode(self)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Reply:
@@ -238,8 +242,12 @@ Event: TypeAlias = (
 
 
 def event_to_json(event: Event) -> str:
-    """The event as one line of JSON; `type` names its class in snake_case."""
-    return msgspec.json.encode(event).decode()
+    """The event as one line of JSON; `type` names its class in snake_case.
+
+    Raises:
+        ProtocolError: It holds what the service nested too deep for JSON.
+    """
+    return _encode(event)
 
 
 def event_from_json(text: str | bytes) -> Event:
@@ -250,6 +258,13 @@ def event_from_json(text: str | bytes) -> Event:
     """
     event: Event = _decode(text, Event)
     return event
+
+
+def _encode(value: Event | Reply) -> str:
+    try:
+        return msgspec.json.encode(value).decode()
+    except RecursionError as exc:
+        raise ProtocolError("The service sent JSON that is nested too deep to be written again.") from exc
 
 
 def _decode(text: str | bytes, kind: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from bing_llm._checks import check_text
 from bing_llm._urls import public_url
 from bing_llm.errors import InvalidRequest
 
@@ -50,8 +51,12 @@ def load_image(source: ImageSource) -> Image:
         return source if source.url else _checked(source.data, "the image")
     if isinstance(source, bytes):
         return _checked(source, "the image")
-    name = os.fspath(source)
+    try:
+        name = os.fspath(source)
+    except TypeError as exc:
+        raise InvalidRequest(f"An image is a {type(source).__name__}.", hint=_HINT) from exc
     if name.startswith(("http://", "https://")):
+        check_text(name, "The URL of an image")
         return Image(url=name)
     if name.startswith("data:"):
         return _checked(_data_url_bytes(name), "the data: URL")

@@ -6,6 +6,7 @@ All times are in seconds.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import msgspec
 
@@ -43,8 +44,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         """
         for name in self.__struct_fields__:
             seconds = getattr(self, name)
-            if not seconds > 0:
-                msg = f"timeouts.{name} is {seconds} seconds; it must be above 0."
+            if not (isinstance(seconds, int | float) and seconds > 0):
+                msg = f"timeouts.{name} is {seconds!r} seconds; it must be a number above 0."
                 raise ConfigurationError(msg)
 
 
@@ -76,13 +77,14 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: Fewer than one attempt, or a wait below zero.
         """
-        if self.attempts < 1:
-            msg = f"retries.attempts is {self.attempts}; it must be at least 1 (the first attempt counts)."
+        attempts: Any = self.attempts
+        if not (isinstance(attempts, int) and attempts >= 1):
+            msg = f"retries.attempts is {attempts!r}; it must be a whole number from 1 on (the first attempt counts)."
             raise ConfigurationError(msg)
         for name in ("first_wait", "max_wait"):
             seconds = getattr(self, name)
-            if not seconds >= 0:
-                msg = f"retries.{name} is {seconds} seconds; it must be 0 or more."
+            if not (isinstance(seconds, int | float) and seconds >= 0):
+                msg = f"retries.{name} is {seconds!r} seconds; it must be a number, 0 or more."
                 raise ConfigurationError(msg)
 
 

@@ -201,6 +201,8 @@ async def test_conversations_are_listed_and_deleted() -> None:
     backend = FakeBackend(creations=[ServiceError("x"), None, ServiceError("x"), None, ServiceError("x"), None])
     backend.chats.append(ConversationInfo("one", "Name", {"chatName": "Name"}))
     client = client_of(backend, time)
+    with pytest.raises(InvalidRequest, match="conversation id"):
+        await client.delete_conversation(None)  # type: ignore[arg-type]
     assert await client.list_conversations() == backend.chats
     await client.delete_conversation("one")
     assert backend.calls == ["list"] * 2 + ["reopen one"] * 2 + ["delete one"] * 2

@@ -164,3 +164,14 @@ def test_a_reply_is_empty_by_default() -> None:
     assert (reply.text, reply.finish_reason, reply.quota, reply.citations) == ("", "stop", None, ())
     assert (reply.revoked, reply.revised, reply.conversation_ended) == (False, False, False)
     assert reply.metadata is not ev.Reply().metadata
+
+
+def test_json_that_is_nested_too_deep_is_refused() -> None:
+    """What no JSON writer can write is a ProtocolError, not an error of Python."""
+    raw: Any = 1
+    for _ in range(100_000):
+        raw = [raw]
+    with pytest.raises(ProtocolError, match="nested too deep"):
+        ev.event_to_json(ev.Unknown(raw))
+    with pytest.raises(ProtocolError, match="nested too deep"):
+        ev.Reply(metadata={"raw": raw}).to_json()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal
@@ -99,6 +100,7 @@ class Emulator:
         )
         self._sessions: set[Session] = set()
         self._runner: web.AppRunner | None = None
+        self._pid = 0
         self._address: tuple[str, int] | None = None
 
     def __repr__(self) -> str:
@@ -169,12 +171,14 @@ class Emulator:
             msg = f"The emulator cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."
             raise ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.") from exc
         self._runner = runner
+        self._pid = os.getpid()
         self._address = runner.addresses[0][:2]
 
     async def aclose(self) -> None:
         """Stop listening and break what is open, running turns included. May be called twice."""
         runner, self._runner, self._address = self._runner, None, None
-        if runner is not None:
+        # After a fork the child holds the parent's sockets: closing them properly would make the parent deaf.
+        if runner is not None and self._pid == os.getpid():
             await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.WebSocketResponse:

@@ -141,7 +141,7 @@ def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
         (["Hi", "--image", "none.png"], b"", "The image 'none.png' cannot be read"),
         (["Hi", "--context", "none.txt"], b"", "The context file 'none.txt' cannot be read: No such file"),
         (["Hi", "--model", "gpt"], b"", "The model 'gpt' is not known; allowed: bing-creative"),
-        (["Hi", "--backend", "bong"], b"", "The backend 'bong' is not known; allowed: chathub"),
+        (["Hi", "--backend", "bong"], b"", "The backend 'bong' is not known to this version; allowed: chathub"),
     ],
 )
 def test_what_cannot_be_sent_is_a_usage_error(

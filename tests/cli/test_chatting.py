@@ -69,10 +69,10 @@ def test_a_number_sends_that_suggestion(command: Command, service: Emulator) -> 
     assert "> /quit\\u001b\n" in done.out
 
 
-def test_new_begins_another_conversation(command: Command, service: Emulator) -> None:
+def test_new_begins_another_conversation(command: Command, service: Emulator, tmp_path: Path) -> None:
     """After /new the service knows nothing of what was said, and its suggestions are gone."""
     service.brain = Scripted(lambda question: [f"{question.number}.", ev.Suggestions(("Why?",))])
-    done = talk(command, "one", "/new", "1", "/save x.md")
+    done = talk(command, "one", "/new", "1", f"/save {tmp_path / 'new.md'}")
     assert [request.text for request in service.requests if request.kind == "chat"] == ["one", "1"]
     assert "A new conversation begins.\n" in done.out
     assert "1." not in done.out

@@ -135,3 +135,17 @@ def test_public_names_are_loaded_when_used() -> None:
         assert getattr(bing_llm.emulator, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = bing_llm.emulator.Nothing
+
+
+async def test_a_forked_child_leaves_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed in another process than the one that started it, it only forgets the server, which that one still uses."""
+    async with Emulator() as emulator, aiohttp.ClientSession() as http:
+        url = f"{emulator.url}/turing/conversation/create"
+        runner = emulator._runner
+        assert runner is not None
+        with monkeypatch.context() as child:
+            child.setattr("bing_llm.emulator.server.os.getpid", lambda: -1)
+            await emulator.aclose()
+        async with http.get(url) as answer:
+            assert answer.status == 200
+        await runner.cleanup()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bing_llm._checks import check_types
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 __all__ = [
@@ -158,6 +159,7 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
             ConfigurationError: A name is unknown, or a value has another form; the text names what is
                 allowed.
         """
+        check_types(self, "The options")
         _known("model", self.model, MODELS)
         if self.persona is not None:
             _known("persona", self.persona, PERSONAS)
@@ -165,7 +167,7 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
             msg = "persona and compose are both set; the service takes one of them."
             raise ConfigurationError(msg)
         language, _, region = self.locale.partition("-")
-        if not (language.isalpha() and region.isalpha()):
+        if not (self.locale.isascii() and language.isalpha() and region.isalpha()):
             msg = f"The locale {self.locale!r} is no language and region, as 'en-US' or 'zh-CN' are."
             raise ConfigurationError(msg)
         if self.prompt_limit is not None and self.prompt_limit < 1:

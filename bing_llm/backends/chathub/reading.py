@@ -110,8 +110,11 @@ class AnswerReader:
         for arguments in update.arguments:
             yield from self._quota(arguments.throttling)
             known = self._text
-            for message in arguments.messages or ():
-                yield from self._message(message)
+            shown = arguments.messages or []
+            answers = [id(message) for message in shown if _kind_of(message) is _Kind.ANSWER]
+            for message in shown:
+                if id(message) not in answers[:-1]:  # an interim text that another one follows in the same frame
+                    yield from self._message(message)
             self._references = arguments.references or self._references
             self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.

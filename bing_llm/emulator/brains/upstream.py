@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm._urls import is_loopback
 from bing_llm.emulator.brains.base import Question, Thought
 from bing_llm.emulator.brains.sse import EventReader
 from bing_llm.errors import ConfigurationError, ServiceError
@@ -32,7 +33,8 @@ class Upstream:
         silence: How long the server may say nothing, in seconds.
 
     Raises:
-        ConfigurationError: The base is no http(s) URL, or the model's name is empty.
+        ConfigurationError: The base is no http(s) URL, the model's name is empty, or a key would go unencrypted to
+            another machine.
     """
 
     def __init__(self, base_url: str, model: str, api_key: str | None = None, *, silence: float = _SILENCE_S) -> None:
@@ -40,6 +42,9 @@ class Upstream:
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             hint = "Pass a URL such as 'http://127.0.0.1:11434/v1'."
             raise ConfigurationError("The base URL of the upstream model is no http(s) URL with a host.", hint=hint)
+        if api_key is not None and parts.scheme == "http" and not is_loopback(parts.hostname):
+            msg = f"The key would go unencrypted to {parts.hostname}."
+            raise ConfigurationError(msg, hint="Use https, or a server on this machine.")
         if not model:
             raise ConfigurationError("The upstream model has no name.", hint="Pass the name that the server lists.")
         self._url = f"{base_url.rstrip('/')}/chat/completions"

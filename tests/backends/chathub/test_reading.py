@@ -78,6 +78,17 @@ def test_another_message_takes_over() -> None:
     assert (reply.text, reply.message_id) == ("Cats", "a2")
 
 
+def test_the_last_of_two_answers_in_a_frame_counts() -> None:
+    """An update that repeats an interim text before the growing answer gives the answer only."""
+    given, reply = texts(
+        update(bot("One moment.", message_id="a0"), bot("Cats")),
+        update(bot("One moment.", message_id="a0"), bot("Cats purr")),
+        final(bot("One moment.", message_id="a0"), bot("Cats purr")),
+    )
+    assert given == [Delta("Cats"), Delta(" purr")]
+    assert (reply.text, reply.revised) == ("Cats purr", False)
+
+
 def test_another_message_may_extend_the_first() -> None:
     """A new message that repeats the text and goes on is a delta: what was given stays."""
     given, _ = texts(

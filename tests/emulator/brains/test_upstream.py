@@ -163,3 +163,11 @@ async def test_a_brain_can_be_left_early() -> None:
         words = Upstream(url, "small").answer(Question(text="Hello"))
         assert await anext(words) == ev.TextDelta("a")
         await words.aclose()  # type: ignore[attr-defined]
+
+
+def test_a_key_does_not_go_unencrypted_to_another_machine() -> None:
+    """Plain http with a key is for loopback; without a key there is nothing to lose."""
+    with pytest.raises(errors.ConfigurationError, match=r"unencrypted to models\.example"):
+        Upstream("http://models.example/v1", "small", "hunter2")
+    Upstream("http://models.example/v1", "small")
+    Upstream("http://127.0.0.1:1/v1", "small", "hunter2")

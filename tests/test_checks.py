@@ -1,0 +1,111 @@
+"""What callers pass is checked before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from bing_llm import BingClient, Compose, ConfigurationError, InvalidRequest, Location, Retries, Timeouts
+from bing_llm._checks import check_text, check_types
+
+SECRET = "hunter2"
+
+
+class Settings(msgspec.Struct):
+    """Some fields."""
+
+    count: int = 1
+    words: tuple[str, ...] = ()
+
+
+def test_declared_types_are_checked() -> None:
+    """A value of another type is refused by the name of its field; the value itself is not shown."""
+    check_types(Settings(), "The settings")
+    wrong: Any = SECRET
+    with pytest.raises(ConfigurationError, match=r"another type in count: Expected `int`, got `str`") as caught:
+        check_types(Settings(count=wrong), "The settings")
+    assert SECRET not in str(caught.value)
+
+
+def test_half_characters_are_no_text() -> None:
+    """Half of a surrogate pair cannot be sent, in a setting or in a text."""
+    with pytest.raises(ConfigurationError, match="half of a surrogate pair"):
+        check_types(Settings(words=("\ud800",)), "The settings")
+    with pytest.raises(InvalidRequest, match="The prompt holds half of a surrogate pair at character 3"):
+        check_text("hi \ud800", "The prompt")
+
+
+@pytest.mark.parametrize("value", [None, b"hi", 5, ["hi"]])
+def test_text_is_a_str(value: object) -> None:
+    """Anything but a str is refused; bytes are not taken for one."""
+    with pytest.raises(InvalidRequest, match=f"The prompt is a {type(value).__name__}; it must be a str"):
+        check_text(value, "The prompt")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"timeouts": 5},
+        {"timeouts": Timeouts(connect="5")},  # type: ignore[arg-type]
+        {"retries": 3},
+        {"retries": Retries(attempts="3")},  # type: ignore[arg-type]
+        {"retries": Retries(max_wait="3")},  # type: ignore[arg-type]
+        {"location": 5},
+        {"compose": "email"},
+        {"proxy": 5},
+        {"search": "no"},
+        {"prompt_limit": "5"},
+        {"option_sets": "abc"},
+        {"option_sets": ["\ud800"]},
+        {"locale": "é-é"},
+        {"locale": 5},
+    ],
+    ids=str,
+)
+def test_a_client_with_a_setting_of_another_type_is_refused(settings: dict[str, Any]) -> None:
+    """Each bad setting is a ConfigurationError when the client is made, never an error of Python later."""
+    with pytest.raises(ConfigurationError):
+        BingClient(backend="emulator", **settings)
+
+
+def test_good_settings_pass() -> None:
+    """Whole numbers of seconds, lists and structs are what they should be."""
+    BingClient(
+        backend="emulator",
+        timeouts=Timeouts(connect=5),
+        retries=Retries(max_wait=3),
+        option_sets=["deepleo"],
+        location=Location(1.0, 2.0, hints=({"country": "X"},)),
+    )
+    BingClient(backend="emulator", compose=Compose("email"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"prompt": None},
+        {"prompt": b"hi"},
+        {"prompt": "hi \ud800"},
+        {"prompt": "hi", "context": 5},
+        {"prompt": "hi", "context": ["a"]},
+        {"prompt": "hi", "context": "\ud800"},
+        {"prompt": "hi", "images": None},
+        {"prompt": "hi", "images": "x.png"},
+        {"prompt": "hi", "images": b"GIF89a"},
+        {"prompt": "hi", "images": [5]},
+        {"prompt": "hi", "images": ["https://x.example/\ud800"]},
+    ],
+    ids=repr,
+)
+def test_a_request_of_another_type_is_refused(arguments: dict[str, Any]) -> None:
+    """Each bad argument is an InvalidRequest at once, before anything is sent."""
+    with pytest.raises(InvalidRequest):
+        BingClient(backend="emulator").stream(**arguments)
+
+
+async def test_a_conversation_id_is_text() -> None:
+    """An id that cannot be sent is refused before anything is."""
+    with pytest.raises(InvalidRequest, match="The conversation id"):
+        await BingClient(backend="emulator").delete_conversation("\ud800")
