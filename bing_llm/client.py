@@ -120,11 +120,18 @@ class BingClient:
         )
         # The endpoint has a check of its own, which says more.
         check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")
+        self._closed = False
         self._backend = _make_backend(self.backend_name, connection, self.options)
 
     @property
     def backend(self) -> Backend:
-        """The service behind this client; for adapters and tests."""
+        """The service behind this client; for adapters and tests.
+
+        Raises:
+            ConfigurationError: The client was closed; so a running turn is not opened again on it.
+        """
+        if self._closed:
+            raise ConfigurationError("This client was closed.", hint="Make a new one.")
         return self._backend
 
     @property
@@ -149,7 +156,7 @@ class BingClient:
         Raises:
             InvalidRequest: The prompt is empty or over the model's limit, or an image cannot be read.
         """
-        return TurnStream(SingleTurn(self, make_prompt(self._backend, prompt, context, images)))
+        return TurnStream(SingleTurn(self, make_prompt(self.backend, prompt, context, images)))
 
     async def ask(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> Reply:
         """The whole answer to one prompt, in a conversation of its own. Arguments as in `stream`.
@@ -167,7 +174,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        handle = await retried(lambda: self._backend.create_conversation(deadline), Attempts(self.retries, deadline))
+        handle = await retried(lambda: self.backend.create_conversation(deadline), Attempts(self.retries, deadline))
         return Conversation(self, handle)
 
     async def list_conversations(self) -> list[ConversationInfo]:
@@ -177,7 +184,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        return await retried(lambda: self._backend.list_conversations(deadline), Attempts(self.retries, deadline))
+        return await retried(lambda: self.backend.list_conversations(deadline), Attempts(self.retries, deadline))
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation of that list at the service.
@@ -188,13 +195,14 @@ class BingClient:
         check_text(conversation_id, "The conversation id")
         deadline = new_deadline(self)
         handle = await retried(
-            lambda: self._backend.open_conversation(conversation_id, deadline),
+            lambda: self.backend.open_conversation(conversation_id, deadline),
             Attempts(self.retries, deadline),
         )
         await Conversation(self, handle).delete()
 
     async def aclose(self) -> None:
-        """Close every connection that this client opened. May be called twice."""
+        """Close every connection that this client opened; it takes no further call. May be called twice."""
+        self._closed = True
         await self._backend.aclose()
 
     async def __aenter__(self) -> Self:

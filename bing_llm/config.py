@@ -29,11 +29,11 @@ Endpoint: TypeAlias = str | tuple[str, str]
 BACKENDS = ("chathub", "emulator")
 
 NOT_CONFIGURED = """\
-No backend is chosen. Set BING_LLM_BACKEND, or pass backend= (on the command line --backend), to one of:
-  emulator  a local server that speaks the real protocol, offline; needs nothing. Try this first.
-  chathub   Bing Chat's ChatHub; needs BING_LLM_ENDPOINT (its public host is retired), and BING_COOKIES to sign in.
-  workiq    Microsoft 365 Copilot through the official Work IQ Chat API; needs a work account. Not in this version yet.
-Nothing was sent."""
+No backend is chosen. Pass --backend (backend= in code) or set BING_LLM_BACKEND:
+  emulator  a local server with the real protocol; needs nothing. Try it first.
+  chathub   Bing Chat's protocol; needs BING_LLM_ENDPOINT, maybe BING_COOKIES.
+  workiq    Microsoft 365 Copilot, with a work account. Not in this version yet.
+Nothing was sent. Bing's own public host was retired by March 2025."""
 
 
 class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):

@@ -18,6 +18,9 @@ __all__ = ["Deadline", "Retries", "Timeouts"]
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of a turn, in seconds.
 
+    Time that the caller takes between two events counts for `turn` and `stop` alone. But nothing is sent meanwhile, not
+    even a ping: a service may drop a client that says nothing for long (SignalR's default is 30 s).
+
     Attributes:
         connect: One HTTP answer, or one open WebSocket, from the first packet on. 10: browsers and clients
             give up there.

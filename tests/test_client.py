@@ -500,3 +500,15 @@ async def test_the_emulator_backend_starts_one_emulator_and_ends_it() -> None:
         assert (await chat.ask("Hello")).text
         assert (await bing.ask("Hello")).text
         assert chat.id in [info.id for info in await bing.list_conversations()]
+
+
+async def test_a_closed_client_takes_no_further_call() -> None:
+    """After aclose every call is refused, and a running turn is not opened again; closing again is fine."""
+    backend = FakeBackend()
+    client = client_of(backend)
+    chat = await client.create_conversation()
+    await client.aclose()
+    await client.aclose()
+    for call in (client.ask("Hello"), client.create_conversation(), client.list_conversations(), chat.ask("Hello")):
+        with pytest.raises(ConfigurationError, match="This client was closed"):
+            await call

@@ -36,18 +36,14 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 @pytest.mark.parametrize("seconds", [0, -1.0, math.nan])
 def test_a_timeout_leaves_some_time(name: str, seconds: float) -> None:
     """A limit that is not above zero is refused by its name."""
-    with pytest.raises(
-        ConfigurationError, match=rf"^timeouts\.{name} is {seconds} seconds; it must be a number above 0"
-    ):
+    with pytest.raises(ConfigurationError, match=rf"^timeouts\.{name} is {seconds} seconds"):
         Timeouts(**{name: seconds}).check()
 
 
 @pytest.mark.parametrize("attempts", [0, -1])
 def test_there_is_one_attempt_at_least(attempts: int) -> None:
     """No attempt at all is refused."""
-    with pytest.raises(
-        ConfigurationError, match=rf"^retries\.attempts is {attempts}; it must be a whole number from 1 on"
-    ):
+    with pytest.raises(ConfigurationError, match=rf"^retries\.attempts is {attempts}; it must be"):
         Retries(attempts=attempts).check()
 
 
@@ -55,9 +51,7 @@ def test_there_is_one_attempt_at_least(attempts: int) -> None:
 @pytest.mark.parametrize("seconds", [-0.1, math.nan])
 def test_a_wait_is_not_negative(name: str, seconds: float) -> None:
     """A wait below zero is refused by its name; zero and infinity are allowed."""
-    with pytest.raises(
-        ConfigurationError, match=rf"^retries\.{name} is {seconds} seconds; it must be a number, 0 or more"
-    ):
+    with pytest.raises(ConfigurationError, match=rf"^retries\.{name} is {seconds} seconds"):
         Retries(**{name: seconds}).check()  # type: ignore[arg-type]
     Retries(first_wait=0, max_wait=math.inf, attempts=1).check()
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+import aiohttp
 import pytest
 
 from bing_llm import emulator as emulator_package
@@ -19,6 +21,7 @@ from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed
 from bing_llm.limits import Deadline, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.sync import run
 from tests.backends.serving import GRACE_S
 
 T = TypeVar("T")
@@ -230,3 +233,23 @@ async def test_nothing_reaches_another_machine(counted: type[Counted], monkeypat
     assert "autosave" not in server.requests[1].body["arguments"][0]["optionsSets"]
     assert backend._timeouts == Timeouts(answer=7)
     await backend.aclose()
+
+
+async def test_a_backend_that_nobody_closed_closes_its_server(counted: type[Counted]) -> None:
+    """When the backend is collected its emulator stops listening."""
+    backend = new_backend()
+    assert await ask(backend) == "Hello"
+    [server] = counted.running
+    url = server.url
+    del backend
+    gc.collect()
+    await asyncio.to_thread(run, _settled())
+    assert counted.running == []
+    with pytest.raises(aiohttp.ClientConnectorError):
+        async with aiohttp.ClientSession() as http, http.get(url):
+            pass
+
+
+async def _settled() -> None:
+    """Wait for whatever runs on the background loop."""
+    await asyncio.gather(*(asyncio.all_tasks() - {asyncio.current_task()}))

@@ -75,7 +75,7 @@ class ChatHubChannel:
         self._frames_seen = 0
         self._unbroken = 0  # events given since the last wait for the socket
         now = deadline.clock()
-        self._heard = self._progressed = self._pinged = self._opened = now
+        self._heard = self._progressed = self._pinged = self._opened = self._left = now
         self._stop_asked: float | None = None
 
     async def ask(self, chat: frames.Chat) -> None:
@@ -100,17 +100,26 @@ class ChatHubChannel:
         Raises:
             BingError: The turn failed.
         """
+        self._resume()
         while True:
             with self._redact.errors():
                 event = self._turn.next_event()
             if not isinstance(event, Sentinel):
                 self._note(event)
                 await self._let_others_run()
+                self._left = self._deadline.clock()
                 return event
             self._unbroken = 0
             ended = await self._receive()
             if ended is not None:
                 return ended
+
+    def _resume(self) -> None:
+        """Leave the time that the caller took out of the service's: nobody listened, so nobody was silent."""
+        pause = self._deadline.clock() - self._left
+        self._heard += pause
+        self._progressed += pause
+        self._opened += pause
 
     async def _let_others_run(self) -> None:
         """Between the events of one long message, keep to the deadline and give the event loop a turn."""

@@ -89,7 +89,7 @@ class AnswerReader:
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
-        self._others: set[str] = set()  # ids of messages that are not the answer
+        self._others: set[int] = set()  # hashes of the ids of messages that are not the answer
         self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
@@ -160,11 +160,11 @@ class AnswerReader:
         kind = _kind_of(message)
         message_id = message.message_id or ""
         if kind is _Kind.ANSWER:
-            self._others.discard(message_id)
+            self._others.discard(hash(message_id))
             yield from self._answered(message, final=final)
             return
         if message_id:
-            self._others.add(message_id)
+            self._others.add(hash(message_id))
         if kind in _MODERATION:
             yield from self._moderated(kind, message)
         elif kind is not _Kind.NOT_OURS:
@@ -232,7 +232,7 @@ class AnswerReader:
             yield from self._emit(ev.TextDelta(text[len(known) :]))
 
     def _append(self, piece: str) -> Iterator[ev.Event]:
-        if self._cursor in self._others:
+        if hash(self._cursor) in self._others:
             return
         self._appended = True
         self._keep(piece)

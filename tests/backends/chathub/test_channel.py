@@ -249,6 +249,20 @@ async def test_a_deadline_that_passed_elsewhere_is_seen() -> None:
     assert len(network.waits) == waits
 
 
+async def test_the_caller_may_take_its_time() -> None:
+    """A pause of the caller is no silence of the service: its limits go on where they were when it listens again."""
+    channel, network = await asked(ACK, HELLO, 44.0, final(bot("Hello")))
+    await channel.next_event()
+    network.now += 500
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 544
+    channel, network = await asked(ACK, HELLO)
+    await channel.next_event()
+    network.now += 500
+    assert "(timeouts.silence)" in str(await failure_of(channel))
+    assert network.passed == 545
+
+
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
