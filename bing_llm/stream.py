@@ -11,6 +11,7 @@ from typing import NoReturn, Protocol
 from bing_llm import events as ev
 from bing_llm._compat import Self
 from bing_llm._retry import Attempts
+from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.base import TurnChannel
 from bing_llm.errors import BingError, InvalidRequest
 from bing_llm.fold import Extension
@@ -251,8 +252,7 @@ class TurnStream:
         self._ended = True
 
     def __reduce__(self) -> NoReturn:
-        msg = "A TurnStream cannot be pickled or copied: it holds cookies and a connection."
-        raise TypeError(msg)
+        refuse_to_pickle(self)
 
     def __del__(self) -> None:
         # Left without `async with`: the socket must not outlive the stream. The collector may run in any thread, and
