@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import inspect
 import logging
 import pickle
 import ssl
@@ -253,6 +254,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (options.persona, options.compose, options.option_sets, options.prompt_limit) == (None, None, None, None)
     assert not options.signed_in
     assert (client.timeouts, client.retries) == (Timeouts(), Retries())
+    parameters = inspect.signature(BingClient).parameters
+    assert [parameters[name].default for name in ("trust_env", "allow_insecure")] == [False, False]
 
 
 @pytest.mark.parametrize(
