@@ -115,8 +115,13 @@ class ChatHubChannel:
                 return ended
 
     def _resume(self) -> None:
-        """Leave the time that the caller took out of the service's: nobody listened, so nobody was silent."""
+        """Leave the time that the caller took out of the service's: nobody listened, so nobody was silent.
+
+        Of our own pings too: one that is overdue must not go before what waits, or an answer whose service has closed
+        the connection since would be lost with it.
+        """
         pause = self._deadline.clock() - self._left
+        self._pinged += pause
         self._heard += pause
         self._progressed += pause
         self._opened += pause

@@ -263,6 +263,15 @@ async def test_the_caller_may_take_its_time() -> None:
     assert network.passed == 545
 
 
+async def test_an_answer_that_waits_is_read_before_a_ping_is_sent() -> None:
+    """After a long pause of the caller the answer is there, even if the service has closed the connection since."""
+    channel, network = await asked(ACK, HELLO, final(bot("Hello there")))
+    await channel.next_event()
+    network.now += 500
+    network.broken = ConnectionResetError("reset")
+    assert (await reply_of(channel)).text == "Hello there"
+
+
 # --- stop -------------------------------------------------------------------------------------------------------------
 
 
