@@ -74,6 +74,6 @@ def _on_ctrl_c(loop: asyncio.AbstractEventLoop, action: Callable[[], None]) -> I
     try:
         yield
     finally:
-        with suppress(NotImplementedError):
+        with suppress(NotImplementedError):  # Windows again
             loop.remove_signal_handler(signal.SIGINT)
         signal.signal(signal.SIGINT, signal.default_int_handler)

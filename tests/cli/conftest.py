@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import msgspec
 import pytest
 
+from bing_llm import events as ev
 from bing_llm.cli import main
-from bing_llm.emulator import Emulator
+from bing_llm.emulator import Emulator, Question
 
 # A controlling terminal and its Ctrl-C are POSIX's; Windows has no such module as `pty`.
 collect_ignore = ["test_terminal.py"] if os.name == "nt" else []
@@ -26,6 +29,19 @@ class Outcome(msgspec.Struct, frozen=True):
     err: str
 
 
+Command = Callable[..., Outcome]
+
+
+class Interrupting:
+    """A brain in whose every answer the user presses Ctrl-C."""
+
+    async def answer(self, _question: Question) -> AsyncIterator[ev.Event]:
+        """Begin, and never end."""
+        yield ev.TextDelta("It begins")
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.Event().wait()
+
+
 @pytest.fixture(autouse=True)
 def same_logging() -> Iterator[None]:
     """Undo what a command does to logging, as the end of its process would."""
@@ -36,7 +52,7 @@ def same_logging() -> Iterator[None]:
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs `bing-llm` in this process; its standard streams are no terminal."""
     monkeypatch.setenv("COLUMNS", "80")
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -17,26 +14,14 @@ from bing_llm.cli import asking
 from bing_llm.cli.settings import Settings
 from bing_llm.cli.views import REWRITTEN
 from bing_llm.config import NOT_CONFIGURED
-from bing_llm.emulator import Emulator, Question, Scripted
-from tests.cli.conftest import Outcome
+from bing_llm.emulator import Emulator, Scripted
+from tests.cli.conftest import Command, Interrupting, Outcome
 
 PNG = b"\x89PNG\r\n\x1a\n"
 REPLY = ev.Reply(
     citations=(ev.Citation(1, "https://a.example", "A\x1b[2J"),), suggestions=("Why?",), quota=ev.Quota(3, 30)
 )
 SOURCES = "\n[^1^] A\\u001b[2J https://a.example\n"
-
-Command = Callable[..., Outcome]
-
-
-class Interrupting:
-    """A brain in whose answer the user presses Ctrl-C."""
-
-    async def answer(self, _question: Question) -> AsyncIterator[ev.Event]:
-        """Begin, and never end."""
-        yield ev.TextDelta("It begins")
-        signal.raise_signal(signal.SIGINT)
-        await asyncio.Event().wait()
 
 
 def test_in_a_pipe_it_is_the_text_then_the_sources(command: Command, service: Emulator) -> None:

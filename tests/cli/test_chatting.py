@@ -7,7 +7,6 @@ import builtins
 import io
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -19,21 +18,9 @@ from bing_llm.cli import chatting
 from bing_llm.cli.chatting import HELP
 from bing_llm.cli.settings import Settings
 from bing_llm.client import BingClient
-from bing_llm.emulator import Emulator, Question, Scripted
-from tests.cli.conftest import Outcome
+from bing_llm.emulator import Emulator, Scripted
+from tests.cli.conftest import Command, Interrupting, Outcome
 from tests.cli.screen import Screen
-
-Command = Callable[..., Outcome]
-
-
-class Interrupting:
-    """A brain in whose every answer the user presses Ctrl-C."""
-
-    async def answer(self, _question: Question) -> AsyncIterator[ev.Event]:
-        """Begin, and never end."""
-        yield ev.TextDelta("It begins")
-        signal.raise_signal(signal.SIGINT)
-        await asyncio.Event().wait()
 
 
 def talk(command: Command, *lines: str, options: tuple[str, ...] = ()) -> Outcome:
