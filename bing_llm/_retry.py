@@ -10,19 +10,13 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
-from tenacity import (
-    AsyncRetrying,
-    AttemptManager,
-    RetryCallState,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-)
+from typing import TYPE_CHECKING, TypeVar
 
 from bing_llm.errors import BingError, is_transient
 from bing_llm.limits import Deadline, Retries
+
+if TYPE_CHECKING:
+    from tenacity import AttemptManager, RetryCallState
 
 __all__ = ["Attempts", "retried"]
 
@@ -46,22 +40,24 @@ class Attempts:
     def __init__(
         self, retries: Retries, deadline: Deadline, may_retry: Callable[[BingError], bool] = is_transient
     ) -> None:
+        import tenacity  # noqa: PLC0415 - as aiohttp, it is slow to import, and a client that only is made needs none
+
         self._retries = retries
         self._deadline = deadline
         self._may_retry = may_retry
         self._jitter = retries.jitter or random.random
         self._attempts = aiter(
-            AsyncRetrying(
+            tenacity.AsyncRetrying(
                 reraise=True,
                 sleep=retries.sleep or asyncio.sleep,
                 stop=self._must_stop,
                 wait=self._wait,
-                retry=retry_if_exception_type(BingError),
+                retry=tenacity.retry_if_exception_type(BingError),
             )
         )
         self._current: AttemptManager | None = None
-        self._enough = stop_after_attempt(retries.attempts)
-        self._longest_wait = wait_exponential(multiplier=retries.first_wait, max=retries.max_wait)
+        self._enough = tenacity.stop_after_attempt(retries.attempts)
+        self._longest_wait = tenacity.wait_exponential(multiplier=retries.first_wait, max=retries.max_wait)
 
     async def begin(self) -> None:
         """Begin the next attempt, after the wait that the last failure asks for.
@@ -88,7 +84,8 @@ class Attempts:
         stop = out_of_time or not self._may_retry(exc) or self._enough(state)
         if not stop:
             _log.info(
-                "attempt %d of %d failed (%s: %s); next in %.1f seconds",
+                "%s attempt %d of %d failed (%s: %s); next in %.1f seconds",
+                self._deadline.label,
                 state.attempt_number,
                 self._retries.attempts,
                 type(exc).__name__,

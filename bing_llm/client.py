@@ -12,10 +12,20 @@ import msgspec
 
 from bing_llm._checks import check_text, check_types
 from bing_llm._compat import Self
+from bing_llm._lazy_backend import LazyBackend
 from bing_llm._retry import Attempts, retried
 from bing_llm._secrets import refuse_to_pickle
+from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
-from bing_llm.config import ConnectionSettings, Cookies, Endpoint, check_address, cookie_header, pick_backend
+from bing_llm.config import (
+    ConnectionSettings,
+    Cookies,
+    Endpoint,
+    check_address,
+    check_proxy,
+    cookie_header,
+    pick_backend,
+)
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
@@ -120,24 +130,49 @@ class BingClient:
         )
         # The endpoint has a check of its own, which says more.
         check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")
-        self._closed = False
-        self._backend = _make_backend(self.backend_name, connection, self.options)
+        if self.backend_name == "chathub":  # the emulator's connections are its own
+            resolve(connection.endpoint, allow_insecure=allow_insecure)
+            check_proxy(connection.proxy)
+        self._lazy = LazyBackend(self.backend_name, connection, self.options)
+        self._owns_connections = True
 
     @property
     def backend(self) -> Backend:
-        """The service behind this client; for adapters and tests.
+        """The service behind this client; for adapters and tests. Made when it is first asked for.
 
         Raises:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
         """
-        if self._closed:
-            raise ConfigurationError("This client was closed.", hint="Make a new one.")
-        return self._backend
+        return self._lazy.of(self.options.model)
 
     @property
     def model(self) -> str:
         """The name of the model."""
         return self.options.model
+
+    @property
+    def prompt_limit(self) -> int:
+        """The longest prompt that the model takes, in characters; the context does not count.
+
+        Raises:
+            ConfigurationError: The client was closed.
+        """
+        return self.backend.prompt_limit
+
+    def with_model(self, model: str) -> Self:
+        """The same client with another model, over the same connections. It costs next to nothing, and sends nothing.
+
+        To close it has no effect; to close the client that was made with `BingClient(...)` closes it too.
+
+        Args:
+            model: A name that `BingClient(model=...)` takes.
+
+        Raises:
+            ConfigurationError: The model is not known.
+        """
+        derived = type(self).__new__(type(self))  # not by __init__, which would read the environment again
+        derived.__dict__.update(self.__dict__, options=self.options.with_model(model), _owns_connections=False)
+        return derived
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(backend={self.backend_name!r}, model={self.model!r})"
@@ -202,8 +237,8 @@ class BingClient:
 
     async def aclose(self) -> None:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
-        self._closed = True
-        await self._backend.aclose()
+        if self._owns_connections:
+            await self._lazy.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -228,14 +263,3 @@ def _of(kind: type[T], value: Any, name: str) -> T:
     if not isinstance(value, kind):
         raise ConfigurationError(f"{name} is a {type(value).__name__}; it must be a {kind.__name__}, or None.")
     return value
-
-
-def _make_backend(name: str, connection: ConnectionSettings, options: ChatHubOptions) -> Backend:
-    # Imported here: it brings aiohttp, which `import bing_llm` must not wait for.
-    if name == "emulator":
-        from bing_llm.backends.emulator import EmulatorBackend  # noqa: PLC0415
-
-        return EmulatorBackend(connection, options)
-    from bing_llm.backends.chathub.backend import ChatHubBackend  # noqa: PLC0415
-
-    return ChatHubBackend(connection, options)

@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 from bing_llm._secrets import SecretStruct
 from bing_llm.errors import ConfigurationError
@@ -19,6 +20,7 @@ __all__ = [
     "Cookies",
     "Endpoint",
     "check_address",
+    "check_proxy",
     "cookie_header",
     "pick_backend",
 ]
@@ -132,6 +134,24 @@ def check_address(address: str | None) -> None:
     except ValueError as exc:
         msg = f"ip_address is {address!r}, which is no IPv4 or IPv6 address."
         raise ConfigurationError(msg, hint="Pass one such as '192.0.2.7', or None to send none.") from exc
+
+
+def check_proxy(proxy: str | None) -> None:
+    """Refuse what aiohttp fails on with errors of its own. The text never holds the proxy: it may have a password.
+
+    Raises:
+        ConfigurationError: It is no URL of an HTTP proxy.
+    """
+    if proxy is None:
+        return
+    try:
+        parts = urlsplit(proxy)
+        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # the port is no number
+        fits = False
+    if not fits:
+        msg = "The proxy is not a URL with scheme http or https and a host."
+        raise ConfigurationError(msg, hint="Allowed: the URL of an HTTP proxy, such as 'http://127.0.0.1:3128'.")
 
 
 def _pair(name: object, value: object) -> str:

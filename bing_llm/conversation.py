@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -63,7 +64,8 @@ def make_prompt(backend: Backend, text: str, context: str | None = None, images:
 
 def new_deadline(workplace: Workplace) -> Deadline:
     """The deadline of an operation that begins now."""
-    return Deadline(workplace.timeouts.turn, workplace.retries.clock or time.monotonic)
+    label = f"[turn {uuid.uuid4().hex[:8]}]"
+    return Deadline(workplace.timeouts.turn, workplace.retries.clock or time.monotonic, label)
 
 
 class SingleTurn:

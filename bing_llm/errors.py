@@ -210,8 +210,12 @@ class ProtocolError(ServiceFault):
 
 
 class ConnectionFailed(ServiceFault):
-    """No connection could be opened; the request was not sent."""
+    """No connection could be opened; the request was not sent.
 
+    `permanent` says that another attempt would meet the same, such as a certificate that is not trusted.
+    """
+
+    permanent: bool = False
     default_hint = "Check the network, the endpoint and the proxy."
 
 
@@ -227,18 +231,20 @@ class TimedOut(ServiceFault):
     default_hint = "Ask again, or raise the limit that the message names (`timeouts=`)."
 
 
-_TRANSIENT = (ServiceError, ConnectionFailed, ConnectionLost, TimedOut)
+_TRANSIENT = (ServiceError, ConnectionLost, TimedOut)
 
 
 def is_transient(exc: BaseException) -> bool:
     """Whether the same turn may succeed when it is opened again, in a new conversation, shortly after.
 
-    True for faults of the service and of the way to it, and for `Throttled` when the service said how long
-    to wait. Not for the rest: a request, a credential or a captcha stays what it is; a quota without
-    `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests make it
-    worse; a `ProtocolError` means that the other side is not what we think. `SessionExpired` is for whoever
-    holds the conversation.
+    True for faults of the service and of the way to it, unless they are permanent, and for `Throttled` when the
+    service said how long to wait. Not for the rest: a request, a credential or a captcha stays what it is; a quota
+    without `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests make it
+    worse; a `ProtocolError` means that the other side is not what we think. `SessionExpired` is for whoever holds the
+    conversation.
     """
+    if isinstance(exc, ConnectionFailed):
+        return not exc.permanent
     if isinstance(exc, Throttled):
         return exc.retry_after is not None
     return isinstance(exc, _TRANSIENT)

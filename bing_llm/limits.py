@@ -5,7 +5,8 @@ All times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -97,10 +98,12 @@ class Deadline:
     Args:
         seconds: How long from now.
         clock: The time in seconds.
+        label: What log lines about the turn begin with.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, clock: Callable[[], float], label: str = "[turn]") -> None:
         self.clock = clock
+        self.label = label
         self._seconds = seconds
         self._at = clock() + seconds
 
@@ -108,16 +111,22 @@ class Deadline:
         """Seconds left; negative when it has passed."""
         return self._at - self.clock()
 
-    def cap(self, seconds: float) -> float:
-        """That many seconds, or what is left where that is less.
+    @contextmanager
+    def within(self, seconds: float) -> Iterator[float]:
+        """A step that may take that many seconds, or what is left where that is less: gives the seconds it has.
 
         Raises:
-            TimedOut: Nothing is left.
+            TimedOut: Nothing is left, or the step timed out because less was left: then the turn is what is over.
         """
         left = self.remaining()
         if left <= 0:
             raise self.timed_out()
-        return min(seconds, left)
+        try:
+            yield min(seconds, left)
+        except TimedOut as exc:
+            if seconds <= left:
+                raise
+            raise self.timed_out() from exc
 
     def timed_out(self) -> TimedOut:
         """The error of a turn whose time is up."""

@@ -140,6 +140,27 @@ class TurnStream:
         raise StopAsyncIteration  # closed by another task, meanwhile
 
     @property
+    def piece(self) -> str:
+        """What the last event that was taken added to the text; "" where it added none. See `text`."""
+        return self._piece
+
+    def ready(self) -> ev.Event | None:
+        """The next event if it is there without waiting, else None. For whoever joins what has come already.
+
+        It is one more reader of the one pass: what it gives does not come again. None says nothing about the end: it
+        also comes before the turn is open, after its end, while another task reads, before an error, and now and then
+        in between. An iteration waits, raises and ends; so go on with that.
+        """
+        opened = self._open
+        if opened is None or self._reading:
+            return None
+        event = opened.channel.ready_event()
+        if event is None or self._ended:  # closed by another thread, meanwhile
+            return None
+        self._take(event)
+        return event
+
+    @property
     def text(self) -> AsyncIterator[str]:
         """The answer, piece by piece, never to be recalled.
 
@@ -191,25 +212,31 @@ class TurnStream:
             await self._begun[0].begin()
         attempts, deadline = self._begun
         while True:
-            if self._restart_cause is not None:
-                cause, self._restart_cause = self._restart_cause, None
-                return ev.Restarted(cause)
-            if self._stop_asked and self._open is None:
-                return ev.TurnCompleted(ev.Reply())
             try:
-                return await self._attempt(deadline)
+                opened = self._open
+                if opened is None:
+                    notice = self._notice()
+                    if notice is not None:
+                        return notice
+                    opened = await self._attempt(deadline)
+                return await opened.channel.next_event()
             except BingError as exc:
                 failure = exc
             await self._reopen(failure, attempts)
 
-    async def _attempt(self, deadline: Deadline) -> ev.Event:
-        opened = self._open
-        if opened is None:
-            opened = self._open = _Open(await self._source.open(deadline))
-            self._go_on()
-            if self._stop_asked:
-                await opened.channel.stop()
-        return await opened.channel.next_event()
+    def _notice(self) -> ev.Event | None:
+        """What the reader is told between two attempts."""
+        if self._restart_cause is not None:
+            cause, self._restart_cause = self._restart_cause, None
+            return ev.Restarted(cause)
+        return ev.TurnCompleted(ev.Reply()) if self._stop_asked else None
+
+    async def _attempt(self, deadline: Deadline) -> _Open:
+        opened = self._open = _Open(await self._source.open(deadline))
+        self._go_on()
+        if self._stop_asked:
+            await opened.channel.stop()
+        return opened
 
     async def _reopen(self, failure: BingError, attempts: Attempts) -> None:
         """Wait for the next attempt, or raise the failure: text that was given out cannot be taken back."""
@@ -276,7 +303,8 @@ class _Text(AsyncIterator[str]):
         self._turn = turn
 
     async def __anext__(self) -> str:
-        async for _ in self._turn:
-            if self._turn._piece:  # noqa: SLF001 - two halves of one thing
-                return self._turn._piece  # noqa: SLF001
-        raise StopAsyncIteration
+        turn = self._turn
+        while True:
+            await turn.__anext__()
+            if turn.piece:
+                return turn.piece

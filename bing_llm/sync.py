@@ -7,10 +7,11 @@ since nothing here touches the caller's loop. Context variables of the caller ar
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
@@ -48,7 +49,7 @@ class _Background:
         return self.pid == os.getpid() and self.thread.is_alive()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # the collector may run where it is held, and close what asks for the loop
 _background: _Background | None = None
 
 
@@ -127,7 +128,7 @@ class Steps(Iterator[T]):
             raise StopIteration from None
 
 
-def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
+def iterate(iterator: AsyncIterator[T]) -> Generator[T, None, None]:
     """Iterate an async iterator from synchronous code, one step on the background loop at a time.
 
     Closing the result early, or leaving its loop, closes the async iterator where it has `aclose`.
@@ -135,11 +136,24 @@ def iterate(iterator: AsyncIterator[T]) -> Iterator[T]:
     try:
         yield from Steps(iterator)
     finally:
-        # The collector may be what closes this: in any thread, and when the interpreter ends.
-        if _on_background_thread():
-            asyncio.run_coroutine_threadsafe(_close(iterator), background_loop())
-        elif not sys.is_finalizing():  # else the loop's thread runs no more: to wait for it would be for ever
-            run(_close(iterator))
+        if not sys.is_finalizing():  # else the loop's thread runs no more: to wait for it would be for ever
+            # The collector runs in the middle of anything: its thread may hold a lock that the loop waits for.
+            if _collecting_in == threading.get_ident() or _on_background_thread():
+                asyncio.run_coroutine_threadsafe(_close(iterator), background_loop())
+            else:
+                run(_close(iterator))
+
+
+_collecting_in: int | None = None
+"""The thread in which the collector runs, if it does."""
+
+
+def _note_collection(phase: str, _info: Mapping[str, int]) -> None:
+    global _collecting_in  # noqa: PLW0603 - one collection runs at a time
+    _collecting_in = threading.get_ident() if phase == "start" else None
+
+
+gc.callbacks.append(_note_collection)
 
 
 async def _next(iterator: AsyncIterator[T]) -> T:

@@ -131,6 +131,17 @@ class SyncBingClient:
         """The name of the model."""
         return self._client.model
 
+    @property
+    def prompt_limit(self) -> int:
+        """The longest prompt that the model takes, in characters; see `BingClient.prompt_limit`."""
+        return self._client.prompt_limit
+
+    def with_model(self, model: str) -> Self:
+        """The same client with another model, over the same connections; see `BingClient.with_model`."""
+        derived = type(self).__new__(type(self))
+        derived._client = self._client.with_model(model)  # noqa: SLF001 - it is of this class
+        return derived
+
     def __repr__(self) -> str:
         return f"Sync{self._client!r}"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -115,9 +117,20 @@ class FakeChannel:
                 continue
             if isinstance(line, BingError):
                 raise line
-            self.pulled += 1
-            self._fold.add(line)
-            return line
+            return self._give(line)
+
+    def ready_event(self) -> ev.Event | None:
+        """The next line, if it is an event."""
+        line = self._lines[0] if self._lines and not self.closed else None
+        if line is None or isinstance(line, Pause | BingError):
+            return None
+        self._lines.popleft()
+        return self._give(line)
+
+    def _give(self, event: ev.Event) -> ev.Event:
+        self.pulled += 1
+        self._fold.add(event)
+        return event
 
     async def stop(self) -> None:
         """End the answer here."""
@@ -147,9 +160,14 @@ class FakeBackend:
         creations: What the next creations give; an error, a place to wait, or None for a conversation, as when empty.
         opening: Where each turn waits before it is opened; None for nowhere.
         chats: What the service keeps.
+        model: The model of this view of the service, None until `with_model` names one; all views are one service.
+        models: The model of each turn.
+        prompt_limit: The longest prompt, in characters.
     """
 
-    def __init__(self, *turns: Turn, creations: Iterable[BingError | Pause | None] = ()) -> None:
+    def __init__(
+        self, *turns: Turn, creations: Iterable[BingError | Pause | None] = (), prompt_limit: int = 4000
+    ) -> None:
         self._turns = deque(turns)
         self.creations = deque(creations)
         self.opening: Pause | None = None
@@ -158,17 +176,28 @@ class FakeBackend:
         self.channels: list[FakeChannel] = []
         self.deadlines: list[Deadline] = []
         self.chats: list[ConversationInfo] = []
-        self._made = 0
+        self.model: str | None = None
+        self.models: list[str | None] = []
+        self.prompt_limit = prompt_limit
+        self._numbers = itertools.count(1)
 
     @property
     def open_channels(self) -> int:
         """How many turns hold a connection."""
         return sum(not channel.closed for channel in self.channels)
 
+    def with_model(self, model: str) -> FakeBackend:
+        """The same service, for another model."""
+        view = copy.copy(self)
+        view.model = model
+        return view
+
     def check_prompt(self, prompt: Prompt) -> None:
-        """Refuse an empty prompt."""
+        """Refuse an empty or over-long prompt."""
         if not prompt.text:
             raise InvalidRequest("The prompt is empty.")
+        if len(prompt.text) > self.prompt_limit:
+            raise InvalidRequest("The prompt is too long.")
 
     async def create_conversation(self, deadline: Deadline) -> Handle:
         """The next of `creations`."""
@@ -178,8 +207,7 @@ class FakeBackend:
             await step.wait()
         elif step is not None:
             raise step
-        self._made += 1
-        return Handle(f"conversation-{self._made}")
+        return Handle(f"conversation-{next(self._numbers)}")
 
     async def open_conversation(self, conversation_id: str, deadline: Deadline) -> Handle:
         """As `create_conversation`, for one that exists."""
@@ -192,6 +220,7 @@ class FakeBackend:
         """The next turn."""
         self._called(f"turn {number} of {handle.id}", deadline)
         self.prompts.append(prompt)
+        self.models.append(self.model)
         if self.opening is not None:
             await self.opening.wait()
         turn = self._turns.popleft()
@@ -228,5 +257,5 @@ def client_of(
 ) -> BingClient:
     """A client of this service, by this clock."""
     client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries))
-    client._backend = backend
+    client._lazy.made[client.model] = backend
     return client

@@ -302,6 +302,86 @@ def test_no_secret_reaches_a_pickle() -> None:
             copy.deepcopy(held)
 
 
+# --- other models -----------------------------------------------------------------------------------------------------
+
+
+async def test_another_model_shares_the_connections() -> None:
+    """Each turn goes to the one service with its client's model; what else the client was given stays."""
+    time, backend = Time(), FakeBackend(answer("a"), answer("b"), [ServiceError("x")], answer("c"))
+    client = client_of(backend, time, timeouts=Timeouts(turn=60.0))
+    precise = client.with_model("bing-precise")
+    assert (client.model, precise.model) == ("bing-balanced", "bing-precise")
+    assert (precise.backend_name, precise.timeouts, precise.retries) == ("chathub", client.timeouts, client.retries)
+    assert repr(precise) == "BingClient(backend='chathub', model='bing-precise')"
+    await client.ask("one")
+    await precise.ask("two")
+    await precise.with_model("bing-creative").ask("three")
+    assert backend.models == [None, "bing-precise", "bing-creative", "bing-creative"]
+    assert precise.options == BingClient(backend="chathub", model="bing-precise").options
+
+
+def test_another_model_costs_nothing() -> None:
+    """It can be asked for at each request: the backend of a model is made once."""
+    client = BingClient(backend="chathub")
+    backends = {client.with_model(model).backend for _ in range(3) for model in ("bing-precise", "bing-balanced")}
+    assert len(backends) == 2
+    assert client.backend in backends
+    assert client.with_model("bing-balanced").backend is client.backend
+
+
+@pytest.mark.parametrize("model", ["bing-huge", "", None, ["bing-precise"]])
+def test_another_model_must_be_known(model: Any) -> None:
+    """The error names the models that are allowed."""
+    with pytest.raises(ConfigurationError, match="allowed: bing-creative, bing-balanced, bing-precise"):
+        BingClient(backend="chathub").with_model(model)
+
+
+async def test_only_the_origin_closes() -> None:
+    """Closing a client of another model closes nothing, not even when it has the same one; the origin closes all."""
+    backend = FakeBackend(answer("a"), answer("b"))
+    client = client_of(backend)
+    for model in ("bing-precise", "bing-balanced"):
+        async with client.with_model(model) as derived:
+            pass
+        assert "close" not in backend.calls
+        await derived.ask("Hello")
+    await client.aclose()
+    assert backend.calls[-1] == "close"
+    with pytest.raises(ConfigurationError, match="This client was closed"):
+        await derived.ask("Hello")
+    with pytest.raises(ConfigurationError, match="This client was closed"):
+        await client.with_model("bing-precise").ask("Hello")
+
+
+async def test_another_model_on_the_wire(bing_emulator: Emulator) -> None:
+    """The service hears of the model in each turn, over one session."""
+    async with BingClient(endpoint=bing_emulator.url) as bing:
+        await bing.ask("one")
+        await bing.with_model("bing-precise").ask("two")
+        chats = [request for request in bing_emulator.requests if request.kind == "chat"]
+        assert [chat.body["arguments"][0]["tone"] for chat in chats] == ["Balanced", "Precise"]
+        made = list(bing._lazy.made.values())
+        assert [type(backend) for backend in made] == [ChatHubBackend] * 2
+        assert len({id(vars(backend)["_http"]) for backend in made}) == 1
+
+
+async def test_the_limit_of_a_prompt_can_be_asked_for() -> None:
+    """`prompt_limit` is the longest prompt that is taken: the model's, or what the client was told."""
+    for client, limit in (
+        (BingClient(backend="chathub"), 4000),
+        (BingClient(backend="emulator").with_model("bing-creative"), 8000),
+        (BingClient(backend="chathub", prompt_limit=10).with_model("bing-creative"), 10),
+        (client_of(FakeBackend(prompt_limit=7)), 7),
+    ):
+        assert client.prompt_limit == limit
+        client.stream("x" * limit)
+        with pytest.raises(InvalidRequest):
+            client.stream("x" * (limit + 1))
+    await client.aclose()
+    with pytest.raises(ConfigurationError, match="This client was closed"):
+        _ = client.prompt_limit
+
+
 # --- life -------------------------------------------------------------------------------------------------------------
 
 
@@ -455,6 +535,24 @@ async def test_secrets_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixt
     assert not [secret for secret in (SECRET, *signatures) if secret in told]
     retries = [record for record in caplog.records if record.name == "bing_llm._retry"]
     assert [record.levelname for record in retries] == ["INFO"] * 3
+
+
+async def test_all_log_lines_of_a_turn_name_it(bing_emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Retries and frames of one turn begin with the same label, those of another turn with another one."""
+    caplog.set_level(logging.DEBUG)
+    bing_emulator.brain = script([ServiceError()], ["Hi"], [ServiceError()], ["Hi"])
+    labels = []
+    async with BingClient(endpoint=bing_emulator.url, retries=Time().retries()) as bing:
+        for _ in range(2):
+            caplog.clear()
+            await bing.ask("Hello")
+            lines = [
+                record for record in caplog.records if record.name.startswith(("bing_llm._retry", "bing_llm.back"))
+            ]
+            assert {record.name.rpartition(".")[2] for record in lines} == {"_retry", "channel"}
+            labels += sorted({record.getMessage().partition("]")[0] for record in lines})
+    assert [label.startswith("[turn ") for label in labels] == [True, True]
+    assert len(set(labels)) == 2
 
 
 def test_a_client_works_on_several_loops(bing_emulator: Emulator) -> None:

@@ -231,6 +231,19 @@ def test_a_secret_in_an_endpoint_is_refused_and_not_shown(endpoint: Any) -> None
     assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    ["", SECRET, f"{SECRET}:8080", f"socks5://bob:{SECRET}@127.0.0.1:1", "http://:8080", f"http://127.0.0.1:{SECRET}"],
+)
+def test_what_is_no_proxy_is_refused_and_not_shown(proxy: str) -> None:
+    """A proxy is the URL of an HTTP proxy; the error says so and does not echo what was passed."""
+    with pytest.raises(
+        ConfigurationError, match=r"^The proxy is not a URL with scheme http or https and a host\. "
+    ) as caught:
+        BingClient(backend="chathub", proxy=proxy)
+    assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+
 def test_a_bad_endpoint_of_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """`BING_LLM_ENDPOINT` is checked as the argument is."""
     monkeypatch.setenv("BING_LLM_ENDPOINT", "chat.example.org")

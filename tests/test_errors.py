@@ -143,6 +143,14 @@ def test_throttled_is_worth_another_try_when_the_service_says_when(
     assert is_transient(errors.Throttled("No.", retry_after=retry_after)) is expected
 
 
+def test_a_connection_that_fails_for_good_is_not_tried_again() -> None:
+    """What another attempt would meet again, such as a certificate that is not trusted, is raised at once."""
+    failure = errors.ConnectionFailed("No.")
+    assert is_transient(failure)
+    failure.permanent = True
+    assert not is_transient(failure)
+
+
 @pytest.mark.parametrize("exc", [RuntimeError(), OSError(), TimeoutError(), asyncio.CancelledError(), BingError()])
 def test_other_exceptions_are_never_worth_another_try(exc: BaseException) -> None:
     """What is no leaf of ours was not judged, and is not retried."""

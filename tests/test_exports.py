@@ -101,11 +101,14 @@ def test_importing_the_package_loads_next_to_nothing() -> None:
 
 
 def test_a_name_loads_what_it_needs_and_no_more() -> None:
-    """Errors and events come without the network code; the client brings it when it is made."""
+    """Errors, events and a new client come without the network code; the client brings it when it is used."""
     assert "aiohttp" not in loaded_after("from bing_llm import ConnectionLost, Reply, TextDelta, convert")
-    assert "aiohttp" not in loaded_after("from bing_llm import BingClient, SyncBingClient")
-    assert "aiohttp" in loaded_after("from bing_llm import BingClient; BingClient(backend='chathub')")
-    assert "bing_llm.emulator" not in loaded_after("from bing_llm import BingClient; BingClient(backend='emulator')")
+    for name in ("chathub", "emulator"):
+        make = f"from bing_llm import BingClient; client = BingClient(backend={name!r}).with_model('bing-precise')"
+        assert "aiohttp" not in loaded_after(make)
+        loaded = loaded_after(f"{make}; client.stream('Hello')")
+        assert "aiohttp" in loaded
+        assert "bing_llm.emulator" not in loaded
 
 
 def test_the_version_is_that_of_the_distribution() -> None:

@@ -71,11 +71,32 @@ def test_a_deadline_caps_other_limits() -> None:
     """A limit is cut to what remains, and when nothing remains the turn is over."""
     clock = Clock()
     deadline = Deadline(10.0, clock)
-    assert (deadline.cap(4.0), deadline.cap(40.0)) == (4.0, 10.0)
+    for seconds, left in ((4.0, 4.0), (10.0, 10.0), (40.0, 10.0)):
+        with deadline.within(seconds) as given:
+            assert given == left
     for now in (10.0, 11.0):
         clock.now = now
-        with pytest.raises(TimedOut, match=r"not complete after 10 seconds \(timeouts\.turn\)"):
-            deadline.cap(4.0)
+        with (
+            pytest.raises(TimedOut, match=r"not complete after 10 seconds \(timeouts\.turn\)"),
+            deadline.within(4.0),
+        ):
+            pytest.fail("there was no time left")
+
+
+@pytest.mark.parametrize(("seconds", "by_turn"), [(4.0, False), (10.0, False), (10.5, True)])
+def test_a_step_that_the_turn_cut_short_names_the_turn(seconds: float, by_turn: bool) -> None:  # noqa: FBT001
+    """A step's own limit is named where it was the shorter one, else that of the turn; other errors pass."""
+    deadline = Deadline(10.0, Clock())
+    failure = TimedOut("The step took too long.")
+    with pytest.raises(TimedOut) as caught, deadline.within(seconds):
+        raise failure
+    if by_turn:
+        assert "(timeouts.turn)" in caught.value.message
+        assert caught.value.__cause__ is failure
+    else:
+        assert caught.value is failure
+    with pytest.raises(ConfigurationError, match="other"), deadline.within(seconds):
+        raise ConfigurationError("other")
 
 
 def test_the_error_of_a_deadline_names_its_length() -> None:

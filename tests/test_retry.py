@@ -51,7 +51,7 @@ class Operation:
 
 def attempts_of(time: Time, retries: Retries | None = None, *, seconds: float = 900.0) -> Attempts:
     """Attempts within so many seconds."""
-    return Attempts(retries or time.retries(), Deadline(seconds, time.clock))
+    return Attempts(retries or time.retries(), Deadline(seconds, time.clock, "[turn 0af1]"))
 
 
 async def test_what_succeeds_is_called_once() -> None:
@@ -191,7 +191,7 @@ async def test_the_deadline_bounds_all_attempts() -> None:
 
 
 async def test_each_retry_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    """One INFO line for each wait, with what failed and how long; none for the failure that is raised."""
+    """One INFO line for each wait, with its turn, what failed and how long; none for the failure that is raised."""
     caplog.set_level(logging.DEBUG, "bing_llm")
     time = Time()
     failures = [
@@ -206,7 +206,7 @@ async def test_each_retry_is_logged_once(caplog: pytest.LogCaptureFixture) -> No
         (
             "bing_llm._retry",
             "INFO",
-            "attempt 1 of 2 failed (ServiceError: The creation failed.); next in 0.5 seconds",
+            "[turn 0af1] attempt 1 of 2 failed (ServiceError: The creation failed.); next in 0.5 seconds",
         )
     ]
 

@@ -163,6 +163,118 @@ async def test_one_task_reads_at_a_time() -> None:
     assert len(backend.channels) == 1
 
 
+# --- what is there already --------------------------------------------------------------------------------------------
+
+
+def joined(turn: TurnStream, piece: str) -> str:
+    """This piece, and all the text that can be had without a wait."""
+    while turn.ready() is not None:
+        piece += turn.piece
+    return piece
+
+
+async def test_piece_is_what_the_last_event_added() -> None:
+    """After each event `piece` is what it added to the text, however it was taken; a rewrite may add nothing."""
+    lines: list[Line] = [SEARCH, ev.TextDelta("one"), ev.TextRevised("on"), ev.TextDelta("e two"), *answer("!")]
+    turn = client_of(FakeBackend(lines)).stream("Hello")
+    assert turn.piece == ""
+    assert [turn.piece async for _ in turn] == ["", "one", "", " two", "!", ""]
+    turn = client_of(FakeBackend(lines)).stream("Hello")
+    await anext(turn)
+    assert [turn.piece for _ in iter(turn.ready, None)] == ["one", "", " two", "!", ""]
+
+
+async def test_ready_gives_what_can_be_had_without_a_wait() -> None:
+    """`ready` gives events up to where the service pauses, and None there; what it gave does not come again."""
+    pause = Pause()
+    backend = FakeBackend([*answer("one", " two", " three")[:-1], pause, *answer(" four", suggestions=("?",))])
+    turn = client_of(backend).stream("Hello")
+    assert joined(turn, await anext(turn.text)) == "one two three"
+    assert turn.ready() is None
+    pause.go.set()
+    assert joined(turn, await anext(turn.text)) == " four"
+    assert (await turn.reply()).suggestions == ("?",)
+    assert await events_of(turn) == []
+    assert backend.channels[0].pulled == 5
+
+
+async def test_ready_opens_nothing_and_ends_nothing() -> None:
+    """Before the first event, after the last one and after a close there is nothing ready, and nothing is sent."""
+    backend = FakeBackend(answer("one"), answer("two"))
+    client = client_of(backend)
+    turn = client.stream("Hello")
+    assert turn.ready() is None
+    assert backend.calls == []
+    assert (await turn.reply()).text == "one"
+    assert turn.ready() is None
+    async with client.stream("Hello") as turn:
+        await turn.stop()
+        assert turn.ready() is None
+        await anext(turn)
+    assert turn.ready() is None
+
+
+async def test_the_end_that_is_ready_closes_the_connection() -> None:
+    """`TurnCompleted` counts however it was taken: the socket is closed and the reply is there."""
+    backend = FakeBackend(answer("one"))
+    turn = client_of(backend).stream("Hello")
+    await anext(turn)
+    assert isinstance(turn.ready(), ev.TurnCompleted)
+    assert backend.open_channels == 0
+    assert (await turn.reply()).text == "one"
+
+
+async def test_an_error_is_not_ready() -> None:
+    """A failure is left for the iteration: `ready` raises nothing before it and gives nothing after it."""
+    turn = client_of(FakeBackend([SEARCH, ev.TextDelta("one"), ServiceError("It broke.")])).stream("Hello")
+    await anext(turn)
+    assert (turn.ready(), turn.ready()) == (ev.TextDelta("one"), None)
+    with pytest.raises(ServiceError):
+        await anext(turn)
+    assert turn.ready() is None
+
+
+@pytest.mark.parametrize(("line", "attempts"), [(SEARCH, 2), (ev.TextDelta("one"), 1)])
+async def test_an_event_that_was_ready_counts_for_the_next_attempt(line: ev.Event, attempts: int) -> None:
+    """Text that `ready` gave cannot be recalled; metadata that it gave is called off when the turn is opened again."""
+    backend = FakeBackend([ev.Progress("..."), line, ServiceError("It broke.")], answer("Hi"))
+    turn = client_of(backend).stream("Hello")
+    await anext(turn)
+    assert turn.ready() == line
+    if attempts == 1:
+        with pytest.raises(ServiceError):
+            await anext(turn)
+    else:
+        assert await events_of(turn) == [ev.Restarted("It broke."), *answer("Hi")]
+    assert len(backend.channels) == attempts
+
+
+async def test_nothing_is_ready_for_a_second_reader() -> None:
+    """While another task reads, `ready` takes nothing from it."""
+    pause = Pause()
+    turn = client_of(FakeBackend([pause, *answer("one")])).stream("Hello")
+    reading = asyncio.create_task(turn.reply())
+    await pause.reached.wait()
+    assert turn.ready() is None
+    pause.go.set()
+    assert (await reading).text == "one"
+
+
+async def test_what_is_ready_when_the_stream_is_closed_is_not_given() -> None:
+    """A close from another thread wins over an event that was taken meanwhile."""
+    backend = FakeBackend(answer("one", " two"))
+    turn = client_of(backend).stream("Hello")
+    await anext(turn)
+
+    def closed_meanwhile() -> ev.Event:
+        turn.close()
+        return ev.TextDelta(" two")
+
+    backend.channels[0].ready_event = closed_meanwhile  # type: ignore[method-assign]
+    assert turn.ready() is None
+    assert turn.piece == "one"
+
+
 # --- opened again -----------------------------------------------------------------------------------------------------
 
 

@@ -10,8 +10,9 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pytest
@@ -143,6 +144,24 @@ def test_threads_that_come_first_at_once_start_one_loop(monkeypatch: pytest.Monk
     _end(background)
 
 
+def test_the_loop_may_be_asked_for_while_it_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the collector closes just then, in the same thread, does not wait for that thread."""
+    monkeypatch.setattr(sync, "_background", None)
+    results: list[int] = []
+
+    def start() -> None:
+        with sync._lock:
+            results.append(run(give(1)))
+
+    thread = threading.Thread(target=start, daemon=True)
+    thread.start()
+    thread.join(WAIT_S)
+    assert results == [1]
+    background = sync._background
+    assert background is not None
+    _end(background)
+
+
 def _end(background: sync._Background) -> None:
     background.loop.call_soon_threadsafe(background.loop.stop)
     background.thread.join(WAIT_S)
@@ -182,7 +201,7 @@ def test_context_variables_of_the_caller_are_seen() -> None:
     assert COLOUR.get() == "red"
     COLOUR.reset(token)
     assert next(steps) == "none"
-    steps.close()  # type: ignore[attr-defined]
+    steps.close()
 
 
 class Ours(BaseException):
@@ -407,9 +426,9 @@ def test_steps_can_be_left_and_taken_up() -> None:
     assert list(steps) == []
 
 
-def test_a_generator_that_the_loops_thread_collects_is_closed() -> None:
-    """The collector may run on the background thread, where nothing may wait: the close is left to the loop."""
-    source = Source()
+@contextmanager
+def left_in_a_cycle(source: Source) -> Iterator[None]:
+    """An iterator of this source has begun, and is left for the collector, which runs only when it is called."""
     steps = iterate(source.count())
     assert next(steps) == 0
     cycle: list[Any] = [steps]
@@ -417,9 +436,27 @@ def test_a_generator_that_the_loops_thread_collects_is_closed() -> None:
     gc.disable()
     try:
         del steps, cycle
-        run(_collect())
+        yield
     finally:
         gc.enable()
+
+
+def test_a_generator_that_the_loops_thread_collects_is_closed() -> None:
+    """The collector may run on the background thread, where nothing may wait: the close is left to the loop."""
+    source = Source()
+    with left_in_a_cycle(source):
+        run(_collect())
+    assert source.closed.wait(WAIT_S)
+
+
+def test_the_collector_waits_for_nothing() -> None:
+    """It runs in the middle of anything, and its thread may hold what the loop needs: the close is left to the loop."""
+    source, go_on = Source(), threading.Event()
+    with left_in_a_cycle(source):
+        background_loop().call_soon_threadsafe(go_on.wait, WAIT_S)
+        gc.collect()
+        assert not source.closed.is_set()
+    go_on.set()
     assert source.closed.wait(WAIT_S)
 
 

@@ -39,7 +39,7 @@ TWIN_NAMES = {
     "__aiter__": "__iter__",
     "__anext__": "__next__",
 }
-ASYNC_ONLY = {"backend", "handle"}
+ASYNC_ONLY = {"backend", "handle", "piece", "ready"}
 """What the adapters need of the asynchronous classes; they have no use for the others."""
 
 
@@ -96,6 +96,18 @@ def test_settings_are_checked_as_in_the_asynchronous_client() -> None:
     """The same errors before anything is sent."""
     with pytest.raises(ConfigurationError, match="bing-huge"):
         SyncBingClient(backend="chathub", model="bing-huge")
+
+
+def test_another_model_shares_the_connections() -> None:
+    """`with_model` gives a synchronous client of the same service; closing it closes nothing."""
+    client, backend = sync_client_of(answer("a"))
+    with client.with_model("bing-precise") as precise:
+        assert precise.ask("Hello").text == "a"
+    assert (backend.models, "close" in backend.calls) == (["bing-precise"], False)
+    assert (precise.model, precise.prompt_limit) == ("bing-precise", client.prompt_limit)
+    client.close()
+    with pytest.raises(ConfigurationError, match="This client was closed"):
+        precise.ask("Hello")
 
 
 def test_reprs_and_properties_are_those_of_the_twin() -> None:

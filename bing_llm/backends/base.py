@@ -39,6 +39,12 @@ class TurnChannel(Protocol):
             BingError: The turn failed. Text that had come before is in `partial_text`.
         """
 
+    def ready_event(self) -> Event | None:
+        """The next event if it is there without waiting, else None. Not while `next_event` waits in another task.
+
+        It raises nothing: an error is left for `next_event`. None does not say that `next_event` would wait.
+        """
+
     async def stop(self) -> None:
         """Ask the service to end the answer here. The events go on to `TurnCompleted`, which keeps what came."""
 
@@ -48,6 +54,17 @@ class TurnChannel(Protocol):
 
 class Backend(Protocol):
     """One service. Each method is one attempt; retries are the client's."""
+
+    @property
+    def prompt_limit(self) -> int:
+        """The longest `Prompt.text` that `check_prompt` takes, in characters."""
+
+    def with_model(self, model: str) -> Backend:
+        """The same service for another model, over the same connections; to close one is to close both.
+
+        Raises:
+            ConfigurationError: The model is not known.
+        """
 
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse a prompt before anything is sent.

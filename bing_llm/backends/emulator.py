@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["EmulatorBackend"]
 
 
+class _Home:
+    """Where the emulator of one backend is kept; the same for all its models."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.started: Future[Emulator] | None = None
+
+
 class EmulatorBackend(ChatHubBackend):
     """A ChatHub client with an emulator of its own, on the background loop, so that it outlives the caller's loop.
 
@@ -36,8 +44,7 @@ class EmulatorBackend(ChatHubBackend):
     def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
         local = ConnectionSettings(timeouts=connection.timeouts)
         super().__init__(local, msgspec.structs.replace(options, signed_in=False))
-        self._lock = threading.Lock()
-        self._started: Future[Emulator] | None = None
+        self._home = _Home()
 
     async def _create(self, url_suffix: str, deadline: Deadline) -> ChatHubConversation:
         await self._start()
@@ -51,18 +58,19 @@ class EmulatorBackend(ChatHubBackend):
     async def aclose(self) -> None:
         """Close the connections, and the emulator with what it keeps."""
         await super().aclose()
-        with self._lock:
-            started, self._started = self._started, None
+        with self._home.lock:
+            started, self._home.started = self._home.started, None
         if started is not None:
             closing = asyncio.run_coroutine_threadsafe(_close(started), background_loop())
             await asyncio.shield(asyncio.wrap_future(closing))
 
     async def _start(self) -> None:
-        with self._lock:
-            if self._started is None or (self._started.done() and self._started.exception()):
-                self._started = asyncio.run_coroutine_threadsafe(_started_emulator(), background_loop())
-                weakref.finalize(self, _close_soon, self._started).atexit = False  # a client that nobody closed
-            started = self._started
+        home = self._home
+        with home.lock:
+            if home.started is None or (home.started.done() and home.started.exception()):
+                home.started = asyncio.run_coroutine_threadsafe(_started_emulator(), background_loop())
+                weakref.finalize(home, _close_soon, home.started).atexit = False  # a client that nobody closed
+            started = home.started
         emulator = await asyncio.shield(asyncio.wrap_future(started))  # a cancelled caller does not end it for others
         self._endpoints = resolve(emulator.url)
 

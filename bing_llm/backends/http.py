@@ -23,7 +23,7 @@ from yarl import URL
 from bing_llm import _timeout
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
-from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, ProtocolError, TimedOut
+from bing_llm.errors import BingError, ConnectionFailed, ProtocolError, TimedOut
 
 __all__ = ["Http", "Socket", "UpgradeRefused"]
 
@@ -58,7 +58,25 @@ class Socket(aiohttp.ClientWebSocketResponse):
     async def receive(self, timeout: float | None = None) -> Any:
         """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
         async with _timeout.timeout(timeout):
-            return await super().receive()
+            while True:
+                with suppress(aiohttp.ClientConnectionResetError):  # a ping that cannot be answered any more
+                    return await super().receive()
+
+    def ready(self) -> Any:
+        """The next message if it has come already, else None. Not while a task is in `receive`."""
+        while True:
+            receiving = super().receive()
+            try:
+                receiving.send(None)
+                # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that;
+                # a close frame without a code, after which aiohttp waits for the other end, comes as CLOSED.
+                receiving.throw(asyncio.CancelledError())
+            except StopIteration as came:
+                return came.value
+            except aiohttp.ClientConnectionResetError:
+                continue
+            except asyncio.CancelledError:
+                return None
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
@@ -74,19 +92,14 @@ class Http:
     """Connections of one client, on whatever event loop it is used.
 
     Args:
-        proxy: URL of an HTTP proxy; None for none.
+        proxy: URL of an HTTP proxy, which `check_proxy` takes; None for none.
         trust_env: Whether to take proxies from the environment, as aiohttp does.
         ssl_context: How to verify TLS; None for the default context with certifi's certificates.
-
-    Raises:
-        ConfigurationError: The proxy is no URL of an HTTP proxy.
     """
 
     def __init__(
         self, *, proxy: str | None = None, trust_env: bool = False, ssl_context: ssl.SSLContext | None = None
     ) -> None:
-        if proxy is not None:
-            _check_proxy(proxy)
         self._proxy = proxy
         self._trust_env = trust_env
         self._ssl_context = ssl_context
@@ -205,18 +218,6 @@ class Http:
         return self._ssl_context
 
 
-def _check_proxy(proxy: str) -> None:
-    """Refuse what aiohttp fails on with errors of its own. The text never holds the proxy: it may have a password."""
-    try:
-        parts = urlsplit(proxy)
-        fits = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # the port is no number
-        fits = False
-    if not fits:
-        msg = "The proxy is not a URL with scheme http or https and a host."
-        raise ConfigurationError(msg, hint="Allowed: the URL of an HTTP proxy, such as 'http://127.0.0.1:3128'.")
-
-
 async def _keep(
     sessions: _Sessions, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
 ) -> AsyncGenerator[None, None]:
@@ -249,6 +250,9 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
         cause = getattr(exc, "os_error", exc)
         reason = getattr(cause, "strerror", None) or type(cause).__name__
         failure = ConnectionFailed(f"There was no connection to {public_url(url)} for {what}: {reason}.")
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            failure.permanent = True
+            failure.hint = "Check the endpoint; if you trust its certificate, pass an ssl_context= that does."
     except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
         failure = ConnectionFailed(f"There was no answer to {what} from {public_url(url)} ({type(exc).__name__}).")
     try:

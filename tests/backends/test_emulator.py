@@ -148,6 +148,21 @@ async def test_conversations_are_its_own() -> None:
         assert await backend.list_conversations(in_time()) == []
 
 
+async def test_all_models_share_one_server(counted: type[Counted]) -> None:
+    """A backend for another model speaks to the same server, whichever of them starts it or closes it."""
+    for first in (False, True):
+        backend = new_backend()
+        both = [backend, backend.with_model("bing-precise")]
+        assert [await ask(each) for each in (reversed(both) if first else both)] == ["Hello"] * 2
+        [server] = counted.running
+        tones = [request.body["arguments"][0]["tone"] for request in server.requests if request.kind == "chat"]
+        assert sorted(tones) == ["Balanced", "Precise"]
+        await both[first].aclose()
+        assert counted.running == []
+    with pytest.raises(ConfigurationError, match="bing-huge"):
+        backend.with_model("bing-huge")
+
+
 async def test_closing_twice_is_closing_once(counted: type[Counted]) -> None:
     """A backend that was never used, or is closed already, has nothing to close."""
     backend = new_backend()

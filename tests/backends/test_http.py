@@ -7,8 +7,8 @@ import gc
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from typing import Any, TypeVar
 
 import aiohttp
@@ -19,7 +19,7 @@ from aiohttp import WSMsgType
 from bing_llm.backends import http as http_module
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.http import Http, Socket, UpgradeRefused
-from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, ProtocolError, TimedOut
+from bing_llm.errors import BingError, ConnectionFailed, ProtocolError, TimedOut
 from bing_llm.sync import run
 from tests.backends.serving import GRACE_S, Request, Server, cut_off, deaf, frame, reply, silent, upgraded
 
@@ -130,6 +130,7 @@ async def test_no_listener_is_a_failed_connection(
     error = await failure(ConnectionFailed, call(http, f"http://127.0.0.1:{unused_port}/a{TOKEN}"))
     assert error.message.startswith(f"There was no connection to http://127.0.0.1:{unused_port}/a for the ")
     assert isinstance(error.__cause__, ConnectionRefusedError)
+    assert not error.permanent
     await http.aclose()
 
 
@@ -306,6 +307,151 @@ async def test_websocket_pings_do_not_put_off_the_end_of_a_wait() -> None:
                 await opened.receive(timeout=0.1)
         opened.abort()
         await http.aclose()
+
+
+# --- what has come already --------------------------------------------------------------------------------------------
+
+
+class Talker:
+    """A server's end of one WebSocket, for a test that decides what comes when."""
+
+    def __init__(self) -> None:
+        self.opened = asyncio.Event()
+        self.over = asyncio.Event()
+        self.writer: asyncio.StreamWriter
+
+    async def __call__(self, _request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Hold the connection until it shall end."""
+        self.writer = writer
+        self.opened.set()
+        await self.over.wait()
+
+    def say(self, *texts: str) -> None:
+        """Send each text as a message."""
+        self.writer.write(b"".join(frame(text.encode()) for text in texts))
+
+
+@asynccontextmanager
+async def talking() -> AsyncIterator[tuple[Socket, Talker]]:
+    """An open socket, and the server's end of it."""
+    http, talker = Http(), Talker()
+    async with Server(upgraded(talker)) as server:
+        opened = await open_socket(http, server.url("/a", "ws"))
+        await talker.opened.wait()
+        yield opened, talker
+        opened.abort()
+        talker.over.set()
+        await server.idle()
+        await http.aclose()
+
+
+async def taken(opened: Socket, count: int) -> list[Any]:
+    """That many messages, taken with `ready` alone."""
+    messages: list[Any] = []
+
+    async def look() -> None:
+        while len(messages) < count:
+            message = opened.ready()
+            if message is None:
+                await asyncio.sleep(0)
+            else:
+                messages.append(message)
+
+    await asyncio.wait_for(look(), GRACE_S)
+    return messages
+
+
+async def came(opened: Socket) -> Any:
+    """The next message, taken with `ready` alone."""
+    return (await taken(opened, 1))[0]
+
+
+async def test_what_has_come_is_taken_without_a_wait() -> None:
+    """Messages that are there come at once and in order, then None; the next one is waited for."""
+    async with talking() as (opened, talker):
+        assert opened.ready() is None
+        talker.say("one", "two", "three")
+        assert (await came(opened)).data == "one"
+        assert [opened.ready().data, opened.ready().data, opened.ready()] == ["two", "three", None]
+        waiting = asyncio.ensure_future(opened.receive(timeout=GRACE_S))
+        await asyncio.sleep(0)
+        talker.say("four", "five")
+        assert (await waiting).data == "four"
+        assert opened.ready().data == "five"
+
+
+async def test_a_look_between_waits_loses_nothing() -> None:
+    """A wait that was cancelled or ran out, and a look that found nothing, leave the next message to the next one."""
+    async with talking() as (opened, talker):
+        for number in range(3):
+            with pytest.raises((TimeoutError, asyncio.TimeoutError)):
+                await opened.receive(timeout=0.001)
+            assert opened.ready() is None
+            waiting = asyncio.ensure_future(opened.receive())
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            assert opened.ready() is None
+            talker.say(str(number))
+            take = opened.receive(timeout=GRACE_S) if number % 2 else came(opened)
+            assert (await take).data == str(number)
+
+
+async def test_a_look_does_not_touch_the_task_that_looks() -> None:
+    """What ends the look is no cancellation of its caller."""
+    async with talking() as (opened, _):
+        task = asyncio.current_task()
+        assert task is not None
+        assert opened.ready() is None
+        await asyncio.sleep(0)
+        assert not task.cancelled()
+
+
+async def test_a_flood_is_taken_whole() -> None:
+    """More messages than the library buffers come out of `ready` one by one: the connection is read on."""
+    async with talking() as (opened, talker):
+        texts = [str(number) for number in range(5000)]
+        talker.say(*texts)
+        assert [message.data for message in await taken(opened, len(texts))] == texts
+
+
+@pytest.mark.parametrize("leave", [Socket.hang_up, Socket.abort])
+async def test_a_socket_that_was_left_says_that_it_is_at_its_end(leave: Callable[[Socket], None]) -> None:
+    """After a look that found nothing the socket can be left, and what comes of it then is its end."""
+    async with talking() as (opened, _):
+        assert opened.ready() is None
+        leave(opened)
+        assert (await came(opened)).type is WSMsgType.CLOSED
+        assert (await opened.receive(timeout=GRACE_S)).type is WSMsgType.CLOSED
+
+
+async def test_the_end_is_taken_with_its_code() -> None:
+    """The close frame comes after the messages before it, with its code; then the socket is closed."""
+    async with talking() as (opened, talker):
+        talker.say("one")
+        talker.writer.write(frame((1000).to_bytes(2, "big"), opcode=8))
+        assert (await came(opened)).data == "one"
+        end = await came(opened)
+        assert (end.type, end.data) == (WSMsgType.CLOSE, 1000)
+        assert (await came(opened)).type is WSMsgType.CLOSED
+
+
+@pytest.mark.parametrize("take", [came, Socket.receive])
+async def test_a_ping_that_cannot_be_answered_hides_nothing(take: Callable[[Socket], Awaitable[Any]]) -> None:
+    """What came before the connection broke is given, though the pings amid it are answered no more."""
+    async with talking() as (opened, talker):
+        talker.writer.write(frame(b"", opcode=9) + frame(b"one") + frame(b"", opcode=9) * 2 + frame(b"two"))
+        talker.over.set()
+        await asyncio.wait_for(closing_of(opened), GRACE_S)
+        assert [(await take(opened)).data, (await take(opened)).data] == ["one", "two"]
+        assert (await take(opened)).type is WSMsgType.CLOSED
+
+
+async def closing_of(opened: Socket) -> None:
+    """Wait until the connection is known to have ended."""
+    while not opened._transport.is_closing():  # noqa: ASYNC110 - a transport has no event for it
+        await asyncio.sleep(0)
 
 
 async def ends_of(leave: Callable[[Socket], None]) -> bytes:
@@ -551,6 +697,8 @@ async def test_an_unknown_certificate_is_refused(
         await serving
     assert "certificate verify failed" in error.message
     assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+    assert error.permanent
+    assert "ssl_context=" in error.hint
     await http.aclose()
 
 
@@ -603,19 +751,6 @@ async def test_a_refusal_of_the_proxy_is_a_failed_connection(call: Callable[...,
         error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
         assert "(ClientHttpProxyError)" in error.message
         await http.aclose()
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    ["", "hunter2", "hunter2:8080", "socks5://bob:hunter2@127.0.0.1:1", "http://:8080", "http://127.0.0.1:hunter2"],
-)
-def test_what_is_no_proxy_is_refused(proxy: str) -> None:
-    """A proxy is the URL of an HTTP proxy; the error says so and does not echo what was passed."""
-    with pytest.raises(
-        ConfigurationError, match=r"^The proxy is not a URL with scheme http or https and a host\. "
-    ) as caught:
-        Http(proxy=proxy)
-    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize("trust_env", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bing_llm._compat import Self
 from bing_llm._redact import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
@@ -62,6 +64,17 @@ class ChatHubBackend:
         self._headers = _headers(options, connection)
         self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
 
+    @property
+    def prompt_limit(self) -> int:
+        """The longest prompt, in characters."""
+        return self._options.longest_prompt
+
+    def with_model(self, model: str) -> Self:
+        """The same service for another model, over the same connections."""
+        other = copy.copy(self)
+        other._options = self._options.with_model(model)  # noqa: SLF001 - it is of this class
+        return other
+
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse an empty or over-long prompt, and more than the one picture that a message can hold."""
         self._options.check_prompt(prompt.text)
@@ -79,10 +92,10 @@ class ChatHubBackend:
 
     async def _create(self, url_suffix: str, deadline: Deadline) -> ChatHubConversation:
         url = self._endpoints.create + url_suffix
-        seconds = deadline.cap(self._timeouts.connect)
         what = "the creation of a conversation"
         try:
-            answer = await self._http.request("GET", url, what=what, seconds=seconds, headers=self._headers)
+            with deadline.within(self._timeouts.connect) as seconds:
+                answer = await self._http.request("GET", url, what=what, seconds=seconds, headers=self._headers)
             with self._redact.errors():
                 return parse_creation(answer)
         except BingError as exc:
@@ -96,19 +109,19 @@ class ChatHubBackend:
         """Upload the picture where there is one, connect, and send handshake and request together."""
         image_url = await self._upload(handle, prompt, deadline)
         try:
-            socket = await self._http.connect(
-                self._endpoints.socket_for(handle.encrypted_signature),
-                what="the chat socket",
-                seconds=deadline.cap(self._timeouts.connect),
-                headers=self._headers,
-                max_bytes=MAX_RECORD_CHARACTERS,
-            )
+            with deadline.within(self._timeouts.connect) as seconds:
+                socket = await self._http.connect(
+                    self._endpoints.socket_for(handle.encrypted_signature),
+                    what="the chat socket",
+                    seconds=seconds,
+                    headers=self._headers,
+                    max_bytes=MAX_RECORD_CHARACTERS,
+                )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
         redact = Redactor(*handle.secrets, *self._secrets)
-        label = f"[turn {stamp.trace_id[:8]}]"
-        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact, label=label)
+        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact)
         try:
             await channel.ask(chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url))
         except BaseException:
@@ -119,24 +132,25 @@ class ChatHubBackend:
     async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
         if not prompt.images:
             return None
-        answer = await self._http.request(
-            "POST",
-            self._endpoints.upload,
-            what="the upload of an image",
-            seconds=deadline.cap(self._timeouts.silence),
-            limit="silence",
-            headers=self._headers,
-            data=image_form(prompt.images[0], handle, self._options),
-        )
+        with deadline.within(self._timeouts.silence) as seconds:
+            answer = await self._http.request(
+                "POST",
+                self._endpoints.upload,
+                what="the upload of an image",
+                seconds=seconds,
+                limit="silence",
+                headers=self._headers,
+                data=image_form(prompt.images[0], handle, self._options),
+            )
         return uploaded_url(answer, self._endpoints.blob)
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
         """The conversations that the service keeps for these cookies."""
         what = "the list of conversations"
-        seconds = deadline.cap(self._timeouts.connect)
-        answer = await self._http.request(
-            "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
-        )
+        with deadline.within(self._timeouts.connect) as seconds:
+            answer = await self._http.request(
+                "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
+            )
         body: _Chats = body_of(answer, what, _Chats)
         with self._redact.errors():
             _check(body.result, what)
@@ -145,19 +159,20 @@ class ChatHubBackend:
     async def delete_conversation(self, handle: ChatHubConversation, deadline: Deadline) -> None:
         """Delete one conversation; its signature is the bearer token."""
         what = "the deletion of a conversation"
-        answer = await self._http.request(
-            "POST",
-            self._endpoints.delete,
-            what=what,
-            seconds=deadline.cap(self._timeouts.connect),
-            headers={**self._headers, "Authorization": f"Bearer {handle.signature or ''}"},
-            json={
-                "conversationId": handle.id,
-                "participant": {"id": handle.client_id},
-                "source": "cib",
-                "optionsSets": [WITH_COOKIES],
-            },
-        )
+        with deadline.within(self._timeouts.connect) as seconds:
+            answer = await self._http.request(
+                "POST",
+                self._endpoints.delete,
+                what=what,
+                seconds=seconds,
+                headers={**self._headers, "Authorization": f"Bearer {handle.signature or ''}"},
+                json={
+                    "conversationId": handle.id,
+                    "participant": {"id": handle.client_id},
+                    "source": "cib",
+                    "optionsSets": [WITH_COOKIES],
+                },
+            )
         body: _Deleted = body_of(answer, what, _Deleted)
         with Redactor(*handle.secrets, *self._secrets).errors():
             _check(body.result, what)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Protocol
 
 import aiohttp
@@ -14,7 +15,7 @@ from bing_llm._timeout import timeout
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
-from bing_llm.errors import ConnectionLost, ProtocolError, TimedOut
+from bing_llm.errors import BingError, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.limits import Deadline, Timeouts
 
 __all__ = ["PING_SECONDS", "ChatHubChannel", "WebSocket"]
@@ -29,7 +30,7 @@ _noted: set[str] = set()
 _MOST_NOTED = 100
 
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
-_EVENTS_AT_A_STRETCH = 100  # some milliseconds
+_STRETCH = 100  # messages and events without a wait; some milliseconds
 
 _UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
 _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
@@ -40,6 +41,9 @@ class WebSocket(Protocol):
 
     async def receive(self, timeout: float | None = None) -> Any:
         """The next message, in aiohttp's form."""
+
+    def ready(self) -> Any:
+        """The next message if it has come already, else None."""
 
     async def send_str(self, data: str) -> None:
         """Send one text message."""
@@ -57,25 +61,24 @@ class ChatHubChannel:
     Args:
         socket: The open socket.
         timeouts: The limits.
-        deadline: The end of the whole turn; its clock is the channel's.
+        deadline: The end of the whole turn; its clock and its label are the channel's.
         redact: Takes secrets out of frames before they are logged.
-        label: What log lines begin with.
     """
 
-    def __init__(
-        self, socket: WebSocket, timeouts: Timeouts, deadline: Deadline, *, redact: Redactor, label: str
-    ) -> None:
+    def __init__(self, socket: WebSocket, timeouts: Timeouts, deadline: Deadline, *, redact: Redactor) -> None:
         self._socket = socket
         self._turn = Turn()
         self._timeouts = timeouts
         self._deadline = deadline
         self._redact = redact
-        self._label = label
+        self._label = deadline.label
         self._closed = False
         self._frames_seen = 0
-        self._unbroken = 0  # events given since the last wait for the socket
-        now = deadline.clock()
-        self._heard = self._progressed = self._pinged = self._opened = self._left = now
+        self._failure: BingError | None = None  # that `ready_event` met
+        self._unbroken = 0  # messages and events since the last wait
+        self._left = deadline.clock()  # when the caller got what it asked for
+        self._away = 0.0  # how long the caller was away in all; the next ones leave it out
+        self._opened = self._heard = self._progressed = self._pinged = self._left
         self._stop_asked: float | None = None
 
     async def ask(self, chat: frames.Chat) -> None:
@@ -101,18 +104,26 @@ class ChatHubChannel:
             BingError: The turn failed.
         """
         self._resume()
-        while True:
+        try:
+            if self._failure is not None:
+                raise self._failure
+            event = self._taken()
+            while event is None:
+                event = await self._wait()
+        except BingError:
             with self._redact.errors():
-                event = self._turn.next_event()
-            if not isinstance(event, Sentinel):
-                self._note(event)
-                await self._let_others_run()
-                self._left = self._deadline.clock()
-                return event
-            self._unbroken = 0
-            ended = await self._receive()
-            if ended is not None:
-                return ended
+                raise
+        self._left = self._deadline.clock()
+        return event
+
+    def ready_event(self) -> ev.Event | None:
+        """The next event if it is there without waiting, else None; an error is left for `next_event`."""
+        self._resume()
+        try:
+            return self._taken() if self._failure is None else None
+        except BingError as exc:
+            self._failure = exc
+            return None
 
     def _resume(self) -> None:
         """Leave the time that the caller took out of the service's: nobody listened, so nobody was silent.
@@ -120,19 +131,23 @@ class ChatHubChannel:
         Of our own pings too: one that is overdue must not go before what waits, or an answer whose service has closed
         the connection since would be lost with it.
         """
-        pause = self._deadline.clock() - self._left
-        self._pinged += pause
-        self._heard += pause
-        self._progressed += pause
-        self._opened += pause
+        now = self._deadline.clock()
+        self._away += now - self._left
+        self._left = now
 
-    async def _let_others_run(self) -> None:
-        """Between the events of one long message, keep to the deadline and give the event loop a turn."""
-        self._unbroken += 1
-        if self._unbroken % _EVENTS_AT_A_STRETCH == 0:
-            if self._deadline.remaining() <= 0:
-                await self._limit_passed("turn")
-            await asyncio.sleep(0)
+    def _taken(self) -> ev.Event | None:
+        """The next event of what has come, None where nothing has; also None at the end of a stretch, for others."""
+        while self._unbroken < _STRETCH:
+            self._unbroken += 1
+            event = self._turn.next_event()
+            if not isinstance(event, Sentinel):
+                self._note(event)
+                return event
+            message = self._socket.ready()
+            if message is None:
+                return None
+            self._take(message)
+        return None
 
     def close(self) -> None:
         """Close the socket now: politely after the whole answer, with a reset before."""
@@ -144,22 +159,24 @@ class ChatHubChannel:
         else:
             self._socket.abort()
 
-    async def _receive(self) -> ev.TurnCompleted | None:
-        """Take in one message; answer with the end of a stopped turn whose service stays silent."""
+    async def _wait(self) -> ev.Event | None:
+        """Keep to the limits and wait for a message; answer with an event where there is one now."""
         due, what = self._next_limit()
-        wait = due - self._deadline.clock()
-        if wait <= 0:
-            return await self._limit_passed(what)
-        try:
-            # At most as long as a stop may take: one that is asked for meanwhile is then cut short in time.
-            message = await self._socket.receive(timeout=min(wait, self._timeouts.stop))
-        except (TimeoutError, asyncio.TimeoutError):
-            return None  # the limits are looked at again
-        self._take(message)
-        return None
+        if due <= 0:
+            ended = await self._limit_passed(what)
+            if ended is not None:
+                return ended
+        elif self._unbroken >= _STRETCH:
+            await asyncio.sleep(0)
+        else:
+            with suppress(TimeoutError, asyncio.TimeoutError):  # the limits are looked at again
+                # At most as long as a stop may take: one that is asked for meanwhile is then cut short in time.
+                self._take(await self._socket.receive(timeout=min(due, self._timeouts.stop)))
+        self._unbroken = 0
+        return self._taken()
 
     def _take(self, message: Any) -> None:
-        self._heard = self._deadline.clock()
+        self._heard = self._served()
         if message.type is aiohttp.WSMsgType.TEXT:
             self._debug("received", message.data)
             self._turn.receive_text(message.data)
@@ -175,27 +192,32 @@ class ChatHubChannel:
             msg = "The service sent a binary message; the ChatHub sends text."
             raise ProtocolError(msg, partial_text=self._turn.text)
 
+    def _served(self) -> float:
+        """The time by a clock that stands still while the caller is away."""
+        return self._deadline.clock() - self._away
+
     def _next_limit(self) -> tuple[float, str]:
-        """The limit that passes first: when, by the clock, and its name."""
+        """The limit that passes first: in how many seconds, and its name."""
         limits = self._timeouts
         if self._turn.frames_received != self._frames_seen:  # counted when its events were asked for, not in `_take`
             self._frames_seen = self._turn.frames_received
             self._progressed = self._heard
+        now = self._served()
         dues = [
-            (self._deadline.clock() + self._deadline.remaining(), "turn"),
-            (self._heard + limits.silence, "silence"),
-            (self._progressed + limits.answer, "answer"),
-            (self._pinged + PING_SECONDS, "ping"),
+            (self._deadline.remaining(), "turn"),
+            (self._heard + limits.silence - now, "silence"),
+            (self._progressed + limits.answer - now, "answer"),
+            (self._pinged + PING_SECONDS - now, "ping"),
         ]
         if self._turn.state in _UNANSWERED:
-            dues.append((self._opened + limits.handshake, "handshake"))
+            dues.append((self._opened + limits.handshake - now, "handshake"))
         if self._stop_asked is not None:
-            dues.append((self._stop_asked + limits.stop, "stop"))
+            dues.append((self._stop_asked + limits.stop - self._deadline.clock(), "stop"))
         return min(dues)
 
     async def _limit_passed(self, what: str) -> ev.TurnCompleted | None:
         if what == "ping":
-            self._pinged = self._deadline.clock()
+            self._pinged = self._served()
             await self._send(self._turn.ping())
             return None
         if what == "stop":
@@ -210,12 +232,12 @@ class ChatHubChannel:
 
     async def _send(self, text: str) -> None:
         self._debug("sent", text)
-        seconds = min(self._timeouts.silence, max(0.0, self._deadline.remaining()))
+        seconds, limit = min((self._timeouts.silence, "silence"), (max(0.0, self._deadline.remaining()), "turn"))
         try:
             async with timeout(seconds):  # a peer that does not read makes a long request wait for ever
                 await self._socket.send_str(text)
         except (TimeoutError, asyncio.TimeoutError) as exc:
-            msg = f"The service took in nothing of what was sent for {seconds:g} seconds (timeouts.silence)."
+            msg = f"The service took in nothing of what was sent for {seconds:g} seconds (timeouts.{limit})."
             raise TimedOut(msg, partial_text=self._turn.text) from exc
         except (OSError, aiohttp.ClientError) as exc:
             msg = "The connection broke while something was sent."

@@ -180,6 +180,20 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
         return MODELS[self.model]
 
     @property
+    def longest_prompt(self) -> int:
+        """The longest prompt that is taken, in characters."""
+        return self.prompt_limit or self.style.prompt_limit
+
+    def with_model(self, model: str) -> ChatHubOptions:
+        """The same for another model.
+
+        Raises:
+            ConfigurationError: It is not known.
+        """
+        _known("model", model, MODELS)
+        return msgspec.structs.replace(self, model=model)
+
+    @property
     def region(self) -> str:
         """The region of the locale, such as `US`."""
         return self.locale.partition("-")[2].upper()
@@ -193,7 +207,7 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
         if not text.strip():
             msg = "The prompt is empty."
             raise InvalidRequest(msg, hint="Pass some text to answer.")
-        limit = self.prompt_limit or self.style.prompt_limit
+        limit = self.longest_prompt
         if len(text) > limit:
             msg = f"The prompt has {len(text):,} characters; {self.model} takes at most {limit:,}."
             raise InvalidRequest(msg, hint="Shorten it, or move text into the context.")
@@ -212,7 +226,7 @@ class ChatHubOptions(msgspec.Struct, frozen=True, kw_only=True):
         return [*switches, WITH_COOKIES] if self.signed_in else switches
 
 
-def _known(what: str, name: str, known: Mapping[str, object]) -> None:
-    if name not in known:
+def _known(what: str, name: Any, known: Mapping[str, object]) -> None:
+    if not isinstance(name, str) or name not in known:
         msg = f"The {what} {name!r} is not known; allowed: {', '.join(known)}."
         raise ConfigurationError(msg)

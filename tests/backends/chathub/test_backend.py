@@ -200,7 +200,7 @@ async def test_nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Non
         await reply_of(await backend.open_turn(conversation, Prompt("Hi"), 0, in_time()))
     assert "You are *** with *** at ***" in caplog.text
     assert "hunter" not in caplog.text
-    labels = {record.getMessage()[:15] for record in caplog.records if record.name.endswith(".channel")}
+    labels = {record.getMessage().partition(" ")[0] for record in caplog.records if record.name.endswith(".channel")}
     assert len(labels) == 1
 
 
@@ -380,6 +380,16 @@ async def test_a_failure_at_the_public_host_says_that_it_is_retired() -> None:
         await backend.aclose()
         async with backend_at(proxy.url("")) as other:
             assert "retired" not in (await failure(other.create_conversation(in_time()))).hint
+
+
+@pytest.mark.parametrize(("connect", "turn", "limit"), [(0.05, 60.0, "connect"), (60.0, 0.05, "turn")])
+async def test_the_limit_that_passed_is_named(connect: float, turn: float, limit: str) -> None:
+    """A service that does not answer fails by the shorter limit: that of the step, or that of the whole turn."""
+    async with Server(silent) as server, backend_at(server.url(""), Timeouts(connect=connect)) as backend:
+        for call in (backend.create_conversation, backend.list_conversations):
+            error = await failure(call(in_time(turn)))
+            assert type(error) is errors.TimedOut
+            assert f"0.05 seconds (timeouts.{limit})" in error.message
 
 
 async def test_no_call_is_made_after_the_deadline() -> None:

@@ -86,6 +86,14 @@ class Network:
         self.now = until
         raise asyncio.TimeoutError
 
+    def ready(self) -> Message | None:
+        """The next message of the script, if it comes before anything else."""
+        step = self.script[0] if self.script else None
+        if not isinstance(step, str | Message):
+            return None
+        self.script.popleft()
+        return Message(WSMsgType.TEXT, step) if isinstance(step, str) else step
+
     async def send_str(self, data: str) -> None:
         """Keep what is sent, and when."""
         if self.broken is not None:
@@ -110,8 +118,8 @@ def over(
     network: Network, timeouts: Timeouts | None = None, *secrets: str, turn: float = 900.0, label: str = "[turn t]"
 ) -> ChatHubChannel:
     """A channel over this network."""
-    deadline = Deadline(turn, network.clock)
-    return ChatHubChannel(network, timeouts or Timeouts(), deadline, redact=Redactor(*secrets), label=label)
+    deadline = Deadline(turn, network.clock, label)
+    return ChatHubChannel(network, timeouts or Timeouts(), deadline, redact=Redactor(*secrets))
 
 
 async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 900.0) -> tuple[ChatHubChannel, Network]:
@@ -270,6 +278,112 @@ async def test_an_answer_that_waits_is_read_before_a_ping_is_sent() -> None:
     network.now += 500
     network.broken = ConnectionResetError("reset")
     assert (await reply_of(channel)).text == "Hello there"
+
+
+# --- what has come already --------------------------------------------------------------------------------------------
+
+
+async def test_what_has_come_is_ready() -> None:
+    """Events of messages that have come are given without a wait, one by one, and None where one is needed."""
+    channel, network = await asked(ACK, PING, HELLO, update(), 2.0, update(bot("Hello, you")), final(bot("Hello, you")))
+    assert [channel.ready_event(), channel.ready_event()] == [ev.TextDelta("Hello"), None]
+    assert (network.waits, network.passed) == ([], 0)
+    assert await channel.next_event() == ev.TextDelta(", you")
+    assert isinstance(channel.ready_event(), ev.TurnCompleted)
+    assert channel.ready_event() is None
+    assert network.passed == 2
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        wire({"type": 7, "error": "bad token hunter2+/="}),
+        "x" * 20_000_000,
+        Message(WSMsgType.CLOSED),
+        Message(WSMsgType.BINARY, b""),
+    ],
+    ids=["close", "long", "closed", "binary"],
+)
+async def test_a_failure_that_is_ready_is_left_for_the_next_wait(end: str | Message) -> None:
+    """`ready_event` raises nothing and takes nothing further; `next_event` raises, each time, without the secrets."""
+    network = Network(ACK, HELLO, end, HELLO)
+    channel = over(network, None, "hunter2+/=")
+    await channel.ask(chat())
+    assert channel.ready_event() == ev.TextDelta("Hello")
+    assert [channel.ready_event(), channel.ready_event()] == [None, None]
+    first, second = await failure_of(channel), await failure_of(channel)
+    assert first is second
+    assert first.partial_text == "Hello"
+    assert "hunter2" not in f"{first} {first!r} {first.service_message}"
+    assert list(network.script) == [HELLO]
+
+
+async def test_what_was_ready_shows_that_the_service_lives() -> None:
+    """Silence, and the silence of the answer, begin with the last message, however it was taken."""
+    channel, network = await asked(ACK, 40.0, HELLO, *each(30.0, PING, 10), timeouts=Timeouts(silence=41, answer=70))
+    assert channel.ready_event() is None
+    assert await channel.next_event() == ev.TextDelta("Hello")
+    assert channel.ready_event() is None
+    assert "(timeouts.answer)" in str(await failure_of(channel))
+    assert network.passed == 40 + 70
+
+
+async def test_a_look_at_what_is_ready_leaves_the_callers_time_out() -> None:
+    """Time that the caller takes before, between and after looks is no silence of the service and no overdue ping."""
+    channel, network = await asked(ACK, HELLO, 44.0, final(bot("Hello")), turn=9000)
+    for _ in range(3):
+        network.now += 500
+        channel.ready_event()
+    network.now += 500
+    sent = len(network.sent)
+    assert (await reply_of(channel)).text == "Hello"
+    assert network.passed == 4 * 500 + 44
+    assert [at for at, _ in network.sent[sent:]] == [2000 + PING_SECONDS, 2000 + 2 * PING_SECONDS]
+
+
+async def test_looks_keep_neither_the_loop_nor_the_deadline() -> None:
+    """After a stretch nothing is ready until `next_event` has let other tasks run and has looked at the limits."""
+    script = [wire({"type": 99, "n": number}) for number in range(1000)]
+    channel, network = await asked(ACK, *script, turn=60)
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    given = stretches = 0
+    while given < 500:
+        stretches += 1
+        await channel.next_event()
+        given += 1
+        while channel.ready_event() is not None:
+            given += 1
+    task.cancel()
+    assert turns >= stretches - 1 >= 4
+    network.now += 61
+    assert "(timeouts.turn)" in str(await failure_of(channel))
+    assert network.script
+
+
+async def test_a_flood_does_not_put_off_a_ping_or_the_end_of_a_stop() -> None:
+    """Messages that are there without a wait count as those that are waited for: limits and pings are kept."""
+    channel, network = await asked(ACK, HELLO, *[update()] * 2000)
+    await channel.next_event()
+    await channel.stop()
+    receive_text = channel._turn.receive_text
+
+    def slow(text: str) -> None:
+        network.now += 0.05
+        receive_text(text)
+
+    channel._turn.receive_text = slow  # type: ignore[method-assign]
+    channel._pinged -= PING_SECONDS
+    assert (await reply_of(channel)).text == "Hello"
+    assert 5 <= network.passed < 5 + 0.05 * 200
+    assert len(network.sent_of(6)) == 1
 
 
 # --- stop -------------------------------------------------------------------------------------------------------------
@@ -455,9 +569,11 @@ async def test_a_stop_that_cannot_be_sent_is_a_lost_connection() -> None:
         await channel.stop()
 
 
-@pytest.mark.parametrize(("silence", "turn"), [(0.01, 900.0), (45.0, 0.01), (45.0, -1.0)])
+@pytest.mark.parametrize(
+    ("silence", "turn", "limit"), [(0.01, 900.0, "silence"), (45.0, 0.01, "turn"), (45.0, -1.0, "turn")]
+)
 async def test_a_service_that_does_not_read_times_out(
-    monkeypatch: pytest.MonkeyPatch, silence: float, turn: float
+    monkeypatch: pytest.MonkeyPatch, silence: float, turn: float, limit: str
 ) -> None:
     """What cannot be sent, since the other end takes in nothing, waits no longer than silence or the turn may last."""
     network = Network()
@@ -467,7 +583,7 @@ async def test_a_service_that_does_not_read_times_out(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(network, "send_str", blocked)
-    with pytest.raises(errors.TimedOut, match="took in nothing of what was sent"):
+    with pytest.raises(errors.TimedOut, match=rf"took in nothing of what was sent .*timeouts\.{limit}"):
         await over(network, Timeouts(silence=silence), turn=turn).ask(chat())
 
 
@@ -514,7 +630,7 @@ async def test_frames_are_logged_without_secrets(caplog: pytest.LogCaptureFixtur
     channel = over(network, None, "hunter2+/=", label="[turn 0af1]")
     await channel.ask(request)
     await events_of(channel)
-    await channel._receive()
+    channel._take(await network.receive(1.0))
     lines = [record.getMessage() for record in caplog.records if record.name == channel_module.__name__]
     assert [line.split()[:3] for line in lines] == [
         ["[turn", "0af1]", "sent"],

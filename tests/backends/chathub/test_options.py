@@ -49,6 +49,15 @@ def test_option_sets_follow_from_the_options(options: dict[str, Any], added: lis
     assert ChatHubOptions(**options).resolved_option_sets() == [*BASE_OPTION_SETS, *added]
 
 
+def test_another_model_changes_nothing_else() -> None:
+    """`with_model` keeps all other options, an own limit of the prompt too."""
+    options = ChatHubOptions(persona="travel", locale="de-DE")
+    creative = options.with_model("bing-creative")
+    assert creative == ChatHubOptions(model="bing-creative", persona="travel", locale="de-DE")
+    assert (options.longest_prompt, creative.longest_prompt) == (4000, 8000)
+    assert ChatHubOptions(prompt_limit=9).with_model("bing-creative").longest_prompt == 9
+
+
 @pytest.mark.parametrize("persona", PERSONAS)
 def test_a_persona_is_an_option_set(persona: str) -> None:
     """Each persona adds its own set."""
