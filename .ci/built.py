@@ -3,6 +3,7 @@
 python3 built.py contents WHEEL SDIST    what is inside, and what is not
 python -I built.py import                with nothing installed but the wheel
 python -I built.py entry-points          with the wheel, its `cli` extra and pytest installed
+python -I built.py adapters              with the wheel and the extras of the adapters installed
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+PACKAGES = ("bing_llm", "langchain_bing")
+ADAPTERS = {"langchain_bing": "ChatBing"}
 NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
 
 
 def contents(*archives: str) -> None:
-    """The wheel is typed and holds the package alone, the sdist also the tests, and neither scratch."""
+    """The wheel is typed and holds our packages alone, the sdist also the tests, and neither scratch."""
     (wheel,) = (name for name in archives if name.endswith(".whl"))
     (sdist,) = (name for name in archives if name.endswith(".tar.gz"))
     with zipfile.ZipFile(wheel) as zipped:
         shipped = zipped.namelist()
     with tarfile.open(sdist) as tar:
         sources = tar.getnames()
-    expect("bing_llm/py.typed" in shipped, "the wheel lacks bing_llm/py.typed")
     top = {name.partition("/")[0] for name in shipped}
-    expect(len(top) == 2, f"the wheel should hold bing_llm and its metadata, not {top}")  # noqa: PLR2004
+    others = {name for name in top.difference(PACKAGES) if not name.endswith(".dist-info")}
+    expect(not others, f"the wheel should hold {PACKAGES} and their metadata, not {others}")
+    for package in PACKAGES:
+        expect(f"{package}/py.typed" in shipped, f"the wheel lacks {package}/py.typed")
     expect(any("/tests/" in name for name in sources), "the sdist lacks the tests")
     scratch = [name for name in shipped + sources if any(part in name for part in NEVER_SHIPPED)]
     expect(not scratch, f"these should not be shipped: {scratch}")
@@ -51,6 +56,12 @@ def entry_points() -> None:
         print(f"{each.group}: {each.name} = {each.load()!r}")
 
 
+def adapters() -> None:
+    """Each adapter loads what its framework needs."""
+    for module, name in ADAPTERS.items():
+        print(f"{module}: {getattr(importlib.import_module(module), name)!r}")
+
+
 def expect(truth: bool, complaint: str) -> None:  # noqa: FBT001 - as assert
     """End with the complaint unless it is true."""
     if not truth:
@@ -58,4 +69,5 @@ def expect(truth: bool, complaint: str) -> None:  # noqa: FBT001 - as assert
 
 
 if __name__ == "__main__":
-    {"contents": contents, "import": import_alone, "entry-points": entry_points}[sys.argv[1]](*sys.argv[2:])
+    checks = {"contents": contents, "import": import_alone, "entry-points": entry_points, "adapters": adapters}
+    checks[sys.argv[1]](*sys.argv[2:])

@@ -1,4 +1,4 @@
-"""The backend behind a client and those that its `with_model` gives: made when it is first used, closed once."""
+"""The backend behind a client and those that its `with_options` gives: made when it is first used, closed once."""
 
 from __future__ import annotations
 

@@ -159,19 +159,23 @@ class BingClient:
         """
         return self.backend.prompt_limit
 
-    def with_model(self, model: str) -> Self:
-        """The same client with another model, over the same connections. It costs next to nothing, and sends nothing.
+    def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
+        """The same client with other options, over the same connections. It costs next to nothing, and sends nothing.
 
         To close it has no effect; to close the client that was made with `BingClient(...)` closes it too.
 
         Args:
-            model: A name that `BingClient(model=...)` takes.
+            model: A name that `BingClient(model=...)` takes; None for the same.
+            retries: As in `BingClient(retries=...)`; None for the same.
 
         Raises:
-            ConfigurationError: The model is not known.
+            ConfigurationError: The model is not known, or the retries cannot work.
         """
+        options = self.options if model is None else self.options.with_model(model)
+        retries = self.retries if retries is None else _of(Retries, retries, "retries")
+        retries.check()
         derived = type(self).__new__(type(self))  # not by __init__, which would read the environment again
-        derived.__dict__.update(self.__dict__, options=self.options.with_model(model), _owns_connections=False)
+        derived.__dict__.update(self.__dict__, options=options, retries=retries, _owns_connections=False)
         return derived
 
     def __repr__(self) -> str:

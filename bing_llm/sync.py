@@ -7,6 +7,7 @@ since nothing here touches the caller's loop. Context variables of the caller ar
 from __future__ import annotations
 
 import asyncio
+import atexit
 import gc
 import os
 import sys
@@ -22,6 +23,8 @@ from bing_llm.errors import ConfigurationError
 __all__ = ["THREAD_NAME", "Steps", "background_loop", "iterate", "run"]
 
 T = TypeVar("T")
+
+_CLOSING_SECONDS = 2.0  # at the interpreter's end; closing takes milliseconds, and nobody should wait for more
 
 THREAD_NAME = "bing-llm-loop"
 
@@ -63,6 +66,16 @@ def background_loop() -> asyncio.AbstractEventLoop:
             if background is None or not background.serves:
                 background = _background = _Background(background)
     return background.loop
+
+
+@atexit.register
+def _close_what_is_open() -> None:
+    """At the interpreter's end: a script may leave a client open, and its connections would complain of it."""
+    background = _background
+    if background is not None and background.serves:
+        closing = asyncio.run_coroutine_threadsafe(background.loop.shutdown_asyncgens(), background.loop)
+        with suppress(Exception):
+            closing.result(_CLOSING_SECONDS)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -15,6 +15,7 @@ from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation
 from bing_llm.events import Event, Quota, Reply
 from bing_llm.images import ImageSource
+from bing_llm.limits import Retries
 from bing_llm.stream import TurnStream
 from bing_llm.sync import Steps, run
 
@@ -136,10 +137,10 @@ class SyncBingClient:
         """The longest prompt that the model takes, in characters; see `BingClient.prompt_limit`."""
         return self._client.prompt_limit
 
-    def with_model(self, model: str) -> Self:
-        """The same client with another model, over the same connections; see `BingClient.with_model`."""
+    def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
+        """The same client with other options, over the same connections; see `BingClient.with_options`."""
         derived = type(self).__new__(type(self))
-        derived._client = self._client.with_model(model)  # noqa: SLF001 - it is of this class
+        derived._client = self._client.with_options(model=model, retries=retries)  # noqa: SLF001 - it is of this class
         return derived
 
     def __repr__(self) -> str:

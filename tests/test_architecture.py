@@ -29,6 +29,7 @@ ABOVE_BACKENDS = (
     "bing_llm.sync_client",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
+SHAPING = ("bing_llm/composing.py", *(f"bing_llm/completion/{name}.py" for name in ("cutting", "request", "shaping")))
 IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
@@ -78,7 +79,7 @@ class Rule:
 RULES = {
     "pure": Rule(
         says="What turns text into events does no I/O, reads no clock and draws no random numbers.",
-        where=(*VOCABULARY, "bing_llm/fold.py", "bing_llm/tools/*", "bing_llm/backends/*"),
+        where=(*VOCABULARY, *SHAPING, "bing_llm/fold.py", "bing_llm/tools/*", "bing_llm/backends/*"),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
         broken_by=("bing_llm/backends/chathub/codec.py", "def now():\n    from time import monotonic"),
@@ -128,6 +129,24 @@ RULES = {
         where=("bing_llm/emulator/*",),
         never=("bing_llm.client", "bing_llm.tools"),
         broken_by=("bing_llm/emulator/brains.py", "import bing_llm.tools.parser"),
+    ),
+    "tools-on-their-own": Rule(
+        says="Tools and the composing of prompts know no client, no backend and no completion.",
+        where=("bing_llm/tools/*", "bing_llm/composing.py"),
+        never=(
+            "bing_llm.backends",
+            "bing_llm.client",
+            "bing_llm.completion",
+            "bing_llm.conversation",
+            "bing_llm.stream",
+        ),
+        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
+    ),
+    "adapters-above-backends": Rule(
+        says="An adapter sees the client and its vocabulary, and no backend.",
+        where=("integrations/*",),
+        never=("bing_llm.backends", "bing_llm.emulator", "aiohttp"),
+        broken_by=("integrations/langchain_bing/chat_models.py", "from bing_llm.backends.chathub import options"),
     ),
     "langchain-alone": Rule(
         says="The LangChain adapter does not need the LlamaIndex one.",
@@ -286,7 +305,9 @@ def test_a_print_is_seen() -> None:
     assert not prints("bing_llm/a.py", "'print(1)'; pprint(1); console.print(1)")
 
 
-@pytest.mark.parametrize("module", ["bing_llm", "bing_llm.emulator.pytest_plugin"])
+@pytest.mark.parametrize(
+    "module", ["bing_llm", "bing_llm.emulator.pytest_plugin", "langchain_bing", "langchain_bing.chat_models"]
+)
 def test_importing_does_not_import_aiohttp(module: str) -> None:
     """Importing the package or its pytest plugin loads no network code: names are loaded when first used."""
     code = f"import sys, {module}; sys.exit('it imported aiohttp' if 'aiohttp' in sys.modules else 0)"

@@ -309,13 +309,13 @@ async def test_another_model_shares_the_connections() -> None:
     """Each turn goes to the one service with its client's model; what else the client was given stays."""
     time, backend = Time(), FakeBackend(answer("a"), answer("b"), [ServiceError("x")], answer("c"))
     client = client_of(backend, time, timeouts=Timeouts(turn=60.0))
-    precise = client.with_model("bing-precise")
+    precise = client.with_options(model="bing-precise")
     assert (client.model, precise.model) == ("bing-balanced", "bing-precise")
     assert (precise.backend_name, precise.timeouts, precise.retries) == ("chathub", client.timeouts, client.retries)
     assert repr(precise) == "BingClient(backend='chathub', model='bing-precise')"
     await client.ask("one")
     await precise.ask("two")
-    await precise.with_model("bing-creative").ask("three")
+    await precise.with_options(model="bing-creative").ask("three")
     assert backend.models == [None, "bing-precise", "bing-creative", "bing-creative"]
     assert precise.options == BingClient(backend="chathub", model="bing-precise").options
 
@@ -323,17 +323,31 @@ async def test_another_model_shares_the_connections() -> None:
 def test_another_model_costs_nothing() -> None:
     """It can be asked for at each request: the backend of a model is made once."""
     client = BingClient(backend="chathub")
-    backends = {client.with_model(model).backend for _ in range(3) for model in ("bing-precise", "bing-balanced")}
+    backends = {
+        client.with_options(model=model).backend for _ in range(3) for model in ("bing-precise", "bing-balanced")
+    }
     assert len(backends) == 2
     assert client.backend in backends
-    assert client.with_model("bing-balanced").backend is client.backend
+    assert client.with_options(model="bing-balanced").backend is client.backend
 
 
-@pytest.mark.parametrize("model", ["bing-huge", "", None, ["bing-precise"]])
+@pytest.mark.parametrize("model", ["bing-huge", "", ["bing-precise"]])
 def test_another_model_must_be_known(model: Any) -> None:
     """The error names the models that are allowed."""
     with pytest.raises(ConfigurationError, match="allowed: bing-creative, bing-balanced, bing-precise"):
-        BingClient(backend="chathub").with_model(model)
+        BingClient(backend="chathub").with_options(model=model)
+
+
+async def test_the_same_connections_may_have_other_retries() -> None:
+    """`with_options` keeps what is not named, and checks what is."""
+    backend = FakeBackend([Throttled(retry_after=0.0)], answer("one"))
+    client = client_of(backend, attempts=2)
+    with pytest.raises(Throttled):
+        await client.with_options(retries=Retries(attempts=1)).ask("Hello")
+    assert (await client.with_options(model="bing-precise").ask("Hello")).text == "one"
+    assert client.with_options(model="bing-precise").retries is client.retries
+    with pytest.raises(ConfigurationError, match="from 1 on"):
+        client.with_options(retries=Retries(attempts=0))
 
 
 async def test_only_the_origin_closes() -> None:
@@ -341,7 +355,7 @@ async def test_only_the_origin_closes() -> None:
     backend = FakeBackend(answer("a"), answer("b"))
     client = client_of(backend)
     for model in ("bing-precise", "bing-balanced"):
-        async with client.with_model(model) as derived:
+        async with client.with_options(model=model) as derived:
             pass
         assert "close" not in backend.calls
         await derived.ask("Hello")
@@ -350,14 +364,14 @@ async def test_only_the_origin_closes() -> None:
     with pytest.raises(ConfigurationError, match="This client was closed"):
         await derived.ask("Hello")
     with pytest.raises(ConfigurationError, match="This client was closed"):
-        await client.with_model("bing-precise").ask("Hello")
+        await client.with_options(model="bing-precise").ask("Hello")
 
 
 async def test_another_model_on_the_wire(bing_emulator: Emulator) -> None:
     """The service hears of the model in each turn, over one session."""
     async with BingClient(endpoint=bing_emulator.url) as bing:
         await bing.ask("one")
-        await bing.with_model("bing-precise").ask("two")
+        await bing.with_options(model="bing-precise").ask("two")
         chats = [request for request in bing_emulator.requests if request.kind == "chat"]
         assert [chat.body["arguments"][0]["tone"] for chat in chats] == ["Balanced", "Precise"]
         made = list(bing._lazy.made.values())
@@ -369,8 +383,8 @@ async def test_the_limit_of_a_prompt_can_be_asked_for() -> None:
     """`prompt_limit` is the longest prompt that is taken: the model's, or what the client was told."""
     for client, limit in (
         (BingClient(backend="chathub"), 4000),
-        (BingClient(backend="emulator").with_model("bing-creative"), 8000),
-        (BingClient(backend="chathub", prompt_limit=10).with_model("bing-creative"), 10),
+        (BingClient(backend="emulator").with_options(model="bing-creative"), 8000),
+        (BingClient(backend="chathub", prompt_limit=10).with_options(model="bing-creative"), 10),
         (client_of(FakeBackend(prompt_limit=7)), 7),
     ):
         assert client.prompt_limit == limit

@@ -104,7 +104,9 @@ def test_a_name_loads_what_it_needs_and_no_more() -> None:
     """Errors, events and a new client come without the network code; the client brings it when it is used."""
     assert "aiohttp" not in loaded_after("from bing_llm import ConnectionLost, Reply, TextDelta, convert")
     for name in ("chathub", "emulator"):
-        make = f"from bing_llm import BingClient; client = BingClient(backend={name!r}).with_model('bing-precise')"
+        make = (
+            f"from bing_llm import BingClient; client = BingClient(backend={name!r}).with_options(model='bing-precise')"
+        )
         assert "aiohttp" not in loaded_after(make)
         loaded = loaded_after(f"{make}; client.stream('Hello')")
         assert "aiohttp" in loaded

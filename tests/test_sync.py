@@ -626,3 +626,14 @@ def test_ctrl_c_cancels_and_waits() -> None:
 def test_the_thread_does_not_hold_the_process() -> None:
     """A program ends while the loop runs and an iterator is open, without a word."""
     assert script(EXIT) == ("1", "")
+
+
+@pytest.mark.parametrize("backend", ["endpoint=sys.argv[1]", "backend='emulator'"])
+def test_a_script_may_leave_a_client_open(backend: str, bing_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends without closing its client says nothing of it, with all warnings shown."""
+    monkeypatch.delenv("PYTHONASYNCIODEBUG")  # it logs what is slow
+    code = f"import sys; from bing_llm import SyncBingClient; b = SyncBingClient({backend}); print(b.ask('Hello').text)"
+    command = [sys.executable, "-W", "default", "-c", code, bing_emulator.url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Hello")

@@ -99,9 +99,9 @@ def test_settings_are_checked_as_in_the_asynchronous_client() -> None:
 
 
 def test_another_model_shares_the_connections() -> None:
-    """`with_model` gives a synchronous client of the same service; closing it closes nothing."""
+    """`with_options` gives a synchronous client of the same service; closing it closes nothing."""
     client, backend = sync_client_of(answer("a"))
-    with client.with_model("bing-precise") as precise:
+    with client.with_options(model="bing-precise") as precise:
         assert precise.ask("Hello").text == "a"
     assert (backend.models, "close" in backend.calls) == (["bing-precise"], False)
     assert (precise.model, precise.prompt_limit) == ("bing-precise", client.prompt_limit)

@@ -13,7 +13,7 @@ from bing_llm.emulator import Emulator, Scripted
 
 START = [sys.executable, "-W", "error", "-c", "from bing_llm.cli import main; main()"]
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}  # it logs slow steps
-TIMEOUT_S = 120.0
+TIMEOUT_S = 60.0
 """Far beyond what any of these needs: reached only by one that hangs."""
 
 

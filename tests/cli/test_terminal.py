@@ -20,7 +20,7 @@ from bing_llm._compat import Self
 from bing_llm.emulator import Emulator, Question
 from tests.cli.screen import Screen
 
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 """Far beyond what any step needs: reached only by one that hangs."""
 
 CTRL_C, CTRL_D = b"\x03", b"\x04"

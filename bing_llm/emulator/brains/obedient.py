@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+
+import msgspec
 
 from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Question, Thought
@@ -13,8 +15,8 @@ from bing_llm.emulator.obedience.arithmetic import calculated
 from bing_llm.emulator.obedience.calling import choose_calls, written
 from bing_llm.emulator.obedience.evidence import Evidence
 from bing_llm.emulator.obedience.filling import Filler
-from bing_llm.emulator.obedience.history import said_before, waiting_results
-from bing_llm.emulator.obedience.instructions import Instructions, read_instructions
+from bing_llm.emulator.obedience.history import put_back, results_before, said_before, waiting_results
+from bing_llm.emulator.obedience.instructions import Instructions, Tool, read_instructions
 from bing_llm.emulator.obedience.memory import noted, recalled
 from bing_llm.emulator.obedience.prose import plain_answer, said_again, suggestions_for, topic_of
 from bing_llm.emulator.obedience.searching import answer_from_pages, found_pages, needs_search, query_of
@@ -64,6 +66,8 @@ class Obedient:
 
 
 def _answer(question: Question) -> Iterator[ev.Event]:
+    text, context = put_back(question.text, question.context)
+    question = msgspec.structs.replace(question, text=text, context=context)
     waiting = waiting_results(question.context)
     asked = read_instructions(question.text, strictly=bool(waiting))
     obeyed = _obeyed(asked, asked.results or (() if asked.question else waiting), question)
@@ -85,10 +89,13 @@ def _answer(question: Question) -> Iterator[ev.Event]:
 def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Question) -> str | None:
     """Calls of tools, JSON, or an answer from what tools gave back; None where none of them is wanted."""
     said = asked.question or next(reversed(_earlier(question)), "")
+    earlier: list[ToolResult] = []
+    if not asked.question:
+        earlier = results_before(question.context, [turn.question for turn in question.history])
+        results = results or tuple(earlier)
     evidence = "\n".join((said, *(result.text for result in results)))
     if asked.must_call or not results:
-        done = {result.name for result in results}
-        tools = [tool for tool in asked.tools if tool.name not in done]
+        tools = _still_useful(asked, (*earlier, *results))
         calls = choose_calls(evidence, tools, must_call=asked.must_call, one_call=asked.one_call)
         if calls:
             return written(calls)
@@ -97,6 +104,14 @@ def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Ques
         filled = Filler(asked.schema, Evidence(evidence, ignore=keys), thorough=True).object()
         return json.dumps(filled, ensure_ascii=False)
     return answer_from(results) if results else None
+
+
+def _still_useful(asked: Instructions, results: Sequence[ToolResult]) -> list[Tool]:
+    """The tools that gave nothing yet; where they all did and a call is demanded, those that failed, else all."""
+    asked_before = {result.name for result in results}
+    failed = {result.name for result in results if result.failed}
+    fresh = [tool for tool in asked.tools if tool.name not in asked_before]
+    return fresh or [tool for tool in asked.tools if tool.name in failed] or list(asked.tools)
 
 
 def _known(said: str, question: Question) -> str | None:

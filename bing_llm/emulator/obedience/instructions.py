@@ -16,12 +16,18 @@ from bing_llm.emulator.obedience.json_text import FoundObject, find_objects
 from bing_llm.emulator.obedience.tool_results import BLOCK as RESULT_BLOCK
 from bing_llm.emulator.obedience.tool_results import ToolResult, results_in
 
-__all__ = ["Instructions", "Tool", "read_instructions"]
+__all__ = ["Instructions", "Tool", "has_listing", "has_rules", "read_instructions"]
 
 _HEADER = re.compile(r"^\[\w+\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
 _CALL_BLOCK = re.compile(r"<tool_call>\s*\{(?:(?!<tool_call>).)*?</tool_call>", re.DOTALL)
 _ABOUT_TOOLS = re.compile(r"\b(tools?|functions?|calls?|JSON|schema|blocks?|arguments?)\b|<tool_", re.IGNORECASE)
 _JSON_WANTED = re.compile(r"\bJSON\b|\bschema\b", re.IGNORECASE)
+_REPLY = r"(?:^|[.!?:\n])\s*(?:please )?(?:reply|answer|respond) (?:\w+ )?"
+_JSON_RULE = re.compile(rf"{_REPLY}(?:with|in|as)\b[^.!?\n]{{0,40}}\bJSON\b", re.IGNORECASE)
+_ANY_JSON = re.compile(rf"{_REPLY}with [^.!?\n]{{0,20}}\b(?:one|a|an) (?:\w+ )?JSON object\b", re.IGNORECASE)
+_COMPLAINT = re.compile(
+    r"(?:your (?:last |previous )?|(?:the|that) (?:last|previous) )(?:reply|answer|response|call)\b[^?]*", re.IGNORECASE
+)
 _SENTENCE = re.compile(r"[^.!?\n]+")
 _CONDITION = re.compile(
     r"\b(if|when|whenever|unless|may|can|optional(?:ly)?|not|never|don't|each|per)\b|^\W*(in order )?to\b",
@@ -38,6 +44,8 @@ _ONE_CALL = re.compile(
 )
 _KEYS = re.compile(r"\b(?:keys?|fields?|properties)\b", re.IGNORECASE)
 _KEY_NAME = re.compile(r"[`'\"]([A-Za-z_]\w*)[`'\"]")
+
+_SOME_OBJECT = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
 
 
 class _Paragraph(NamedTuple):
@@ -58,7 +66,8 @@ class Instructions(msgspec.Struct, frozen=True):
     """What was found.
 
     Attributes:
-        question: What the user said, without the instructions; "" where there is nothing else.
+        question: What the user said, without the instructions; "" where there is nothing else, or only a complaint
+            about the last answer.
         tools: The tools, in their order.
         must_call: Whether an answer without a call is not wanted.
         one_call: Whether more than one call is not wanted.
@@ -88,14 +97,26 @@ def read_instructions(prompt: str, *, strictly: bool = False) -> Instructions:
     marked = [*blocks, *((found.start, found.end) for found in objects if _counts(found.value))]
     prose = _without(text, [*blocks, *((found.start, found.end) for found in objects)])
     question, results = _question_and_results(text, marked, loosely=not strictly)
+    schema = _schema(objects, prose)
+    complains = bool(tools or schema) and _COMPLAINT.fullmatch(question) is not None
     return Instructions(
-        question=question,
+        question="" if complains else question,
         tools=tools,
         must_call=bool(tools) and _says(prose, _FORCED),
         one_call=bool(tools) and _says(prose, _ONE_CALL),
         results=results,
-        schema=_schema(objects, prose),
+        schema=schema,
     )
+
+
+def has_rules(text: str) -> bool:
+    """Whether a text says how to write calls, or to answer with JSON."""
+    return _CALL_BLOCK.search(text) is not None or _JSON_RULE.search(text) is not None
+
+
+def has_listing(text: str) -> bool:
+    """Whether a text holds a tool or a schema."""
+    return any(_counts(found.value) for found in find_objects(text))
 
 
 def _question_and_results(
@@ -144,6 +165,8 @@ def _schema(objects: Sequence[FoundObject], prose: str) -> dict[str, Any] | None
     schemas = [found.value for found in objects if _is_schema(found.value)]
     if schemas:
         return schemas[-1]
+    if _ANY_JSON.search(prose):
+        return _schema_of_keys(prose) or _SOME_OBJECT
     return None if any(_tool(found.value) for found in objects) else _schema_of_keys(prose)
 
 
@@ -171,12 +194,14 @@ def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
 def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str:
     """The user's words.
 
-    Instructions are the paragraphs from the first to the last that holds a tool, a schema or a call, and those next
-    to them that speak of such things. What is before them is the question; else what is behind them; else, `loosely`,
-    what may be one although it is among them.
+    Instructions are the paragraphs from the first to the last that holds a tool, a schema, a call or a rule about JSON,
+    and those next to them that speak of such things. What is before them is the question; else what is behind them;
+    else, `loosely`, what may be one although it is among them: so the first paragraph may ask for JSON.
     """
     paragraphs = _paragraphs(text)
-    hard = [i for i, p in enumerate(paragraphs) if any(start < p.end and p.start < end for start, end in marked)]
+    rules = {i for i, p in enumerate(paragraphs) if (i or not loosely) and _JSON_RULE.search(p.text)}
+    found = {i for i, p in enumerate(paragraphs) if any(start < p.end and p.start < end for start, end in marked)}
+    hard = sorted(rules | found)
     if not hard:
         return text.strip()
     first, last = hard[0], hard[-1]

@@ -220,3 +220,33 @@ async def test_a_result_fills_the_json() -> None:
     prompt = f"{RESULT}\n\nReply with JSON that follows this schema:\n{json.dumps(schema)}"
     history = (PastTurn("What is the weather in Paris?", ""),)
     assert json.loads(await said(prompt, history=history)) == {"city": "Paris", "degrees": 21}
+
+
+async def test_what_was_too_long_is_found_in_the_context() -> None:
+    """Tools, or the question itself, may stand at the end of the context."""
+    listed = f"[system](#message)\n{json.dumps(WEATHER)}\n\n"
+    asked = "[user](#message)\nWhat is the weather in Paris?\n\n"
+    rules = "You may call tools so:\n<tool_call>\n{}\n</tool_call>"
+    expected = [{"name": "get_weather", "arguments": {"city": "Paris"}}]
+    assert calls(await said(f"What is the weather in Paris?\n\n{rules}", context=listed)) == expected
+    assert calls(await said(f"Answer the last message in the context.\n\n{rules}", context=listed + asked)) == expected
+
+
+async def test_a_complaint_brings_what_was_asked_before() -> None:
+    """Who complains about the last answer gets the call, or the JSON, for the question before it."""
+    asked = PastTurn("What is the weather in Paris?", "No idea.")
+    prompt = offering("Your last answer had no call. Write only a call.", WEATHER, ADD)
+    assert calls(await said(prompt, history=(asked,))) == [{"name": "get_weather", "arguments": {"city": "Paris"}}]
+    prompt = f"Your last answer was no JSON.\n\nReply with JSON like this:\n{json.dumps(WEATHER['parameters'])}"
+    assert json.loads(await said(prompt, history=(asked, PastTurn(RESULT, "Fine.")))) == {"city": "Paris"}
+
+
+async def test_a_demanded_call_comes_after_all_tools_have_answered() -> None:
+    """Where every tool gave something and a call is demanded, one that failed is called again, else any."""
+    rule = "You must call a tool."
+    failed = RESULT.replace('"ok"', '"error"').replace("get_weather", "WeatherReport")
+    history = (PastTurn("What is the weather in Paris?", ""), PastTurn(RESULT, ""))
+    (call,) = calls(await said(offering(failed, WEATHER, REPORT, rule=rule), history=history))
+    assert call["name"] == "WeatherReport"
+    (call,) = calls(await said(offering(RESULT, WEATHER, rule=rule), history=history))
+    assert call["name"] == "get_weather"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bing_llm.emulator.obedience.history import said_before, waiting_results
+from bing_llm.emulator.obedience.history import put_back, results_before, said_before, waiting_results
 from bing_llm.messages import convert
 
 TOOLS = '\n\nTools:\n{"name": "add", "parameters": {}}'
@@ -34,3 +34,64 @@ def test_results_wait_at_the_end_of_the_context() -> None:
     assert [result.text for result in waiting_results(context)] == ["7"]
     assert waiting_results(context + convert([{"role": "assistant", "content": "It is 7."}])) == ()
     assert waiting_results("") == ()
+    assert [result.text for result in waiting_results(f"No roles: {RESULT}")] == ["7"]
+
+
+def test_results_in_a_row_wait_together() -> None:
+    """Several messages of tools at the end count, up to the first that holds no result or is a user's."""
+    context = convert(
+        [
+            {"role": "user", "content": RESULT.replace("7", "5")},
+            {"role": "tool", "content": RESULT.replace("7", "6")},
+            {"role": "tool", "content": RESULT},
+        ]
+    )
+    assert [result.text for result in waiting_results(context)] == ["6", "7"]
+
+
+def test_results_since_the_last_question_are_known() -> None:
+    """Results count from the context and from earlier turns, until the user asks something."""
+    context = convert(
+        [
+            {"role": "tool", "content": RESULT.replace("7", "5")},
+            {"role": "user", "content": "Add 3."},
+            {"role": "tool", "content": RESULT.replace("7", "6")},
+        ]
+    )
+    assert [result.text for result in results_before(context, [RESULT])] == ["6", "7"]
+    assert [result.text for result in results_before(context, ["Add 4.", RESULT])] == ["7"]
+    assert results_before(context, [RESULT, "Add 4."]) == []
+    assert results_before("", []) == []
+
+
+RULES = "Write calls so:\n<tool_call>\n{}\n</tool_call>"
+EARLIER = convert([{"role": "user", "content": "Hello"}])
+LISTED = convert([{"role": "system", "content": TOOLS}])
+
+
+def test_tools_at_the_end_of_the_context_are_put_back() -> None:
+    """A prompt with rules but no tools has them in the last section; another prompt, or another section, is left."""
+    assert put_back(f"Add 3.\n\n{RULES}", EARLIER + LISTED) == (f"Add 3.\n\n{TOOLS.strip()}\n\n{RULES}", EARLIER)
+    assert put_back(RULES, LISTED) == (f"{RULES}\n\n{TOOLS.strip()}", "")
+    for prompt, context in (
+        ("Add 3.", LISTED),
+        (f"Add 3.{TOOLS}\n\n{RULES}", LISTED),
+        (f"Add 3.\n\n{RULES}", LISTED + EARLIER),
+        (f"Add 3.\n\n{RULES}", ""),
+    ):
+        assert put_back(prompt, context) == (prompt, context)
+
+
+def test_a_message_at_the_end_of_the_context_is_put_back() -> None:
+    """A prompt that points there gets the last message, or the results that wait, and the tools before it."""
+    asked = convert([{"role": "user", "content": "Add 3."}])
+    results = convert([{"role": "tool", "content": RESULT}] * 2)
+    pointer = "Please reply to the last message in the conversation."
+    assert put_back(pointer, f"Text.\n\n{EARLIER}{asked}") == ("Add 3.", f"Text.\n\n{EARLIER}")
+    assert put_back(f"{pointer}\n\n{RULES}", LISTED + asked) == (f"Add 3.\n\n{TOOLS.strip()}\n\n{RULES}", "")
+    assert put_back("Continue with what is at the end of the context.", asked + results) == (
+        f"{RESULT}\n\n{RESULT}",
+        asked,
+    )
+    assert put_back(pointer, "Text.") == (pointer, "Text.")
+    assert put_back("What is at the end of the context?", asked) == ("What is at the end of the context?", asked)

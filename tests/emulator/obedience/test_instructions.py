@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.emulator.obedience.instructions import Instructions, Tool, read_instructions
+from bing_llm.emulator.obedience.instructions import Instructions, Tool, has_listing, has_rules, read_instructions
 
 ADD: dict[str, Any] = {"name": "add", "description": "Add.", "parameters": {"type": "object", "properties": {}}}
 LINE = json.dumps(ADD)
@@ -139,6 +139,48 @@ def test_named_keys_are_a_schema() -> None:
     }
     assert read_instructions("What are the keys of this JSON?").schema is None
     assert read_instructions("What is JSON?").schema is None
+
+
+SOME = {"type": "object", "properties": {"answer": {"type": "string"}}, "required": ["answer"]}
+
+
+@pytest.mark.parametrize("rule", ["Respond only with a JSON object.", "Reply with exactly one JSON object as I said."])
+@pytest.mark.parametrize("tools", ["", f"Tools:\n{LINE}\n\n"])
+def test_json_without_a_schema_is_some_object(rule: str, tools: str) -> None:
+    """A rule that wants JSON without a schema is met by any object, or one with the keys that are named."""
+    found = read_instructions(f"Why?\n\n{tools}{rule}")
+    assert (found.question, found.schema) == ("Why?", SOME)
+    found = read_instructions(f"Why? As JSON with the key 'why'.\n\n{tools}{rule}")
+    assert found.schema is not None
+    assert found.schema["required"] == ["why"]
+
+
+def test_a_rule_for_json_is_no_question_after_results() -> None:
+    """Where only a rule for JSON follows results, they wait."""
+    found = read_instructions(f"{RESULT}\n\nReply with one JSON object.")
+    assert [result.text for result in found.results] == ["7"]
+
+
+def test_a_complaint_is_no_question() -> None:
+    """Words about the last answer are no question where instructions follow; elsewhere they are."""
+    complaint = "Your last answer was no good: there was no call. Write only a call."
+    assert read_instructions(f"{complaint}\n\nTools:\n{LINE}").question == ""
+    assert read_instructions(complaint).question == complaint
+    question = "Your answer was good. What is 3 + 4?"
+    assert read_instructions(f"{question}\n\nTools:\n{LINE}").question == question
+
+
+def test_rules_and_listings_are_told_apart() -> None:
+    """Rules show a call or ask for JSON; listings hold a tool or a schema."""
+    for text, rules, listing in (
+        (CALL, True, False),
+        ("Answer in JSON.", True, False),
+        (LINE, False, True),
+        (json.dumps(SCHEMA), False, True),
+        ("How do I answer with JSON in a program?", False, False),
+        (RESULT, False, False),
+    ):
+        assert (has_rules(text), has_listing(text)) == (rules, listing)
 
 
 @given(

@@ -1,0 +1,96 @@
+"""What the benchmarks share: samples of CPU time, interleaved rounds, a table, and bounds that decide the exit code.
+
+The machine may be busy with other work. So CPU time is measured and not wall time, what is compared is measured in the
+same run and in turns, and one sample more or less does not move a median.
+"""
+
+# ruff: noqa: T201 - its work is to print
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from langchain_core.language_models.chat_models import BaseChatModel
+
+__all__ = ["Bound", "Sample", "Work", "asking", "interleaved", "median", "report"]
+
+Work: TypeAlias = Callable[[], Awaitable[int]]
+"""Streams one answer and counts its chunks."""
+
+
+class Sample(NamedTuple):
+    """What one answer cost: CPU time of this process and wall time, in microseconds a delta; and its chunks."""
+
+    cpu_us: float
+    wall_us: float
+    chunks: float
+
+
+class Bound(NamedTuple):
+    """A limit that the project sets itself."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str
+
+    @property
+    def kept(self) -> bool:
+        """Whether the value is at most the limit."""
+        return self.value <= self.limit
+
+    def __str__(self) -> str:
+        verdict = "kept" if self.kept else "BROKEN"
+        return f"{verdict}: {self.what}: {self.value:.2f} {self.unit}, at most {self.limit:g}"
+
+
+def asking(model: BaseChatModel, *, sync: bool = False) -> Work:
+    """Stream one answer of the model."""
+
+    async def ask() -> int:
+        if sync:
+            return sum(1 for _ in model.stream("Go on."))
+        count = 0
+        async for _ in model.astream("Go on."):
+            count += 1
+        return count
+
+    return ask
+
+
+async def interleaved(works: Mapping[str, Work], *, deltas: int, rounds: int) -> dict[str, list[Sample]]:
+    """The samples of each work, by its name: one a round, after a round that does not count."""
+    samples: dict[str, list[Sample]] = {name: [] for name in works}
+    for _ in range(rounds + 1):
+        for name, work in works.items():
+            samples[name].append(await _sample(work, deltas))
+    return {name: taken[1:] for name, taken in samples.items()}
+
+
+async def _sample(work: Work, deltas: int) -> Sample:
+    gc.collect()
+    wall, cpu = time.perf_counter(), time.process_time()
+    chunks = await work()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    return Sample(cpu / deltas * 1e6, wall / deltas * 1e6, chunks)
+
+
+def median(samples: Sequence[Sample]) -> Sample:
+    """The median of each value."""
+    return Sample(*(statistics.median(values) for values in zip(*samples, strict=True)))
+
+
+def report(header: Sequence[str], rows: Sequence[Sequence[str]], bounds: Sequence[Bound]) -> int:
+    """Print a table and what became of the bounds; answer with the exit code, 1 where one is broken."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    for first, *cells in (header, *rows):
+        right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        print("  ".join((first.ljust(widths[0]), *right)))
+    print()
+    for bound in bounds:
+        print(bound)
+    return 0 if all(bound.kept for bound in bounds) else 1

@@ -1,0 +1,96 @@
+"""A service whose answer is in memory: no socket, no parsing, no wait."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm.backends.base import ConversationInfo
+from bing_llm.client import BingClient
+from bing_llm.limits import Deadline
+from bing_llm.messages import Prompt
+
+__all__ = ["client_from_memory", "words"]
+
+_VOCABULARY = ("the ", "moon ", "makes ", "tides ", "of ", "every ", "sea ", "and ", "most ", "rivers ")
+_STRETCH = 100  # as many events in a row as the ChatHub's channel gives as ready
+
+
+def words(count: int) -> list[str]:
+    """So many one-word deltas."""
+    return list(itertools.islice(itertools.cycle(_VOCABULARY), count))
+
+
+def client_from_memory(texts: list[str]) -> BingClient:
+    """A client each of whose turns answers with these deltas."""
+    client = BingClient(backend="chathub")
+    client._lazy.made[client.model] = _Backend(texts)  # noqa: SLF001 - no setting takes a backend that is not ours
+    return client
+
+
+class _Handle(msgspec.Struct, frozen=True):
+    id: str = "conversation"
+
+
+class _Channel:
+    def __init__(self, events: list[ev.Event]) -> None:
+        self._events = events
+        self._at = 0
+
+    async def next_event(self) -> ev.Event:
+        return self._take()
+
+    def ready_event(self) -> ev.Event | None:
+        return self._take() if self._at % _STRETCH and self._at < len(self._events) else None
+
+    def _take(self) -> ev.Event:
+        self._at += 1
+        return self._events[self._at - 1]
+
+    async def stop(self) -> None:
+        self._at = len(self._events) - 1
+
+    def close(self) -> None:
+        pass
+
+
+class _Backend:
+    """Implements `bing_llm.backends.base.Backend`."""
+
+    prompt_limit = 4000
+
+    def __init__(self, texts: list[str]) -> None:
+        end = ev.TurnCompleted(ev.Reply(text="".join(texts)))
+        self._events: list[ev.Event] = [*map(ev.TextDelta, texts), end]
+
+    def with_model(self, model: str) -> _Backend:
+        del model
+        return self
+
+    def check_prompt(self, prompt: Prompt) -> None:
+        pass
+
+    async def create_conversation(self, deadline: Deadline) -> _Handle:
+        del deadline
+        return _Handle()
+
+    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> _Handle:
+        del deadline
+        return _Handle(conversation_id)
+
+    async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> _Channel:
+        del handle, prompt, number, deadline
+        return _Channel(self._events)
+
+    async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
+        del deadline
+        return []
+
+    async def delete_conversation(self, handle: Any, deadline: Deadline) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass

@@ -1,0 +1,93 @@
+"""The servers of the socket benchmark, each in a process of its own.
+
+`python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, each sent
+alone and as soon as the last one is on its way, and ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import msgspec
+from aiohttp import web
+
+from benchmarks.memory import words
+from bing_llm.emulator import Emulator, Scripted
+
+__all__ = ["SERVERS", "served"]
+
+
+@contextmanager
+def served(name: str, deltas: int) -> Iterator[str]:
+    """The URL of one of `SERVERS`, which runs meanwhile."""
+    command = [sys.executable, "-m", "benchmarks.servers", name, str(deltas)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        url = process.stdout.readline().strip() if process.stdout else ""
+        try:
+            yield url
+        finally:
+            if process.stdin:
+                process.stdin.close()
+
+
+@asynccontextmanager
+async def _emulator(deltas: int) -> AsyncGenerator[str, None]:
+    """A ChatHub."""
+    texts = words(deltas)
+    async with Emulator(Scripted(lambda _question: texts)) as emulator:
+        yield emulator.url
+
+
+@asynccontextmanager
+async def _openai(deltas: int) -> AsyncGenerator[str, None]:
+    """OpenAI's chat completions: server-sent events."""
+    deltas_sent = [{"role": "assistant", "content": ""}, *({"content": word} for word in words(deltas))]
+    lines = [_line({"index": 0, "delta": delta, "finish_reason": None}) for delta in deltas_sent]
+    lines += [_line({"index": 0, "delta": {}, "finish_reason": "stop"}), b"data: [DONE]\n\n"]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for line in lines:
+            await response.write(line)
+        return response
+
+    app = web.Application()
+    app.router.add_post("/v1/chat/completions", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        host, port = runner.addresses[0][:2]
+        yield f"http://{host}:{port}/v1"
+    finally:
+        await runner.cleanup()
+
+
+def _line(choice: dict[str, object]) -> bytes:
+    chunk = {
+        "id": "chatcmpl-benchmark",
+        "object": "chat.completion.chunk",
+        "created": 0,
+        "model": "benchmark",
+        "choices": [choice],
+    }
+    return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+
+
+SERVERS = {"emulator": _emulator, "openai": _openai}
+
+
+async def _serve(name: str, deltas: int) -> None:
+    async with SERVERS[name](deltas) as url:
+        print(url, flush=True)  # noqa: T201 - `served` reads it
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])), debug=False)

@@ -1,0 +1,211 @@
+"""One call of a model over a client: the turn, its shaping, and one more turn where a required call did not come."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm.client import BingClient
+from bing_llm.completion.request import Request
+from bing_llm.completion.shaping import Shaper
+from bing_llm.composing import Composed, compose
+from bing_llm.errors import BingError
+from bing_llm.messages import Message
+from bing_llm.stream import TurnStream
+from bing_llm.tools.calls import Call, InvalidCall, Piece
+from bing_llm.tools.prompt import json_repair_request, repair_request
+
+__all__ = ["Completed", "Completion", "FinishReason", "Item"]
+
+_log = logging.getLogger(__name__)
+
+FinishReason: TypeAlias = Literal["stop", "tool_calls", "length", "content_filter"]
+
+
+class Completed(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a completion: always the last item, exactly once, unless an error is raised.
+
+    Attributes:
+        reply: The service's own reply, its text unshaped.
+        finish_reason: Why it ended.
+        text: The final text where the service rewrote what had been given, None where what was given is final.
+        prompt: What was sent.
+    """
+
+    reply: ev.Reply
+    finish_reason: FinishReason
+    text: str | None
+    prompt: Composed
+
+
+Item: TypeAlias = Piece | ev.SearchStarted | ev.SearchResults | ev.Progress | ev.ImageCreated | Completed
+"""What a completion gives. Nothing of it is ever recalled: what the service does before its first text comes with that
+text, since until then the turn may be opened again."""
+
+
+class Completion(AsyncIterator[Item]):
+    """The items of one call of a model; nothing is sent until the first is asked for.
+
+    Text that already waits is joined into one piece, and never waited for. Leave it early by `close`.
+
+    Args:
+        client: Who sends the turn.
+        request: What is asked.
+        join: Whether text that already waits is joined.
+
+    Raises:
+        InvalidRequest: The request cannot be served; nothing was sent.
+    """
+
+    def __init__(self, client: BingClient, request: Request, *, join: bool = True) -> None:
+        self._client = client
+        self._request = request
+        self._join = join
+        self._may_repair = request.toolbox.must_call or request.format is not None
+        self._items: deque[Item] = deque()
+        self._over = False
+        self._begin(request)
+
+    def _begin(self, request: Request) -> None:
+        self._prompt = compose(request.messages, request.instructions, limit=self._client.prompt_limit)
+        self._shaper = Shaper(self._request)
+        self._turn: TurnStream = self._client.stream(
+            self._prompt.text, context=self._prompt.context, images=request.images
+        )
+        self._texts: list[str] = []
+        self._early: list[Item] | None = []  # what comes before the first text; None after it
+        self._stopped = False
+
+    async def __anext__(self) -> Item:
+        """The next item.
+
+        Raises:
+            BingError: The turn failed.
+        """
+        while not self._items:
+            if self._over:
+                raise StopAsyncIteration
+            await self._step()
+        return self._items.popleft()
+
+    def close(self) -> None:
+        """Close the socket now, without waiting. May be called twice."""
+        self._over = True
+        self._items.clear()
+        self._turn.close()
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        self.close()
+
+    async def whole(self) -> list[Item]:
+        """All items at once. Where the service rewrote its text, the pieces are those of the final text."""
+        items = [item async for item in self]
+        end = items[-1]
+        if not isinstance(end, Completed) or not end.reply.revised:
+            return items
+        kept = [item for item in items[:-1] if not isinstance(item, str | Call | InvalidCall)]
+        shaper, pieces = self._reshaped(end.reply.text)
+        reason = _finish_reason(end.reply, shaper)
+        return [*kept, *pieces, msgspec.structs.replace(end, finish_reason=reason, text=None)]
+
+    async def _step(self) -> None:
+        try:
+            event: ev.Event | None = await self._turn.__anext__()
+        except BingError:
+            if not self._stopped:
+                raise
+            # All that is wanted had come before the stop; only the service's own last word is missing.
+            self._complete(ev.Reply())
+            return
+        while event is not None:
+            self._take(event)
+            event = self._turn.ready() if self._join and not self._over else None
+        self._give_text()
+        if not (self._over or self._stopped) and self._shaper.done:
+            self._stopped = True
+            await self._stop()
+
+    async def _stop(self) -> None:
+        try:
+            await self._turn.stop()
+        except BingError as exc:
+            _log.debug("the answer was complete, but the service could not be told to stop: %s", exc.message)
+
+    def _take(self, event: ev.Event) -> None:
+        match event:
+            case ev.TextDelta() | ev.TextRevised():
+                if piece := self._turn.piece:
+                    self._texts.append(piece)
+            case ev.TurnCompleted(reply=reply):
+                self._give_text()
+                self._complete(reply)
+            case ev.SearchStarted() | ev.SearchResults() | ev.Progress() | ev.ImageCreated():
+                self._give_text()
+                (self._items if self._early is None else self._early).append(event)
+            case ev.Restarted():
+                self._early = []
+            case _:
+                pass  # it is in the reply
+
+    def _give_text(self) -> None:
+        if not self._texts:
+            return
+        text = self._texts[0] if len(self._texts) == 1 else "".join(self._texts)
+        self._texts.clear()
+        self._give([text] if self._shaper.is_plain else self._shaper.feed(text))
+
+    def _give(self, pieces: list[Piece]) -> None:
+        if pieces and self._early is not None:
+            self._items.extend(self._early)
+            self._early = None
+        self._items.extend(pieces)
+
+    def _complete(self, reply: ev.Reply) -> None:
+        is_shown = self._early is None
+        if reply.revised and not is_shown:  # nothing was given, so nothing needs to be recalled
+            self._shaper, pieces = self._reshaped(reply.text)
+        else:
+            pieces = self._shaper.close()
+        shaper = self._shaper
+        if shaper.problem:
+            if self._may_repair and reply.finish_reason == "stop" and not shaper.cut_by_length:
+                self._repair(reply, shaper.problem)
+                return
+            _log.warning("The model did not answer in the form that was asked for: %s", shaper.problem)
+            pieces = shaper.unmet
+        self._give(pieces)
+        self._items.extend(self._early or ())
+        text = None
+        if reply.revised and is_shown:
+            shaped = self._reshaped(reply.text)
+            text = "".join(piece for piece in shaped[1] if isinstance(piece, str))
+        self._items.append(
+            Completed(reply=reply, finish_reason=_finish_reason(reply, shaper), text=text, prompt=self._prompt)
+        )
+        self._over = True
+
+    def _repair(self, reply: ev.Reply, problem: str) -> None:
+        """Ask once more, in a turn of its own that knows the first answer."""
+        self._may_repair = False
+        _log.info("The model is asked once more: %s", problem)
+        toolbox = self._request.toolbox
+        wanted = repair_request(toolbox, problem) if toolbox.must_call else json_repair_request(problem)
+        self._turn.close()
+        self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
+
+    def _reshaped(self, text: str) -> tuple[Shaper, list[Piece]]:
+        shaper = Shaper(self._request)
+        pieces = [*shaper.feed(text), *shaper.close()] if text else shaper.close()
+        return shaper, pieces or shaper.unmet
+
+
+def _finish_reason(reply: ev.Reply, shaper: Shaper) -> FinishReason:
+    if shaper.has_calls:
+        return "tool_calls"
+    return "length" if shaper.cut_by_length else reply.finish_reason

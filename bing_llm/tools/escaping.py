@@ -1,0 +1,75 @@
+"""Foreign text that cannot be taken for a part of the prompt, and JSON on one line."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from bing_llm.errors import InvalidRequest
+
+__all__ = ["escaped", "json_line", "without_headers"]
+
+_HEADER = r"\[(?=[^\[\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
+_TAG = r"[\s\\/]{0,8}tool\\{0,2}_"
+_BLOCK = rf"<(?={_TAG})|&(?=(?:amp;)*lt;{_TAG})"
+_FENCE = r"(?<!`)`(?=``+[ \t]*tool\\{0,2}_calls?\b)|(?<!~)~(?=~~+[ \t]*tool\\{0,2}_calls?\b)"
+
+_a_header = re.compile(_HEADER, re.IGNORECASE)
+_meant_as_ours = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}", re.IGNORECASE)
+# What JSON allows in a string but a line of text does not: line ends of Unicode, and halves of surrogate pairs.
+_no_line = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+_ENTITIES = {"<": "&lt;", "&": "&amp;"}
+
+
+def escaped(text: str) -> str:
+    """The text with every sign escaped that could open or close a block or a section of the prompt; the rest as it is.
+
+    The first character of these becomes an HTML entity:
+
+    ======================================  ============================  ================================
+    what                                    text                          what is written
+    ======================================  ============================  ================================
+    a tag that begins with `tool_`          `<tool_call>`                 `&lt;tool_call>`
+    its end                                 `</tool_result>`              `&lt;/tool_result>`
+    such a tag that is escaped already      `&lt;tool_call&gt;`           `&amp;lt;tool_call&gt;`
+    a code fence of calls                   three backticks, `tool_call`  `&#96;`, two backticks, `tool_call`
+    the header of a message, as `convert`   `[user](#message)`            `&#91;user](#message)`
+    writes it
+    ======================================  ============================  ================================
+
+    Upper case, blanks and backslashes inside a tag do not help it. Other HTML, code and links stay readable.
+    """
+    return _meant_as_ours.sub(_entity, text)
+
+
+def without_headers(text: str) -> str:
+    """The text with only the headers of messages escaped, by the rule of `escaped`. Twice is the same as once."""
+    return _a_header.sub(_entity, text)
+
+
+def json_line(value: Any) -> str:
+    r"""The value as JSON on one line, every script readable; what JSON does not know (a date) as `str` writes it.
+
+    By the rule of `escaped` nothing in it opens or closes a block; here the signs are JSON's own `\uXXXX`, so that the
+    value is unchanged.
+
+    Raises:
+        InvalidRequest: The value contains itself, or is nested too deeply for JSON.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (RecursionError, ValueError) as exc:
+        hint = "Pass plain dicts, lists and values, nested a hundred levels deep at most."
+        raise InvalidRequest("A schema or the arguments of a call cannot be written as JSON.", hint=hint) from exc
+    # All these signs stand inside strings: JSON itself has none of them, and its brackets precede no such header.
+    return _no_line.sub(_code, _meant_as_ours.sub(_code, text))
+
+
+def _entity(found: re.Match[str]) -> str:
+    return _ENTITIES.get(found[0]) or f"&#{ord(found[0])};"
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"

@@ -1,0 +1,521 @@
+"""`ChatBing`, the chat model."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.utils import secret_from_env
+from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from typing_extensions import Self
+
+from bing_llm import __version__
+from bing_llm.client import BingClient
+from bing_llm.completion import Completion, Request
+from bing_llm.config import Endpoint, cookie_header
+from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Retries, Timeouts
+from bing_llm.messages import convert
+from bing_llm.sync import iterate, run
+from bing_llm.tools import tool_instructions
+from langchain_bing.chunks import PROVIDER, BlockChunks, TextChunks
+from langchain_bing.errors import model_errors
+from langchain_bing.options import warn_of_unused
+from langchain_bing.profiles import profile_of
+from langchain_bing.prompting import read_messages
+from langchain_bing.streaming import ChunkStream, result_of
+from langchain_bing.tokens import CHARACTERS_PER_TOKEN, count_tokens, token_ids
+from langchain_bing.tool_binding import AnyTool, ToolChoice, as_openai_tool, read_choice, read_format, read_toolbox
+
+if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.runnables import Runnable
+
+    from langchain_bing.structured import Method, Schema
+
+__all__ = ["ChatBing"]
+
+_CONNECTION = ("backend", "endpoint", "cookies", "search", "locale", "timeout")
+
+_KEY_ALIAS = "api_key"
+
+_cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
+
+
+class ChatBing(BaseChatModel):
+    """Microsoft's Bing and Copilot chat as a LangChain chat model.
+
+    Setup:
+        .. code-block:: bash
+
+            pip install "bing-llm[langchain]"
+            export BING_LLM_BACKEND=emulator  # a local server, to try it; or BING_LLM_ENDPOINT and BING_COOKIES
+
+    Instantiate:
+        .. code-block:: python
+
+            from langchain_bing import ChatBing
+
+            model = ChatBing(model="bing-precise", search=False)
+
+    Invoke:
+        .. code-block:: python
+
+            messages = [("system", "Answer in one sentence."), ("human", "Why is the sea salty?")]
+            answer = model.invoke(messages)
+            print(answer.content)
+
+    Stream:
+        .. code-block:: python
+
+            for chunk in model.stream("Tell me a story about the sea."):
+                print(chunk.content, end="", flush=True)
+
+    Async:
+        .. code-block:: python
+
+            answer = await model.ainvoke("Hello")
+            async for chunk in model.astream("Hello"):
+                print(chunk.content, end="")
+
+    Tool calling:
+        The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
+        is required and does not come is asked for once more.
+
+        .. code-block:: python
+
+            def add(a: int, b: int) -> int:
+                '''Add two numbers.'''
+                return a + b
+
+
+            answer = model.bind_tools([add]).invoke("What is 2 + 3?")
+            print(answer.tool_calls)
+
+    Structured output:
+        .. code-block:: python
+
+            from pydantic import BaseModel
+
+
+            class Person(BaseModel):
+                name: str
+                age: int
+
+
+            person = model.with_structured_output(Person).invoke("Ada is 36 years old.")
+            print(person)
+
+    What the service tells besides its text:
+        Citations, searches, reasoning lines, pictures and suggestions are in `response_metadata`, beside
+        `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
+        content blocks instead, and citations are annotations of the text.
+
+        .. code-block:: python
+
+            answer = ChatBing(search=True).invoke("What is new in Python?")
+            print(answer.response_metadata["citations"])
+            answer = ChatBing(search=True, output_version="v1").invoke("What is new in Python?")
+            print(answer.content_blocks)
+
+    Stop sequences and lengths:
+        The service has neither, so `stop` and `max_tokens` cut the answer here and end the turn at the service.
+
+    Errors:
+        Each error is one of `bing_llm.errors` and, where the installed langchain-core has it, one of its `ModelError`
+        family too. Text that was streamed is never taken back: if the service rewrites what it had said, the last
+        chunk's `response_metadata["final_text"]` has the new text, and `invoke` returns it.
+
+    Raises:
+        ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
+    """
+
+    model: str = ""
+    """`bing-creative`, `bing-balanced` or `bing-precise`; left out, it is the client's default, `bing-balanced`."""
+
+    backend: str | None = None
+    """`emulator` or `chathub`; None takes `BING_LLM_BACKEND`, else `chathub` where something points to it."""
+
+    endpoint: Endpoint | None = None
+    """The base URL of a ChatHub, or the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
+
+    cookies: SecretStr | None = Field(
+        default_factory=_cookies_from_environment,
+        validation_alias=AliasChoices("cookies", _KEY_ALIAS),
+    )
+    """A Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+
+    search: bool = True
+    """Whether the service may search the web."""
+
+    locale: str = "en-US"
+    """Language and market."""
+
+    client: BingClient | None = Field(default=None, exclude=True, repr=False)
+    """A client of your own instead of the settings above; you close it."""
+
+    timeout: float | None = None
+    """The time for a whole turn, retries included, in seconds; None for the client's 900."""
+
+    max_retries: int | None = None
+    """How often a turn that has given no text is opened again; None for the client's 4."""
+
+    stop: list[str] | None = None
+    """The answer ends before the first of these; those of a call come on top."""
+
+    max_tokens: int | None = None
+    """The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service has no limit."""
+
+    temperature: float | None = None
+    """Accepted and not used: the service has no such setting."""
+
+    streaming: bool = False
+    """Whether `invoke` streams too, for callbacks that want tokens."""
+
+    estimate_usage: bool = False
+    """Whether messages carry `usage_metadata`. The service counts no tokens, so it is an estimate and marked as one."""
+
+    join_deltas: bool = True
+    """Whether text that already waits is joined into one chunk. Nothing is ever waited for."""
+
+    _client: BingClient | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _warn_of_unknown_fields(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            warn_of_unused(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
+        return values
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _as_list(cls, stop: Any) -> Any:
+        return [stop] if isinstance(stop, str) else stop
+
+    @field_validator("cookies", mode="before")
+    @classmethod
+    def _as_header(cls, cookies: Any) -> Any:
+        return SecretStr(cookie_header(cookies) or "") if isinstance(cookies, Mapping) else cookies
+
+    @model_validator(mode="after")
+    def _check_chat_bing(self) -> Self:
+        self._add_version("langchain-bing", __version__)
+        if self.temperature is not None:
+            warn_of_unused(["temperature"])
+        self._check_nothing_beside_client()
+        self._client = self._connected()
+        self.model = self._client.model
+        if self.profile is None:  # LangChain asked for it before the model had a name
+            self.profile = self._resolve_model_profile()
+        return self
+
+    def _check_nothing_beside_client(self) -> None:
+        fields = type(self).model_fields  # a value as by default may come from LangChain, which passes every field on
+        beside = [
+            name for name in _CONNECTION if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        ]
+        if beside and self.client is not None:
+            msg = f"client is given, and so is {beside[0]}, which is the client's."
+            raise ConfigurationError(msg, hint=f"Give {beside[0]} to the BingClient, or leave client out.")
+
+    def _connected(self) -> BingClient:
+        """The client of this model's settings, with every one of them checked."""
+        retries = None if self.max_retries is None else Retries(attempts=self.max_retries + 1)
+        if self.client is not None:
+            return self.client.with_options(model=self.model or None, retries=retries)
+        return BingClient(
+            backend=self.backend,
+            model=self.model or None,
+            search=self.search,
+            cookies=None if self.cookies is None else self.cookies.get_secret_value(),
+            endpoint=self.endpoint,
+            locale=self.locale,
+            timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
+            retries=retries,
+        )
+
+    # --- one call -------------------------------------------------------------------------------------------------
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain itself reports the chunks
+        **kwargs: Any,
+    ) -> ChatResult:
+        with model_errors(self._attempts):
+            completion, chunks = self._begin(messages, stop, kwargs)
+            return result_of(chunks, run(completion.whole()))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
+        **kwargs: Any,
+    ) -> ChatResult:
+        with model_errors(self._attempts):
+            completion, chunks = self._begin(messages, stop, kwargs)
+            return result_of(chunks, await completion.whole())
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with model_errors(self._attempts):
+            completion, chunks = self._begin(messages, stop, kwargs)
+            with closing(iterate(completion)) as items:
+                for item in items:
+                    if chunk := chunks.add(item):
+                        yield chunk
+
+    def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        with model_errors(self._attempts):
+            return ChunkStream(*self._begin(messages, stop, kwargs), self._attempts)
+
+    def _begin(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+    ) -> tuple[Completion, TextChunks]:
+        """The completion of one call, and what makes LangChain's chunks of it."""
+        warn_of_unused(options)
+        history = read_messages(messages)
+        max_tokens = options.get("max_tokens", self.max_tokens)
+        request = Request(
+            messages=history.messages,
+            images=history.images,
+            toolbox=read_toolbox(
+                options.get("tools"),
+                options.get("tool_choice"),
+                parallel=options.get("parallel_tool_calls"),
+                strict=options.get("strict"),
+            ),
+            format=read_format(options.get("response_format")),
+            stop=(*(self.stop or ()), *_sequences(stop)),
+            max_characters=None if max_tokens is None else max_tokens * CHARACTERS_PER_TOKEN,
+        )
+        client = self._connection.with_options(model=options.get("model") or self.model)
+        completion = Completion(client, request, join=self.join_deltas)
+        make = BlockChunks if self.output_version == "v1" else TextChunks
+        return completion, make(client.model, estimate_usage=self.estimate_usage)
+
+    @property
+    def _connection(self) -> BingClient:
+        if self._client is None:  # a copy with other settings
+            self._client = self._connected()
+        return self._client
+
+    @property
+    def _attempts(self) -> int:
+        return self._connection.retries.attempts
+
+    # --- tools and formats ----------------------------------------------------------------------------------------
+
+    def bind_tools(
+        self,
+        tools: Sequence[AnyTool],
+        *,
+        tool_choice: ToolChoice = None,
+        parallel_tool_calls: bool | None = None,
+        strict: bool | None = None,
+        response_format: Any = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """The model with tools.
+
+        The service knows no tools: they are written into the prompt, and its answer is read for calls. Where a call is
+        required and none comes, the service is asked once more.
+
+        Args:
+            tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.
+            tool_choice: `auto` (None, False), `any` (`required`, True), `none`, or a tool's name, also in OpenAI's or
+                Anthropic's form of a dict.
+            parallel_tool_calls: False for at most one call an answer.
+            strict: True makes a call whose arguments do not fit their schema an invalid one.
+            response_format: A schema for the answer that is no call; see `with_structured_output`.
+            **kwargs: For `bind`.
+
+        Raises:
+            ValueError: `tool_choice` names no tool of these.
+        """
+        formatted = [as_openai_tool(tool, strict=strict) for tool in tools]
+        if tool_choice is not None:
+            tool_choice = read_choice(tool_choice, [tool["function"]["name"] for tool in formatted])
+        given = {
+            "tool_choice": tool_choice,
+            "parallel_tool_calls": parallel_tool_calls,
+            "strict": strict,
+            "response_format": response_format,
+        }
+        return self.bind(tools=formatted, **{key: value for key, value in given.items() if value is not None}, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Schema | None = None,
+        *,
+        method: Method = "function_calling",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        tools: Sequence[AnyTool] | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """The model with its answer parsed.
+
+        Args:
+            schema: A pydantic class (of version 2 or `pydantic.v1`), for an object of it; or a `TypedDict` or a JSON
+                schema, for a dict.
+            method: `function_calling` (the default: what does not come is asked for once more, and streams are parsed
+                whole), `json_schema` (the answer is the JSON itself, so streams grow), or `json_mode` (the same, in the
+                shape that your prompt asks for).
+            include_raw: Whether the result is a dict of `raw` (the message), `parsed` and `parsing_error`.
+            strict: As in `bind_tools`.
+            tools: Other tools that may be called.
+            **kwargs: For `bind`.
+
+        Raises:
+            ValueError: The method is unknown, or needs a schema.
+        """
+        from langchain_bing.structured import structured  # noqa: PLC0415 - the parsers are slow to import
+
+        bind = partial(self.bind_tools, **kwargs)
+        return structured(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
+
+    def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+        """As LangChain's, which then is the only one that retries: two budgets would multiply."""
+        single = self.model_copy()
+        single.max_retries = 0
+        single._client = self._connection.with_options(retries=Retries(attempts=1))  # noqa: SLF001 - of the same class
+        return BaseChatModel.with_retry(single, **kwargs)
+
+    # --- tokens ---------------------------------------------------------------------------------------------------
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """A number for each token, by `custom_get_token_ids` or as `get_num_tokens` counts them."""
+        return token_ids(text) if self.custom_get_token_ids is None else self.custom_get_token_ids(text)
+
+    def get_num_tokens(self, text: str) -> int:
+        """About how many tokens a text has: one for four bytes of UTF-8, since the service's tokenizer is unknown."""
+        return count_tokens(text) if self.custom_get_token_ids is None else len(self.custom_get_token_ids(text))
+
+    def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
+        """About how many tokens these messages have as they are sent, the text about the tools included."""
+        told = tool_instructions(read_toolbox(tools, None, parallel=None, strict=None))
+        texts = [told.listing, told.rules, convert(read_messages(messages).messages)]
+        return sum(self.get_num_tokens(text) for text in texts)
+
+    # --- what LangChain asks of a model ---------------------------------------------------------------------------
+
+    @property
+    def _llm_type(self) -> str:
+        return "bing-chat"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "backend": self.backend,
+            "endpoint": self.endpoint,  # one with a user or a query was refused, so there is no secret in it
+            "search": self.search,
+            "locale": self.locale,
+            "stop": self.stop,
+            "max_tokens": self.max_tokens,
+        }
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_name=kwargs.get("model") or self.model, ls_model_type="chat"
+        )
+        temperature = kwargs.get("temperature", self.temperature)
+        max_tokens = kwargs.get("max_tokens", self.max_tokens)
+        stops = [*(self.stop or ()), *(stop or ())]
+        if temperature is not None:
+            params["ls_temperature"] = temperature
+        if max_tokens is not None:
+            params["ls_max_tokens"] = max_tokens
+        if stops:
+            params["ls_stop"] = stops
+        return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return profile_of(self.model) if self.model else None
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        """Whether LangChain may serialize it; secrets are left out."""
+        return True
+
+    @classmethod
+    def get_lc_namespace(cls) -> list[str]:
+        """Where LangChain finds the class again."""
+        return ["langchain_bing"]
+
+    @property
+    def lc_secrets(self) -> dict[str, str]:
+        """The fields that are secret, with the environment variables that hold them."""
+        return {"cookies": "BING_COOKIES"}
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close every connection that this model opened. May be called twice."""
+        run(self.aclose())
+
+    async def aclose(self) -> None:
+        """As `close`. A client of your own stays open."""
+        if self.client is None and self._client is not None:
+            await self._client.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which shares the connections unless its settings differ."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied._client = None  # noqa: SLF001 - of the same class
+        return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return copy.copy(self)  # connections cannot be copied, and its settings do not change
+
+    def __getstate__(self) -> dict[Any, Any]:
+        if self.client is not None:
+            raise TypeError(
+                "A ChatBing with a client of your own is not pickled: give it settings instead of a client."
+            )
+        state = super().__getstate__()
+        fields = {**state["__dict__"], "cookies": None}  # it is read from the environment again
+        return {**state, "__dict__": fields, "__pydantic_private__": {"_client": None}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        super().__setstate__(state)
+        self.cookies = _cookies_from_environment()
+
+
+def _sequences(stop: Any) -> Sequence[str]:
+    """The stop sequences of a call; LangChain passes on whatever it was given."""
+    return [stop] if isinstance(stop, str) else stop or ()

@@ -1,0 +1,290 @@
+"""A completion's items as LangChain's chunks. A whole message is the sum of its chunks, so all ways of asking agree."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import content as blocks
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk
+from typing_extensions import assert_never
+
+from bing_llm import events as ev
+from bing_llm.completion.stream import Completed, Item
+from bing_llm.tools import Call, InvalidCall
+from langchain_bing.tokens import count_tokens
+
+__all__ = ["PROVIDER", "BlockChunks", "TextChunks", "new_call_id"]
+
+PROVIDER = "bing"
+"""`model_provider` of each message, and `ls_provider` of each trace."""
+
+_MARKER = re.compile(r"\[\^(\d+)\^\]")
+_HAS_REFUSAL = hasattr(blocks, "RefusalContentBlock")
+
+
+def new_call_id() -> str:
+    """An id for a call: the service gives none, and agents match results by it."""
+    return f"call_{uuid.uuid4().hex}"
+
+
+class TextChunks:
+    """Chunks whose content is text, as `output_version=None` has them.
+
+    What else the service told comes in `response_metadata` of the last chunk, each key once: LangChain joins the
+    strings and lists of several chunks.
+
+    Args:
+        model: The model's name.
+        estimate_usage: Whether the last chunk has an estimate of the tokens.
+        new_id: Makes the id of a call.
+    """
+
+    def __init__(self, model: str, *, estimate_usage: bool = False, new_id: Callable[[], str] = new_call_id) -> None:
+        self._model = model
+        self._estimate_usage = estimate_usage
+        self._new_id = new_id
+        self._calls = 0
+        self._reasons: list[str] = []
+        self._progress: list[str] = []
+        self._written = 0  # tokens
+
+    def add(self, item: Item) -> ChatGenerationChunk | None:
+        """The chunk of one item, None for none."""
+        chunk: ChatGenerationChunk | None = None
+        match item:
+            case str():
+                if self._estimate_usage:
+                    self._written += count_tokens(item)
+                chunk = self._text(item)
+            case Call(name=name, arguments=arguments):
+                chunk = self._call(name, json.dumps(arguments, ensure_ascii=False))
+            case InvalidCall(name=name, text=text, reason=reason):
+                # Raw text, which starts with no brace: LangChain takes for a call what it can read as JSON in part.
+                self._reasons.append(reason)
+                chunk = self._call(name, text, error=reason)
+            case ev.Progress() | ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
+                chunk = self._service(item)
+            case Completed():
+                chunk = self._last(item)
+            case _:
+                assert_never(item)
+        return chunk
+
+    def _text(self, text: str) -> ChatGenerationChunk:
+        return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+    def _call(self, name: str, args: str, *, error: str | None = None) -> ChatGenerationChunk:
+        self._calls += 1
+        self._written += count_tokens(args)
+        return self._call_chunk(name, args, self._new_id(), error)
+
+    def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
+        del error  # in the metadata; LangChain drops it from the merged call
+        chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=self._calls - 1)
+        return ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[chunk]))
+
+    def _service(
+        self, item: ev.Progress | ev.SearchStarted | ev.SearchResults | ev.ImageCreated
+    ) -> ChatGenerationChunk | None:
+        """What the service did: told in the metadata, most of it from the reply."""
+        if isinstance(item, ev.Progress):
+            self._progress.append(item.text)
+        return None
+
+    def _last(self, end: Completed) -> ChatGenerationChunk:
+        message = AIMessageChunk(
+            content="",
+            response_metadata={**self._metadata(end), **self._told(end.reply)},
+            usage_metadata=self._usage(end),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
+
+    def _metadata(self, end: Completed) -> dict[str, Any]:
+        reply = end.reply
+        quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
+        metadata: dict[str, Any] = {
+            "model_name": self._model,
+            "model_provider": PROVIDER,
+            "finish_reason": end.finish_reason,
+            "conversation_id": reply.conversation_id,
+            "message_id": reply.message_id,
+            "quota": quota,
+            "final_text": end.text,
+            "tool_parse_errors": self._reasons,
+            "usage_estimated": self._estimate_usage,
+            "conversation_ended": reply.conversation_ended,
+        }
+        return {key: value for key, value in metadata.items() if value or (key == "final_text" and value is not None)}
+
+    def _told(self, reply: ev.Reply) -> dict[str, Any]:
+        """What the service told besides its text, by names of our own."""
+        told = {
+            "citations": _plain(reply.citations),
+            "searches": _plain(reply.searches),
+            "reasoning": "\n".join(self._progress),
+            "images": list(reply.images),
+            "image_prompts": list(reply.image_prompts),
+            "suggestions": list(reply.suggestions),
+            "notice": reply.notice,
+        }
+        return {key: value for key, value in told.items() if value}
+
+    def _usage(self, end: Completed) -> UsageMetadata | None:
+        if not self._estimate_usage:
+            return None
+        sent = count_tokens(end.prompt.text) + count_tokens(end.prompt.context or "")
+        return UsageMetadata(input_tokens=sent, output_tokens=self._written, total_tokens=sent + self._written)
+
+
+class BlockChunks(TextChunks):
+    """Chunks whose content is LangChain's standard blocks, as `output_version="v1"` has them.
+
+    Each block has an index of its own, counted over blocks of all kinds: LangChain joins what has the same index, and
+    would join a text with a call. Sources are annotations of the text, at the place of their markers.
+    """
+
+    def __init__(self, model: str, *, estimate_usage: bool = False, new_id: Callable[[], str] = new_call_id) -> None:
+        super().__init__(model, estimate_usage=estimate_usage, new_id=new_id)
+        self._next = 0
+        self._text_index: int | None = None  # of the text that goes on
+        self._last_text_index: int | None = None
+        self._said: list[str] = []
+        self._searches: list[ev.Search] = []
+        self._search_ids: list[str] = []
+        self._answered = 0
+        self._images: list[str] = []
+
+    def _text(self, text: str) -> ChatGenerationChunk:
+        if self._text_index is None:
+            self._text_index = self._last_text_index = self._index()
+        self._said.append(text)
+        return _chunk([{"type": "text", "text": text, "index": self._text_index}])
+
+    def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
+        index = self._index()
+        self._text_index = None  # what comes after a call is a text of its own
+        chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=index)
+        block = {**chunk} if error is None else {**chunk, "type": "invalid_tool_call", "error": error}
+        return _chunk([block], tool_call_chunks=[chunk])
+
+    def _service(
+        self, item: ev.Progress | ev.SearchStarted | ev.SearchResults | ev.ImageCreated
+    ) -> ChatGenerationChunk | None:
+        match item:
+            case ev.Progress(text=text):
+                content = [self._block("reasoning", reasoning=text)]
+            case ev.SearchStarted(query=query):
+                content = [self._search(query)]
+            case ev.SearchResults(results=results):
+                content = self._results(results)
+            case ev.ImageCreated(url=url):
+                content = [self._image(url)]
+            case _:
+                assert_never(item)
+        return _chunk(content)
+
+    def _last(self, end: Completed) -> ChatGenerationChunk:
+        content = [*self._rest_of(end.reply), *self._closing(end.reply)]
+        message = AIMessageChunk(
+            content=content,  # type: ignore[arg-type]  # a list of dicts is one of what it takes
+            response_metadata={**self._metadata(end), "output_version": "v1"},
+            usage_metadata=self._usage(end),
+            chunk_position="last",
+        )
+        return ChatGenerationChunk(message=message)
+
+    def _rest_of(self, reply: ev.Reply) -> Iterator[dict[str, Any]]:
+        """Searches and pictures that the final frame alone told of."""
+        for search in reply.searches:
+            known = [at for at, told in enumerate(self._searches) if told.query == search.query]
+            if not known:
+                known = [len(self._searches)]
+                yield self._search(search.query)
+            if search.results and not any(self._searches[at].results for at in known):
+                yield self._result(known[0], search.results)
+        for url in reply.images:
+            if url not in self._images:
+                yield self._image(url)
+
+    def _closing(self, reply: ev.Reply) -> Iterator[dict[str, Any]]:
+        if reply.citations and self._last_text_index is not None:
+            annotations = _annotations("".join(self._said), reply.citations)
+            yield {"type": "text", "text": "", "index": self._last_text_index, "annotations": annotations}
+        if reply.revoked:
+            notice = reply.notice or "The service withdrew this answer."
+            if _HAS_REFUSAL:
+                yield self._block("refusal", refusal=notice)
+            else:
+                yield self._block("non_standard", value={"type": "refusal", "refusal": notice})
+        if reply.image_prompts:
+            yield self._block("non_standard", value={"type": "image_prompts", "prompts": list(reply.image_prompts)})
+        if reply.suggestions:
+            yield self._block("non_standard", value={"type": "suggestions", "suggestions": list(reply.suggestions)})
+
+    def _index(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+    def _block(self, kind: str, **fields: Any) -> dict[str, Any]:
+        return {"type": kind, **fields, "index": self._index()}
+
+    def _search(self, query: str) -> dict[str, Any]:
+        self._searches.append(ev.Search(query))
+        self._search_ids.append(self._new_id())
+        return self._block("server_tool_call", id=self._search_ids[-1], name="web_search", args={"query": query})
+
+    def _results(self, results: tuple[ev.SearchResult, ...]) -> list[dict[str, Any]]:
+        """The results of the first search that has had none yet."""
+        at = self._answered
+        self._answered += 1
+        made = [] if at < len(self._searches) else [self._search("")]
+        return [*made, self._result(at, results)]
+
+    def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, Any]:
+        self._searches[at] = ev.Search(self._searches[at].query, results)
+        return self._block(
+            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=_plain(results)
+        )
+
+    def _image(self, url: str) -> dict[str, Any]:
+        self._images.append(url)
+        return self._block("image", url=url)
+
+
+def _chunk(content: list[dict[str, Any]], **fields: Any) -> ChatGenerationChunk:
+    metadata = {"output_version": "v1"}
+    return ChatGenerationChunk(message=AIMessageChunk(content=content, response_metadata=metadata, **fields))  # type: ignore[arg-type]
+
+
+def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str, Any]]:
+    """A citation for each marker of the text, and one without a place for each source that no marker names."""
+    by_number = {citation.number: citation for citation in citations}
+    placed = [
+        {**_annotation(by_number[number]), "start_index": found.start(), "end_index": found.end()}
+        for found in _MARKER.finditer(text)
+        if (number := int(found[1][:9])) in by_number
+    ]
+    named = {annotation["extras"]["number"] for annotation in placed}
+    return [*placed, *(_annotation(citation) for citation in citations if citation.number not in named)]
+
+
+def _annotation(citation: ev.Citation) -> dict[str, Any]:
+    return {"type": "citation", "url": citation.url, "title": citation.title, "extras": {"number": citation.number}}
+
+
+def _plain(told: Any) -> Any:
+    """Structs as dicts and tuples as lists: what a checkpoint or a cache gives back is equal to what was given."""
+    if isinstance(told, tuple):
+        return [_plain(part) for part in told]
+    if isinstance(told, msgspec.Struct):
+        return {name: _plain(getattr(told, name)) for name in told.__struct_fields__}
+    return told

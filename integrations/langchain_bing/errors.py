@@ -1,0 +1,104 @@
+"""Errors that are ours and LangChain's: each is the class of `bing_llm.errors` and one of the `ModelError` family.
+
+So `except bing_llm.Throttled` and `except ModelRateLimitError` both work, and LangChain's retry middleware finds
+`is_retryable`. Where the installed langchain-core has no such class, the error is ours alone.
+
+===================================================  ===========================================
+ours                                                 LangChain's
+===================================================  ===========================================
+Unauthorized, CaptchaRequired                        ModelAuthenticationError
+Throttled, TurnLimitReached                          ModelRateLimitError
+InvalidRequest, UploadFailed                         ModelInvalidRequestError
+PromptTooLong                                        ContextOverflowError
+ContentFiltered, ConversationEnded                   ModelRefusalError
+ServiceError, ProtocolError, SessionExpired          ModelAPIError
+ConnectionFailed, ConnectionLost                     ModelConnectionError
+TimedOut                                             ModelTimeoutError
+===================================================  ===========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from langchain_core import exceptions as lc
+
+from bing_llm import errors
+
+__all__ = ["as_model_error", "model_errors", "raise_as_model_error"]
+
+_FAMILY: dict[type[errors.BingError], str] = {
+    errors.Unauthorized: "ModelAuthenticationError",
+    errors.CaptchaRequired: "ModelAuthenticationError",
+    errors.Throttled: "ModelRateLimitError",
+    errors.TurnLimitReached: "ModelRateLimitError",
+    errors.InvalidRequest: "ModelInvalidRequestError",
+    errors.UploadFailed: "ModelInvalidRequestError",
+    errors.PromptTooLong: "ContextOverflowError",
+    errors.ContentFiltered: "ModelRefusalError",
+    errors.ConversationEnded: "ModelRefusalError",
+    errors.ServiceError: "ModelAPIError",
+    errors.ProtocolError: "ModelAPIError",
+    errors.SessionExpired: "ModelAPIError",
+    errors.ConnectionFailed: "ModelConnectionError",
+    errors.ConnectionLost: "ModelConnectionError",
+    errors.TimedOut: "ModelTimeoutError",
+}
+_NO_RETRY_HELPS = (errors.ProtocolError,)
+
+
+def _both(ours: type[errors.BingError], name: str) -> type[errors.BingError]:
+    theirs = getattr(lc, name, None) or getattr(lc, "ModelError", None)
+    if theirs is None:
+        return ours
+    both = type(ours.__name__, (ours, theirs), {"__module__": __name__, "__doc__": ours.__doc__})
+    globals()[ours.__name__] = both  # where pickle looks for it
+    return both
+
+
+_BOTH = {ours: _both(ours, name) for ours, name in _FAMILY.items()}
+
+
+def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
+    """The same error, as LangChain's too; as it is where LangChain has no such class.
+
+    `is_retryable` is False where our own retries were used up on it: whoever retries on top would multiply them.
+
+    Args:
+        exc: The error.
+        attempts: How often the client tries a turn that has given no text.
+    """
+    kind = _BOTH.get(type(exc), type(exc))
+    if kind is type(exc):
+        return exc
+    same = kind(
+        exc.message,
+        hint=exc.hint,
+        value=exc.value,
+        service_message=exc.service_message,
+        partial_text=exc.partial_text,
+        retry_after=exc.retry_after,
+    )
+    tried_again = attempts > 1 and errors.is_transient(exc) and not exc.partial_text
+    if tried_again or isinstance(exc, _NO_RETRY_HELPS):
+        same.is_retryable = False  # type: ignore[attr-defined]
+    return same
+
+
+def raise_as_model_error(exc: errors.BingError, attempts: int) -> NoReturn:
+    """Raise the error, as LangChain's too; for use where it was caught."""
+    same = as_model_error(exc, attempts=attempts)
+    if same is exc:
+        raise exc
+    raise same.with_traceback(exc.__traceback__) from exc.__cause__
+
+
+@contextmanager
+def model_errors(attempts: int) -> Iterator[None]:
+    """Raise our errors as LangChain's too."""
+    try:
+        yield
+    except errors.BingError as exc:
+        raise_as_model_error(exc, attempts)

@@ -1,0 +1,371 @@
+"""One call of a model over a client: its items, its second turn, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from bing_llm import events as ev
+from bing_llm.completion import Completed, Completion, Item, JsonFormat, Request
+from bing_llm.errors import ConnectionLost, InvalidRequest, ServiceError
+from bing_llm.messages import Message
+from bing_llm.tools import Call, InvalidCall, Tool, Toolbox, written_call
+from tests.fakes import FakeBackend, Line, Pause, answer, client_of
+
+HELLO = (Message("user", "Hello"),)
+ADD, MUL = Call("add", {"a": 1}), Call("mul", {"a": 2})
+BOX = Toolbox(tools=(Tool("add"), Tool("mul")))
+MUST = Toolbox(tools=BOX.tools, required=True)
+SEARCH = ev.SearchStarted("weather")
+LOGGER = "bing_llm.completion.stream"
+
+
+def completion(backend: FakeBackend, *, join: bool = False, **request: Any) -> Completion:
+    """A completion of one greeting."""
+    return Completion(client_of(backend, attempts=3), Request(messages=HELLO, **request), join=join)
+
+
+async def items_of(made: Completion) -> tuple[list[Item], Completed]:
+    """All items but the last, and that."""
+    *items, end = [item async for item in made]
+    assert isinstance(end, Completed)
+    assert not any(isinstance(item, Completed) for item in items)
+    return items, end
+
+
+async def whole_of(made: Completion) -> tuple[list[Item], Completed]:
+    """As `items_of`, of the whole at once."""
+    *items, end = await made.whole()
+    assert isinstance(end, Completed)
+    return items, end
+
+
+# --- items ------------------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_is_sent_before_the_first_item_is_asked_for() -> None:
+    """A completion that is made and dropped costs nothing."""
+    backend = FakeBackend(answer("Hi"))
+    completion(backend).close()
+    assert backend.calls == []
+
+
+async def test_text_comes_as_it_comes_and_the_end_last() -> None:
+    """With the service's own reply, what was sent, and no other final text."""
+    backend = FakeBackend(answer("one", " two", conversation_id="c"))
+    items, end = await items_of(completion(backend))
+    assert items == ["one", " two"]
+    assert (end.finish_reason, end.text, end.reply.conversation_id) == ("stop", None, "c")
+    assert (end.prompt.text, end.prompt.context) == ("Hello", None)
+    assert backend.open_channels == 0
+
+
+async def test_text_that_waits_is_joined() -> None:
+    """What the service has sent already is one piece; it is never waited for."""
+    pause = Pause()
+    made = completion(
+        FakeBackend([ev.TextDelta("one"), ev.TextDelta(" two"), pause, *answer(" three", " four")]), join=True
+    )
+    assert await anext(made) == "one two"
+    pause.go.set()
+    assert await anext(made) == " three four"
+    assert isinstance(await anext(made), Completed)
+
+
+async def test_what_the_service_does_comes_in_its_place() -> None:
+    """Searches, reasoning and pictures between the texts."""
+    results, picture = ev.SearchResults(()), ev.ImageCreated("https://example.com/p.png")
+    lines: list[Line] = [ev.Progress("Hm."), SEARCH, results, ev.TextDelta("one"), picture, *answer(" two")]
+    for join in (False, True):
+        items, _ = await items_of(completion(FakeBackend(lines), join=join))
+        assert items == [ev.Progress("Hm."), SEARCH, results, "one", picture, " two"]
+
+
+async def test_what_comes_before_a_restart_is_forgotten() -> None:
+    """It waits for the first text, since until then the turn may be opened again."""
+    backend = FakeBackend([SEARCH, ServiceError("No.")], [ev.SearchStarted("kept"), *answer("one")])
+    items, _ = await items_of(completion(backend))
+    assert items == [ev.SearchStarted("kept"), "one"]
+
+
+async def test_what_the_service_does_is_not_lost_without_text() -> None:
+    """It comes before the end."""
+    items, _ = await items_of(completion(FakeBackend([SEARCH, *answer()])))
+    assert items == [SEARCH]
+
+
+async def test_events_without_a_place_are_in_the_reply() -> None:
+    """Suggestions, quota, unknown ones."""
+    lines: list[Line] = [
+        ev.Quota(1, 30),
+        ev.Suggestions(("And?",)),
+        ev.Unknown({}),
+        *answer("one", suggestions=("And?",)),
+    ]
+    items, end = await items_of(completion(FakeBackend(lines)))
+    assert items == ["one"]
+    assert end.reply.suggestions == ("And?",)
+
+
+async def test_after_its_end_it_stays_ended() -> None:
+    """However often one asks."""
+    made = completion(FakeBackend(answer("one")))
+    await items_of(made)
+    assert [item async for item in made] == []
+
+
+# --- rewritten text ---------------------------------------------------------------------------------------------------
+
+REWRITTEN: list[Line] = [
+    ev.TextDelta("Hello"),
+    ev.TextRevised("Help!"),
+    ev.TurnCompleted(ev.Reply(text="Help!", revised=True)),
+]
+
+
+async def test_a_stream_keeps_what_it_gave_and_tells_the_final_text() -> None:
+    """What was given cannot be recalled."""
+    items, end = await items_of(completion(FakeBackend(REWRITTEN)))
+    assert items == ["Hello"]
+    assert end.text == "Help!"
+
+
+async def test_the_whole_has_the_final_text() -> None:
+    """With what the service did besides, and no text to be told of any more."""
+    items, end = await whole_of(completion(FakeBackend([SEARCH, *REWRITTEN])))
+    assert items == [SEARCH, "Help!"]
+    assert end.text is None
+
+
+async def test_the_final_text_is_shaped_too() -> None:
+    """Cut, and read for calls."""
+    final = f"Help END {written_call(ADD)}"
+    lines: list[Line] = [*REWRITTEN[:1], ev.TextRevised(final), ev.TurnCompleted(ev.Reply(text=final, revised=True))]
+    items, end = await whole_of(completion(FakeBackend(lines), stop=("END",)))
+    assert items == ["Help "]
+    assert end.finish_reason == "stop"
+    items, end = await whole_of(completion(FakeBackend(lines), toolbox=BOX))
+    assert items == ["Help END", ADD]
+    assert end.finish_reason == "tool_calls"
+    _, end = await items_of(completion(FakeBackend(lines), toolbox=BOX))
+    assert end.text == "Help END"
+
+
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_a_required_call_may_come_by_a_rewrite(read: Any) -> None:
+    """Nothing was given before it, so nothing needs to be recalled, and the service is not asked again."""
+    final = written_call(ADD)
+    lines: list[Line] = [
+        ev.TextDelta("I would"),
+        ev.TextRevised(final),
+        ev.TurnCompleted(ev.Reply(text=final, revised=True)),
+    ]
+    backend = FakeBackend(lines)
+    items, end = await read(completion(backend, toolbox=MUST))
+    assert items == [ADD]
+    assert (end.finish_reason, end.text) == ("tool_calls", None)
+    assert len(backend.prompts) == 1
+
+
+# --- ends -------------------------------------------------------------------------------------------------------------
+
+
+async def test_the_service_is_stopped_where_it_is_enough() -> None:
+    """After a stop sequence; the reply is what had come, and the socket is closed."""
+    backend = FakeBackend(answer("One. ", "END", " Two.", " Three."))
+    items, end = await items_of(completion(backend, stop=("END",)))
+    assert items == ["One. "]
+    assert end.finish_reason == "stop"
+    (channel,) = backend.channels
+    assert (channel.stops, channel.closed) == (1, True)
+
+
+async def test_a_longest_answer_says_that_it_was_cut() -> None:
+    """By its finish reason."""
+    items, end = await items_of(completion(FakeBackend(answer("One two")), max_characters=5))
+    assert (items, end.finish_reason) == (["One t"], "length")
+
+
+@pytest.mark.parametrize("fails", ["stop", "turn"])
+async def test_an_answer_that_is_enough_survives_a_broken_end(
+    fails: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All that is wanted had come; the service's last word is not worth an error."""
+    caplog.set_level(logging.DEBUG, logger=LOGGER)
+    backend = FakeBackend([ev.TextDelta("One. END"), Pause() if fails == "stop" else ConnectionLost("It ended.")])
+    made = completion(backend, stop=("END",))
+    lost = ConnectionLost("The stop was not sent.")
+
+    async def stop() -> None:
+        channel = backend.channels[0]
+        if fails == "stop":
+            channel._lines.clear()
+            raise lost
+
+    monkeypatch.setattr("tests.fakes.FakeChannel.stop", lambda _channel: stop())
+    items, end = await items_of(made)
+    assert items == ["One. "]
+    assert end.finish_reason == "stop"
+    assert ("The stop was not sent." in caplog.text) == (fails == "stop")
+
+
+async def test_a_failure_before_that_is_raised() -> None:
+    """With what had come."""
+    made = completion(FakeBackend([ev.TextDelta("One"), ConnectionLost("It ended.", partial_text="One")]))
+    assert await anext(made) == "One"
+    with pytest.raises(ConnectionLost) as caught:
+        await anext(made)
+    assert caught.value.partial_text == "One"
+
+
+async def test_a_withdrawn_answer_says_so() -> None:
+    """The finish reason is the service's."""
+    lines: list[Line] = [ev.TextDelta("One"), *answer(revoked=True, finish_reason="content_filter")]
+    items, end = await items_of(completion(FakeBackend(lines)))
+    assert (items, end.finish_reason) == (["One"], "content_filter")
+
+
+async def test_calls_are_the_reason_of_the_end() -> None:
+    """One valid call is enough; an invalid one is none."""
+    items, end = await items_of(completion(FakeBackend(answer("Well.\n", written_call(ADD))), toolbox=BOX))
+    assert (items, end.finish_reason) == (["Well.", ADD], "tool_calls")
+    items, end = await items_of(completion(FakeBackend(answer('<tool_call>{"name": "add"')), toolbox=BOX))
+    assert isinstance(items[0], InvalidCall)
+    assert end.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    ("request_", "match"),
+    [
+        ({"stop": ("",)}, "A stop sequence is empty"),
+        ({"max_characters": 0}, "must be at least 1"),
+        ({"messages": ()}, "There are no messages"),
+        ({"messages": (Message("user", "x" * 5000),)}, "too long"),
+    ],
+)
+async def test_a_request_that_cannot_be_served_is_refused_at_once(request_: dict[str, Any], match: str) -> None:
+    """Before anything is sent, and when it is made."""
+    backend = FakeBackend(answer("Hi"), prompt_limit=10)
+    with pytest.raises(InvalidRequest, match=match):
+        Completion(client_of(backend), Request(**{"messages": HELLO, **request_}))
+    assert backend.calls == []
+
+
+# --- once more --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """In a turn that knows the first answer; of that nothing is given."""
+    caplog.set_level(logging.INFO, logger=LOGGER)
+    backend = FakeBackend([SEARCH, *answer("I would rather not.")], answer(written_call(ADD)))
+    items, end = await read(completion(backend, toolbox=MUST))
+    assert items == [ADD]
+    assert end.finish_reason == "tool_calls"
+    first, second = backend.prompts
+    assert second.text.startswith("Your last reply cannot be used")
+    assert second.text.endswith(first.text.removeprefix("Hello"))  # the tools are told again
+    assert "I would rather not." in (second.context or "")
+    assert "The model is asked once more" in caplog.text
+    assert end.prompt.text == second.text
+    assert backend.open_channels == 0
+
+
+async def test_json_is_asked_for_once_more() -> None:
+    """Where the answer was none."""
+    backend = FakeBackend(answer("One and two."), answer('{"a": 1}'))
+    items, _ = await items_of(completion(backend, format=JsonFormat()))
+    assert json.loads("".join(map(str, items))) == {"a": 1}
+    assert "JSON" in backend.prompts[1].text.splitlines()[0]
+
+
+@pytest.mark.parametrize("read", [items_of, whole_of])
+@pytest.mark.parametrize("request_", [{"toolbox": MUST}, {"format": JsonFormat()}])
+async def test_the_second_answer_is_given_as_it_is(
+    read: Any, request_: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """There is no third turn, and the log says what is missing."""
+    backend = FakeBackend(answer("No."), answer("No!"))
+    items, end = await read(completion(backend, **request_))
+    assert items == ["No!"]
+    assert end.finish_reason == "stop"
+    assert len(backend.prompts) == 2
+    assert "The model did not answer in the form that was asked for" in caplog.text
+
+
+@pytest.mark.parametrize("more", [{"finish_reason": "content_filter", "revoked": True}, {"finish_reason": "length"}])
+async def test_what_the_service_ended_is_not_asked_for_again(more: dict[str, Any]) -> None:
+    """A withdrawn answer would be withdrawn again."""
+    backend = FakeBackend(answer("I would", **more))
+    items, end = await items_of(completion(backend, toolbox=MUST))
+    assert (items, end.finish_reason) == (["I would"], more["finish_reason"])
+
+
+async def test_what_was_cut_is_not_asked_for_again() -> None:
+    """The limit would cut it again."""
+    backend = FakeBackend(answer("I would rather not."))
+    items, end = await items_of(completion(backend, toolbox=MUST, max_characters=7))
+    assert (items, end.finish_reason) == (["I would"], "length")
+
+
+async def test_an_optional_call_is_not_asked_for_again() -> None:
+    """Text is an answer."""
+    backend = FakeBackend(answer("No."))
+    items, _ = await items_of(completion(backend, toolbox=BOX))
+    assert items == ["No."]
+
+
+async def test_pictures_go_along_with_the_second_turn() -> None:
+    """It is about the same message."""
+    backend = FakeBackend(answer("No."), answer(written_call(ADD)))
+    await items_of(completion(backend, toolbox=MUST, images=("https://example.com/a.png",)))
+    assert [len(prompt.images) for prompt in backend.prompts] == [1, 1]
+
+
+# --- left early -------------------------------------------------------------------------------------------------------
+
+
+async def test_leaving_closes_the_socket_at_once() -> None:
+    """By `close` or `aclose`, twice too; what was left is not given any more."""
+    for leave in (Completion.close, Completion.aclose):
+        backend = FakeBackend(answer("one", " two"))
+        made = completion(backend)
+        assert await anext(made) == "one"
+        for _ in range(2):
+            done = leave(made)
+            if done is not None:
+                await done
+        assert backend.open_channels == 0
+        assert [item async for item in made] == []
+
+
+async def test_being_dropped_closes_the_socket() -> None:
+    """Without the collector."""
+    gc.disable()
+    try:
+        backend = FakeBackend(answer("one", " two"))
+        made = completion(backend)
+        assert await anext(made) == "one"
+        del made
+        await asyncio.sleep(0)
+        assert backend.open_channels == 0
+    finally:
+        gc.enable()
+
+
+async def test_being_cancelled_closes_the_socket() -> None:
+    """In the first turn and in the second."""
+    pause = Pause()
+    backend = FakeBackend(answer("No."), [pause, *answer(written_call(ADD))])
+    task = asyncio.create_task(completion(backend, toolbox=MUST).whole())
+    await asyncio.wait_for(pause.reached.wait(), 10)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(backend.channels) == 2
+    assert backend.open_channels == 0

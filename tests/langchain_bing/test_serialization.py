@@ -1,0 +1,192 @@
+"""What leaves the process or is shown of a model: its settings, and never its secrets."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import pickle
+import traceback
+from typing import Any
+from uuid import UUID
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.messages import BaseMessage
+
+from bing_llm.emulator import Emulator, Scripted
+from bing_llm.errors import BingError, ServiceError
+from langchain_bing import ChatBing
+from tests.fakes import FakeBackend, client_of
+from tests.langchain_bing.models import model_of, turn
+
+SECRET = "not-for-anyone"
+COOKIES = f"_U={SECRET}"
+
+
+class Tracer(BaseCallbackHandler):
+    """Keeps all that a trace is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def on_chat_model_start(
+        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
+    ) -> None:
+        """A call begins."""
+        self.told += [serialized, messages, run_id, kwargs]
+
+    def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
+        """A call failed."""
+        self.told += [repr(error), str(error), vars(error), kwargs]
+
+
+@pytest.mark.parametrize("given", ["field", "alias", "mapping", "environment"])
+def test_secrets_are_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a model, not by what is bound to it, not by its errors."""
+    ways: dict[str, dict[str, Any]] = {
+        "field": {"cookies": COOKIES},
+        "alias": {"api_key": COOKIES},
+        "mapping": {"cookies": {"_U": SECRET}},
+        "environment": {},
+    }
+    settings = ways[given]
+    if given == "environment":
+        monkeypatch.setenv("BING_COOKIES", COOKIES)
+    model = ChatBing(endpoint="http://127.0.0.1:1", **settings)
+    assert model.cookies is not None
+    assert model.cookies.get_secret_value() == COOKIES
+    bound = model.bind_tools([{"name": "now"}])
+    shown = [
+        *(repr(model), str(model), repr(bound), str(dict(model)), repr(vars(model)), repr(model.model_dump())),
+        *(json.dumps(dumpd(model)), dumps(bound), model.model_dump_json(), repr(model._get_llm_string())),
+        *(repr(model._identifying_params), repr(model._get_ls_params()), repr(model.lc_attributes)),
+    ]
+    for text in shown:
+        assert SECRET not in text
+    for thing in (model, bound, model | str):
+        assert SECRET.encode() not in pickle.dumps(thing)
+
+
+@pytest.mark.parametrize("cookies", [f"{SECRET}", f"_U={SECRET}\n", f"_U={SECRET}é"])
+def test_cookies_that_are_refused_are_not_shown(cookies: str) -> None:
+    """The error and its trace say what is wrong with them, and not what they are."""
+    with pytest.raises((BingError, ValueError)) as caught:
+        ChatBing(endpoint="http://127.0.0.1:1", cookies=cookies)  # type: ignore[arg-type]
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_wrong_field_does_not_show_the_cookies() -> None:
+    """Pydantic shows what it was given, so it must not be given them in the open."""
+    with pytest.raises(ValueError, match="timeout") as caught:
+        ChatBing(endpoint="http://127.0.0.1:1", cookies=COOKIES, timeout="soon")  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+
+
+def test_a_call_tells_traces_and_logs_no_secret(bing_emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """At the finest level of the log, for an answer and for a failure."""
+    caplog.set_level(logging.DEBUG)
+    bing_emulator.brain = Scripted([["Hi"], [ServiceError()]])
+    tracer = Tracer()
+    model = ChatBing(endpoint=bing_emulator.url, cookies=COOKIES, max_retries=0, callbacks=[tracer])  # type: ignore[arg-type]
+    model.invoke("Hello")
+    with pytest.raises(ServiceError) as caught:
+        model.invoke("Hello")
+    assert COOKIES in bing_emulator.requests[0].headers["cookie"]
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(tracer.told)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_traces_say_how_the_model_is_set() -> None:
+    """All that changes an answer, and nothing that is secret."""
+    tracer = Tracer()
+    model_of(FakeBackend(turn("Hi"))).invoke("Hello", {"callbacks": [tracer]}, max_tokens=5, stop=["END"])
+    params = tracer.told[3]["invocation_params"]
+    assert params["model"] == "bing-balanced"
+    assert (params["max_tokens"], params["stop"]) == (5, ["END"])
+    assert {"backend", "endpoint", "search", "locale"} <= params.keys()
+    assert "client" not in params
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", ("http://127.0.0.1:1/create", "ws://127.0.0.1:1/chat")])
+def test_both_forms_of_an_endpoint_are_traced(endpoint: Any) -> None:
+    """It is a part of what makes a cached answer the same."""
+    params = ChatBing(endpoint=endpoint)._identifying_params
+    assert params["endpoint"] == endpoint
+
+
+# --- serialization ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_a_model_is_loaded_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every setting; the secrets come from the environment."""
+    monkeypatch.setenv("BING_COOKIES", COOKIES)
+    model = ChatBing(
+        model="bing-precise", endpoint="http://127.0.0.1:1", search=False, stop=["END"], max_tokens=7, timeout=5.0
+    )
+    read = load(dumpd(model), allowed_objects=[ChatBing], valid_namespaces=["langchain_bing"], secrets_from_env=True)
+    assert isinstance(read, ChatBing)
+    assert read.model_dump() == model.model_dump()
+    assert read.cookies == model.cookies
+    assert (read.stop, read.search, read.timeout) == (["END"], False, 5.0)
+
+
+def test_a_model_is_written_as_a_constructor() -> None:
+    """By the public name of its class; not as a repr, which would be in every trace."""
+    written = dumpd(ChatBing(backend="emulator"))
+    assert (written["type"], written["id"]) == ("constructor", ["langchain_bing", "ChatBing"])
+    assert "client" not in written["kwargs"]
+    assert "not_implemented" not in json.dumps(written)
+
+
+def test_a_client_of_your_own_is_not_written() -> None:
+    """It holds connections."""
+    assert "client" not in dumpd(ChatBing(client=client_of(FakeBackend())))["kwargs"]
+
+
+# --- pickles and copies -----------------------------------------------------------------------------------------------
+
+
+def test_a_model_crosses_processes(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
+    """Its settings go along, its connections are made anew, its secrets come from the environment there."""
+    model = ChatBing(endpoint=bing_emulator.url, model="bing-precise", cookies=COOKIES, stop=["END"])  # type: ignore[arg-type]
+    model.invoke("Hello")
+    written = pickle.dumps(model)
+    monkeypatch.setenv("BING_COOKIES", "_U=from-the-environment")
+    read = pickle.loads(written)  # noqa: S301 - our own
+    bing_emulator.clear()
+    assert read.invoke("Hello").response_metadata["model_name"] == "bing-precise"
+    assert bing_emulator.requests[0].headers["cookie"] == "_U=from-the-environment"
+    assert (read.stop, read.endpoint) == (["END"], bing_emulator.url)
+
+
+def test_a_bound_model_crosses_processes(bing_emulator: Emulator) -> None:
+    """A chain does, as long as its parts do."""
+    bound = ChatBing(endpoint=bing_emulator.url).bind_tools([{"name": "now", "description": "Tell the time."}])
+    assert pickle.loads(pickle.dumps(bound)).invoke("Hello!").text  # noqa: S301 - our own
+
+
+def test_a_model_with_a_client_of_your_own_is_not_pickled() -> None:
+    """The error says what to do."""
+    with pytest.raises(TypeError, match="give it settings instead of a client"):
+        pickle.dumps(model_of(FakeBackend()))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_asks_over_the_same_connections(copied: Any) -> None:
+    """With a client of your own too, and inside of other things."""
+    model = model_of(FakeBackend(turn("Hi"), turn("Hi")))
+    (inside,) = copied([copied(model)])
+    assert inside._client is model._client
+    assert inside.invoke("Hello").text == "Hi"
+
+
+def test_a_copy_is_a_model_of_its_own() -> None:
+    """A change of the one is none of the other."""
+    model = model_of(FakeBackend(), stop=["a"])
+    copied = copy.deepcopy(model)
+    copied.stop = ["b"]
+    assert model.stop == ["a"]

@@ -1,0 +1,112 @@
+"""LangChain's standard integration tests of a chat model, inherited, over a real socket."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from bing_llm.emulator import Emulator, Obedient
+from langchain_bing import ChatBing
+
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+"""A PNG of one pixel."""
+
+
+@pytest.mark.filterwarnings("ignore:ChatBing does not use .*'temperature':UserWarning")
+class _Suite(ChatModelIntegrationTests):
+    """The suite's own tests, against an emulator that does as it is told."""
+
+    url: ClassVar[str]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def emulator(cls) -> Iterator[None]:
+        """One service for the whole class, on a socket of this machine."""
+        with Emulator(Obedient(pace=0)) as emulator:
+            cls.url = emulator.url
+            yield
+
+    @pytest.fixture(autouse=True)
+    def local_pictures(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The suite downloads a picture; here it is one of ours."""
+        monkeypatch.setattr(httpx, "get", lambda *_args, **_options: httpx.Response(200, content=PICTURE))
+
+    @property
+    def chat_model_class(self) -> type[BaseChatModel]:
+        """The class under test."""
+        return ChatBing
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """Where the model asks."""
+        return {"endpoint": self.url}
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        """Pictures by base64."""
+        return True
+
+    @property
+    def supports_image_urls(self) -> bool:
+        """Pictures by URL."""
+        return True
+
+    @property
+    def supports_anthropic_inputs(self) -> bool:
+        """Anthropic's blocks: calls, results and pictures inside content."""
+        return True
+
+    @property
+    def supports_json_mode(self) -> bool:
+        """`method="json_mode"`."""
+        return True
+
+    @property
+    def supports_model_override(self) -> bool:
+        """`invoke(..., model=...)`."""
+        return True
+
+    @property
+    def model_override_value(self) -> str:
+        """Another model of the service."""
+        return "bing-precise"
+
+    @property
+    def returns_usage_metadata(self) -> bool:
+        """The service counts no tokens."""
+        return False
+
+
+class TestStandardText(_Suite):
+    """With text as content, which is the default."""
+
+
+class TestStandardBlocks(_Suite):
+    """With standard blocks as content."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """As the others, with LangChain's newer form of content."""
+        return {**super().chat_model_params, "output_version": "v1"}
+
+
+class TestStandardUsage(_Suite):
+    """With an estimate of the tokens, as it is given on request."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """As the others, with an estimate."""
+        return {**super().chat_model_params, "estimate_usage": True}
+
+    @property
+    def returns_usage_metadata(self) -> bool:
+        """What it is asked for."""
+        return True

@@ -1,0 +1,231 @@
+"""LangChain's tools, choices and formats, as ours."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
+from langchain_core.tools import tool
+from pydantic import BaseModel, Field
+from typing_extensions import TypedDict
+
+from bing_llm.completion import JsonFormat
+from bing_llm.errors import InvalidRequest
+from langchain_bing import ChatBing
+from langchain_bing.tool_binding import as_openai_tool, read_choice, read_format, read_toolbox
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from pydantic.v1 import BaseModel as BaseModelV1
+
+
+@tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def add_function(a: int, b: int) -> int:
+    """Add two numbers.
+
+    Args:
+        a: One.
+        b: The other.
+    """
+    return a + b
+
+
+class AddModel(BaseModel):
+    """Add two numbers."""
+
+    a: int = Field(description="One.")
+    b: int
+
+
+class AddModelV1(BaseModelV1):
+    """Add two numbers."""
+
+    a: int
+    b: int
+
+
+class AddDict(TypedDict):
+    """Add two numbers."""
+
+    a: Annotated[int, ..., "One."]
+    b: int
+
+
+PARAMETERS = {
+    "type": "object",
+    "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+    "required": ["a", "b"],
+}
+JSON_SCHEMA = {"title": "add_schema", "description": "Add two numbers.", **PARAMETERS}
+OPENAI = {
+    "type": "function",
+    "function": {"name": "add_openai", "description": "Add two numbers.", "parameters": PARAMETERS},
+}
+ANTHROPIC = {"name": "add_anthropic", "description": "Add two numbers.", "input_schema": PARAMETERS}
+RUNNABLE = ChatPromptTemplate.from_template("{a} and {b}") | RunnableLambda(str)
+
+TOOLS: dict[str, Any] = {
+    "add": add,
+    "add_function": add_function,
+    "AddModel": AddModel,
+    "AddModelV1": AddModelV1,
+    "AddDict": AddDict,
+    "add_schema": JSON_SCHEMA,
+    "add_openai": OPENAI,
+    "add_anthropic": ANTHROPIC,
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_every_form_of_a_tool_is_read(name: str) -> None:
+    """Tools, functions, pydantic classes of both versions, `TypedDict`s and schemas mean the same."""
+    (read,) = read_toolbox([TOOLS[name]], None, parallel=None, strict=None).tools
+    assert (read.name, read.description) == (name, "Add two numbers.")
+    assert read.parameters["properties"].keys() == {"a", "b"}
+    assert {part["type"] for part in read.parameters["properties"].values()} == {"integer"}
+    assert sorted(read.parameters["required"]) == ["a", "b"]
+
+
+@pytest.mark.filterwarnings("ignore:.*as_tool.* is in beta")
+def test_a_runnable_is_a_tool() -> None:
+    """Its inputs are the arguments."""
+    (read,) = read_toolbox([RUNNABLE], None, parallel=None, strict=None).tools
+    assert read.parameters["properties"].keys() == {"a", "b"}
+
+
+def test_a_tool_that_takes_nothing_has_no_parameters() -> None:
+    """Neither properties nor a name are needed."""
+    (read,) = read_toolbox([{"name": "now", "description": ""}], None, parallel=None, strict=None).tools
+    assert (read.name, read.description, read.parameters.get("properties", {})) == ("now", "", {})
+
+
+def test_bound_tools_are_in_openai_form() -> None:
+    """LangGraph compares names in `kwargs["tools"]`."""
+    bound = ChatBing(backend="emulator").bind_tools([add, ANTHROPIC])
+    assert [each["function"]["name"] for each in bound.kwargs["tools"]] == ["add", "add_anthropic"]  # type: ignore[attr-defined]
+    assert as_openai_tool(bound.kwargs["tools"][0]) == bound.kwargs["tools"][0]  # type: ignore[attr-defined]
+
+
+def test_what_is_not_said_is_not_bound() -> None:
+    """An option that was not given does not hide that of an outer `bind`."""
+    bound = ChatBing(backend="emulator").bind_tools([add], anything=1)
+    assert bound.kwargs.keys() == {"tools", "anything"}  # type: ignore[attr-defined]
+
+
+# --- choice -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, "auto"),
+        (False, "auto"),
+        ("auto", "auto"),
+        ({"type": "auto"}, "auto"),
+        ("any", "any"),
+        ("required", "any"),
+        (True, "any"),
+        ({"type": "any"}, "any"),
+        ("none", "none"),
+        ({"type": "none"}, "none"),
+        ("add", "add"),
+        ({"type": "function", "function": {"name": "add"}}, "add"),
+        ({"type": "tool", "name": "add"}, "add"),
+        ({"name": "add"}, "add"),
+    ],
+)
+def test_every_form_of_a_choice_is_read(choice: Any, expected: str) -> None:
+    """OpenAI's, Anthropic's and LangChain's own."""
+    assert read_choice(choice, ["add", "mul"]) == expected
+
+
+@pytest.mark.parametrize("choice", ["sub", {"name": "sub"}, {"type": "tool"}, {}, 7, {"function": {}}])
+def test_another_choice_is_refused_when_it_is_bound(choice: Any) -> None:
+    """The error names the bound tools, and comes before anything is sent."""
+    with pytest.raises(ValueError, match=r"the bound tools are: add\. Allowed: 'auto', 'any'"):
+        ChatBing(backend="emulator").bind_tools([add], tool_choice=choice)
+
+
+@pytest.mark.parametrize(
+    ("choice", "required", "only"),
+    [(None, False, ""), ("auto", False, ""), ("any", True, ""), (True, True, ""), ("add", False, "add")],
+)
+def test_a_choice_says_what_the_reply_must_hold(choice: Any, required: bool, only: str) -> None:  # noqa: FBT001
+    """A call at will, any call, or a call of one tool."""
+    toolbox = read_toolbox([add, OPENAI], choice, parallel=None, strict=None)
+    assert (toolbox.required, toolbox.only, len(toolbox.tools)) == (required, only, 2)
+
+
+def test_no_tool_may_be_used_where_the_choice_is_none() -> None:
+    """The service is not told of them, and its reply is not read for calls."""
+    assert read_toolbox([add], "none", parallel=None, strict=None).tools == ()
+
+
+def test_a_required_call_without_tools_is_refused() -> None:
+    """No reply could be right."""
+    with pytest.raises(InvalidRequest, match="A call is required, but there are no tools"):
+        read_toolbox([], "any", parallel=None, strict=None)
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    """No call could be told apart."""
+    with pytest.raises(InvalidRequest, match="Two tools have the name 'add'"):
+        read_toolbox([add, add], None, parallel=None, strict=None)
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(None, True), (True, True), (False, False)])
+def test_several_calls_may_come_unless_it_is_said(parallel: Any, expected: bool) -> None:  # noqa: FBT001
+    """`parallel_tool_calls=False` allows one."""
+    assert read_toolbox([add], None, parallel=parallel, strict=None).parallel is expected
+
+
+def test_strictness_is_of_the_call_or_of_a_tool() -> None:
+    """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
+    marked = {**OPENAI, "function": {**OPENAI["function"], "strict": True}}  # type: ignore[dict-item]
+    assert not read_toolbox([add], None, parallel=None, strict=None).strict
+    assert read_toolbox([add], None, parallel=None, strict=True).strict
+    assert read_toolbox([marked], None, parallel=None, strict=None).strict
+
+
+# --- formats ----------------------------------------------------------------------------------------------------------
+
+SCHEMA = {"title": "Sum", "type": "object", "properties": {"sum": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize(
+    ("response_format", "expected"),
+    [
+        (None, None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, JsonFormat()),
+        ({"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA}}, JsonFormat(SCHEMA)),
+        ({"type": "json_schema", "schema": SCHEMA}, JsonFormat(SCHEMA)),
+        (SCHEMA, JsonFormat(SCHEMA)),
+    ],
+)
+def test_every_form_of_a_format_is_read(response_format: Any, expected: JsonFormat | None) -> None:
+    """OpenAI's three, and a schema itself."""
+    assert read_format(response_format) == expected
+
+
+def test_a_class_is_a_format() -> None:
+    """As for `with_structured_output`."""
+    read = read_format(AddModel)
+    assert read is not None
+    assert read.schema is not None
+    assert read.schema["properties"].keys() == {"a", "b"}
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"schema": "x"}, []])
+def test_a_format_without_a_schema_is_refused(spec: Any) -> None:
+    """The error shows the form."""
+    with pytest.raises(ValueError, match="response_format has no schema; allowed: "):
+        read_format({"type": "json_schema", "json_schema": spec})
