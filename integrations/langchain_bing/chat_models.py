@@ -53,77 +53,87 @@ class ChatBing(BaseChatModel):
     """Microsoft's Bing and Copilot chat as a LangChain chat model.
 
     Setup:
-        .. code-block:: bash
-
-            pip install "bing-llm[langchain]"
-            export BING_LLM_BACKEND=emulator  # a local server, to try it; or BING_LLM_ENDPOINT and BING_COOKIES
+        ```sh
+        pip install "bing-llm[langchain]"
+        export BING_LLM_BACKEND=emulator  # a local server, to try it; or BING_LLM_ENDPOINT and BING_COOKIES
+        ```
 
     Instantiate:
-        .. code-block:: python
+        ```python
+        from langchain_bing import ChatBing
 
-            from langchain_bing import ChatBing
+        model = ChatBing(model="bing-precise", search=False)
+        ```
 
-            model = ChatBing(model="bing-precise", search=False)
+    Settings:
+        - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
+        - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
+          `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
+        - `stop`, `max_tokens`: where the answer ends; also as options of each call
+        - `temperature`: accepted, and not used: the service has no such setting
+        - `estimate_usage`: whether messages have `usage_metadata`, which is an estimate
+        - `streaming`, `join_deltas`: whether `invoke` streams for callbacks, and whether text that waits is joined
+        - those of every LangChain model: `cache`, `rate_limiter`, `callbacks`, `output_version`, `disable_streaming`
 
     Invoke:
-        .. code-block:: python
-
-            messages = [("system", "Answer in one sentence."), ("human", "Why is the sea salty?")]
-            answer = model.invoke(messages)
-            print(answer.content)
+        ```python
+        messages = [("system", "Answer in one sentence."), ("human", "Why is the sea salty?")]
+        answer = model.invoke(messages)
+        print(answer.content)
+        ```
 
     Stream:
-        .. code-block:: python
-
-            for chunk in model.stream("Tell me a story about the sea."):
-                print(chunk.content, end="", flush=True)
+        ```python
+        for chunk in model.stream("Tell me a story about the sea."):
+            print(chunk.content, end="", flush=True)
+        ```
 
     Async:
-        .. code-block:: python
-
-            answer = await model.ainvoke("Hello")
-            async for chunk in model.astream("Hello"):
-                print(chunk.content, end="")
+        ```python
+        answer = await model.ainvoke("Hello")
+        async for chunk in model.astream("Hello"):
+            print(chunk.content, end="")
+        ```
 
     Tool calling:
         The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
         is required and does not come is asked for once more.
 
-        .. code-block:: python
+        ```python
+        def add(a: int, b: int) -> int:
+            '''Add two numbers.'''
+            return a + b
 
-            def add(a: int, b: int) -> int:
-                '''Add two numbers.'''
-                return a + b
 
-
-            answer = model.bind_tools([add]).invoke("What is 2 + 3?")
-            print(answer.tool_calls)
+        answer = model.bind_tools([add]).invoke("What is 2 + 3?")
+        print(answer.tool_calls)
+        ```
 
     Structured output:
-        .. code-block:: python
-
-            from pydantic import BaseModel
-
-
-            class Person(BaseModel):
-                name: str
-                age: int
+        ```python
+        from pydantic import BaseModel
 
 
-            person = model.with_structured_output(Person).invoke("Ada is 36 years old.")
-            print(person)
+        class Person(BaseModel):
+            name: str
+            age: int
+
+
+        person = model.with_structured_output(Person).invoke("Ada is 36 years old.")
+        print(person)
+        ```
 
     What the service tells besides its text:
         Citations, searches, reasoning lines, pictures and suggestions are in `response_metadata`, beside
         `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
         content blocks instead, and citations are annotations of the text.
 
-        .. code-block:: python
-
-            answer = ChatBing(search=True).invoke("What is new in Python?")
-            print(answer.response_metadata["citations"])
-            answer = ChatBing(search=True, output_version="v1").invoke("What is new in Python?")
-            print(answer.content_blocks)
+        ```python
+        answer = ChatBing(search=True).invoke("What is new in Python?")
+        print(answer.response_metadata["citations"])
+        answer = ChatBing(search=True, output_version="v1").invoke("What is new in Python?")
+        print(answer.content_blocks)
+        ```
 
     Stop sequences and lengths:
         The service has neither, so `stop` and `max_tokens` cut the answer here and end the turn at the service.
