@@ -18,11 +18,12 @@ class Sources:
 
     def __init__(self) -> None:
         self._defined: tuple[Citation, ...] = ()
-        self._found: list[SearchResult] = []
+        self._found: tuple[Citation, ...] = ()
 
     def found(self, results: tuple[SearchResult, ...]) -> None:
         """Take in the pages of one search."""
-        self._found.extend(results)
+        first = len(self._found) + 1
+        self._found += tuple(Citation(number, page.url, page.title) for number, page in enumerate(results, first))
 
     def define(self, citations: tuple[Citation, ...]) -> None:
         """Take in the definitions themselves; they replace the pages."""
@@ -31,23 +32,25 @@ class Sources:
     @property
     def citations(self) -> tuple[Citation, ...]:
         """The definitions, in their order."""
-        pages = (Citation(number, page.url, page.title) for number, page in enumerate(self._found, 1))
-        return self._defined or tuple(pages)
+        return self._defined or self._found
 
     def used_by(self, text: str) -> bool:
         """Whether the text cites, or the definitions were given for it."""
-        return bool(self._defined) or bool(self._order(text))
+        return bool(self._defined) or bool(self._cited(text))
 
     def card_text(self, text: str) -> str:
         """The text as it is in the card: definitions, an empty line, and markers `[^i^][n]`, i by first appearance."""
-        order = self._order(text)
+        citations = self.citations
+        if not citations:
+            return text
+        places = {citation.number: place for place, citation in enumerate(self._cited(text), 1)}
 
         def marked(found: re.Match[str]) -> str:
             number = int(found[1])
-            return f"[^{order.index(number) + 1}^][{number}]" if number in order else found[0]
+            return f"[^{places[number]}^][{number}]" if number in places else found[0]
 
-        definitions = "\n".join(f'[{c.number}]: {c.url} "{_one_line(c.title)}"' for c in self.citations)
-        return f"{definitions}\n\n{_MARKER.sub(marked, text)}" if definitions else text
+        definitions = "\n".join(f'[{c.number}]: {c.url} "{_one_line(c.title)}"' for c in citations)
+        return f"{definitions}\n\n{_MARKER.sub(marked, text)}"
 
     def learn_more(self, text: str) -> str:
         """The line of links below the answer; "" where it cites nothing."""
@@ -63,13 +66,12 @@ class Sources:
         ]
 
     def _cited(self, text: str) -> list[Citation]:
+        """What the text cites, by first appearance."""
         by_number = {citation.number: citation for citation in self.citations}
-        return [by_number[number] for number in self._order(text)]
-
-    def _order(self, text: str) -> list[int]:
-        known = {citation.number for citation in self.citations}
+        if not by_number:
+            return []
         numbers = (int(found) for found in _MARKER.findall(text))
-        return [number for number in dict.fromkeys(numbers) if number in known]
+        return [by_number[number] for number in dict.fromkeys(numbers) if number in by_number]
 
 
 def _one_line(title: str) -> str:

@@ -124,13 +124,13 @@ class MessageWriter:
             offense="Unknown",
         )
 
-    def _bot(self, text: str | None, **fields: Any) -> wire.Message:
+    def _bot(self, text: str | None, *, message_id: str = "", **fields: Any) -> wire.Message:
         now = wire.timestamp(self._clock())
         usual = {
             "author": "bot",
-            "message_id": wire.new_id(),
             "content_origin": "DeepLeo",
             "offense": "None",
             "feedback": wire.feedback(),
         }
-        return wire.Message(text=text, created_at=now, timestamp=now, **(usual | fields))
+        message_id = message_id or wire.new_id()
+        return wire.Message(text=text, message_id=message_id, created_at=now, timestamp=now, **(usual | fields))

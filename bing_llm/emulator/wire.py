@@ -108,5 +108,5 @@ def timestamp(seconds: float, zone: str = "+00:00") -> str:
         seconds: Since 1970.
         zone: What ends it: an offset, or `Z`.
     """
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc)
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}0{zone}"
+    moment = datetime.fromtimestamp(seconds, tz=timezone.utc).replace(tzinfo=None)
+    return f"{moment.isoformat(timespec='microseconds')}0{zone}"

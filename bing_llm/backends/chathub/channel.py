@@ -13,7 +13,7 @@ from bing_llm import events as ev
 from bing_llm._redact import Redactor
 from bing_llm._timeout import timeout
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.connection import Sentinel, State
+from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import BingError, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.limits import Deadline, Timeouts
@@ -32,7 +32,6 @@ _MOST_NOTED = 100
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _STRETCH = 100  # messages and events without a wait; some milliseconds
 
-_UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
 _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 
 
@@ -209,7 +208,7 @@ class ChatHubChannel:
             (self._progressed + limits.answer - now, "answer"),
             (self._pinged + PING_SECONDS - now, "ping"),
         ]
-        if self._turn.state in _UNANSWERED:
+        if self._turn.state in UNANSWERED:
             dues.append((self._opened + limits.handshake - now, "handshake"))
         if self._stop_asked is not None:
             dues.append((self._stop_asked + limits.stop - self._deadline.clock(), "stop"))

@@ -29,7 +29,7 @@ from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS, RecordReader
 from bing_llm.errors import ProtocolError
 
-__all__ = ["EOF", "NEED_DATA", "TRANSITIONS", "Connection", "Role", "Sentinel", "State"]
+__all__ = ["EOF", "NEED_DATA", "TRANSITIONS", "UNANSWERED", "Connection", "Role", "Sentinel", "State"]
 
 
 class Role(Enum):
@@ -95,6 +95,10 @@ TRANSITIONS: Final[dict[State, dict[type, State]]] = {
     _S.CLOSED: {},
 }
 
+# The client has greeted, and the server has not answered the handshake yet. Asked of each frame, so no set: the hash of
+# an Enum is slow.
+UNANSWERED: Final = (State.GREETED, State.ASKED, State.HASTY)
+
 _STATELESS = (frames.Ping, frames.UnknownFrame)
 
 
@@ -158,7 +162,7 @@ class Connection:
     def _decode(self, record: str) -> frames.ServerFrame | frames.ClientFrame:
         if self.role is Role.SERVER:
             return codec.decode_handshake(record) if self.state is State.NEW else codec.decode_client(record)
-        if self.state in {State.GREETED, State.ASKED, State.HASTY}:
+        if self.state in UNANSWERED:
             return codec.decode_ack(record)
         return codec.decode_server(record)
 

@@ -40,10 +40,15 @@ class RecordReader:
         Raises:
             ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
         """
-        if text.count(SEPARATOR) > MAX_RECORDS_A_MESSAGE:
-            msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
-            raise ProtocolError(msg)
-        *complete, rest = text.split(SEPARATOR)
+        complete: list[str] = []
+        start = 0
+        while (end := text.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`
+            if len(complete) == MAX_RECORDS_A_MESSAGE:
+                msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
+                raise ProtocolError(msg)
+            complete.append(text[start:end])
+            start = end + 1
+        rest = text[start:]
         if complete:
             complete[0] = "".join((*self._tail, complete[0]))
             self._tail, self._tail_characters = [], 0

@@ -8,9 +8,10 @@ shrink or change, and another message may take over: what matters is whether the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -26,6 +27,8 @@ __all__ = ["MAX_TURN_CHARACTERS", "AnswerReader"]
 # What a turn may make us hold, beside one whole text, which fits in a record. A hundred searches, each with results of
 # the largest recorded size, have some 4 M.
 MAX_TURN_CHARACTERS = 32 * 1024 * 1024
+
+_Holders: TypeAlias = Sequence[frames.UpdateArguments | frames.FinalItem]
 
 _CURSOR_MESSAGE = re.compile(r"\$\['([^']*)'\]")
 
@@ -72,20 +75,23 @@ def _kind_of(message: frames.WireMessage) -> _Kind:
 class AnswerReader:
     """Folds the frames of one turn into events.
 
-    `update`, `final` and `completion` are generators: an error that they raise comes after the events before it.
+    An error that `update`, `final` or `completion` raises comes after the events that it has added.
 
     Attributes:
+        events: The events of the frames, for the caller to take from the left.
         conversation_id: The conversation of the turn, for a reply whose final frame does not name it.
         stopped: Whether the service was asked to stop, so that a short ending is what was wanted.
     """
 
     def __init__(self) -> None:
+        self.events: deque[ev.Event] = deque()
         self.conversation_id = ""
         self.stopped = False
         self._fold = Fold()
-        self._frame: tuple[str, str, list[frames.WireMessage]] = ("", "", [])  # as `_raw` needs it
+        self._frame: tuple[str, str, _Holders] = ("", "", ())  # as `_raw` needs it
         self._raws: dict[int, Any] = {}  # the parsed JSON of that frame's messages, by their identity
         self._text = ""
+        self._pieces: list[str] = []  # what was appended to it since; joined when it is asked for
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
@@ -97,49 +103,45 @@ class AnswerReader:
     @property
     def text(self) -> str:
         """The whole text so far."""
+        if self._pieces:
+            self._text, self._pieces = "".join((self._text, *self._pieces)), []
         return self._text
 
-    def update(self, update: frames.Update, record: str) -> Iterator[ev.Event]:
-        """The events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
+    def update(self, update: frames.Update, record: str) -> None:
+        """Add the events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
 
         Raises:
             ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
         """
-        messages = [message for arguments in update.arguments for message in arguments.messages or ()]
-        self._begin("arguments", record, messages)
+        self._begin("arguments", record, update.arguments)
         for arguments in update.arguments:
-            yield from self._quota(arguments.throttling)
-            known = self._text
-            shown = arguments.messages or []
-            answers = [id(message) for message in shown if _kind_of(message) is _Kind.ANSWER]
-            for message in shown:
-                if id(message) not in answers[:-1]:  # an interim text that another one follows in the same frame
-                    yield from self._message(message)
+            self._quota(arguments.throttling)
+            is_news = self._snapshot(arguments.messages) if arguments.messages else False
             self._references = arguments.references or self._references
             self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
-            if arguments.write_at_cursor and self._text == known:
-                yield from self._append(arguments.write_at_cursor)
+            if arguments.write_at_cursor and not is_news:
+                self._append(arguments.write_at_cursor)
 
-    def final(self, item: frames.FinalItem, record: str) -> Iterator[ev.Event]:
-        """The events of the type 2 frame, whose text `record` is; the last is `TurnCompleted`.
+    def final(self, item: frames.FinalItem, record: str) -> None:
+        """Add the events of the type 2 frame, whose text `record` is; the last is `TurnCompleted`.
 
         Raises:
             BingError: The service refused the turn, or gave no answer.
         """
-        self._begin("item", record, item.messages or [])
+        self._begin("item", record, [item])
         result = item.result or frames.Result()
         if result.value != SUCCESS:
-            raise error_for(result, what="the turn", partial_text=self._text)
-        yield from self._quota(item.throttling)
-        for message in _answer_first(item.messages or []):
-            yield from self._message(message, final=True)
-        if not self._text and not self.stopped:
+            raise error_for(result, what="the turn", partial_text=self.text)
+        self._quota(item.throttling)
+        for kind, message in _answer_first(item.messages or []):
+            self._message(kind, message, final=True)
+        if not self.text and not self.stopped:
             self._check_unanswered(result)
-        yield self._completed(item)
+        self.events.append(self._completed(item))
 
-    def completion(self, completion: frames.Completion) -> Iterator[ev.Event]:
-        """The event of a type 3 frame that no type 2 went before: how a stopped turn ends.
+    def completion(self, completion: frames.Completion) -> None:
+        """Add the event of a type 3 frame that no type 2 went before: how a stopped turn ends.
 
         Raises:
             ServiceError: The turn was not stopped, or the service named an error.
@@ -147,8 +149,8 @@ class AnswerReader:
         if completion.error is not None or not self.stopped:
             said = completion.error
             msg = f"The service ended the turn without its final frame ({said or 'no reason given'})."
-            raise errors.ServiceError(msg, service_message=said, partial_text=self._text)
-        yield self.cut_short()
+            raise errors.ServiceError(msg, service_message=said, partial_text=self.text)
+        self.events.append(self.cut_short())
 
     def cut_short(self) -> ev.TurnCompleted:
         """The end of a turn that was stopped: what had come is the answer."""
@@ -156,32 +158,44 @@ class AnswerReader:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _message(self, message: frames.WireMessage, *, final: bool = False) -> Iterator[ev.Event]:
-        kind = _kind_of(message)
+    def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
+        """Take in the messages of an update; answer whether they changed the text."""
+        known = self.text
+        shown = [(_kind_of(message), message) for message in messages]
+        answers = [message for kind, message in shown if kind is _Kind.ANSWER]
+        for kind, message in shown:
+            if kind is not _Kind.ANSWER or message is answers[-1]:  # the answers before the last are interim texts
+                self._message(kind, message)
+        return self.text != known
+
+    def _message(self, kind: _Kind, message: frames.WireMessage, *, final: bool = False) -> None:
         message_id = message.message_id or ""
         if kind is _Kind.ANSWER:
             self._others.discard(hash(message_id))
-            yield from self._answered(message, final=final)
+            self._answered(message, final=final)
             return
         if message_id:
             self._others.add(hash(message_id))
         if kind in _MODERATION:
-            yield from self._moderated(kind, message)
+            self._moderated(kind, message)
         elif kind is not _Kind.NOT_OURS:
-            yield from self._aside(kind, message)
+            self._aside(kind, message)
 
-    def _answered(self, message: frames.WireMessage, *, final: bool) -> Iterator[ev.Event]:
+    def _answered(self, message: frames.WireMessage, *, final: bool) -> None:
         self._answer = message
         text = message.text or ""
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
-        stale = self._appended and not final and self._text.startswith(text)
+        stale = self._appended and not final and self.text.startswith(text)
         if text and not stale:
-            yield from self._whole(text)
-        suggestions = cards.suggestions_of(message)
-        if suggestions and self._first("suggestions", repr(suggestions)):
-            yield from self._emit(ev.Suggestions(suggestions))
+            self._whole(text)
+        if message.suggested_responses:
+            self._suggest(cards.suggestions_of(message))
 
-    def _aside(self, kind: _Kind, message: frames.WireMessage) -> Iterator[ev.Event]:
+    def _suggest(self, texts: tuple[str, ...]) -> None:
+        if texts and self._first("suggestions", repr(texts)):
+            self._emit(ev.Suggestions(texts))
+
+    def _aside(self, kind: _Kind, message: frames.WireMessage) -> None:
         text = message.text or ""
         key = message.message_id or repr((message.message_type, text, message.hidden_text))
         match kind:
@@ -189,70 +203,70 @@ class AnswerReader:
                 for query in cards.search_queries_of(message):
                     if self._first("query", query):
                         self._keep(query)
-                        yield from self._emit(ev.SearchStarted(query))
+                        self._emit(ev.SearchStarted(query))
                 if text and self._first("progress", text):
-                    yield from self._emit(ev.Progress(text))
+                    self._emit(ev.Progress(text))
             case _Kind.SEARCH_QUERY if self._first("query", key):
                 query = cards.search_query_of(message)
                 self._keep(query)
-                yield from self._emit(ev.SearchStarted(query))
+                self._emit(ev.SearchStarted(query))
             case _Kind.SEARCH_RESULT if self._first("result", key):
                 self._keep(text)
-                yield from self._emit(ev.SearchResults(cards.search_results_of(message)))
+                self._emit(ev.SearchResults(cards.search_results_of(message)))
             case _Kind.IMAGE if self._first("image", key):
                 self._keep(text)
-                yield from self._emit(ev.ImageRequested(text))
+                self._emit(ev.ImageRequested(text))
             case _Kind.UNKNOWN if self._first("unknown", key):
-                yield ev.Unknown(self._raw(message))
+                self._emit(ev.Unknown(self._raw(message)))
 
-    def _moderated(self, kind: _Kind, message: frames.WireMessage) -> Iterator[ev.Event]:
+    def _moderated(self, kind: _Kind, message: frames.WireMessage) -> None:
         notice = message.text or message.hidden_text or ""
         if kind is _Kind.TURN_LIMITER:
-            if not self._text:
+            if not self.text:
                 msg = "This conversation has had all its turns; the service refused another one."
                 raise errors.TurnLimitReached(msg, value="TurnLimiter", service_message=notice)
             return
         ended = kind is _Kind.DISENGAGED
-        if not self._text:
+        if not self.text:
             if ended:
                 msg = "The service ended the conversation."
                 raise errors.ConversationEnded(msg, value="Disengaged", service_message=notice)
             msg = f"The service refused to answer: {notice}" if notice else "The service refused to answer."
             raise errors.ContentFiltered(msg, value="Apology", service_message=notice)
         if self._first("revoked", str(ended)):
-            yield from self._emit(ev.TextRevoked(notice, ended))
+            self._emit(ev.TextRevoked(notice, ended))
 
     # --- text -----------------------------------------------------------------------------------------------------
 
-    def _whole(self, text: str) -> Iterator[ev.Event]:
-        known, self._text = self._text, text
+    def _whole(self, text: str) -> None:
+        known, self._text = self.text, text
         if not text.startswith(known):
-            yield from self._emit(ev.TextRevised(text))
+            self._emit(ev.TextRevised(text))
         elif len(text) > len(known):
-            yield from self._emit(ev.TextDelta(text[len(known) :]))
+            self._emit(ev.TextDelta(text[len(known) :]))
 
-    def _append(self, piece: str) -> Iterator[ev.Event]:
+    def _append(self, piece: str) -> None:
         if hash(self._cursor) in self._others:
             return
         self._appended = True
         self._keep(piece)
-        self._text += piece
-        yield from self._emit(ev.TextDelta(piece))
+        self._pieces.append(piece)
+        self._emit(ev.TextDelta(piece))
 
     def _move_cursor(self, cursor: frames.Cursor | None) -> None:
-        found = _CURSOR_MESSAGE.match((cursor and cursor.j) or "")
+        found = _CURSOR_MESSAGE.match(cursor.j) if cursor and cursor.j else None
         if found:
             self._cursor = found[1]
 
     # --- the rest -------------------------------------------------------------------------------------------------
 
-    def _quota(self, throttling: frames.Throttling | None) -> Iterator[ev.Event]:
+    def _quota(self, throttling: frames.Throttling | None) -> None:
         if throttling is None or throttling.max_num_user_messages_in_conversation is None:
             return
         used = throttling.num_user_messages_in_conversation or 0
         quota = ev.Quota(used, throttling.max_num_user_messages_in_conversation)
         if self._first("quota", f"{quota.used}/{quota.limit}"):
-            yield from self._emit(quota)
+            self._emit(quota)
 
     def _check_unanswered(self, result: frames.Result) -> None:
         """A turn without text is whole when it asks for a picture."""
@@ -275,22 +289,23 @@ class AnswerReader:
         )
         return ev.TurnCompleted(reply)
 
-    def _emit(self, event: ev.Event) -> Iterator[ev.Event]:
+    def _emit(self, event: ev.Event) -> None:
         self._fold.add(event)
-        yield event
+        self.events.append(event)
 
-    def _begin(self, part: str, record: str, messages: list[frames.WireMessage]) -> None:
-        """Note a frame: the part of it that holds its messages, its text, and its messages in order."""
-        self._frame = part, record, messages
+    def _begin(self, part: str, record: str, holders: _Holders) -> None:
+        """Note a frame: the name of the part that holds its messages, its text, and that part."""
+        self._frame = part, record, holders
         self._raws = {}
 
     def _raw(self, message: frames.WireMessage) -> Any:
         """The message with all its fields, as parsed JSON: decoded anew, once a frame, since it is rarely wanted."""
         if not self._raws:
-            part, record, messages = self._frame
+            part, record, holders = self._frame
             content = decode_json(record)[part]
-            holders = content if isinstance(content, list) else [content]
-            raws = (raw for holder in holders for raw in holder.get("messages") or ())
+            messages = (message for holder in holders for message in holder.messages or ())
+            raw_holders = content if isinstance(content, list) else [content]
+            raws = (raw for holder in raw_holders for raw in holder.get("messages") or ())
             self._raws = {id(message): raw for message, raw in zip(messages, raws, strict=True)}
         return self._raws[id(message)]
 
@@ -314,16 +329,16 @@ class AnswerReader:
             raise errors.ProtocolError(msg)
 
 
-def _answer_first(messages: list[frames.WireMessage]) -> list[frames.WireMessage]:
+def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frames.WireMessage]]:
     """The messages of a final frame: asides, then the one answer, then what moderation said of it.
 
     Earlier bot texts of the turn are left out: the last one is the answer. Asides may stand before it (recording 02)
     or after it.
     """
-    kinds = [(_kind_of(message), message) for message in messages]
-    asides = [message for kind, message in kinds if kind not in {_Kind.ANSWER, *_MODERATION}]
-    answers = [message for kind, message in kinds if kind is _Kind.ANSWER][-1:]
-    return [*asides, *answers, *(message for kind, message in kinds if kind in _MODERATION)]
+    shown = [(_kind_of(message), message) for message in messages]
+    asides = [each for each in shown if each[0] not in (_Kind.ANSWER, *_MODERATION)]
+    answers = [each for each in shown if each[0] is _Kind.ANSWER][-1:]
+    return [*asides, *answers, *(each for each in shown if each[0] in _MODERATION)]
 
 
 def _metadata(item: frames.FinalItem) -> dict[str, Any]:

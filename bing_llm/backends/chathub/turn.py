@@ -6,8 +6,6 @@ it means; `state` tells where the connection is.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from typing import Final, Literal
 
 from bing_llm import errors
@@ -37,7 +35,6 @@ class Turn:
     def __init__(self, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
         self._connection = Connection(Role.CLIENT, max_characters=max_characters)
         self._reader = AnswerReader()
-        self._pending: deque[ev.Event] = deque()
         self._failure: errors.BingError | None = None
         self._invocation_id = ""
         self._asked_characters = 0
@@ -112,14 +109,14 @@ class Turn:
         Raises:
             BingError: The turn failed; the same error again when called again.
         """
-        while not self._pending:
+        while not self._reader.events:
             if self._failure is not None:
                 raise self._failure
             if self._completed:
                 return NEED_DATA
             if self._read() is NEED_DATA:
                 return NEED_DATA
-        event = self._pending.popleft()
+        event = self._reader.events.popleft()
         self._completed = isinstance(event, ev.TurnCompleted)
         return event
 
@@ -128,50 +125,50 @@ class Turn:
             frame = self._connection.next_frame()
             if frame is NEED_DATA:
                 return NEED_DATA
-            for event in self._events(frame):
-                self._pending.append(event)
+            self._take(frame)
         except errors.BingError as exc:
             exc.partial_text = exc.partial_text or self._reader.text
             self._failure = exc
         return None
 
-    def _events(self, frame: frames.ServerFrame | frames.ClientFrame | Sentinel) -> Iterator[ev.Event]:
+    def _take(self, frame: frames.ServerFrame | frames.ClientFrame | Sentinel) -> None:
+        """Add the events of one frame."""
         match frame:
             case frames.Update():
-                yield from self._reader.update(frame, self._connection.record)
+                self._reader.update(frame, self._connection.record)
             case frames.Final():
-                yield from self._reader.final(frame.item, self._connection.record)
+                self._reader.final(frame.item, self._connection.record)
             case frames.Completion():
-                yield from self._reader.completion(frame)
+                self._reader.completion(frame)
             case frames.Close():
-                yield from self._closed(frame)
+                self._closed(frame)
             case frames.HandshakeAck(error=error):
                 if error is not None:
                     msg = f"The service refused the handshake: {error}"
                     raise errors.ProtocolError(msg, service_message=error)
             case frames.UnknownFrame(raw=raw):
-                yield ev.Unknown(raw)
+                self._reader.events.append(ev.Unknown(raw))
             case frames.Ping():
                 pass
             case Sentinel():
-                yield from self._lost()
+                self._lost()
             case frames.HandshakeRequest() | frames.Chat() | frames.Invocation():
                 msg = "The service sent a frame that only a client may send."
                 raise errors.ProtocolError(msg)
             case _:
                 assert_never(frame)
 
-    def _closed(self, close: frames.Close) -> Iterator[ev.Event]:
+    def _closed(self, close: frames.Close) -> None:
         if self._reader.stopped:
-            yield self._reader.cut_short()
+            self._reader.events.append(self._reader.cut_short())
             return
         said = close.error or "no reason given"
         msg = f"The service closed the connection before the answer was complete ({said})."
         raise errors.ConnectionLost(msg, service_message=close.error)
 
-    def _lost(self) -> Iterator[ev.Event]:
+    def _lost(self) -> None:
         if self._reader.stopped:
-            yield self._reader.cut_short()
+            self._reader.events.append(self._reader.cut_short())
             return
         code = _ABNORMAL_CLOSURE if self._close_code is None else self._close_code
         if code == _NORMAL_CLOSURE and not self._reader.text and self._asked_characters > SILENT_REFUSAL_CHARACTERS:

@@ -66,7 +66,7 @@ def test_a_record_may_have_so_many_characters(chunks: list[str]) -> None:
 
 
 def test_a_message_holds_so_many_records() -> None:
-    """A message full of tiny records is refused before it is cut up; empty ones count too."""
+    """A message full of tiny records is refused, and none of them is read; empty ones count too."""
     assert len(read(["{}\x1e" * MAX_RECORDS_A_MESSAGE])) == MAX_RECORDS_A_MESSAGE
     with pytest.raises(ProtocolError, match="over 10,000 records in one message"):
         read(["\x1e" * (MAX_RECORDS_A_MESSAGE + 1)])

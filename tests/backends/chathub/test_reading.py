@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,13 +13,16 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames, reading
 from bing_llm.backends.chathub.reading import AnswerReader
+from bing_llm.backends.chathub.turn import Turn
 from tests.backends.chathub.wire import (
     ACK,
     DONE,
     apology,
     bot,
+    chat,
     cursor,
     disengaged,
+    drained,
     final,
     hear,
     limiter,
@@ -87,6 +92,15 @@ def test_the_last_of_two_answers_in_a_frame_counts() -> None:
     )
     assert given == [Delta("Cats"), Delta(" purr")]
     assert (reply.text, reply.revised) == ("Cats purr", False)
+
+
+def test_an_interim_text_is_left_out_beside_asides() -> None:
+    """Of the answers in one frame only the last counts; what stands between them is read in its place."""
+    query = bot("Searching the web for: `cats`", message_id="q1", messageType="InternalSearchQuery", hiddenText="cats")
+    interim, answer = bot("One moment.", message_id="a0"), bot("Cats")
+    outcome = hear(ACK, update(interim, query, answer, bot(message_id="p1", messageType="New")), final(answer))
+    assert [type(event) for event in outcome.events] == [ev.SearchStarted, Delta, ev.Unknown, ev.TurnCompleted]
+    assert outcome.texts == [Delta("Cats")]
 
 
 def test_another_message_may_extend_the_first() -> None:
@@ -221,6 +235,12 @@ def test_the_final_text_is_right_in_any_case(text: str) -> None:
     given, reply = texts(update(writeAtCursor="Cats purr"), final(bot(text)))
     assert given == [Delta("Cats purr"), Revised(text)]
     assert (reply.text, reply.revised) == (text, True)
+
+
+def test_an_error_brings_the_pieces_that_had_come() -> None:
+    """The text so far is whole also where it came in pieces."""
+    outcome = hear(ACK, update(writeAtCursor="Cats"), update(writeAtCursor=" purr"), DONE)
+    assert (outcome.error, outcome.details["partial_text"]) == (errors.ServiceError, "Cats purr")
 
 
 def test_a_final_frame_without_messages_keeps_the_pieces() -> None:
@@ -598,8 +618,11 @@ def test_the_text_so_far_can_be_asked_for() -> None:
     reader = AnswerReader()
     assert reader.text == ""
     message = frames.WireMessage(author="bot", text="Cats")
-    assert list(reader.update(frames.Update([frames.UpdateArguments(messages=[message])]), "")) == [Delta("Cats")]
+    reader.update(frames.Update([frames.UpdateArguments(messages=[message])]), "")
     assert reader.text == "Cats"
+    reader.update(frames.Update([frames.UpdateArguments(write_at_cursor=" purr")]), "")
+    assert reader.text == "Cats purr"
+    assert list(reader.events) == [Delta("Cats"), Delta(" purr")]
 
 
 def test_events_before_an_error_come_first() -> None:
@@ -637,3 +660,31 @@ def test_a_turn_holds_so_much(monkeypatch: pytest.MonkeyPatch, flood: list[str])
     outcome = hear(ACK, *flood, final(bot("Hi")))
     assert outcome.error is errors.ProtocolError
     assert "over 100 characters" in outcome.details["message"]
+
+
+def seconds(frame: str) -> float:
+    """The processor time that a turn takes for this frame, after one with a text."""
+    turn = Turn()
+    turn.ask(chat())
+    turn.receive_text(ACK + update(bot("x" * 1000)))
+    list(drained(turn))
+    begun = time.thread_time()
+    turn.receive_text(frame)
+    list(drained(turn))
+    return time.thread_time() - begun
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        lambda size: update(bot("x" * size * 100)),
+        lambda size: update(*[bot("Cats")] * size),
+        lambda size: final(*[bot("Cats")] * size),
+        lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}] * size}),
+    ],
+    ids=["text", "answers", "final answers", "pieces"],
+)
+def test_a_frame_takes_linear_time(frame: Callable[[int], str]) -> None:
+    """Eight times the frame takes about eight times the work, not sixty-four."""
+    short, long = (min(seconds(frame(size)) for _ in range(3)) for size in (1000, 8000))
+    assert long < 25 * short

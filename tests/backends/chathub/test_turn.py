@@ -314,7 +314,7 @@ def test_what_a_client_says_is_nothing_that_a_server_says(frame: str) -> None:
 def test_a_frame_of_a_client_is_never_taken() -> None:
     """Should the connection ever give a frame that only a client sends, the turn refuses it."""
     with pytest.raises(errors.ProtocolError, match="only a client may send"):
-        list(Turn()._events(chat()))
+        Turn()._take(chat())
 
 
 def test_a_record_may_not_be_too_long() -> None:
