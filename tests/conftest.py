@@ -65,6 +65,17 @@ if _backport is not None:
 
 def pytest_collection_finish() -> None:
     """Hide the imported modules from the collector: then a collection after each test costs little."""
+    _hide_what_stays()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hidden_after_module() -> Iterator[None]:
+    """Hide what a module leaves, too: modules imported on demand, and pytest's reports, which grow with each test."""
+    yield
+    _hide_what_stays()
+
+
+def _hide_what_stays() -> None:
     gc.collect()
     gc.freeze()
 
