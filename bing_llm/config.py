@@ -109,7 +109,8 @@ def cookie_header(cookies: Any) -> str | None:
         msg = (
             f"cookies is a {type(cookies).__name__}; allowed: a Cookie header string, or a mapping of names to values."
         )
-        raise ConfigurationError(msg)
+        hint = "Of a list that a browser's extension wrote, pass {each['name']: each['value'] for each in cookies}."
+        raise ConfigurationError(msg, hint=hint)
     header = cookies.strip(" ")
     if not header.isprintable() or not header.isascii():
         msg = "The cookies hold a line break, a control character or a character that is not ASCII."

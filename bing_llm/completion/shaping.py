@@ -19,8 +19,8 @@ class Shaper:
 
     `feed` each part of the reply's text, then `close`. The pieces do not depend on how the text is cut into parts.
 
-    Where a call is required, text is held back until one comes. If none does, `problem` says so after `close`, and
-    `unmet` holds the pieces that were not given.
+    Where a call is required, text is held back until one comes, and invalid calls are held back everywhere. If no call
+    comes where one was required or meant, `problem` says so after `close`, and `unmet` holds what was not given.
     """
 
     def __init__(self, request: Request) -> None:
@@ -30,6 +30,7 @@ class Shaper:
         self._parser = CallParser(request.toolbox) if request.toolbox.tools else None
         self._json = None if request.format is None else JsonAnswer()
         self._held: list[Piece] | None = [] if request.toolbox.must_call else None
+        self._invalid: list[InvalidCall] = []
         self._has_given = False
         self.is_plain = self._cutter is None and self._parser is None and self._json is None
         self.has_calls = False
@@ -68,11 +69,14 @@ class Shaper:
             pieces += self._json.close()
         had_given = self._has_given  # what was streamed cannot be recalled, so then there is no second try
         given = self._given(pieces)
-        if self._held is not None:
-            self.problem, self.unmet = _problem_of(self._held), self._held
+        if self._held is not None or (self._invalid and not self.has_calls):
+            self.problem = self._invalid[0].reason if self._invalid else _NO_CALL
+            self.unmet = [*(self._held or ()), *self._invalid]
         elif self._json is not None and not (self._json.found or self.has_calls or had_given):
             self.problem, self.unmet = _NO_JSON, given
             return []
+        else:
+            given += self._invalid
         return given
 
     def _parsed(self, text: str) -> list[Piece]:
@@ -88,10 +92,10 @@ class Shaper:
         return shaped
 
     def _given(self, pieces: list[Piece]) -> list[Piece]:
-        """The pieces, or none while a required call has not come."""
-        for piece in pieces:
-            if isinstance(piece, Call):
-                self.has_calls = True
+        """The pieces but for invalid calls, or none while a required call has not come."""
+        self._invalid += [piece for piece in pieces if isinstance(piece, InvalidCall)]
+        pieces = [piece for piece in pieces if not isinstance(piece, InvalidCall)]
+        self.has_calls = self.has_calls or any(isinstance(piece, Call) for piece in pieces)
         if self._held is not None:
             self._held += pieces
             if not any(isinstance(piece, Call) and self._toolbox.is_met_by(piece) for piece in pieces):
@@ -99,8 +103,3 @@ class Shaper:
             pieces, self._held = self._held, None
         self._has_given = self._has_given or bool(pieces)
         return pieces
-
-
-def _problem_of(held: list[Piece]) -> str:
-    invalid = [piece for piece in held if isinstance(piece, InvalidCall)]
-    return invalid[0].reason if invalid else _NO_CALL

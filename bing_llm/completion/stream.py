@@ -33,14 +33,15 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reply: The service's own reply, its text unshaped.
         finish_reason: Why it ended.
-        text: The final text where the service rewrote what had been given, None where what was given is final.
-        prompt: What was sent.
+        final: The pieces of the final text where the service rewrote what had been given, None where what was given is
+            final.
+        prompts: What was sent, a turn each: more than one where the service was asked once more.
     """
 
     reply: ev.Reply
     finish_reason: FinishReason
-    text: str | None
-    prompt: Composed
+    final: tuple[Piece, ...] | None
+    prompts: tuple[Composed, ...]
 
 
 Item: TypeAlias = Piece | ev.SearchStarted | ev.SearchResults | ev.Progress | ev.ImageCreated | Completed
@@ -66,17 +67,17 @@ class Completion(AsyncIterator[Item]):
         self._client = client
         self._request = request
         self._join = join
-        self._may_repair = request.toolbox.must_call or request.format is not None
+        self._may_repair = True
+        self._prompts: list[Composed] = []
         self._items: deque[Item] = deque()
         self._over = False
         self._begin(request)
 
     def _begin(self, request: Request) -> None:
-        self._prompt = compose(request.messages, request.instructions, limit=self._client.prompt_limit)
+        prompt = compose(request.messages, request.instructions, limit=self._client.prompt_limit)
+        self._prompts.append(prompt)
         self._shaper = Shaper(self._request)
-        self._turn: TurnStream = self._client.stream(
-            self._prompt.text, context=self._prompt.context, images=request.images
-        )
+        self._turn: TurnStream = self._client.stream(prompt.text, context=prompt.context, images=request.images)
         self._texts: list[str] = []
         self._early: list[Item] | None = []  # what comes before the first text; None after it
         self._stopped = False
@@ -90,7 +91,11 @@ class Completion(AsyncIterator[Item]):
         while not self._items:
             if self._over:
                 raise StopAsyncIteration
-            await self._step()
+            try:
+                await self._step()
+            except BaseException:
+                self.close()
+                raise
         return self._items.popleft()
 
     def close(self) -> None:
@@ -112,7 +117,7 @@ class Completion(AsyncIterator[Item]):
         kept = [item for item in items[:-1] if not isinstance(item, str | Call | InvalidCall)]
         shaper, pieces = self._reshaped(end.reply.text)
         reason = _finish_reason(end.reply, shaper)
-        return [*kept, *pieces, msgspec.structs.replace(end, finish_reason=reason, text=None)]
+        return [*kept, *pieces, msgspec.structs.replace(end, finish_reason=reason, final=None)]
 
     async def _step(self) -> None:
         try:
@@ -173,21 +178,17 @@ class Completion(AsyncIterator[Item]):
         else:
             pieces = self._shaper.close()
         shaper = self._shaper
+        self._give(pieces)
         if shaper.problem:
             if self._may_repair and reply.finish_reason == "stop" and not shaper.cut_by_length:
                 self._repair(reply, shaper.problem)
                 return
             _log.warning("The model did not answer in the form that was asked for: %s", shaper.problem)
-            pieces = shaper.unmet
-        self._give(pieces)
+            self._give(shaper.unmet)
         self._items.extend(self._early or ())
-        text = None
-        if reply.revised and is_shown:
-            shaped = self._reshaped(reply.text)
-            text = "".join(piece for piece in shaped[1] if isinstance(piece, str))
-        self._items.append(
-            Completed(reply=reply, finish_reason=_finish_reason(reply, shaper), text=text, prompt=self._prompt)
-        )
+        final = tuple(self._reshaped(reply.text)[1]) if reply.revised and is_shown else None
+        reason = _finish_reason(reply, shaper)
+        self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=tuple(self._prompts)))
         self._over = True
 
     def _repair(self, reply: ev.Reply, problem: str) -> None:
@@ -195,17 +196,20 @@ class Completion(AsyncIterator[Item]):
         self._may_repair = False
         _log.info("The model is asked once more: %s", problem)
         toolbox = self._request.toolbox
-        wanted = repair_request(toolbox, problem) if toolbox.must_call else json_repair_request(problem)
+        about_call = toolbox.must_call or self._request.format is None
+        wanted = repair_request(toolbox, problem) if about_call else json_repair_request(problem)
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 
     def _reshaped(self, text: str) -> tuple[Shaper, list[Piece]]:
         shaper = Shaper(self._request)
         pieces = [*shaper.feed(text), *shaper.close()] if text else shaper.close()
-        return shaper, pieces or shaper.unmet
+        return shaper, [*pieces, *shaper.unmet]
 
 
 def _finish_reason(reply: ev.Reply, shaper: Shaper) -> FinishReason:
+    if reply.finish_reason == "content_filter":
+        return "content_filter"
     if shaper.has_calls:
         return "tool_calls"
     return "length" if shaper.cut_by_length else reply.finish_reason

@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils import secret_from_env
-from pydantic import AliasChoices, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from msgspec import structs
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
 from bing_llm import __version__
 from bing_llm.client import BingClient
 from bing_llm.completion import Completion, Request
 from bing_llm.config import Endpoint, cookie_header
-from bing_llm.errors import ConfigurationError
+from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import convert
 from bing_llm.sync import iterate, run
 from bing_llm.tools import tool_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, TextChunks
 from langchain_bing.errors import model_errors
-from langchain_bing.options import warn_of_unused
+from langchain_bing.options import check_fields, check_options, warn_of_unused
 from langchain_bing.profiles import profile_of
 from langchain_bing.prompting import read_messages
 from langchain_bing.streaming import ChunkStream, result_of
@@ -97,7 +98,7 @@ class ChatBing(BaseChatModel):
 
     Tool calling:
         The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
-        is required and does not come is asked for once more.
+        is required and does not come, or that cannot be read, is asked for once more.
 
         ```python
         def add(a: int, b: int) -> int:
@@ -171,16 +172,16 @@ class ChatBing(BaseChatModel):
     client: BingClient | None = Field(default=None, exclude=True, repr=False)
     """A client of your own instead of the settings above; you close it."""
 
-    timeout: float | None = None
+    timeout: float | None = Field(default=None, gt=0)
     """The time for a whole turn, retries included, in seconds; None for the client's 900."""
 
-    max_retries: int | None = None
+    max_retries: int | None = Field(default=None, ge=0)
     """How often a turn that has given no text is opened again; None for the client's 4."""
 
     stop: list[str] | None = None
     """The answer ends before the first of these; those of a call come on top."""
 
-    max_tokens: int | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
     """The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service has no limit."""
 
     temperature: float | None = None
@@ -195,13 +196,16 @@ class ChatBing(BaseChatModel):
     join_deltas: bool = True
     """Whether text that already waits is joined into one chunk. Nothing is ever waited for."""
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # it may be a cookie
+
     _client: BingClient | None = PrivateAttr(default=None)
+    _client_settings: tuple[Any, ...] = PrivateAttr(default=())
 
     @model_validator(mode="before")
     @classmethod
-    def _warn_of_unknown_fields(cls, values: Any) -> Any:
+    def _check_names(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
-            warn_of_unused(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
+            check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
         return values
 
     @field_validator("stop", mode="before")
@@ -212,7 +216,7 @@ class ChatBing(BaseChatModel):
     @field_validator("cookies", mode="before")
     @classmethod
     def _as_header(cls, cookies: Any) -> Any:
-        return SecretStr(cookie_header(cookies) or "") if isinstance(cookies, Mapping) else cookies
+        return _as_secret(cookies)
 
     @model_validator(mode="after")
     def _check_chat_bing(self) -> Self:
@@ -220,8 +224,7 @@ class ChatBing(BaseChatModel):
         if self.temperature is not None:
             warn_of_unused(["temperature"])
         self._check_nothing_beside_client()
-        self._client = self._connected()
-        self.model = self._client.model
+        self.model = self._connection.model
         if self.profile is None:  # LangChain asked for it before the model had a name
             self.profile = self._resolve_model_profile()
         return self
@@ -237,9 +240,8 @@ class ChatBing(BaseChatModel):
 
     def _connected(self) -> BingClient:
         """The client of this model's settings, with every one of them checked."""
-        retries = None if self.max_retries is None else Retries(attempts=self.max_retries + 1)
         if self.client is not None:
-            return self.client.with_options(model=self.model or None, retries=retries)
+            return self.client.with_options(model=self.model or None)
         return BingClient(
             backend=self.backend,
             model=self.model or None,
@@ -248,7 +250,6 @@ class ChatBing(BaseChatModel):
             endpoint=self.endpoint,
             locale=self.locale,
             timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
-            retries=retries,
         )
 
     # --- one call -------------------------------------------------------------------------------------------------
@@ -303,9 +304,8 @@ class ChatBing(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
-        warn_of_unused(options)
+        check_options(options)
         history = read_messages(messages)
-        max_tokens = options.get("max_tokens", self.max_tokens)
         request = Request(
             messages=history.messages,
             images=history.images,
@@ -317,22 +317,30 @@ class ChatBing(BaseChatModel):
             ),
             format=read_format(options.get("response_format")),
             stop=(*(self.stop or ()), *_sequences(stop)),
-            max_characters=None if max_tokens is None else max_tokens * CHARACTERS_PER_TOKEN,
+            max_characters=_characters(options.get("max_tokens", self.max_tokens)),
         )
-        client = self._connection.with_options(model=options.get("model") or self.model)
+        client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(client.model, estimate_usage=self.estimate_usage)
 
     @property
     def _connection(self) -> BingClient:
-        if self._client is None:  # a copy with other settings
-            self._client = self._connected()
+        """The client of the settings as they are now; they may have been changed."""
+        settings = tuple(getattr(self, name) for name in (*_CONNECTION, "client"))
+        if self._client is None or settings != self._client_settings:
+            self._client, self._client_settings = self._connected(), settings
         return self._client
 
     @property
+    def _retries(self) -> Retries:
+        """Those of the client, but for their number."""
+        retries = self._connection.retries
+        return retries if self.max_retries is None else structs.replace(retries, attempts=self.max_retries + 1)
+
+    @property
     def _attempts(self) -> int:
-        return self._connection.retries.attempts
+        return self._retries.attempts
 
     # --- tools and formats ----------------------------------------------------------------------------------------
 
@@ -407,10 +415,7 @@ class ChatBing(BaseChatModel):
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         """As LangChain's, which then is the only one that retries: two budgets would multiply."""
-        single = self.model_copy()
-        single.max_retries = 0
-        single._client = self._connection.with_options(retries=Retries(attempts=1))  # noqa: SLF001 - of the same class
-        return BaseChatModel.with_retry(single, **kwargs)
+        return BaseChatModel.with_retry(self.model_copy(update={"max_retries": 0}), **kwargs)
 
     # --- tokens ---------------------------------------------------------------------------------------------------
 
@@ -503,11 +508,13 @@ class ChatBing(BaseChatModel):
         await self.aclose()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, which shares the connections unless its settings differ."""
-        copied = super().model_copy(update=update, deep=deep)
-        if update:
-            copied._client = None  # noqa: SLF001 - of the same class
-        return copied
+        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
+        if update and "cookies" in update:
+            update = {**update, "cookies": _as_secret(update["cookies"])}
+        return super().model_copy(update=update, deep=deep)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _as_secret(value) if name == "cookies" else value)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return copy.copy(self)  # connections cannot be copied, and its settings do not change
@@ -519,13 +526,32 @@ class ChatBing(BaseChatModel):
             )
         state = super().__getstate__()
         fields = {**state["__dict__"], "cookies": None}  # it is read from the environment again
-        return {**state, "__dict__": fields, "__pydantic_private__": {"_client": None}}
+        return {**state, "__dict__": fields, "__pydantic_private__": {"_client": None, "_client_settings": ()}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
 
 
+def _as_secret(cookies: Any) -> SecretStr | None:
+    """The cookies, in whatever form they were given, as one that is not shown."""
+    if cookies is None or isinstance(cookies, SecretStr):
+        return cookies
+    return SecretStr(cookie_header(cookies) or "")
+
+
 def _sequences(stop: Any) -> Sequence[str]:
     """The stop sequences of a call; LangChain passes on whatever it was given."""
-    return [stop] if isinstance(stop, str) else stop or ()
+    sequences = [stop] if isinstance(stop, str) else stop or ()
+    if not all(isinstance(sequence, str) for sequence in sequences):
+        raise InvalidRequest(f"stop is {stop!r}; it must be a list of texts.")
+    return sequences
+
+
+def _characters(max_tokens: Any) -> int | None:
+    """The longest answer in characters, for an option of a call or the model's own."""
+    if max_tokens is None:
+        return None
+    if not isinstance(max_tokens, int) or max_tokens < 1:
+        raise InvalidRequest(f"max_tokens is {max_tokens!r}; it must be a whole number from 1 on.")
+    return max_tokens * CHARACTERS_PER_TOKEN

@@ -118,7 +118,8 @@ class TextChunks:
             "conversation_id": reply.conversation_id,
             "message_id": reply.message_id,
             "quota": quota,
-            "final_text": end.text,
+            **_final(end),
+            "revoked": reply.revoked,
             "tool_parse_errors": self._reasons,
             "usage_estimated": self._estimate_usage,
             "conversation_ended": reply.conversation_ended,
@@ -141,7 +142,7 @@ class TextChunks:
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
             return None
-        sent = count_tokens(end.prompt.text) + count_tokens(end.prompt.context or "")
+        sent = sum(count_tokens(prompt.text) + count_tokens(prompt.context or "") for prompt in end.prompts)
         return UsageMetadata(input_tokens=sent, output_tokens=self._written, total_tokens=sent + self._written)
 
 
@@ -258,6 +259,14 @@ class BlockChunks(TextChunks):
     def _image(self, url: str) -> dict[str, Any]:
         self._images.append(url)
         return self._block("image", url=url)
+
+
+def _final(end: Completed) -> dict[str, Any]:
+    """What the service had at last, where it rewrote what was given: its text, and the calls in it."""
+    if end.final is None:
+        return {}
+    calls = [{"name": piece.name, "args": piece.arguments} for piece in end.final if isinstance(piece, Call)]
+    return {"final_text": "".join(piece for piece in end.final if isinstance(piece, str)), "final_tool_calls": calls}
 
 
 def _chunk(content: list[dict[str, Any]], **fields: Any) -> ChatGenerationChunk:

@@ -46,7 +46,6 @@ _FAMILY: dict[type[errors.BingError], str] = {
     errors.ConnectionLost: "ModelConnectionError",
     errors.TimedOut: "ModelTimeoutError",
 }
-_NO_RETRY_HELPS = (errors.ProtocolError,)
 
 
 def _both(ours: type[errors.BingError], name: str) -> type[errors.BingError]:
@@ -64,7 +63,8 @@ _BOTH = {ours: _both(ours, name) for ours, name in _FAMILY.items()}
 def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
     """The same error, as LangChain's too; as it is where LangChain has no such class.
 
-    `is_retryable` is False where our own retries were used up on it: whoever retries on top would multiply them.
+    `is_retryable` is True where the same turn may succeed when it is asked again soon, and our own retries were not
+    used up on it: whoever retries on top would multiply them. A quota without a time comes back after hours.
 
     Args:
         exc: The error.
@@ -73,17 +73,11 @@ def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
     kind = _BOTH.get(type(exc), type(exc))
     if kind is type(exc):
         return exc
-    same = kind(
-        exc.message,
-        hint=exc.hint,
-        value=exc.value,
-        service_message=exc.service_message,
-        partial_text=exc.partial_text,
-        retry_after=exc.retry_after,
-    )
-    tried_again = attempts > 1 and errors.is_transient(exc) and not exc.partial_text
-    if tried_again or isinstance(exc, _NO_RETRY_HELPS):
-        same.is_retryable = False  # type: ignore[attr-defined]
+    same = kind(exc.message)
+    same.__dict__.update(exc.__dict__)
+    may_help = errors.is_transient(exc) or isinstance(exc, errors.SessionExpired)
+    was_tried = attempts > 1 and not exc.partial_text
+    same.is_retryable = may_help and not was_tried  # type: ignore[attr-defined]
     return same
 
 

@@ -53,7 +53,11 @@ def structured(
         assert schema is not None  # noqa: S101 - for type checkers; checked above
         name = convert_to_openai_tool(schema)["function"]["name"]
         model = bind_tools(
-            [schema, *(tools or ())], tool_choice=name, strict=strict, parallel_tool_calls=False, **traced
+            [schema, *(tools or ())],
+            tool_choice="any" if tools else name,
+            strict=strict,
+            parallel_tool_calls=False,
+            **traced,
         )
         parser = _tool_parser(schema, name)
     else:

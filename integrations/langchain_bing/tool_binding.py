@@ -25,12 +25,20 @@ _CHOICES = "Allowed: 'auto', 'any' (or 'required', True), 'none', or the name of
 
 
 def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> dict[str, Any]:
-    """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`."""
+    """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
+
+    Raises:
+        ValueError: It is a tool that another provider runs.
+    """
     from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
 
     if isinstance(tool, Runnable) and not isinstance(tool, BaseTool):
-        return convert_to_openai_tool(tool.as_tool(), strict=strict)
-    return convert_to_openai_tool(tool, strict=strict)
+        tool = tool.as_tool()
+    made = convert_to_openai_tool(tool, strict=strict)
+    if "function" not in made:
+        msg = f"A tool of type {made.get('type')!r} is one that its provider runs, and the service has none of them."
+        raise ValueError(f"{msg} It searches the web by itself: ChatBing(search=True).")
+    return made
 
 
 def read_choice(choice: ToolChoice, names: Sequence[str]) -> str:

@@ -180,9 +180,21 @@ def test_the_service_may_stop_when_it_is_enough(asked: Request, text: str) -> No
 def test_a_call_that_a_cut_leaves_open_is_invalid() -> None:
     """A longest length never completes what the model did not write."""
     text = written_call(ADD)
-    (piece,), shaper = shaped(request(*TOOLS, max_characters=len(text) - 20), text)
-    assert isinstance(piece, InvalidCall)
+    pieces, shaper = shaped(request(*TOOLS, max_characters=len(text) - 20), text)
+    assert pieces == []
+    assert [type(piece) for piece in shaper.unmet] == [InvalidCall]
     assert shaper.cut_by_length
+
+
+def test_invalid_calls_wait_for_the_end() -> None:
+    """Beside a call they are told of; without one they are a problem, and the text before them is given."""
+    pieces, shaper = shaped(request(*TOOLS), f"Well.\n<tool_call>{{]</tool_call>\n{written_call(ADD)}", 3)
+    assert [piece if isinstance(piece, str) else type(piece) for piece in pieces] == ["Well.", Call, InvalidCall]
+    assert (shaper.problem, shaper.unmet) == ("", [])
+    pieces, shaper = shaped(request(*TOOLS), "Well.\n<tool_call>{]</tool_call>", 3)
+    assert pieces == ["Well."]
+    assert shaper.problem
+    assert [type(piece) for piece in shaper.unmet] == [InvalidCall]
 
 
 def test_json_stays_json() -> None:

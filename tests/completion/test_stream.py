@@ -60,8 +60,8 @@ async def test_text_comes_as_it_comes_and_the_end_last() -> None:
     backend = FakeBackend(answer("one", " two", conversation_id="c"))
     items, end = await items_of(completion(backend))
     assert items == ["one", " two"]
-    assert (end.finish_reason, end.text, end.reply.conversation_id) == ("stop", None, "c")
-    assert (end.prompt.text, end.prompt.context) == ("Hello", None)
+    assert (end.finish_reason, end.final, end.reply.conversation_id) == ("stop", None, "c")
+    assert [(prompt.text, prompt.context) for prompt in end.prompts] == [("Hello", None)]
     assert backend.open_channels == 0
 
 
@@ -132,14 +132,14 @@ async def test_a_stream_keeps_what_it_gave_and_tells_the_final_text() -> None:
     """What was given cannot be recalled."""
     items, end = await items_of(completion(FakeBackend(REWRITTEN)))
     assert items == ["Hello"]
-    assert end.text == "Help!"
+    assert end.final == ("Help!",)
 
 
 async def test_the_whole_has_the_final_text() -> None:
     """With what the service did besides, and no text to be told of any more."""
     items, end = await whole_of(completion(FakeBackend([SEARCH, *REWRITTEN])))
     assert items == [SEARCH, "Help!"]
-    assert end.text is None
+    assert end.final is None
 
 
 async def test_the_final_text_is_shaped_too() -> None:
@@ -153,7 +153,7 @@ async def test_the_final_text_is_shaped_too() -> None:
     assert items == ["Help END", ADD]
     assert end.finish_reason == "tool_calls"
     _, end = await items_of(completion(FakeBackend(lines), toolbox=BOX))
-    assert end.text == "Help END"
+    assert end.final == ("Help END", ADD)
 
 
 @pytest.mark.parametrize("read", [items_of, whole_of])
@@ -168,7 +168,7 @@ async def test_a_required_call_may_come_by_a_rewrite(read: Any) -> None:
     backend = FakeBackend(lines)
     items, end = await read(completion(backend, toolbox=MUST))
     assert items == [ADD]
-    assert (end.finish_reason, end.text) == ("tool_calls", None)
+    assert (end.finish_reason, end.final) == ("tool_calls", None)
     assert len(backend.prompts) == 1
 
 
@@ -234,9 +234,30 @@ async def test_calls_are_the_reason_of_the_end() -> None:
     """One valid call is enough; an invalid one is none."""
     items, end = await items_of(completion(FakeBackend(answer("Well.\n", written_call(ADD))), toolbox=BOX))
     assert (items, end.finish_reason) == (["Well.", ADD], "tool_calls")
-    items, end = await items_of(completion(FakeBackend(answer('<tool_call>{"name": "add"')), toolbox=BOX))
+    broken = answer('<tool_call>{"name": "add"')
+    items, end = await items_of(completion(FakeBackend(broken, broken), toolbox=BOX))
     assert isinstance(items[0], InvalidCall)
     assert end.finish_reason == "stop"
+
+
+async def test_a_withdrawn_answer_is_not_one_of_calls() -> None:
+    """The calls had been given; the reason of the end says that the service took them back."""
+    lines: list[Line] = [*answer(written_call(ADD))[:-1], ev.TextRevoked("No.")]
+    reply = ev.Reply(text=written_call(ADD), revoked=True, finish_reason="content_filter")
+    items, end = await items_of(completion(FakeBackend([*lines, ev.TurnCompleted(reply)]), toolbox=BOX))
+    assert (items, end.finish_reason) == ([ADD], "content_filter")
+
+
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_a_broken_call_is_asked_for_once_more(read: Any) -> None:
+    """Where none was required too: what was said before it stays, since it was given."""
+    backend = FakeBackend(
+        answer("Let me see. ", '<tool_call>{"name": "add", "arguments": {a}}</tool_call>'), answer(written_call(ADD))
+    )
+    items, end = await read(completion(backend, toolbox=BOX))
+    assert (items, end.finish_reason) == (["Let me see.", ADD], "tool_calls")
+    assert "or answer without one" in backend.prompts[1].text
+    assert len(end.prompts) == 2
 
 
 @pytest.mark.parametrize(
@@ -272,7 +293,7 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert second.text.endswith(first.text.removeprefix("Hello"))  # the tools are told again
     assert "I would rather not." in (second.context or "")
     assert "The model is asked once more" in caplog.text
-    assert end.prompt.text == second.text
+    assert [prompt.text for prompt in end.prompts][1:] == [second.text]
     assert backend.open_channels == 0
 
 

@@ -79,7 +79,7 @@ async def four(turns: list[Line], prompt: Any = "Hello", version: str | None = N
     tools = more.pop("tools", None)
 
     def fresh() -> Any:
-        model = model_of(FakeBackend(turns), output_version=version, **more)
+        model = model_of(FakeBackend(turns, turns), output_version=version, **more)  # one is for who asks once more
         return model if tools is None else model.bind_tools(tools)
 
     return [
@@ -268,7 +268,7 @@ def test_the_service_is_told_to_stop_at_a_stop_sequence() -> None:
 def test_a_longest_answer_of_nothing_is_refused(limit: int) -> None:
     """It must be at least one token; nothing is sent."""
     backend = FakeBackend(turn("Hi"))
-    with pytest.raises(InvalidRequest, match="at least 1"):
+    with pytest.raises(InvalidRequest, match="it must be a whole number from 1 on"):
         model_of(backend).invoke("Hello", max_tokens=limit)
     assert backend.calls == []
 
@@ -372,9 +372,9 @@ def test_a_model_may_be_named_beside_a_client() -> None:
 
 def test_settings_reach_the_client() -> None:
     """The time of a turn, and retries as LangChain counts them: those after the first attempt."""
-    client = ChatBing(backend="emulator", timeout=7.0, max_retries=0, search=False, locale="de-DE")._client
-    assert client is not None
-    assert (client.timeouts.turn, client.retries.attempts) == (7.0, 1)
+    model = ChatBing(backend="emulator", timeout=7.0, max_retries=0, search=False, locale="de-DE")
+    client = model._connection
+    assert (client.timeouts.turn, model._retries.attempts) == (7.0, 1)
     assert (client.options.search, client.options.locale) == (False, "de-DE")
 
 
@@ -430,7 +430,57 @@ def test_a_copy_shares_the_connections_unless_its_settings_differ() -> None:
     model = ChatBing(backend="emulator")
     assert model.model_copy()._client is model._client
     assert model.__deepcopy__()._client is model._client
-    assert model.model_copy(update={"model": "bing-precise"})._client is not model._client
+    assert model.model_copy(update={"model": "bing-precise", "max_retries": 0})._connection is model._connection
+    assert model.model_copy(update={"search": False})._connection is not model._connection
+
+
+def test_settings_may_be_changed_later(bing_emulator: Emulator) -> None:
+    """The next call uses them: a setting that is shown is the one that counts."""
+    model = ChatBing(endpoint=bing_emulator.url)
+    model.invoke("Hello")
+    model.locale = "de-DE"
+    model.cookies = "_U=later"  # type: ignore[assignment]
+    model.invoke("Hello")
+    first, *_, last = bing_emulator.requests
+    assert (first.headers["accept-language"], last.headers["accept-language"]) == ("en-US", "de-DE")
+    assert last.headers["cookie"] == "_U=later"
+    assert "later" not in repr(model)
+
+
+@pytest.mark.parametrize("cookies", [[{"name": "_U", "value": "sesame"}], ("_U=sesame",), 5, "sesame\n"])
+def test_cookies_of_a_wrong_form_are_not_shown(cookies: Any) -> None:
+    """By the error of the constructor, of an assignment and of a copy."""
+    model = ChatBing(backend="emulator")
+    for make in (
+        lambda: ChatBing(backend="emulator", cookies=cookies),
+        lambda: setattr(model, "cookies", cookies),
+        lambda: model.model_copy(update={"cookies": cookies}),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            make()
+        assert "sesame" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["search", "timeout", "locale", "max_retries", "cookies"])
+def test_a_setting_is_no_option_of_a_call(name: str) -> None:
+    """It would be dropped in silence; the error says what to do."""
+    model: Any = model_of(FakeBackend(turn("Hi")))
+    with pytest.raises(ConfigurationError, match=rf"ChatBing\({name}="):
+        model.invoke("Hello", **{name: 1})
+
+
+@pytest.mark.parametrize("name", ["proxy", "persona", "allow_insecure", "timeouts"])
+def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
+    """And not dropped with a warning: a proxy that is not used is no small matter."""
+    with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):
+        ChatBing(backend="emulator", **{name: None})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("options", [{"stop": [1]}, {"max_tokens": "3"}, {"max_tokens": 1.5}])
+def test_options_of_a_wrong_type_are_refused(options: dict[str, Any]) -> None:
+    """By a sentence that names them."""
+    with pytest.raises(InvalidRequest, match=next(iter(options))):
+        model_of(FakeBackend(turn("Hi"))).invoke("Hello", **options)
 
 
 def test_a_copy_uses_its_own_settings() -> None:

@@ -30,8 +30,9 @@ def numbered() -> Callable[[], str]:
 def end(**more: Any) -> Completed:
     """The end of a completion; `more` goes into its reply."""
     finish = more.pop("finish", "stop")
-    text = more.pop("final", None)
-    return Completed(reply=ev.Reply(**more), finish_reason=finish, text=text, prompt=Composed("Hello, you", "Before."))
+    final = more.pop("final", None)
+    prompts = (Composed("Hello, you", "Before."),)
+    return Completed(reply=ev.Reply(**more), finish_reason=finish, final=final, prompts=prompts)
 
 
 def made(kind: type[TextChunks], *items: Item, **options: Any) -> list[AIMessageChunk]:
@@ -126,14 +127,23 @@ def test_all_that_the_service_told_is_in_the_metadata() -> None:
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
 def test_a_rewritten_text_is_told_at_the_end(kind: type[TextChunks]) -> None:
     """What was streamed cannot be recalled, so the final text comes besides."""
-    assert whole(kind, "Hello", end(final="Help!")).response_metadata["final_text"] == "Help!"
-    assert "final_text" not in whole(kind, "Hello", end()).response_metadata
+    assert whole(kind, "Hello", end(final=("Help!", Call("add", {"a": 1})))).response_metadata["final_text"] == "Help!"
+    told = whole(kind, "Hello", end(final=("Help!", Call("add", {"a": 1})))).response_metadata
+    assert told["final_tool_calls"] == [{"name": "add", "args": {"a": 1}}]
+    assert not {"final_text", "final_tool_calls"} & whole(kind, "Hello", end()).response_metadata.keys()
+
+
+@pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
+def test_a_withdrawn_answer_says_so(kind: type[TextChunks]) -> None:
+    """Whoever has streamed it must be able to know."""
+    assert whole(kind, "Hello", end(revoked=True)).response_metadata["revoked"] is True
+    assert "revoked" not in whole(kind, "Hello", end()).response_metadata
 
 
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
 def test_a_text_that_was_rewritten_to_nothing_is_told_too(kind: type[TextChunks]) -> None:
     """An empty final text is not the same as none."""
-    assert whole(kind, "Hello", end(final="")).response_metadata["final_text"] == ""
+    assert whole(kind, "Hello", end(final=())).response_metadata["final_text"] == ""
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,11 @@ def leaves(kind: type[errors.BingError] = errors.BingError) -> set[type[errors.B
     return {leaf for sub in own for leaf in leaves(sub)} if own else {kind}
 
 
+def _permanent(error: errors.ConnectionFailed) -> errors.ConnectionFailed:
+    error.permanent = True
+    return error
+
+
 def test_each_error_has_its_place() -> None:
     """A new leaf must be given one."""
     assert leaves() == {*FAMILY, *OURS_ALONE}
@@ -84,7 +89,7 @@ def test_nothing_that_an_error_says_is_lost(kind: type[errors.BingError]) -> Non
         (errors.ConnectionFailed("x"), 1, True),
         (errors.ConnectionLost("x"), 1, True),
         (errors.TimedOut("x"), 1, True),
-        (errors.Throttled("x"), 1, True),
+        (errors.SessionExpired("x"), 1, True),
         (errors.Throttled("x", retry_after=3.0), 1, True),
         # ours are used up
         (errors.ServiceError("x"), 5, False),
@@ -92,11 +97,12 @@ def test_nothing_that_an_error_says_is_lost(kind: type[errors.BingError]) -> Non
         (errors.ConnectionLost("x"), 5, False),
         (errors.TimedOut("x"), 5, False),
         (errors.Throttled("x", retry_after=3.0), 5, False),
-        # not tried again by us: text had come, or the quota is counted in hours, or a new conversation helps
+        (errors.SessionExpired("x"), 5, False),
+        # not tried again by us, since text had come
         (errors.ConnectionLost("x", partial_text="Hel"), 5, True),
-        (errors.Throttled("x"), 5, True),
-        (errors.SessionExpired("x"), 5, True),
-        # never
+        # never; the quota is counted in hours
+        (errors.Throttled("x"), 1, False),
+        (_permanent(errors.ConnectionFailed("x")), 1, False),
         (errors.ProtocolError("x"), 1, False),
         (errors.Unauthorized("x"), 1, False),
         (errors.CaptchaRequired("x"), 1, False),

@@ -161,14 +161,14 @@ def test_a_rewritten_answer_is_read_as_it_is_in_the_end() -> None:
     assert result == Person(name="Ada", age=36)
 
 
+@tool
+def look_up(name: str) -> str:
+    """Look somebody up."""
+    return name
+
+
 def test_other_tools_may_be_bound() -> None:
     """`tools` are offered beside the schema, where the method allows a choice."""
-
-    @tool
-    def look_up(name: str) -> str:
-        """Look somebody up."""
-        return name
-
     backend = FakeBackend(turn(json.dumps(ADA)))
     asked = model_of(backend).with_structured_output(Person, method="json_schema", tools=[look_up])
     assert asked.invoke("Ada is 36.") == Person(name="Ada", age=36)
@@ -202,3 +202,13 @@ def test_a_chain_over_a_socket(bing_emulator: Emulator) -> None:
     bing_emulator.brain = Scripted([["```json\n", '{"name": "Ada",', ' "age": 36}', "\n```"]])
     model = ChatBing(endpoint=bing_emulator.url)
     assert model.with_structured_output(Person, method="json_schema").invoke("Who?") == Person(name="Ada", age=36)
+
+
+def test_other_tools_may_be_called_beside_a_schema_that_is_a_tool() -> None:
+    """Then any of them may be called, and `include_raw` has the call."""
+    backend = FakeBackend(turn(call("look_up", name="Ada")))
+    asked = model_of(backend).with_structured_output(Person, tools=[look_up], include_raw=True)
+    answer = asked.invoke("Who is Ada?")
+    assert [made["name"] for made in answer["raw"].tool_calls] == ["look_up"]
+    assert len(backend.prompts) == 1
+    assert "Person" in backend.prompts[0].text

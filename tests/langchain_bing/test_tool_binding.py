@@ -229,3 +229,10 @@ def test_a_format_without_a_schema_is_refused(spec: Any) -> None:
     """The error shows the form."""
     with pytest.raises(ValueError, match="response_format has no schema; allowed: "):
         read_format({"type": "json_schema", "json_schema": spec})
+
+
+@pytest.mark.parametrize("kind", ["web_search", "web_search_preview", "code_interpreter"])
+def test_a_tool_that_another_provider_runs_is_refused(kind: str) -> None:
+    """When it is bound, with a word on what this service has instead."""
+    with pytest.raises(ValueError, match=rf"'{kind}' is one that its provider runs.*search=True"):
+        as_openai_tool({"type": kind})
