@@ -10,13 +10,12 @@ from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox
 from bing_llm.tools.checking import misfit
 from bing_llm.tools.reading import Unreadable, read_values
 
-__all__ = ["FIRST_KEYS", "Forms"]
+__all__ = ["Forms"]
 
 _NAMES = ("name", "tool", "tool_name", "function")
 _ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input")
 _OTHERS = ("type", "id", "call_id", "tool_call_id", "index")
-FIRST_KEYS = frozenset((*_NAMES, *_ARGUMENTS, *_OTHERS, "tool_calls"))
-"""The keys of an object that may be a call, or a list of them."""
+_KEYS = frozenset((*_NAMES, *_ARGUMENTS, *_OTHERS, "tool_calls"))
 
 _NAME_IN_BROKEN_JSON = re.compile(
     r"""["'](?:name|tool|tool_name|function)["']\s{0,4}:\s{0,4}["']([^"'\\]{1,128})["']"""
@@ -29,9 +28,19 @@ class _NoCall(Exception):
 
 
 class Forms:
-    """Reads calls of the tools of one toolbox out of JSON."""
+    """Reads calls of the tools of one toolbox out of JSON.
+
+    Where one certain tool must be called, an object that is no call is taken for its arguments, if all of its keys are
+    among the tool's parameters and none that is required is missing: small models answer so.
+
+    Attributes:
+        first_keys: The keys of an object that may be a call, or a list of them.
+    """
 
     def __init__(self, toolbox: Toolbox) -> None:
+        offered = toolbox.offered
+        self._forced = offered[0] if toolbox.must_call and len(offered) == 1 else None
+        self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
         self._tools = {tool.name: tool for tool in toolbox.tools}
         self._strict = toolbox.strict
         alike: dict[str, list[str]] = {}
@@ -54,6 +63,8 @@ class Forms:
             return [InvalidCall(raw, str(exc), "" if name is None else self._known(name[1]))]
         if not values:
             return [InvalidCall(raw, "The tool call is empty.")]
+        if (call := self._forced_call(values, raw)) is not None:
+            return [call]
         calls = [self._meant(value, raw) for value in values]
         invalid = [call for call in calls if isinstance(call, InvalidCall)]
         # One for the whole block: each holds all of its text.
@@ -64,6 +75,9 @@ class Forms:
             name, arguments = self._parts(value)
         except _NoCall as exc:
             return InvalidCall(raw, str(exc), _name_in(value))
+        return self._checked(name, arguments, raw)
+
+    def _checked(self, name: str, arguments: dict[str, Any], raw: str) -> Call | InvalidCall:
         problem = misfit(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
         return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
 
@@ -73,9 +87,21 @@ class Forms:
             values = list(_flat(read_values(text, closed=False)))
         except Unreadable:
             return None
+        if (call := self._forced_call(values, raw)) is not None:
+            return [call]
         if not values or not all(self._is_call(value) for value in values):
             return None
         return [self._meant(value, raw) for value in values]
+
+    def _forced_call(self, values: list[Any], raw: str) -> Call | InvalidCall | None:
+        """The call of the one tool that must be called, where its arguments alone were written."""
+        tool = self._forced
+        if tool is None or len(values) != 1 or not isinstance(values[0], dict) or self._is_call(values[0]):
+            return None
+        keys = set(values[0])
+        if not keys or not set(_required(tool)) <= keys <= _properties(tool):
+            return None
+        return self._checked(tool.name, values[0], raw)
 
     def _is_call(self, value: Any) -> bool:
         """Whether a value can be nothing but a call of one of the tools."""
@@ -85,7 +111,7 @@ class Forms:
             return False
         tool = self._tools.get(name)
         has_arguments = any(key in _spec(value) for key in _ARGUMENTS)
-        return tool is not None and (has_arguments or not _needs_arguments(tool)) and set(value) <= FIRST_KEYS
+        return tool is not None and (has_arguments or not _required(tool)) and set(value) <= _KEYS
 
     def _parts(self, value: Any) -> tuple[str, dict[str, Any]]:
         name = _name_in(value)
@@ -137,8 +163,14 @@ def _read_arguments(text: str) -> Any:
     return values[0] if len(values) == 1 else values
 
 
-def _needs_arguments(tool: Tool) -> bool:
-    return bool(tool.parameters.get("required"))
+def _required(tool: Tool) -> list[str]:
+    required = tool.parameters.get("required")
+    return [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+
+
+def _properties(tool: Tool) -> set[str]:
+    properties = tool.parameters.get("properties")
+    return set(properties) if isinstance(properties, dict) else set()
 
 
 def _bare(name: str) -> str:

@@ -5,65 +5,27 @@ from __future__ import annotations
 import html
 import logging
 import re
-from typing import Literal
-
-import msgspec
 
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Toolbox
-from bing_llm.tools.forms import FIRST_KEYS, Forms
+from bing_llm.tools.forms import Forms
+from bing_llm.tools.openings import CLOSERS, LONGEST_SPACE, MORE, Opening, closer_at, fence_at, tag_at
 from bing_llm.tools.scanning import Scanner
 
 __all__ = ["CallParser"]
 
 _log = logging.getLogger(__name__)
 
-# A service may escape a tag when it cleans up Markdown or HTML: the spellings of "<", "_" and ">" in one.
-_SPELLINGS = [
-    (less, underscore, more)
-    for less, more in (("<", ">"), ("&lt;", "&gt;"), ("\\<", "\\>"), ("\\<", ">"))
-    for underscore in ("_", "\\_")
-]
-_OPENERS = tuple(f"{less}tool{underscore}call{more}" for less, underscore, more in _SPELLINGS)
-_CLOSERS = tuple(f"{less}/tool{underscore}call{more}" for less, underscore, more in _SPELLINGS)
-_RESULTS = tuple({f"{less}tool{underscore}result" for less, underscore, _ in _SPELLINGS})
-_LONGEST_TAG = max(map(len, (*_OPENERS, *_RESULTS)))
-
-_MARK = re.compile(r"[<&\\]|`+")
+_MARK = re.compile(r"[<&\\]|`+|\n\s*")
 _SHORTEST_FENCE, _LONGEST_FENCE = 3, 16  # backticks; what is longer holds no call
-# JSON on the same line needs an info string: without one it is more likely code within a sentence.
-_FENCE_LINE = re.compile(r"[ \t]{0,4}(?:([A-Za-z_\\]{0,12})[ \t]{0,4}\r?\n|([A-Za-z_\\]{1,12})[ \t]{0,4}(?=[{\[]))")
-_FENCE_LINE_BEGUN = re.compile(r"[ \t]{0,4}[A-Za-z_\\]{0,12}[ \t]{0,4}\r?")
-_FENCES = {"": False, "json": False, "tool_call": True, "tool_calls": True}
-"""The info strings of fences in which a call may stand, and whether they can mean nothing else."""
+_LINE_ENDS = re.compile(r"[^\S\n]*\n")
 
 _FIRST_KEY = re.compile(r"""[\[\s]*\{\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)["'\u201c\u201d]""")
 _MAY_GET_A_KEY = re.compile(r"""[\[\s]*(?:\{\s*(?:["'\u201c\u201d][^"'\\\u201c\u201d]*)?)?""")
 _LONGEST_HEAD = 200  # characters up to the end of the first key, which are looked at again with each part
 
-_LONGEST_SPACE = 1000  # characters of whitespace that are held back; more is no layout around a call
 _LONGEST_PART = 4096  # characters that are looked at together, so that what is left of a part is not copied too often
 
 _MARKDOWN = re.compile(r"""(\\["\\/])|\\([!#$%&'()*+,.:;<=>?@\[\]^_`{|}~-])""")
-
-
-class _Opening(msgspec.Struct, frozen=True):
-    """What opens a block.
-
-    Attributes:
-        kind: A tag, a code fence, or nothing (the JSON itself); `result` is a tag that only we may write, and `more` is
-            what may yet become an opening.
-        text: As it was written.
-        closers: What may close it; empty for nothing.
-        always: Whether it can mean nothing but a call.
-    """
-
-    kind: Literal["tag", "fence", "bare", "result", "more"]
-    text: str
-    closers: tuple[str, ...] = ()
-    always: bool = False
-
-
-_MORE = _Opening("more", "")
 
 
 class _Block:
@@ -74,13 +36,13 @@ class _Block:
         space: The whitespace before that, which is dropped around calls only.
     """
 
-    def __init__(self, opening: _Opening, space: str) -> None:
+    def __init__(self, opening: Opening, space: str) -> None:
         self.opening = opening
         self.space = space
-        self.scanner = Scanner()
+        self.scanner = Scanner(wary=opening.always)
         self.parts: list[str] = []
         self.pending = ""  # what may begin the closer
-        self.literal = False  # its JSON is broken: the first closer ends it, in a string or not
+        self.literal = False  # its JSON is broken: the first closer or opener ends it, in a string or not
         self.head: str | None = None if opening.always else ""  # until the first key is known
 
     @property
@@ -102,9 +64,18 @@ class CallParser:
     also the JSON in a fence without a name or with `json`, or the whole reply, if that is nothing but calls of tools of
     the box: other JSON, and prose with JSON in it, stays text.
 
+    **Who speaks of a tag calls nothing.** A tag opens a call only where JSON begins behind it: `{` or `[`, also
+    in a code fence. It may have attributes, of up to 64 characters. It is text in a code fence of a language (not in
+    one without a name, with `json` or `xml`), and behind an open backtick on the same line. What else stands directly
+    around tags of calls is dropped: such a fence, and the tag `<tool_calls>`.
+
+    **Broken JSON ends where the next call begins.** What was opened and is no call is an `InvalidCall`, to its closer
+    or to the next tag that opens a call. Where a string in it never ends, that is seen when the reply is over.
+
     **A reply ends with its calls.** What comes after the first of them and is neither whitespace nor another call is
-    cut, since the model goes on with results that it makes up. So is everything from a `<tool_result` on. Then `done`
-    is True: whoever feeds may stop the model, and what is fed is dropped.
+    cut, since the model goes on with results that it makes up. Without a call before, a reply is cut where a line
+    begins with the tag of a result and its first attribute, as a history shows it. Then `done` is True: whoever feeds
+    may stop the model, and what is fed is dropped.
     """
 
     def __init__(self, toolbox: Toolbox) -> None:
@@ -113,9 +84,14 @@ class CallParser:
         self._held = ""
         self._block: _Block | None = None
         self._at_start = True
+        self._has_text = False
         self._has_calls = False
         self._code = 0  # backticks of the code block that the text is in
+        self._is_foreign = False  # whether tags are text in that
+        self._wraps_calls = False  # whether its fences are dropped
+        self._span = 0  # backticks of the code that was opened on this line
         self._in_long_run = False  # whether the text ends in more backticks than a fence has
+        self._all_literal = False
         self.done = False
 
     def feed(self, text: str) -> list[Piece]:
@@ -140,6 +116,8 @@ class CallParser:
     def close(self) -> list[Piece]:
         """The reply is over: the pieces that were held back."""
         pieces: list[Piece] = []
+        if self._block is not None and self._block.opening.always and not self._block.is_whole:
+            pieces = self._read_again(self._block)
         if not self.done:
             if self._block is not None:
                 self._end_unclosed(self._block, pieces)
@@ -154,13 +132,13 @@ class CallParser:
         """The start of the reply, where JSON without anything around it may be a call."""
         body = rest.lstrip()
         space = rest[: len(rest) - len(body)]
-        if not body and len(space) <= _LONGEST_SPACE:
+        if not body and len(space) <= LONGEST_SPACE:
             self._held = rest
             return ""
         self._at_start = False
-        if len(space) > _LONGEST_SPACE or not body.startswith(("{", "[")):
+        if len(space) > LONGEST_SPACE or not body.startswith(("{", "[")):
             return rest
-        self._block = _Block(_Opening("bare", ""), space)
+        self._block = _Block(Opening("bare", ""), space)
         return body
 
     def _search(self, rest: str, pieces: list[Piece]) -> str:
@@ -171,61 +149,83 @@ class CallParser:
             if opening is None:
                 continue
             text = _without_space(rest[: mark.start()])
+            space = rest[len(text) : mark.start()]
+            if opening.kind == "result" and (text or self._has_text) and "\n" not in space:
+                continue
             self._say(text, pieces)
-            if opening is _MORE:
+            if opening is MORE:
                 self._held = rest[len(text) :]
                 return ""
-            if opening.kind == "result":
-                self._cut(rest[mark.start() :])
-                return ""
-            if not self.done:
-                self._block = _Block(opening, rest[len(text) : mark.start()])
-            return rest[mark.start() + len(opening.text) :]
+            return self._open(opening, space, rest[mark.start() :])
         text = _without_space(rest)
         self._say(text, pieces)
         self._held = rest[len(text) :]
         return ""
 
-    def _opening(self, text: str, mark: re.Match[str]) -> _Opening | None:
-        if mark[0][0] == "`":
-            return self._fence(text, mark)
-        at = mark.start()
-        tail = text[at : at + _LONGEST_TAG].lower()
-        for tag in _OPENERS:
-            if tail.startswith(tag):
-                return _Opening("tag", text[at : at + len(tag)], _CLOSERS, always=True)
-        if tail.startswith(_RESULTS):
-            return _Opening("result", "")
-        may_go_on = len(text) - at < _LONGEST_TAG and any(tag.startswith(tail) for tag in (*_OPENERS, *_RESULTS))
-        return _MORE if may_go_on else None
+    def _open(self, opening: Opening, space: str, rest: str) -> str:
+        """Begin what is opened there. Answers with what is behind the opener."""
+        if opening.kind == "result":
+            self._cut(rest)
+        elif opening.kind != "layout" and not self.done:
+            self._block = _Block(opening, space)
+            self._block.literal = self._all_literal and opening.always
+        return rest[len(opening.text) :]
 
-    def _fence(self, text: str, mark: re.Match[str]) -> _Opening | None:
+    def _opening(self, text: str, mark: re.Match[str]) -> Opening | None:
+        sign = mark[0][0]
+        if sign == "\n":
+            self._span = 0
+            return None
+        if sign == "`":
+            return self._backticks(text, mark)
+        if self._code and self._is_foreign:
+            return None
+        at = mark.start()
+        closer = closer_at(text, at, CLOSERS) if self._has_calls else None
+        if closer is not None:
+            return Opening("layout", closer) if closer else MORE
+        opening = tag_at(text, at)
+        if opening is None or opening is MORE or not self._span:
+            return opening
+        return opening if _LINE_ENDS.match(text, at + len(opening.text)) else None
+
+    def _backticks(self, text: str, mark: re.Match[str]) -> Opening | None:
         run, end = len(mark[0]), mark.end()
         if run > _LONGEST_FENCE or (self._in_long_run and mark.start() == 0):
             self._in_long_run = end == len(text)
             return None
         if end == len(text):
-            return _MORE  # the run may go on
-        if self._code and run >= self._code:
-            self._code = 0
-        elif not self._code and run >= _SHORTEST_FENCE:
-            return self._fence_opening(text, mark)
+            return MORE  # the run may go on
+        if self._code:
+            return self._end_code(mark[0])
+        if run >= _SHORTEST_FENCE and run != self._span:
+            return self._fence(text, mark)
+        if self._span in (0, run):
+            self._span = run - self._span
         return None
 
-    def _fence_opening(self, text: str, mark: re.Match[str]) -> _Opening | None:
-        end = mark.end()
-        line = _FENCE_LINE.match(text, end)
-        if line is None and _FENCE_LINE_BEGUN.fullmatch(text, end):
-            return _MORE
-        info = None if line is None else line[line.lastindex or 0].lower().replace("\\", "")
-        if line is None or info not in _FENCES:
-            self._code = len(mark[0])
+    def _end_code(self, run: str) -> Opening | None:
+        if len(run) < self._code:
             return None
-        return _Opening("fence", text[mark.start() : line.end()], (mark[0],), always=_FENCES[info])
+        self._code = 0
+        return Opening("layout", run) if self._wraps_calls else None
+
+    def _fence(self, text: str, run: re.Match[str]) -> Opening | None:
+        opening = fence_at(text, run)
+        if opening is None or opening is MORE or opening.kind == "fence":
+            return opening
+        self._enter_code(len(run[0]), opening)
+        return opening if opening.kind == "layout" else None
+
+    def _enter_code(self, run: int, opening: Opening) -> None:
+        self._code, self._span = run, 0
+        self._is_foreign = opening.kind == "foreign"
+        self._wraps_calls = opening.kind == "layout"
 
     def _say(self, text: str, pieces: list[Piece]) -> None:
         if not text:
             return
+        self._has_text = True
         if not self._has_calls:
             pieces.append(text)
         elif not text.isspace():
@@ -247,7 +247,7 @@ class CallParser:
         at = block.scanner.feed(text)
         block.parts.append(text[:at])
         tail = text[at:]
-        closer = _closer_at(tail, block.opening.closers)
+        closer = closer_at(tail, 0, block.opening.closers)
         if closer:
             return self._end(block, tail[len(closer) :], pieces, closer)
         if closer is not None:
@@ -259,21 +259,36 @@ class CallParser:
         """Read on where something stands in a block that is neither JSON nor its closer."""
         if not block.opening.always:
             return self._release(block, tail, pieces)
-        if block.scanner.values:
+        if block.is_whole:
             return self._end(block, tail, pieces, "")
         block.literal = True
         return self._read_literally(block, tail, pieces)
 
     def _read_literally(self, block: _Block, text: str, pieces: list[Piece]) -> str:
-        """Read on to the first closer: the JSON is broken, so its strings tell nothing."""
-        found = _first(block.opening.closers, text)
-        if found:
-            block.parts.append(text[: found.start()])
-            return self._end(block, text[found.end() :], pieces, found[0])
-        kept = max(map(len, block.opening.closers)) - 1
-        block.parts.append(text[: max(0, len(text) - kept)])
-        block.pending = text[max(0, len(text) - kept) :]
+        """Read on to the first closer or call: the JSON is broken, so its strings tell nothing."""
+        for mark in _MARK.finditer(text):
+            at = mark.start()
+            closer = closer_at(text, at, block.opening.closers)
+            opening = tag_at(text, at)
+            if closer == "" or opening is MORE:
+                block.parts.append(text[:at])
+                block.pending = text[at:]
+                return ""
+            if closer or (opening is not None and opening.kind == "tag"):
+                block.parts.append(text[:at])
+                return self._end(block, text[at + len(closer or "") :], pieces, closer or "")
+        block.parts.append(text)
         return ""
+
+    def _read_again(self, block: _Block) -> list[Piece]:
+        """Read a block whose JSON has no end: what seemed to be a string may hold its closer, and other calls.
+
+        Whatever it holds is read literally too, so that nothing is read a third time.
+        """
+        text, self._all_literal, block.literal = block.content, True, True
+        block.parts.clear()
+        block.pending = ""
+        return self.feed(text)
 
     def _may_be_calls(self, block: _Block, text: str) -> bool:
         """Whether a block that may be other JSON can still be calls, as its first key tells."""
@@ -283,7 +298,7 @@ class CallParser:
         key = _FIRST_KEY.match(block.head)
         if key is not None:
             block.head = None
-            return key[1] in FIRST_KEYS
+            return key[1] in self._forms.first_keys
         return len(block.head) < _LONGEST_HEAD and _MAY_GET_A_KEY.fullmatch(block.head) is not None
 
     def _reread(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
@@ -296,7 +311,7 @@ class CallParser:
         """Say what turned out to be no call. Answers with what is behind it."""
         self._block = None
         if block.opening.kind == "fence" and not closer:
-            self._code = len(block.opening.closers[0])
+            self._enter_code(len(block.opening.closers[0]), block.opening)
         said = block.space + block.opening.text + block.content + closer
         text = _without_space(said)
         self._say(text, pieces)
@@ -306,7 +321,8 @@ class CallParser:
         """The block is closed. Answers with what is behind it."""
         content, raw = block.content, block.opening.text + block.content + closer
         if block.opening.always:
-            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=True), pieces)
+            closed = bool(closer) or block.is_whole
+            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=closed), pieces)
         elif (calls := self._forms.bare(content, raw=raw)) is not None:
             self._give(calls, pieces)
         else:
@@ -316,10 +332,7 @@ class CallParser:
     def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
         content, raw = block.content, block.opening.text + block.content
         if block.opening.always:
-            # In a string that never ended the closer was not looked for.
-            found = None if block.is_whole else _first(block.opening.closers, content)
-            content = content[: found.start()] if found else content
-            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=found is not None), pieces)
+            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=False), pieces)
         elif (calls := self._forms.bare(content, raw=raw) if block.is_whole else None) is not None:
             self._give(calls, pieces)
         else:
@@ -336,21 +349,7 @@ class CallParser:
         pieces.extend(calls)
 
 
-def _closer_at(tail: str, closers: tuple[str, ...]) -> str | None:
-    """The closer that the text begins with; "" where it may yet be one, None where it cannot."""
-    lowered = tail[: max(map(len, closers), default=0)].lower()
-    for closer in closers:
-        if lowered.startswith(closer):
-            return closer
-    return "" if not tail or any(closer.startswith(lowered) for closer in closers) else None
-
-
-def _first(closers: tuple[str, ...], text: str) -> re.Match[str] | None:
-    """The first closer in the text."""
-    return re.search("|".join(map(re.escape, closers)), text, re.IGNORECASE | re.ASCII)
-
-
-def _plain(content: str, opening: _Opening) -> str:
+def _plain(content: str, opening: Opening) -> str:
     """The content of a block, with the escapes of its tag undone."""
     if opening.text.startswith("&"):
         return html.unescape(content)
@@ -359,4 +358,4 @@ def _plain(content: str, opening: _Opening) -> str:
 
 def _without_space(text: str) -> str:
     """The text without the whitespace at its end, as far as that is held back."""
-    return text[: max(len(text.rstrip()), len(text) - _LONGEST_SPACE)]
+    return text[: max(len(text.rstrip()), len(text) - LONGEST_SPACE)]

@@ -8,19 +8,24 @@ __all__ = ["Scanner"]
 
 _OUTSIDE = re.compile(r"[^\s,]")
 _INSIDE = re.compile(r'["{}\[\]]')
+_INSIDE_WARY = re.compile(r'["{}\[\]<`\\]')
 _IN_STRING = re.compile(r'["\\]')
 
 
 class Scanner:
     """Follows objects and lists, one after another, by their brackets and strings; each sign is looked at once.
 
+    Args:
+        wary: Whether to stop within a value too, at what JSON has in strings only: `<`, a backtick or a backslash.
+
     Attributes:
         values: How many have ended.
         open: Whether one has begun and not ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, wary: bool = False) -> None:
         self.values = 0
+        self._inside = _INSIDE_WARY if wary else _INSIDE
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -42,13 +47,11 @@ class Scanner:
                 at += 1
             elif self._in_string:
                 at = self._string(text, at)
-            elif self._depth:
-                at = self._value(text, at)
             else:
-                found = _OUTSIDE.search(text, at)
+                found = (self._inside if self._depth else _OUTSIDE).search(text, at)
                 if found is None:
                     return end
-                if not self._begins(found[0]):
+                if not (self._goes_on if self._depth else self._begins)(found[0]):
                     return found.start()
                 at = found.end()
         return end
@@ -61,18 +64,18 @@ class Scanner:
         self._escaped = found[0] == "\\"
         return found.end()
 
-    def _value(self, text: str, at: int) -> int:
-        found = _INSIDE.search(text, at)
-        if found is None:
-            return len(text)
-        if found[0] == '"':
+    def _goes_on(self, sign: str) -> bool:
+        """Whether a sign within a value is allowed there."""
+        if sign == '"':
             self._in_string = True
-        elif found[0] in "{[":
+        elif sign in "{[":
             self._depth += 1
-        else:
+        elif sign in "}]":
             self._depth -= 1
             self.values += not self._depth
-        return found.end()
+        else:
+            return False
+        return True
 
     def _begins(self, sign: str) -> bool:
         """Whether a sign between values is allowed there; one that opens a value does."""

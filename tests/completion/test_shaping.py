@@ -164,7 +164,7 @@ def test_a_call_is_an_answer_where_json_is_wanted_too() -> None:
         (request(max_characters=3), "Four"),
         (request(*TOOLS, parallel=False), written_call(ADD)),
         (request(*TOOLS), f"{written_call(ADD)}\nIt is"),
-        (request(*TOOLS), "<tool_result"),
+        (request(*TOOLS), "<tool_result name="),
         (request(format=ANY), JSON),
     ],
 )

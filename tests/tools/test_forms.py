@@ -64,3 +64,72 @@ def test_a_block_is_invalid_once() -> None:
     text = '[1, {}, {"name": "list"}, 2]'
     calls = FORMS.meant(text, raw=f"<tool_call>{text}", closed=False)
     assert [type(call) for call in calls] == [Call, InvalidCall]
+
+
+PERSON = Tool(
+    "person",
+    parameters={
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+        "required": ["name"],
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "call"),
+    [
+        ({"name": "Ada"}, Call("person", {"name": "Ada"})),
+        ({"age": 36, "name": "person"}, Call("person", {"age": 36, "name": "person"})),
+        ([{"name": "Ada"}], Call("person", {"name": "Ada"})),
+        ({"name": "person", "arguments": {"name": "Ada"}}, Call("person", {"name": "Ada"})),
+        ({"age": 36}, None),
+        ({"name": "Ada", "colour": "red"}, None),
+        ([{"name": "Ada"}, {"name": "Bob"}], None),
+        ([1], None),
+        ({}, None),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "box",
+    [
+        Toolbox(tools=(PERSON,), required=True),
+        Toolbox(tools=(PERSON,), only="person"),
+        Toolbox(tools=(NEEDY, PERSON), only="person"),
+    ],
+    ids=["required", "only", "only of two"],
+)
+def test_arguments_alone_call_the_one_tool_that_must_be_called(value: Any, call: Call | None, box: Toolbox) -> None:
+    """One object is enough if its keys are the tool's and none that is required is missing."""
+    forms = Forms(box)
+    assert forms.bare(json.dumps(value), raw="raw") == (None if call is None else [call])
+    assert (forms.meant(json.dumps(value), raw="raw", closed=True) == [call]) == (call is not None)
+    assert {"name", "age", "arguments"} <= forms.first_keys
+
+
+@pytest.mark.parametrize(
+    "box", [Toolbox(tools=(PERSON,)), Toolbox(tools=(PERSON, NEEDY), required=True)], ids=["free", "two"]
+)
+def test_arguments_alone_call_nothing_where_the_tool_is_not_certain(box: Toolbox) -> None:
+    """Then such an object may be an answer, or meant for another tool."""
+    forms = Forms(box)
+    assert forms.bare('{"name": "Ada"}', raw="raw") is None
+    assert "age" not in forms.first_keys
+
+
+def test_arguments_alone_must_fit_where_arguments_must() -> None:
+    """As those of any other call."""
+    forms = Forms(Toolbox(tools=(PERSON,), only="person", strict=True))
+    (found,) = forms.bare('{"name": 1}', raw="raw") or []
+    assert isinstance(found, InvalidCall)
+    assert found.name == "person"
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"properties": 1, "required": 1}, {"properties": {"a": {}}, "required": [{}]}]
+)
+def test_a_schema_without_parameters_has_no_arguments(parameters: dict[str, Any]) -> None:
+    """A schema of any shape is borne."""
+    forms = Forms(Toolbox(tools=(Tool("x", parameters=parameters),), only="x"))
+    assert forms.bare('{"b": 1}', raw="raw") is None

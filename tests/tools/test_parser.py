@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
@@ -82,6 +82,31 @@ CALLS: dict[str, tuple[str, list[Piece]]] = {
     "nothing around": (f"\n{PARIS}\n", [CALL]),
     "a list, nothing around": (f"[{PARIS},\n{ROME}]", [CALL, CALL_ROME]),
     "several, nothing around": (f"{PARIS}\n{ROME}", [CALL, CALL_ROME]),
+    "attributes": (f'<tool_call id="1" n=2>{PARIS}</tool_call>', [CALL]),
+    "attributes, escaped": (f"&lt;tool_call id=&quot;1&quot;&gt;{PARIS}&lt;/tool_call&gt;", [CALL]),
+    # What stands around them.
+    "tags in a fence of XML": (f"So:\n{FENCE}xml\n{TAGGED}\n{TAGGED}\n{FENCE}", ["So:", CALL, CALL]),
+    "tags in fences": (f"{FENCE}\n{TAGGED}\n{FENCE}\n\n{FENCE}json\n{TAGGED}\n{FENCE}\n", [CALL, CALL]),
+    "a tag in a fence of a call": (f"{FENCE}tool_call\n{TAGGED}\n{FENCE}\n{TAGGED}", [CALL, CALL]),
+    "a tag in a fence on one line": (f"{FENCE}<tool_call>{PARIS}</tool_call>{FENCE}", [CALL]),
+    "a tag without a closer in a fence": (f"{FENCE}\n<tool_call>\n{PARIS}\n{FENCE}\n{TAGGED}", [CALL, CALL]),
+    "a tag in the middle of a fence": (f"{FENCE}\nSo:\n{TAGGED}\n{FENCE}", [f"{FENCE}\nSo:", CALL]),
+    "a tag behind other XML": (f"{FENCE}xml\n<a/>\n{TAGGED}", [f"{FENCE}xml\n<a/>", CALL]),
+    "tags in a tag": (f"So:\n<tool_calls>\n{TAGGED}\n{TAGGED}\n</tool_calls>\n{TAGGED}", ["So:", *[CALL] * 3]),
+    "tags in a tag in a fence": (f"{FENCE}xml\n<tool_calls>{TAGGED}</tool_calls>\n{FENCE}\n{TAGGED}", [CALL, CALL]),
+    "a list in a tag of calls": (f"<tool_calls>[{PARIS}, {ROME}]</tool_calls>", [CALL, CALL_ROME]),
+    "a closer too many": (f"{TAGGED}</tool_call>{TAGGED}", [CALL, CALL]),
+    # Who spoke of a tag before.
+    "a mention before": (f"<think>use <tool_call>?</think>\n{TAGGED}", ["<think>use <tool_call>?</think>", CALL]),
+    "a mention in code before": (f"A `<tool_call>{{}}`:\n{TAGGED}", ["A `<tool_call>{}`:", CALL]),
+    "a stray backtick before": (f"It's `so.\n{TAGGED}", ["It's `so.", CALL]),
+    "a stray backtick on the line": (f"It's `so: {TAGGED}", ["It's `so:", CALL]),
+    "closed code on the line": (f"`a` ``b`` <tool_call>{PARIS}</tool_call>", ["`a` ``b``", CALL]),
+    "code of a language before": (
+        f"{FENCE}html\n{TAGGED}\n{FENCE}\n{TAGGED}",
+        [f"{FENCE}html\n{TAGGED}\n{FENCE}", CALL],
+    ),
+    "no last brace, then prose": (f"<tool_call>{PARIS[:-1]}</tool_call> Fine.", [CALL]),
     # Several.
     "two tags": (f"{TAGGED}\n\n<tool_call>{ROME}</tool_call>", [CALL, CALL_ROME]),
     "two tags glued": (TAGGED + TAGGED, [CALL, CALL]),
@@ -115,10 +140,11 @@ CALLS: dict[str, tuple[str, list[Piece]]] = {
     "prose after": (f"{TAGGED}\nThe weather is fine.", [CALL]),
     "an invented result": (f"{TAGGED}\n<tool_result>fine</tool_result>\n{TAGGED}", [CALL]),
     "an invented result, escaped": ("So.\n&lt;tool_result name='x'&gt;fine", ["So."]),
-    "an invented result by Markdown": ("So. \\<tool\\_result id=1>fine", ["So."]),
-    "an invented result alone": ("<tool_result>fine</tool_result>", []),
+    "an invented result by Markdown": ("So. \n \\<tool\\_result id=1>fine", ["So."]),
+    "an invented result alone": ('<tool_result name="x">fine</tool_result>', []),
     "prose and a call after": (f"{TAGGED} Fine. {TAGGED}", [CALL]),
-    "many blanks after, then a call": (TAGGED + " \n" * 3000 + TAGGED, [CALL, CALL]),
+    "many blanks after, then a call": (TAGGED + " \n" * 600 + TAGGED, [CALL, CALL]),
+    "a result that is only a word, after a call": (f"{TAGGED} <tool_result", [CALL]),
     "other code after": (f"{TAGGED}\n{FENCE}json\n[1]\n{FENCE}", [CALL]),
     # How it may be written.
     "no arguments": (tagged({"name": "list-files"}), [FILES]),
@@ -154,7 +180,7 @@ TEXTS = {
     "prose": "The weather in Paris is fine: 3 < 4 & x > y, `code`, \\* and <b>HTML</b>.\n\n- one\n- two\n",
     "blanks": " \n\t ",
     "blanks around": "\n\n  Hello  \n\n",
-    "many blanks": "Hello" + " \n" * 3000 + "there" + "\n" * 3000,
+    "many blanks": "Hello" + " \n" * 600 + "there" + "\n" * 600,
     "prose with JSON": f"You could call {PARIS} for this.",
     "prose after JSON": f"{PARIS} is what I would call.",
     "other JSON": '{"city": "Paris", "name": "get_weather"}',
@@ -178,11 +204,25 @@ TEXTS = {
     "the beginning of a tag": "So: <tool_ca",
     "the beginning of a fence": f"So:\n{FENCE}js",
     "a closer": "</tool_call>",
+    "a tag with words in it": "<tool_call>get_weather(Paris)</tool_call>",
+    "a tag with nothing in it": "<tool_call>\n</tool_call>",
+    "a tag alone": "So: <tool_call>\n",
+    "a tag with blanks in it": f"<tool_call>{' ' * 1001}{{}}",
+    "letters that are longer in lower case": "<tool_call>\u0130\u0130\u0130</tool_call>",
+    "a mention of a tag": "The `<tool_call>` tag wraps the JSON of a call. Hope this helps!",
+    "a mention in a fence": f"Here is how:\n{FENCE}\nUse <tool_call> like so\n{FENCE}\nDone.",
+    "a mention of a result": "The tag <tool_result> is what you write.\n<tool_result> it is. <tool_result name='x'>",
+    "a result in code": f"{FENCE}html\n<tool_result name='x'>\n{FENCE}",
+    "an example in a code span": f"Write `<tool_call>{PARIS}</tool_call>` or ``<tool_call>{PARIS}``.",
+    "backticks in a code span": f"Write `a``b <tool_call>{PARIS}</tool_call>`.",
+    "an example in HTML": f"{FENCE}html\n{TAGGED}\n{FENCE}\nThat is an example.",
+    "an example in a long fence": f"{FENCE}text, as it is\n{TAGGED}\n{FENCE}",
+    "tags of calls with nothing in them": "<tool_calls>\n<tool_calls> <tool_call></tool_calls>",
+    "a tag with long attributes": f"<tool_call {'a' * 65}>{PARIS}",
+    "a tag in a tag": f"<tool_call <b>>{PARIS}",
 }
 
 INVALID = {
-    "prose": ("<tool_call>get_weather(Paris)</tool_call>", "broken", ""),
-    "nothing": ("<tool_call>\n</tool_call>", "no JSON", ""),
     "an empty list": ("<tool_call>[]</tool_call>", "empty", ""),
     "cut off": ('<tool_call>{"name": "get_weather", "arguments": {"city": "Par', "ends before", "get_weather"),
     "without a last brace, cut off": (f"<tool_call>{PARIS[:-1]}", "ends before", "get_weather"),
@@ -193,11 +233,23 @@ INVALID = {
     "arguments in prose": (tagged({"name": "get_weather", "arguments": "Paris"}), "broken", "get_weather"),
     "not a number": ('<tool_call>{"name": "list-files", "arguments": {"n": NaN}}</tool_call>', "NaN", "list-files"),
     "in a fence": (f"{FENCE}tool_call\nget_weather\n{FENCE}", "broken", ""),
-    "nested too deeply": (f"<tool_call>{'[' * 5000}{']' * 5000}</tool_call>", "levels deep", ""),
-    "letters that are longer in lower case": ("<tool_call>\u0130\u0130\u0130</tool_call>", "broken", ""),
+    "words in braces": ("<tool_call>{JSON}</tool_call>", "broken", ""),
+    "letters that are longer in lower case": ("<tool_call>{\u0130\u0130}</tool_call>", "broken", ""),
+    "nested too deeply": (f"<tool_call>{'[' * 150}{']' * 150}</tool_call>", "levels deep", ""),
 }  # fmt: skip
 
+BROKEN = {
+    "no closer": '<tool_call>{"name": "get_weather", \n',
+    "a closer": "<tool_call>{JSON}</tool_call>\n",
+    "a quote too many": '<tool_call>{"name": "list-files", "arguments": {"q": "a"b"}}</tool_call>\n',
+    "two quotes too many": '<tool_call>{"name": "x"", "a": "b"c"}</tool_call>',
+    "escaped": "<tool\\_call>\\{'name",
+    "in a fence": f"{FENCE}tool_call\nget_weather\n",
+    "a closer that is none": "<tool_call>{</tool_result> `` &lt; \\ ",
+}
+
 REPLIES = [*(reply for reply, _ in CALLS.values()), *TEXTS.values(), *(reply for reply, _, _ in INVALID.values())]
+REPLIES += [broken + TAGGED for broken in BROKEN.values()]
 
 
 @pytest.mark.parametrize(("reply", "pieces"), CALLS.values(), ids=CALLS)
@@ -221,6 +273,33 @@ def test_what_was_meant_as_a_call_and_is_none_says_why(reply: str, reason: str, 
     assert reason in found.reason
 
 
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN)
+def test_a_broken_call_takes_no_other_with_it(broken: str) -> None:
+    """The next tag that opens a call ends what is broken before it."""
+    invalid, *calls = read(broken + TAGGED + TAGGED)
+    assert isinstance(invalid, InvalidCall)
+    assert invalid.text == broken.removesuffix("\n") or invalid.text == broken
+    assert calls == [CALL, CALL]
+
+
+def test_broken_json_is_known_as_such_while_it_comes() -> None:
+    """What JSON has in strings only ends the wait for the end of a value."""
+    parser = CallParser(BOX)
+    (invalid,) = parser.feed("<tool_call>{a</tool_call>")
+    assert isinstance(invalid, InvalidCall)
+    assert parser.feed(f"{TAGGED}") == [CALL]
+
+
+@pytest.mark.parametrize(
+    "reply", ['{"city": "Paris"}', f'{FENCE}json\n{{"city": "Paris"}}\n{FENCE}', tagged({"city": "Paris"})]
+)
+def test_the_arguments_of_the_one_tool_that_must_be_called_are_a_call(reply: str) -> None:
+    """Small models answer so; where another tool or none may be called, it is not known what they mean."""
+    box = Toolbox(tools=BOX.tools, only="get_weather")
+    assert read(reply, box=box) == [CALL]
+    assert CALL not in read(reply, box=Toolbox(tools=BOX.tools, required=True))
+
+
 def parts_of(reply: str, sizes: list[int]) -> list[str]:
     """The reply in parts of these sizes, again and again."""
     parts: list[str] = []
@@ -232,11 +311,11 @@ def parts_of(reply: str, sizes: list[int]) -> list[str]:
     return parts
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-@pytest.mark.parametrize("reply", REPLIES)
-def test_the_pieces_are_the_same_in_parts_of_any_size(reply: str, size: int) -> None:
+@pytest.mark.parametrize("size", [1, 3, 8])
+def test_the_pieces_are_the_same_in_parts_of_any_size(size: int) -> None:
     """Where the service cuts its stream changes nothing."""
-    assert read(*parts_of(reply, [size])) == read(reply)
+    for reply in REPLIES:
+        assert (reply, read(*parts_of(reply, [size]))) == (reply, read(reply))
 
 
 SNIPPETS = st.sampled_from(
@@ -253,6 +332,7 @@ SNIPPETS = st.sampled_from(
             "``",
         ),
         *("`", "\n", " ", "{", "}", "[", "]", '"', "\\", ",", "<", "&", "text", PARIS, '{"name"', '{"foo": ', "'"),
+        *("<tool_calls>", "</tool_calls>", '<tool_call id="1">', "<tool_result name=", "```xml\n", "\n<"),
         *('"</tool_call>"', '{"name": "x"}', '{"name": "list-files"}', "\u0130", "\u201c", " " * 600),
     ],
 )
@@ -265,12 +345,14 @@ def test_the_pieces_are_the_same_however_the_reply_is_cut(reply: str, sizes: lis
     assert read(*parts_of(reply, sizes), box=box) == read(reply, box=box)
 
 
+@settings(max_examples=50)
 @given(st.lists(SNIPPETS.filter(lambda part: "tool" not in part), max_size=9).map("".join))
 def test_without_tools_untagged_text_is_never_lost(reply: str) -> None:
     """Where nothing can be called and no tag is written, the reply comes through as it is."""
     assert "".join(map(str, read(reply, box=Toolbox()))) == reply
 
 
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.text(), st.dictionaries(st.text(), st.text() | st.lists(st.integers()))), min_size=1))
 def test_calls_are_read_as_they_were_meant(meant: list[tuple[str, dict[str, Any]]]) -> None:
     """Any name that is not empty and any arguments pass through the tags unchanged."""
@@ -314,8 +396,8 @@ def test_a_reply_is_done_when_something_else_follows_a_call(after: str) -> None:
 def test_an_invented_result_ends_a_reply_without_calls() -> None:
     """Nobody but the caller may write results, so nothing after one can be trusted."""
     parser = CallParser(BOX)
-    assert parser.feed("So: <tool_result>x") == ["So:"]
-    assert parser.done
+    assert (parser.feed("So:\n<tool_result name"), parser.done) == (["So:"], False)
+    assert (parser.feed("="), parser.done) == ([], True)
     assert parser.close() == []
 
 
@@ -352,7 +434,8 @@ def test_names_that_are_alike_must_be_written_exactly() -> None:
 HOSTILE = [
     *("{", "[", "`", "```\n", "```json\n", '```json\n{"x"', '{"name":', '{"name": "list-files"}', '"', "\\", "<", "&"),
     *(" ", "<tool_call>", "<tool_call></tool_call>", TAGGED, '<tool_call>"', "\u0130<tool_call>{", "&lt;tool_call&gt;"),
-    *('{"name": [```json\n', "[{},", "</tool_call>"),
+    *('{"name": [```json\n', "[{},", "</tool_call>", "<tool_call>\n", "<tool_calls>", '<tool_call>{"</tool_call>'),
+    *("<tool_call>{<", "<tool_call a", "\n ", "```xml\n<tool_call>{}", "`<tool_call>[", "\n<tool_result a"),
 ]
 
 
@@ -370,5 +453,5 @@ def seconds(part: str, length: int, size: int) -> float:
 def test_hostile_replies_take_linear_time(part: str) -> None:
     """Eight times the text takes about eight times the work, not sixty-four, in parts of any size."""
     for size in (16, 1_000_000):
-        short, long = (min(seconds(part, length, size) for _ in range(3)) for length in (10_000, 80_000))
+        short, long = (min(seconds(part, length, size) for _ in range(2)) for length in (3_000, 24_000))
         assert long < 25 * short

@@ -37,3 +37,13 @@ def test_what_has_not_ended_is_open(text: str) -> None:
     scanner = Scanner()
     assert scanner.feed(text) == len(text)
     assert (scanner.open, scanner.values) == (True, 0)
+
+
+@pytest.mark.parametrize("sign", ["<", "`", "\\"])
+def test_a_wary_scan_ends_where_no_json_can_be(sign: str) -> None:
+    """Within a value, what JSON has in strings only shows that it is broken."""
+    text = f'{{"{sign * 2}": '
+    scanner = Scanner(wary=True)
+    assert scanner.feed(text + sign + "}") == len(text)
+    assert (scanner.open, scanner.values) == (True, 0)
+    assert Scanner().feed(text + sign + "}") == len(text) + 2
