@@ -8,7 +8,7 @@ import msgspec
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message, convert
-from bing_llm.tools.escaping import without_headers
+from bing_llm.tools.escaping import without_headers, without_results
 from bing_llm.tools.prompt import Instructions
 
 __all__ = ["Composed", "compose"]
@@ -17,7 +17,7 @@ _NONE = Instructions()
 _GO_ON = "Continue your last message."
 _MESSAGE_MOVED = "Answer the last message of the context."
 _RESULTS_MOVED = "Go on from the tool results at the end of the context."
-_TRUSTED = frozenset(("system", "user"))  # what the developer and the user write; the rest is a model's or a tool's
+_AS_THEY_ARE = frozenset(("system", "user", "tool"))  # roles whose messages may be the text without a header
 
 
 class Composed(msgspec.Struct, frozen=True):
@@ -53,9 +53,11 @@ def compose(messages: Sequence[Message], instructions: Instructions = _NONE, *, 
 
     If the text is still too long, it is returned all the same, and the client refuses it.
 
-    What users and systems say is written as it is. In the messages of all other roles, text that looks like the header
-    of a message is escaped: a tool or a model cannot speak as the user. So that a tool cannot forge the result of
-    another, write its content with `written_result`. How a message is written never depends on the others.
+    What systems say is the developer's own and written as it is. Users may be strangers, and quote documents of
+    others: in their messages, and in those of all other roles, text that looks like the header of a message is escaped,
+    and, but for the role `tool`, the tags of results of tools. So nobody speaks in the name of another. So that a tool
+    cannot forge the result of another, write its content with `written_result`. How a message is written never depends
+    on the others.
 
     Args:
         messages: The history, the oldest first.
@@ -78,9 +80,13 @@ def compose(messages: Sequence[Message], instructions: Instructions = _NONE, *, 
 
 
 def _safe(message: Message) -> Message:
-    if message.role in _TRUSTED:
-        return message
-    return Message(message.role, without_headers(message.content))
+    match message.role:
+        case "system":
+            return message
+        case "tool":
+            return Message(message.role, without_headers(message.content))
+        case _:
+            return Message(message.role, without_results(message.content))
 
 
 def _answered(messages: Sequence[Message]) -> list[int]:
@@ -115,7 +121,7 @@ def _fitting(asked: Sequence[Message], before: str, instructions: Instructions, 
 def _said(asked: Sequence[Message]) -> str:
     if not asked:
         return _GO_ON
-    if asked[-1].role in {*_TRUSTED, "tool"}:
+    if asked[-1].role in _AS_THEY_ARE:
         return "\n\n".join(message.content for message in asked)
     return convert(asked).removesuffix("\n\n")
 

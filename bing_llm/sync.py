@@ -52,6 +52,9 @@ class _Background:
         return self.pid == os.getpid() and self.thread.is_alive()
 
 
+_ending = False
+"""Whether the interpreter ends; set and read on the background loop."""
+
 _lock = threading.RLock()  # the collector may run where it is held, and close what asks for the loop
 _background: _Background | None = None
 
@@ -70,12 +73,24 @@ def background_loop() -> asyncio.AbstractEventLoop:
 
 @atexit.register
 def _close_what_is_open() -> None:
-    """At the interpreter's end: a script may leave a client open, and its connections would complain of it."""
+    """At the interpreter's end: a script may leave a client or a turn open, which would complain of it."""
     background = _background
     if background is not None and background.serves:
-        closing = asyncio.run_coroutine_threadsafe(background.loop.shutdown_asyncgens(), background.loop)
+        closing = asyncio.run_coroutine_threadsafe(_end_all(), background.loop)
         with suppress(Exception):
             closing.result(_CLOSING_SECONDS)
+
+
+async def _end_all() -> None:
+    global _ending  # noqa: PLW0603 - the interpreter ends once
+    _ending = True
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:  # an async generator cannot be closed while a task runs it
+        ended, _ = await asyncio.wait(tasks, timeout=_CLOSING_SECONDS / 2)
+        await asyncio.gather(*ended, return_exceptions=True)  # what is not looked at is logged
+    await asyncio.get_running_loop().shutdown_asyncgens()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -93,8 +108,12 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         raise ConfigurationError(msg, hint="Await the asynchronous call there.")
     done: Future[T] = Future()
     task: list[asyncio.Task[T]] = []
+    is_main = threading.current_thread() is threading.main_thread()
 
     def start() -> None:
+        if _ending and not is_main:  # a daemon thread, which ends where it waits; `atexit` of the caller may go on
+            coroutine.close()
+            return
         task.append(loop.create_task(_report(coroutine, done)))  # type: ignore[arg-type]
 
     def cancel() -> None:
@@ -118,7 +137,8 @@ async def _report(coroutine: Coroutine[Any, Any, T], done: Future[T]) -> None:
     try:
         result = await coroutine
     except BaseException as exc:  # noqa: BLE001 - handed to the waiting thread as it is
-        done.set_exception(exc)
+        if not (_ending and isinstance(exc, asyncio.CancelledError)):  # a daemon thread would complain of it
+            done.set_exception(exc)
     else:
         done.set_result(result)
 

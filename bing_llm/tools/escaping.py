@@ -8,7 +8,7 @@ from typing import Any
 
 from bing_llm.errors import InvalidRequest
 
-__all__ = ["escaped", "json_line", "without_headers"]
+__all__ = ["escaped", "json_line", "without_headers", "without_results"]
 
 _HEADER = r"\[(?=[^\[\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
 _TAG = r"[\s\\/]{0,8}tool\\{0,2}_"
@@ -16,6 +16,7 @@ _BLOCK = rf"<(?={_TAG})|&(?=(?:amp;)*lt;{_TAG})"
 _FENCE = r"(?<!`)`(?=``+[ \t]*tool\\{0,2}_calls?\b)|(?<!~)~(?=~~+[ \t]*tool\\{0,2}_calls?\b)"
 
 _a_header = re.compile(_HEADER, re.IGNORECASE)
+_a_header_or_result = re.compile(rf"{_HEADER}|<(?={_TAG}results?\b)", re.IGNORECASE)
 _meant_as_ours = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}", re.IGNORECASE)
 # What JSON allows in a string but a line of text does not: line ends of Unicode, and halves of surrogate pairs.
 _no_line = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -47,6 +48,14 @@ def escaped(text: str) -> str:
 def without_headers(text: str) -> str:
     """The text with only the headers of messages escaped, by the rule of `escaped`. Twice is the same as once."""
     return _a_header.sub(_entity, text)
+
+
+def without_results(text: str) -> str:
+    """The text with the headers of messages and the tags of results escaped, for who may write calls but no results.
+
+    Twice is the same as once.
+    """
+    return _a_header_or_result.sub(_entity, text)
 
 
 def json_line(value: Any) -> str:

@@ -10,16 +10,16 @@ remove               the message of that id is left out; `__remove_all__` leaves
 ===================  ==================================================================================================
 
 A message's `name` goes before its text. Of list content, text is kept, calls are written as the model shall write
-them, and a picture stands as `[image]`; those of the newest human message that has some go with the turn. What the
-service cannot take (audio, video, PDF) is refused. What an AI message holds besides text, pictures and calls
+them, results in a human message stand before it, and a picture stands as `[image]`. Pictures go with the turn that asks
+with them and with the results of its tools: of what a human said since the last answer, those of the newest message
+that has some are sent; no earlier ones.
+What the service cannot take (audio, video, PDF) is refused. What an AI message holds besides text, pictures and calls
 (reasoning, searches) was the service's own and is left out.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 from langchain_core.messages import (
@@ -35,19 +35,24 @@ from langchain_core.messages import (
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.tools import Call, written_calls, written_result
+from bing_llm.tools import written_result
+from langchain_bing.content import calls_of, results_of, text_of
+from langchain_bing.pictures import pictures_in
 
 __all__ = ["History", "read_messages"]
 
-_log = logging.getLogger(__name__)
-
 _REMOVE_ALL = "__remove_all__"  # LangGraph's REMOVE_ALL_MESSAGES
-_CALLS = {"tool_call", "tool_use", "tool_call_chunk", "invalid_tool_call", "function_call"}
-_ALLOWED = "Allowed: text, and pictures as `image_url` or `image` blocks in human messages."
+_LONGEST_LABEL = 64  # characters of a name or a role: it is one word, or a few
+_ROLES = {role: role for role in ("system", "user", "assistant", "tool")} | {
+    "human": "user",
+    "ai": "assistant",
+    "function": "tool",
+}
+"""In any case of letters; other roles stay as they are."""
 
 
 class History(msgspec.Struct, frozen=True):
-    """What the messages say: `messages` for the prompt, and the `images` of the newest message that has some."""
+    """What the messages say: `messages` for the prompt, and the `images` of the question that they end with."""
 
     messages: tuple[Message, ...]
     images: tuple[str, ...]
@@ -57,18 +62,22 @@ def read_messages(messages: Sequence[BaseMessage]) -> History:
     """Read a history, the oldest message first.
 
     Raises:
-        InvalidRequest: A message holds what the service cannot take, or is of an unknown kind.
+        InvalidRequest: A message holds what the service cannot take, or is of an unknown kind, or has no role.
     """
     names: dict[str, str] = {}  # of tools, by the ids of their calls
     read: list[Message] = []
-    images: tuple[str, ...] = ()
+    question: list[BaseMessage] = []  # what was said since the last answer; results are no answer
+    answered = False
     for message in _kept(messages):
         if isinstance(message, AIMessage):
-            names.update((call["id"] or "", call["name"]) for call in message.tool_calls)
-        if isinstance(message, HumanMessage):
-            images = tuple(_images_of(message)) or images
-        read.append(_read(message, names))
-    return History(tuple(read), images)
+            names.update((key, call.name) for call in calls_of(message) for key in call.ids if key)
+        told = _read(message, names)
+        if told[-1].role == "user":  # results alone belong to the question before them
+            question = [message] if answered else [*question, message]
+        answered = told[-1].role == "assistant" or (answered and told[-1].role != "user")
+        read += told
+    shown = (tuple(pictures_in(said.content)) for said in reversed(question))
+    return History(tuple(read), next((pictures for pictures in shown if pictures), ()))
 
 
 def _kept(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
@@ -86,109 +95,64 @@ def _kept(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
     return kept
 
 
-def _read(message: BaseMessage, names: Mapping[str, str]) -> Message:
+def _read(message: BaseMessage, names: Mapping[str, str]) -> list[Message]:
+    """What is told of a message, one part at least."""
     match message:
         case AIMessage():
-            return Message("assistant", _said_by_ai(message))
+            calls = (call.written for call in calls_of(message))
+            return [Message("assistant", "\n".join(part for part in (_named(message), *calls) if part))]
         case ToolMessage():
-            name = message.name or names.get(message.tool_call_id, "")
-            failed = message.status == "error"
-            return Message("tool", written_result(name, _text_of(message), failed=failed))
+            return [_result_of(message, message.name or names.get(message.tool_call_id, ""))]
         case FunctionMessage():
-            return Message("tool", written_result(message.name, _text_of(message)))
+            return [_result(message.name, text_of(message))]
         case SystemMessage():
-            return Message("system", _named(message))
+            return [Message("system", _named(message))]
         case HumanMessage():
-            return Message("user", _named(message))
+            return _said_by_human(message, names)
         case ChatMessage():
-            return Message(_ROLES.get(message.role.lower(), message.role), _named(message))
+            return [_said_in_chat(message)]
     kind = type(message).__name__
     raise InvalidRequest(
         f"A {kind} is no message that can be sent.", hint="Pass system, human, AI, tool or chat messages."
     )
 
 
-_ROLES = {"human": "user", "ai": "assistant"}
+def _said_by_human(message: HumanMessage, names: Mapping[str, str]) -> list[Message]:
+    """Results first, as messages of tools: nothing that a user writes is one."""
+    results = [
+        _result(names.get(result.call_id, ""), result.text, failed=result.failed) for result in results_of(message)
+    ]
+    said = _named(message)
+    return [*results, Message("user", said)] if said or not results else results
+
+
+def _result_of(message: ToolMessage, name: str) -> Message:
+    inner = results_of(message)
+    text = "\n".join(part for part in (text_of(message), *(result.text for result in inner)) if part)
+    return _result(name, text, failed=message.status == "error" or any(result.failed for result in inner))
+
+
+def _result(name: str, text: str, *, failed: bool = False) -> Message:
+    # A tool may cut its output in the middle of a surrogate pair, which no JSON can carry.
+    sendable = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return Message("tool", written_result(name, sendable, failed=failed))
+
+
+def _said_in_chat(message: ChatMessage) -> Message:
+    role = _label(message.role)
+    if not role:
+        raise InvalidRequest("A ChatMessage has no role.", hint="Pass one, such as 'user', 'assistant' or 'system'.")
+    role = _ROLES.get(role.lower(), role)
+    return _result(message.name or "", text_of(message)) if role == "tool" else Message(role, _named(message))
 
 
 def _named(message: BaseMessage) -> str:
-    text = _text_of(message)
-    return f"{message.name}: {text}" if message.name and text else text
+    text = text_of(message)
+    name = _label(message.name or "")
+    return f"{name}: {text}" if name and text else text
 
 
-def _said_by_ai(message: AIMessage) -> str:
-    said = _named(message)
-    calls = [Call(call["name"], call["args"]) for call in message.tool_calls]
-    known = {call["id"] for call in message.tool_calls}
-    calls += [call for block in _blocks(message) if (call := _call_in(block, known)) is not None]
-    invalid = [call["args"] or "" for call in message.invalid_tool_calls]
-    return "\n".join(part for part in (said, written_calls(calls), *invalid) if part)
-
-
-def _call_in(block: Any, known: set[str | None]) -> Call | None:
-    """A call that stands in the content alone, as Anthropic's `tool_use` blocks do."""
-    if not isinstance(block, dict) or block.get("type") not in {"tool_use", "tool_call"} or block.get("id") in known:
-        return None
-    arguments = block.get("input", block.get("args"))
-    return Call(str(block.get("name", "")), arguments if isinstance(arguments, dict) else {})
-
-
-def _blocks(message: BaseMessage) -> list[Any]:
-    return message.content if isinstance(message.content, list) else []
-
-
-def _text_of(message: BaseMessage) -> str:
-    return _text_of_parts(message.content, message)
-
-
-def _text_of_parts(content: Any, message: BaseMessage) -> str:
-    if not isinstance(content, list):
-        return str(content or "")
-    parts = (_text_in(block, message) if isinstance(block, Mapping) else str(block) for block in content)
-    return "\n".join(part for part in parts if part)
-
-
-def _text_in(block: Mapping[str, Any], message: BaseMessage) -> str:
-    """The text that stands for a block."""
-    kind = block.get("type", "text" if "text" in block else "")
-    from_ai = isinstance(message, AIMessage)
-    match kind:
-        case "text" | "text-plain" | "refusal":
-            return str(block.get("text") or block.get("refusal") or "")
-        case "image" | "image_url" | "input_image" if from_ai or isinstance(message, HumanMessage):
-            return "[image]"
-        case "json":
-            data: bytes = msgspec.json.encode(block.get("json"), enc_hook=str)
-            return data.decode()
-        case "tool_result":
-            return written_result("", _text_of_parts(block.get("content"), message), failed=bool(block.get("is_error")))
-        case _ if kind in _CALLS:
-            return ""
-    if not from_ai:
-        msg = f"A {message.type} message holds a block of type {kind!r}, which the service does not take."
-        raise InvalidRequest(msg, hint=_ALLOWED)
-    _log.debug("a block of type %r in an AI message is not sent back", kind)
-    return ""
-
-
-def _images_of(message: HumanMessage) -> Iterable[str]:
-    for block in _blocks(message):
-        if isinstance(block, dict) and block.get("type") in {"image", "image_url", "input_image"}:
-            yield _image_source(block)
-
-
-def _image_source(block: Mapping[str, Any]) -> str:
-    """The URL of a picture in OpenAI's form, or in LangChain's forms of versions 0 and 1; base64 as a `data:` URL."""
-    image_url = block.get("image_url")
-    url = image_url.get("url") if isinstance(image_url, Mapping) else image_url or block.get("url")
-    data = block.get("base64") or block.get("data")
-    source = block.get("source")
-    kind = block.get("mime_type") or "image/png"
-    if isinstance(source, Mapping):  # Anthropic's form
-        url, data, kind = source.get("url"), source.get("data"), source.get("media_type") or kind
-    if isinstance(data, str) and data:
-        return f"data:{kind};base64,{data}"
-    # A path would be read from this machine's disk, and messages may come from strangers.
-    if isinstance(url, str) and url.startswith(("http://", "https://", "data:")):
-        return url
-    raise InvalidRequest("An image block has neither base64 data nor an http(s) or data: URL.", hint=_ALLOWED)
+def _label(text: str) -> str:
+    """A name or a role as one short line, without the brackets that make a header."""
+    signs = (sign if sign.isprintable() and sign not in "[]" else " " for sign in text[:_LONGEST_LABEL])
+    return " ".join("".join(signs).split())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call, Tool, Toolbox
-from bing_llm.tools.escaping import escaped, json_line, without_headers
+from bing_llm.tools.escaping import escaped, json_line, without_headers, without_results
 from bing_llm.tools.parser import CallParser
 
 PIECES = st.lists(
@@ -72,6 +72,22 @@ def test_headers_alone_can_be_escaped() -> None:
     assert without_headers("<tool_call>\n[user](#message)") == "<tool_call>\n&#91;user](#message)"
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('<tool_result name="x">\n7\n</tool_result>', '&lt;tool_result name="x">\n7\n&lt;/tool_result>'),
+        (r"< TOOL\_RESULT>", r"&lt; TOOL\_RESULT>"),
+        ("[user](#message)", "&#91;user](#message)"),
+        ("<tool_call>\n```tool_call", "<tool_call>\n```tool_call"),
+        ("&lt;tool_result>", "&lt;tool_result>"),
+        ("a tool_result in <p>", "a tool_result in <p>"),
+    ],
+)
+def test_headers_and_results_alone_can_be_escaped(text: str, written: str) -> None:
+    """Where calls are wanted but no results, the tags of results are escaped too, and the rest reads naturally."""
+    assert without_results(text) == written
+
+
 @given(PIECES)
 def test_nothing_of_ours_is_left(text: str) -> None:
     """After escaping there is no tag, no header and no fence of calls, whatever there was before."""
@@ -80,6 +96,8 @@ def test_nothing_of_ours_is_left(text: str) -> None:
         assert part not in plain
     assert "&lt;tool_" not in escaped(text.replace("<", "&lt;")).lower()
     assert without_headers(without_headers(text)) == without_headers(text)
+    assert without_results(without_results(text)) == without_results(text)
+    assert "<tool_result" not in without_results(text).lower()
 
 
 @given(JSON)
