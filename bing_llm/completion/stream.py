@@ -112,12 +112,11 @@ class Completion(AsyncIterator[Item]):
         """All items at once. Where the service rewrote its text, the pieces are those of the final text."""
         items = [item async for item in self]
         end = items[-1]
-        if not isinstance(end, Completed) or not end.reply.revised:
+        if not isinstance(end, Completed) or end.final is None:
             return items
         kept = [item for item in items[:-1] if not isinstance(item, str | Call | InvalidCall)]
-        shaper, pieces = self._reshaped(end.reply.text)
-        reason = _finish_reason(end.reply, shaper)
-        return [*kept, *pieces, msgspec.structs.replace(end, finish_reason=reason, final=None)]
+        reason = _finish_reason(end.reply, self._shaper)
+        return [*kept, *end.final, msgspec.structs.replace(end, finish_reason=reason, final=None)]
 
     async def _step(self) -> None:
         try:
@@ -173,10 +172,8 @@ class Completion(AsyncIterator[Item]):
 
     def _complete(self, reply: ev.Reply) -> None:
         is_shown = self._early is None
-        if reply.revised and not is_shown:  # nothing was given, so nothing needs to be recalled
-            self._shaper, pieces = self._reshaped(reply.text)
-        else:
-            pieces = self._shaper.close()
+        # Of a rewritten text of which nothing was given, nothing needs to be recalled.
+        pieces = self._reshape(reply.text) if reply.revised and not is_shown else self._shaper.close()
         shaper = self._shaper
         self._give(pieces)
         if shaper.problem:
@@ -186,8 +183,8 @@ class Completion(AsyncIterator[Item]):
             _log.warning("The model did not answer in the form that was asked for: %s", shaper.problem)
             self._give(shaper.unmet)
         self._items.extend(self._early or ())
-        final = tuple(self._reshaped(reply.text)[1]) if reply.revised and is_shown else None
         reason = _finish_reason(reply, shaper)
+        final = (*self._reshape(reply.text), *self._shaper.unmet) if reply.revised and is_shown else None
         self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=tuple(self._prompts)))
         self._over = True
 
@@ -201,10 +198,10 @@ class Completion(AsyncIterator[Item]):
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 
-    def _reshaped(self, text: str) -> tuple[Shaper, list[Piece]]:
-        shaper = Shaper(self._request)
-        pieces = [*shaper.feed(text), *shaper.close()] if text else shaper.close()
-        return shaper, [*pieces, *shaper.unmet]
+    def _reshape(self, text: str) -> list[Piece]:
+        """The pieces of the final text, by a shaper that takes the place of the one for the text before."""
+        self._shaper = Shaper(self._request)
+        return [*self._shaper.feed(text), *self._shaper.close()]
 
 
 def _finish_reason(reply: ev.Reply, shaper: Shaper) -> FinishReason:

@@ -356,8 +356,8 @@ class ChatBing(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with tools.
 
-        The service knows no tools: they are written into the prompt, and its answer is read for calls. Where a call is
-        required and none comes, the service is asked once more.
+        The service knows no tools: they are written into the prompt, and its answer is read for calls. Where a required
+        call does not come, or a call cannot be read, the service is asked once more.
 
         Args:
             tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.

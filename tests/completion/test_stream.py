@@ -297,6 +297,20 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert backend.open_channels == 0
 
 
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_of_a_rewritten_answer_without_its_call_nothing_is_given(read: Any) -> None:
+    """It was held back, rewritten, and is no more wanted than another that is asked for once more."""
+    no: list[Line] = [
+        ev.TextDelta("No"),
+        ev.TextRevised("I would rather not."),
+        ev.TurnCompleted(ev.Reply(text="I would rather not.", revised=True)),
+    ]
+    items, end = await read(completion(FakeBackend(no, answer(written_call(ADD))), toolbox=MUST))
+    assert (items, end.finish_reason) == ([ADD], "tool_calls")
+    items, end = await read(completion(FakeBackend(no, no), toolbox=MUST))
+    assert (items, end.finish_reason) == (["I would rather not."], "stop")
+
+
 async def test_json_is_asked_for_once_more() -> None:
     """Where the answer was none."""
     backend = FakeBackend(answer("One and two."), answer('{"a": 1}'))

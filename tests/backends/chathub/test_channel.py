@@ -122,6 +122,19 @@ def over(
     return ChatHubChannel(network, timeouts or Timeouts(), deadline, redact=Redactor(*secrets))
 
 
+class Other:
+    """Another task of the loop, which counts its turns."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
 async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 900.0) -> tuple[ChatHubChannel, Network]:
     """A channel whose request was sent, and its network."""
     network = Network(*script)
@@ -345,15 +358,7 @@ async def test_looks_keep_neither_the_loop_nor_the_deadline() -> None:
     """After a stretch nothing is ready until `next_event` has let other tasks run and has looked at the limits."""
     script = [wire({"type": 99, "n": number}) for number in range(1000)]
     channel, network = await asked(ACK, *script, turn=60)
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
+    other = Other()
     given = stretches = 0
     while given < 500:
         stretches += 1
@@ -361,8 +366,8 @@ async def test_looks_keep_neither_the_loop_nor_the_deadline() -> None:
         given += 1
         while channel.ready_event() is not None:
             given += 1
-    task.cancel()
-    assert turns >= stretches - 1 >= 4
+    other.task.cancel()
+    assert other.turns >= stretches - 1 >= 4
     network.now += 61
     assert "(timeouts.turn)" in str(await failure_of(channel))
     assert network.script
@@ -695,18 +700,10 @@ async def test_the_log_of_unknown_kinds_is_bounded(caplog: pytest.LogCaptureFixt
 async def test_a_long_message_does_not_keep_the_loop() -> None:
     """Between the events of one message other tasks get their turn."""
     channel, _ = await asked(ACK, wire(*({"type": 99, "n": number} for number in range(250))), final(bot("Hi")))
-    turns = 0
-
-    async def other() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    task = asyncio.create_task(other())
+    other = Other()
     assert (await reply_of(channel)).text == "Hi"
-    task.cancel()
-    assert turns >= 2
+    other.task.cancel()
+    assert other.turns >= 2
 
 
 async def test_a_long_message_does_not_outlive_the_turn() -> None:
