@@ -15,8 +15,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-PACKAGES = ("bing_llm", "langchain_bing")
-ADAPTERS = {"langchain_bing": "ChatBing"}
+PACKAGES = ("bing_llm", "langchain_bing", "llama_index/llms/bing")
+ADAPTERS = {"langchain_bing": "ChatBing", "llama_index.llms.bing": "Bing"}
 NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
 
 
@@ -28,8 +28,8 @@ def contents(*archives: str) -> None:
         shipped = zipped.namelist()
     with tarfile.open(sdist) as tar:
         sources = tar.getnames()
-    top = {name.partition("/")[0] for name in shipped}
-    others = {name for name in top.difference(PACKAGES) if not name.endswith(".dist-info")}
+    folders = tuple(f"{package}/" for package in PACKAGES)  # what stands above them may belong to others too
+    others = {name for name in shipped if not name.startswith(folders) and ".dist-info/" not in name}
     expect(not others, f"the wheel should hold {PACKAGES} and their metadata, not {others}")
     for package in PACKAGES:
         expect(f"{package}/py.typed" in shipped, f"the wheel lacks {package}/py.typed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ from bing_llm._checks import check_text
 from bing_llm._urls import public_url
 from bing_llm.errors import InvalidRequest
 
-__all__ = ["Image", "ImageSource", "load_image"]
+__all__ = ["Image", "ImageSource", "load_image", "picture_url"]
 
 ImageSource: TypeAlias = "Image | str | bytes | os.PathLike[str]"
 
@@ -24,6 +25,8 @@ MAX_IMAGE_BYTES = 10_000_000
 _LONGEST_SHOWN = 200  # characters of a path in an error: someone will pass a whole picture in base64 as one
 
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
+_scheme = re.compile(r"(?:https?://|data:)", re.IGNORECASE)
+
 _HINT = "Allowed: PNG, JPEG, GIF or WebP bytes, a path to such a file, a data: URL, or an http(s) URL."
 
 
@@ -35,6 +38,12 @@ class Image(msgspec.Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Image(url={public_url(self.url)!r})" if self.url else f"Image({len(self.data)} bytes)"
+
+
+def picture_url(url: str) -> str | None:
+    """The URL of a picture as `load_image` takes it, None for one that is not http(s) or `data:`."""
+    found = _scheme.match(url)
+    return found[0].lower() + url[found.end() :] if found else None
 
 
 def load_image(source: ImageSource) -> Image:

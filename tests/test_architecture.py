@@ -29,7 +29,10 @@ ABOVE_BACKENDS = (
     "bing_llm.sync_client",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
-SHAPING = ("bing_llm/composing.py", *(f"bing_llm/completion/{name}.py" for name in ("cutting", "request", "shaping")))
+SHAPING = (
+    "bing_llm/composing.py",
+    *(f"bing_llm/completion/{name}.py" for name in ("cutting", "history", "options", "request", "shaping")),
+)
 IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
@@ -79,7 +82,14 @@ class Rule:
 RULES = {
     "pure": Rule(
         says="What turns text into events does no I/O, reads no clock and draws no random numbers.",
-        where=(*VOCABULARY, *SHAPING, "bing_llm/fold.py", "bing_llm/tools/*", "bing_llm/backends/*"),
+        where=(
+            *VOCABULARY,
+            *SHAPING,
+            "bing_llm/fold.py",
+            "bing_llm/tools/*",
+            "bing_llm/tokens.py",
+            "bing_llm/backends/*",
+        ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
         broken_by=("bing_llm/backends/chathub/codec.py", "def now():\n    from time import monotonic"),

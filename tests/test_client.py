@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import inspect
 import logging
 import pickle
 import ssl
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ from bing_llm.errors import (
 )
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import convert
+from bing_llm.stream import TurnStream
 from bing_llm.sync_client import SyncBingClient
 from tests.fakes import FakeBackend, Pause, Time, answer, client_of
 
@@ -627,3 +630,19 @@ async def test_a_closed_client_takes_no_further_call() -> None:
     for call in (client.ask("Hello"), client.create_conversation(), client.list_conversations(), chat.ask("Hello")):
         with pytest.raises(ConfigurationError, match="This client was closed"):
             await call
+
+
+def test_a_stream_that_outlives_its_loop_leaves_nothing_open(bing_emulator: Emulator) -> None:
+    """Its socket ends with the loop, also while somebody keeps the stream, as a traceback may."""
+    client, kept = BingClient(endpoint=bing_emulator.url), list[TurnStream]()
+
+    async def leave() -> None:
+        kept.append(client.stream("Hello"))
+        await anext(kept[0])
+
+    asyncio.run(leave())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        kept.clear()
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []

@@ -10,7 +10,7 @@ import pytest
 
 from bing_llm import images
 from bing_llm.errors import InvalidRequest
-from bing_llm.images import Image, ImageSource, load_image
+from bing_llm.images import Image, ImageSource, load_image, picture_url
 
 PNG = b"\x89PNG\r\n\x1a\n rest"
 KINDS = {
@@ -113,3 +113,20 @@ def test_a_repr_shows_neither_bytes_nor_secrets() -> None:
     """The repr of a picture has the number of its bytes, or its URL without what may be a token."""
     assert repr(Image(PNG)) == f"Image({len(PNG)} bytes)"
     assert repr(Image(url="https://me:pw@example.org/cat?sig=secret#x")) == "Image(url='https://example.org/cat')"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.com/A.png", "https://example.com/A.png"),
+        ("HTTP://example.com/A.png", "http://example.com/A.png"),
+        ("Data:image/png;base64,AA", "data:image/png;base64,AA"),
+        ("ftp://example.com/a.png", None),
+        ("file:///a.png", None),
+        ("/a.png", None),
+        ("", None),
+    ],
+)
+def test_the_url_of_a_picture(url: str, expected: str | None) -> None:
+    """One that the service fetches, or a `data:` URL, its scheme in small letters."""
+    assert picture_url(url) == expected

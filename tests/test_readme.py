@@ -59,6 +59,7 @@ def test_readme_shows_python() -> None:
     assert PYTHON
 
 
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # LlamaIndex's agents look at all
 @pytest.mark.parametrize(("line", "code"), PYTHON.items(), ids=[f"line {line + 1}" for line in PYTHON])
 async def test_python_block_runs(line: int, code: str, bing_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each Python block of the README runs as it stands, with the emulator as the configured service."""

@@ -13,7 +13,7 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -34,7 +34,7 @@ _REDIRECTS = range(300, 400)
 
 T = TypeVar("T")
 
-_Sessions: TypeAlias = "dict[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, AsyncGenerator[None, None]]]"
+_Sessions: TypeAlias = "dict[asyncio.AbstractEventLoop, _Held]"
 
 
 class UpgradeRefused(Exception):
@@ -54,6 +54,7 @@ class Socket(aiohttp.ClientWebSocketResponse):
         super().__init__(reader, writer, protocol, response, *args, **kw)
         self._upgrade = response
         self._transport = writer.transport
+        self._left = False
 
     async def receive(self, timeout: float | None = None) -> Any:
         """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
@@ -80,12 +81,27 @@ class Socket(aiohttp.ClientWebSocketResponse):
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
+        self._left = True
         self._transport.abort()
         self._upgrade.close()
 
     def hang_up(self) -> None:
         """Close the connection now, after what was sent; does not wait for the other end's close frame."""
+        self._left = True
         self._upgrade.close()
+
+    def end_with_loop(self) -> None:
+        """Drop the connection if nobody has closed it: on a closed loop, it could not be given back any more."""
+        if not self._left:
+            self.abort()
+
+
+class _Held(NamedTuple):
+    """What is open on one loop: the session, what closes it, and the sockets that were opened by it."""
+
+    session: aiohttp.ClientSession
+    keeper: AsyncGenerator[None, None]
+    sockets: weakref.WeakSet[Socket]
 
 
 class Http:
@@ -134,7 +150,7 @@ class Http:
             TimedOut: It took longer.
             ProtocolError: The body is over 4 MiB.
         """
-        session = await self._session()
+        session = (await self._held()).session
 
         async def call() -> Answer:
             async with session.request(
@@ -161,7 +177,7 @@ class Http:
             UpgradeRefused: The server answered with something else than 101.
             ProtocolError: It answered 101 with a wrong key or header.
         """
-        session = await self._session()
+        session, _, sockets = await self._held()
 
         async def call() -> Any:
             try:
@@ -179,23 +195,25 @@ class Http:
         if isinstance(opened, Answer):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
+        sockets.add(opened)
         return opened
 
     async def aclose(self) -> None:
         """Close the session of every loop."""
         here = asyncio.get_running_loop()
-        for loop, (session, keeper) in list(self._sessions.items()):
+        for loop, held in list(self._sessions.items()):
             self._sessions.pop(loop, None)
             if loop is here:
-                await keeper.aclose()
+                await held.keeper.aclose()
             else:
-                _close_elsewhere(loop, session)
+                _close_elsewhere(loop, held.session)
 
-    async def _session(self) -> aiohttp.ClientSession:
-        for other, (session, _) in list(self._sessions.items()):  # a copy: other threads may add theirs
+    async def _held(self) -> _Held:
+        """The session of this loop, and its sockets."""
+        for other, old in list(self._sessions.items()):  # a copy: other threads may add theirs
             if other.is_closed():
                 self._sessions.pop(other, None)
-                _close_elsewhere(other, session)
+                _close_elsewhere(other, old.session)
         loop = asyncio.get_running_loop()
         held = self._sessions.get(loop)
         if held is None:
@@ -206,9 +224,10 @@ class Http:
                 middlewares=(_refuse_redirects,),
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
-            held = self._sessions[loop] = session, _keep(self._sessions, loop, session)
-            await anext(held[1])
-        return held[0]
+            sockets = weakref.WeakSet[Socket]()
+            held = self._sessions[loop] = _Held(session, _keep(self._sessions, loop, session, sockets), sockets)
+            await anext(held.keeper)
+        return held
 
     def _tls(self, url: str) -> ssl.SSLContext | bool:
         if urlsplit(url).scheme not in {"https", "wss"}:
@@ -219,14 +238,19 @@ class Http:
 
 
 async def _keep(
-    sessions: _Sessions, loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession
+    sessions: _Sessions,
+    loop: asyncio.AbstractEventLoop,
+    session: aiohttp.ClientSession,
+    sockets: weakref.WeakSet[Socket],
 ) -> AsyncGenerator[None, None]:
     """Holds a session, and closes it with its loop. Knows no client, so that one can be collected."""
     try:
         yield
     finally:
-        if loop in sessions and sessions[loop][0] is session:  # else it has been replaced
+        if loop in sessions and sessions[loop].session is session:  # else it has been replaced
             del sessions[loop]
+        for socket in list(sockets):
+            socket.end_with_loop()
         await session.close()
 
 
@@ -297,8 +321,8 @@ def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
 def _abandon(sessions: _Sessions) -> None:
     """Close the sessions of a client that is no more, from whatever thread the collector runs in."""
     while sessions:
-        loop, (session, _) = sessions.popitem()
-        _close_elsewhere(loop, session)
+        loop, held = sessions.popitem()
+        _close_elsewhere(loop, held.session)
 
 
 def _close_elsewhere(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:

@@ -65,11 +65,11 @@ def json_line(value: Any) -> str:
     value is unchanged.
 
     Raises:
-        InvalidRequest: The value contains itself, or is nested too deeply for JSON.
+        InvalidRequest: The value contains itself, has keys that JSON does not know, or is nested too deeply for it.
     """
     try:
         text = json.dumps(value, ensure_ascii=False, default=str)
-    except (RecursionError, ValueError) as exc:
+    except (RecursionError, TypeError, ValueError) as exc:
         hint = "Pass plain dicts, lists and values, nested a hundred levels deep at most."
         raise InvalidRequest("A schema or the arguments of a call cannot be written as JSON.", hint=hint) from exc
     # All these signs stand inside strings: JSON itself has none of them, and its brackets precede no such header.

@@ -6,7 +6,8 @@ The wording is that of an ordinary user. Services refuse text that poses as a sy
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ __all__ = [
     "json_instructions",
     "json_repair_request",
     "repair_request",
+    "rewritten_call",
     "tool_instructions",
     "written_call",
     "written_calls",
@@ -95,6 +97,29 @@ def written_call(call: Call) -> str:
     return f"<tool_call>\n{line}\n</tool_call>"
 
 
+def rewritten_call(name: str, arguments: Any) -> str:
+    """A call out of a history, however another library has it, in the form that the model is asked for.
+
+    Args:
+        name: The name of the tool.
+        arguments: An object, or JSON for one; None and "" for none. What is no object stands as it is, behind the name.
+
+    Raises:
+        InvalidRequest: The arguments cannot be written as JSON.
+    """
+    if isinstance(arguments, str) and arguments:
+        try:
+            read = json.loads(arguments)
+        except (ValueError, RecursionError):
+            read = None
+    else:
+        read = arguments or {}
+    if isinstance(read, Mapping):
+        return written_call(Call(name, dict(read)))
+    text = str(arguments)
+    return text if name in text else f"{name} {text}"
+
+
 def written_calls(calls: Iterable[Call]) -> str:
     """Several calls as a history shows them, one block each."""
     return "\n".join(map(written_call, calls))
@@ -108,6 +133,8 @@ def written_result(name: str, text: str, *, failed: bool = False) -> str:
         text: What it gave back; `escaped`, so that it can neither end its block nor begin another.
         failed: Whether the tool failed.
     """
+    # A tool may cut its output in the middle of a surrogate pair, which no JSON can carry.
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     status = "error" if failed else "ok"
     known = {"name": name, "status": status}
     attributes = " ".join(f'{key}="{_attribute(value)}"' for key, value in known.items() if value)

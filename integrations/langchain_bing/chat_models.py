@@ -11,27 +11,36 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils import secret_from_env
-from msgspec import structs
 from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 from typing_extensions import Self
 
 from bing_llm import __version__
 from bing_llm.client import BingClient
-from bing_llm.completion import Completion, Request
+from bing_llm.completion import (
+    ClientSettings,
+    Completion,
+    Connected,
+    Names,
+    Request,
+    ToolChoice,
+    characters_of,
+    connected,
+    read_choice,
+    retries_of,
+    sequences_of,
+)
 from bing_llm.config import Endpoint, cookie_header
-from bing_llm.errors import ConfigurationError, InvalidRequest
-from bing_llm.limits import Retries, Timeouts
+from bing_llm.limits import Retries
 from bing_llm.messages import convert
 from bing_llm.sync import iterate, run
+from bing_llm.tokens import count_tokens, token_ids
 from bing_llm.tools import tool_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, TextChunks
 from langchain_bing.errors import model_errors
-from langchain_bing.options import check_fields, check_options, warn_of_unused
 from langchain_bing.profiles import profile_of
 from langchain_bing.prompting import read_messages
 from langchain_bing.streaming import ChunkStream, result_of
-from langchain_bing.tokens import CHARACTERS_PER_TOKEN, count_tokens, token_ids
-from langchain_bing.tool_binding import AnyTool, ToolChoice, as_openai_tool, read_choice, read_format, read_toolbox
+from langchain_bing.tool_binding import AnyTool, as_openai_tool, read_format, read_toolbox
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -43,9 +52,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatBing"]
 
-_CONNECTION = ("backend", "endpoint", "cookies", "search", "locale", "timeout")
-
 _KEY_ALIAS = "api_key"
+
+_names = Names(
+    "ChatBing",
+    of_a_call=(
+        *("max_tokens", "model", "parallel_tool_calls", "response_format", "strict", "tool_choice", "tools"),
+        *("ls_structured_output_format", "stream"),  # LangChain's own, for itself
+    ),
+    of_a_model=(_KEY_ALIAS, "client", "estimate_usage", "join_deltas", "max_retries", "timeout"),
+)
 
 _cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
 
@@ -198,14 +214,13 @@ class ChatBing(BaseChatModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)  # it may be a cookie
 
-    _client: BingClient | None = PrivateAttr(default=None)
-    _client_settings: tuple[Any, ...] = PrivateAttr(default=())
+    _connected: Connected | None = PrivateAttr(default=None)
 
     @model_validator(mode="before")
     @classmethod
     def _check_names(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
-            check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
+            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
         return values
 
     @field_validator("stop", mode="before")
@@ -222,7 +237,7 @@ class ChatBing(BaseChatModel):
     def _check_chat_bing(self) -> Self:
         self._add_version("langchain-bing", __version__)
         if self.temperature is not None:
-            warn_of_unused(["temperature"])
+            _names.warn_of_unused(["temperature"])
         self._check_nothing_beside_client()
         self.model = self._connection.model
         if self.profile is None:  # LangChain asked for it before the model had a name
@@ -231,26 +246,10 @@ class ChatBing(BaseChatModel):
 
     def _check_nothing_beside_client(self) -> None:
         fields = type(self).model_fields  # a value as by default may come from LangChain, which passes every field on
-        beside = [
-            name for name in _CONNECTION if getattr(self, name) != fields[name].get_default(call_default_factory=True)
-        ]
-        if beside and self.client is not None:
-            msg = f"client is given, and so is {beside[0]}, which is the client's."
-            raise ConfigurationError(msg, hint=f"Give {beside[0]} to the BingClient, or leave client out.")
-
-    def _connected(self) -> BingClient:
-        """The client of this model's settings, with every one of them checked."""
-        if self.client is not None:
-            return self.client.with_options(model=self.model or None)
-        return BingClient(
-            backend=self.backend,
-            model=self.model or None,
-            search=self.search,
-            cookies=None if self.cookies is None else self.cookies.get_secret_value(),
-            endpoint=self.endpoint,
-            locale=self.locale,
-            timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
-        )
+        defaults = {
+            name: fields[name].get_default(call_default_factory=True) for name in ClientSettings.__struct_fields__
+        }
+        self._settings.check_nothing_beside_client(_settings_of(defaults))
 
     # --- one call -------------------------------------------------------------------------------------------------
 
@@ -304,7 +303,7 @@ class ChatBing(BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
-        check_options(options)
+        _names.check_options(options)
         history = read_messages(messages)
         request = Request(
             messages=history.messages,
@@ -316,8 +315,8 @@ class ChatBing(BaseChatModel):
                 strict=options.get("strict"),
             ),
             format=read_format(options.get("response_format")),
-            stop=(*(self.stop or ()), *_sequences(stop)),
-            max_characters=_characters(options.get("max_tokens", self.max_tokens)),
+            stop=(*(self.stop or ()), *sequences_of(stop)),
+            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
         )
         client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
@@ -325,18 +324,18 @@ class ChatBing(BaseChatModel):
         return completion, make(client.model, estimate_usage=self.estimate_usage)
 
     @property
+    def _settings(self) -> ClientSettings:
+        return _settings_of({name: getattr(self, name) for name in ClientSettings.__struct_fields__})
+
+    @property
     def _connection(self) -> BingClient:
         """The client of the settings as they are now; they may have been changed."""
-        settings = tuple(getattr(self, name) for name in (*_CONNECTION, "client"))
-        if self._client is None or settings != self._client_settings:
-            self._client, self._client_settings = self._connected(), settings
-        return self._client
+        self._connected = connected(self._settings, self._connected)
+        return self._connected.client
 
     @property
     def _retries(self) -> Retries:
-        """Those of the client, but for their number."""
-        retries = self._connection.retries
-        return retries if self.max_retries is None else structs.replace(retries, attempts=self.max_retries + 1)
+        return retries_of(self._connection, self.max_retries)
 
     @property
     def _attempts(self) -> int:
@@ -492,8 +491,8 @@ class ChatBing(BaseChatModel):
 
     async def aclose(self) -> None:
         """As `close`. A client of your own stays open."""
-        if self.client is None and self._client is not None:
-            await self._client.aclose()
+        if self._connected is not None:
+            await self._connected.aclose()
 
     def __enter__(self) -> Self:
         return self
@@ -526,7 +525,7 @@ class ChatBing(BaseChatModel):
             )
         state = super().__getstate__()
         fields = {**state["__dict__"], "cookies": None}  # it is read from the environment again
-        return {**state, "__dict__": fields, "__pydantic_private__": {"_client": None, "_client_settings": ()}}
+        return {**state, "__dict__": fields, "__pydantic_private__": {"_connected": None}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
@@ -540,18 +539,7 @@ def _as_secret(cookies: Any) -> SecretStr | None:
     return SecretStr(cookie_header(cookies) or "")
 
 
-def _sequences(stop: Any) -> Sequence[str]:
-    """The stop sequences of a call; LangChain passes on whatever it was given."""
-    sequences = [stop] if isinstance(stop, str) else stop or ()
-    if not all(isinstance(sequence, str) for sequence in sequences):
-        raise InvalidRequest(f"stop is {stop!r}; it must be a list of texts.")
-    return sequences
-
-
-def _characters(max_tokens: Any) -> int | None:
-    """The longest answer in characters, for an option of a call or the model's own."""
-    if max_tokens is None:
-        return None
-    if not isinstance(max_tokens, int) or max_tokens < 1:
-        raise InvalidRequest(f"max_tokens is {max_tokens!r}; it must be a whole number from 1 on.")
-    return max_tokens * CHARACTERS_PER_TOKEN
+def _settings_of(fields: dict[str, Any]) -> ClientSettings:
+    """The settings of the client, whose cookies are a header."""
+    cookies = fields["cookies"]
+    return ClientSettings(**{**fields, "cookies": None if cookies is None else cookies.get_secret_value()})

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import msgspec
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages import content as blocks
 from langchain_core.messages.ai import UsageMetadata
@@ -17,22 +15,17 @@ from langchain_core.outputs import ChatGenerationChunk
 from typing_extensions import assert_never
 
 from bing_llm import events as ev
-from bing_llm.completion.stream import Completed, Item
+from bing_llm.completion import Completed, Item, metadata_of, new_call_id, plain, told_in
+from bing_llm.tokens import count_tokens
 from bing_llm.tools import Call, InvalidCall
-from langchain_bing.tokens import count_tokens
 
-__all__ = ["PROVIDER", "BlockChunks", "TextChunks", "new_call_id"]
+__all__ = ["PROVIDER", "BlockChunks", "TextChunks"]
 
 PROVIDER = "bing"
 """`model_provider` of each message, and `ls_provider` of each trace."""
 
 _MARKER = re.compile(r"\[\^(\d+)\^\]")
 _HAS_REFUSAL = hasattr(blocks, "RefusalContentBlock")
-
-
-def new_call_id() -> str:
-    """An id for a call: the service gives none, and agents match results by it."""
-    return f"call_{uuid.uuid4().hex}"
 
 
 class TextChunks:
@@ -109,35 +102,17 @@ class TextChunks:
         return ChatGenerationChunk(message=message)
 
     def _metadata(self, end: Completed) -> dict[str, Any]:
-        reply = end.reply
-        quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
-        metadata: dict[str, Any] = {
+        own = {"tool_parse_errors": self._reasons, "usage_estimated": self._estimate_usage}
+        return {
             "model_name": self._model,
             "model_provider": PROVIDER,
-            "finish_reason": end.finish_reason,
-            "conversation_id": reply.conversation_id,
-            "message_id": reply.message_id,
-            "quota": quota,
-            **_final(end),
-            "revoked": reply.revoked,
-            "tool_parse_errors": self._reasons,
-            "usage_estimated": self._estimate_usage,
-            "conversation_ended": reply.conversation_ended,
+            **metadata_of(end),
+            **{key: value for key, value in own.items() if value},
         }
-        return {key: value for key, value in metadata.items() if value or (key == "final_text" and value is not None)}
 
     def _told(self, reply: ev.Reply) -> dict[str, Any]:
-        """What the service told besides its text, by names of our own."""
-        told = {
-            "citations": _plain(reply.citations),
-            "searches": _plain(reply.searches),
-            "reasoning": "\n".join(self._progress),
-            "images": list(reply.images),
-            "image_prompts": list(reply.image_prompts),
-            "suggestions": list(reply.suggestions),
-            "notice": reply.notice,
-        }
-        return {key: value for key, value in told.items() if value}
+        reasoning = {"reasoning": "\n".join(self._progress)} if self._progress else {}
+        return {**told_in(reply), **reasoning}
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -253,20 +228,12 @@ class BlockChunks(TextChunks):
     def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, Any]:
         self._searches[at] = ev.Search(self._searches[at].query, results)
         return self._block(
-            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=_plain(results)
+            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=plain(results)
         )
 
     def _image(self, url: str) -> dict[str, Any]:
         self._images.append(url)
         return self._block("image", url=url)
-
-
-def _final(end: Completed) -> dict[str, Any]:
-    """What the service had at last, where it rewrote what was given: its text, and the calls in it."""
-    if end.final is None:
-        return {}
-    calls = [{"name": piece.name, "args": piece.arguments} for piece in end.final if isinstance(piece, Call)]
-    return {"final_text": "".join(piece for piece in end.final if isinstance(piece, str)), "final_tool_calls": calls}
 
 
 def _chunk(content: list[dict[str, Any]], **fields: Any) -> ChatGenerationChunk:
@@ -288,12 +255,3 @@ def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str
 
 def _annotation(citation: ev.Citation) -> dict[str, Any]:
     return {"type": "citation", "url": citation.url, "title": citation.title, "extras": {"number": citation.number}}
-
-
-def _plain(told: Any) -> Any:
-    """Structs as dicts and tuples as lists: what a checkpoint or a cache gives back is equal to what was given."""
-    if isinstance(told, tuple):
-        return [_plain(part) for part in told]
-    if isinstance(told, msgspec.Struct):
-        return {name: _plain(getattr(told, name)) for name in told.__struct_fields__}
-    return told

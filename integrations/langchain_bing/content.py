@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +10,7 @@ import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import Call, written_call
+from bing_llm.tools import rewritten_call
 from langchain_bing.pictures import PICTURES
 
 __all__ = ["Made", "Result", "calls_of", "results_of", "text_of"]
@@ -90,22 +89,7 @@ def _in_content(message: AIMessage) -> Iterator[Made]:
 
 def _made(call: Mapping[str, Any], arguments: Any, *ids: Any) -> Made:
     name = str(call.get("name") or "")
-    return Made(frozenset(str(key) for key in ids if key) or frozenset(("",)), name, _written(name, arguments))
-
-
-def _written(name: str, arguments: Any) -> str:
-    """A call in the form that the model is asked for; arguments that are no object stand as they are."""
-    if isinstance(arguments, str) and arguments:
-        try:
-            read = json.loads(arguments)
-        except (ValueError, RecursionError):
-            read = None
-    else:
-        read = arguments or {}
-    if isinstance(read, Mapping):
-        return written_call(Call(name, dict(read)))
-    text = str(arguments)
-    return text if name in text else f"{name} {text}"
+    return Made(frozenset(str(key) for key in ids if key) or frozenset(("",)), name, rewritten_call(name, arguments))
 
 
 def _parts(content: Any) -> list[Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from bing_llm.errors import InvalidRequest
+from bing_llm.images import picture_url
 
 __all__ = ["PICTURES", "pictures_in"]
 
@@ -15,8 +15,6 @@ PICTURES = ("image", "image_url", "input_image")
 """The types of blocks that are pictures."""
 
 _HINT = "Pass base64 data, or an http(s) or data: URL."
-
-_scheme = re.compile(r"(?:https?://|data:)", re.IGNORECASE)
 
 
 def pictures_in(content: Any) -> Iterable[str]:
@@ -41,8 +39,8 @@ def _source(block: Mapping[str, Any]) -> str:
         url, data, kind = source.get("url"), source.get("data"), source.get("media_type") or kind
     if isinstance(data, str) and data:
         return f"data:{kind};base64,{data}"
-    if isinstance(url, str) and (found := _scheme.match(url)):
-        return found[0].lower() + url[found.end() :]
+    if isinstance(url, str) and (known := picture_url(url)):
+        return known
     raise InvalidRequest(_complaint(url), hint=_HINT)
 
 

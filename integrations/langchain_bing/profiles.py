@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from langchain_core.language_models import ModelProfile
 
-__all__ = ["profile_of"]
+from bing_llm.tokens import CONTEXT_TOKENS
 
-# A prompt with its context was refused from about 8,000 tokens on (protocol notes, sections b and j).
-MAX_INPUT_TOKENS = 8_000
+__all__ = ["profile_of"]
 
 
 def profile_of(model: str) -> ModelProfile:
@@ -18,7 +17,7 @@ def profile_of(model: str) -> ModelProfile:
     """
     return ModelProfile(
         name=model,
-        max_input_tokens=MAX_INPUT_TOKENS,
+        max_input_tokens=CONTEXT_TOKENS,
         text_inputs=True,
         image_inputs=True,
         image_url_inputs=True,

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import msgspec
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
@@ -33,29 +32,22 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from bing_llm.completion import History, Said, history_of, label
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.tools import written_result
 from langchain_bing.content import calls_of, results_of, text_of
 from langchain_bing.pictures import pictures_in
 
-__all__ = ["History", "read_messages"]
+__all__ = ["read_messages"]
 
 _REMOVE_ALL = "__remove_all__"  # LangGraph's REMOVE_ALL_MESSAGES
-_LONGEST_LABEL = 64  # characters of a name or a role: it is one word, or a few
 _ROLES = {role: role for role in ("system", "user", "assistant", "tool")} | {
     "human": "user",
     "ai": "assistant",
     "function": "tool",
 }
 """In any case of letters; other roles stay as they are."""
-
-
-class History(msgspec.Struct, frozen=True):
-    """What the messages say: `messages` for the prompt, and the `images` of the question that they end with."""
-
-    messages: tuple[Message, ...]
-    images: tuple[str, ...]
 
 
 def read_messages(messages: Sequence[BaseMessage]) -> History:
@@ -65,19 +57,15 @@ def read_messages(messages: Sequence[BaseMessage]) -> History:
         InvalidRequest: A message holds what the service cannot take, or is of an unknown kind, or has no role.
     """
     names: dict[str, str] = {}  # of tools, by the ids of their calls
-    read: list[Message] = []
-    question: list[BaseMessage] = []  # what was said since the last answer; results are no answer
-    answered = False
+    said: list[Said] = []
     for message in _kept(messages):
         if isinstance(message, AIMessage):
             names.update((key, call.name) for call in calls_of(message) for key in call.ids if key)
-        told = _read(message, names)
-        if told[-1].role == "user":  # results alone belong to the question before them
-            question = [message] if answered else [*question, message]
-        answered = told[-1].role == "assistant" or (answered and told[-1].role != "user")
-        read += told
-    shown = (tuple(pictures_in(said.content)) for said in reversed(question))
-    return History(tuple(read), next((pictures for pictures in shown if pictures), ()))
+        told = [Said(part) for part in _read(message, names)]
+        if told[-1].message.role == "user":
+            told[-1] = Said(told[-1].message, pictures_in(message.content))
+        said += told
+    return history_of(said)
 
 
 def _kept(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
@@ -133,13 +121,11 @@ def _result_of(message: ToolMessage, name: str) -> Message:
 
 
 def _result(name: str, text: str, *, failed: bool = False) -> Message:
-    # A tool may cut its output in the middle of a surrogate pair, which no JSON can carry.
-    sendable = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return Message("tool", written_result(name, sendable, failed=failed))
+    return Message("tool", written_result(name, text, failed=failed))
 
 
 def _said_in_chat(message: ChatMessage) -> Message:
-    role = _label(message.role)
+    role = label(message.role)
     if not role:
         raise InvalidRequest("A ChatMessage has no role.", hint="Pass one, such as 'user', 'assistant' or 'system'.")
     role = _ROLES.get(role.lower(), role)
@@ -148,11 +134,5 @@ def _said_in_chat(message: ChatMessage) -> Message:
 
 def _named(message: BaseMessage) -> str:
     text = text_of(message)
-    name = _label(message.name or "")
+    name = label(message.name or "")
     return f"{name}: {text}" if name and text else text
-
-
-def _label(text: str) -> str:
-    """A name or a role as one short line, without the brackets that make a header."""
-    signs = (sign if sign.isprintable() and sign not in "[]" else " " for sign in text[:_LONGEST_LABEL])
-    return " ".join("".join(signs).split())

@@ -523,7 +523,7 @@ def test_a_client_works_in_two_loops_at_once(server: Server) -> None:
         for _ in range(5):
             both.wait()
             await fetch(http, server.url())
-        sessions.append(await http._session())
+        sessions.append((await http._held()).session)
         both.wait()
         assert len(http._sessions) == 2
         both.wait()
@@ -585,7 +585,7 @@ def test_a_client_is_closed_from_another_loop(server: Server) -> None:
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(fetch(http, server.url()))
-        session, keeper = http._sessions[loop]
+        session, keeper, _ = http._sessions[loop]
         asyncio.run(http.aclose())
         assert http._sessions == {}
         assert not is_closed(session)  # its loop does not run now
@@ -605,7 +605,7 @@ def test_a_client_is_closed_while_another_loop_runs(server: Server) -> None:
     """`aclose` reaches a loop that runs in another thread, and closes its session there."""
     http = Http()
     run(fetch(http, server.url()))
-    [(session, _)] = http._sessions.values()
+    [(session, *_)] = http._sessions.values()
     asyncio.run(http.aclose())
     run(server.idle())
     assert is_closed(session)
@@ -638,7 +638,7 @@ async def test_a_forgotten_client_is_closed(*, in_a_cycle: bool) -> None:
     http = Http()
     async with Server(reply()) as server:
         await fetch(http, server.url())
-        session = await http._session()
+        session = (await http._held()).session
         if in_a_cycle:
             http.itself = http  # type: ignore[attr-defined]
         del http

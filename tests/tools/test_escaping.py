@@ -121,13 +121,13 @@ def test_what_json_does_not_know_is_written_as_text() -> None:
 
 
 def test_what_cannot_be_json_is_refused() -> None:
-    """A value that contains itself, or is nested without end, is refused with a hint."""
+    """A value that contains itself, is nested without end or has other keys, is refused with a hint."""
     endless: list[Any] = []
     endless.append(endless)
     deep: list[Any] = []
     for _ in range(100_000):
         deep = [deep]
-    for value in (endless, deep):
+    for value in (endless, deep, {(1, 2): 3}):
         with pytest.raises(InvalidRequest, match=r"cannot be written as JSON\. Pass plain"):
             json_line(value)
 

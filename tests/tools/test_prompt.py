@@ -18,6 +18,7 @@ from bing_llm.tools.prompt import (
     json_instructions,
     json_repair_request,
     repair_request,
+    rewritten_call,
     tool_instructions,
     written_call,
     written_calls,
@@ -236,3 +237,26 @@ def test_a_problem_is_one_escaped_line() -> None:
         "Your last reply cannot be used: not &lt;tool_call> ."
     )
     assert json_repair_request(" ").startswith("Your last reply cannot be used: it is not what I asked for.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"a": 1}, {"a": 1}),
+        ('{"a": 1}', {"a": 1}),
+        (None, {}),
+        ("", {}),
+    ],
+)
+def test_a_call_of_another_library_is_written_as_ours(arguments: Any, expected: dict[str, Any]) -> None:
+    """Its arguments are an object, or JSON for one."""
+    assert rewritten_call("add", arguments) == written_call(Call("add", expected))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [("{", "add {"), ("[1]", "add [1]"), ([1], "add [1]"), ('<tool_call>{"name": "add"', '<tool_call>{"name": "add"')],
+)
+def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, expected: str) -> None:
+    """Behind the name, unless they hold it."""
+    assert rewritten_call("add", arguments) == expected

@@ -17,7 +17,8 @@ from bing_llm.emulator import Emulator, Scripted
 from langchain_bing import ChatBing
 from langchain_bing.structured import METHODS, Method
 from tests.fakes import FakeBackend
-from tests.langchain_bing.models import call, model_of, turn
+from tests.integrations.langchain_bing.models import model_of
+from tests.integrations.turns import call, turn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -19,7 +19,8 @@ from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ServiceError
 from langchain_bing import ChatBing
 from tests.fakes import FakeBackend, client_of
-from tests.langchain_bing.models import model_of, turn
+from tests.integrations.langchain_bing.models import model_of
+from tests.integrations.turns import turn
 
 SECRET = "not-for-anyone"
 COOKIES = f"_U={SECRET}"
@@ -180,7 +181,7 @@ def test_a_copy_asks_over_the_same_connections(copied: Any) -> None:
     """With a client of your own too, and inside of other things."""
     model = model_of(FakeBackend(turn("Hi"), turn("Hi")))
     (inside,) = copied([copied(model)])
-    assert inside._client is model._client
+    assert inside._connection is model._connection
     assert inside.invoke("Hello").text == "Hi"
 
 

@@ -18,7 +18,8 @@ from bing_llm.emulator.brains.base import Thought
 from langchain_bing import ChatBing
 from langchain_bing.streaming import ChunkStream
 from tests.fakes import FakeBackend, Line, Pause
-from tests.langchain_bing.models import model_of, turn
+from tests.integrations.langchain_bing.models import model_of
+from tests.integrations.turns import turn
 
 
 async def settle(rounds: int = 5) -> None:

@@ -26,10 +26,11 @@ from bing_llm.errors import (
     Throttled,
 )
 from bing_llm.tools import tool_instructions
-from langchain_bing import ChatBing, options
+from langchain_bing import ChatBing, chat_models
 from langchain_bing.tool_binding import read_toolbox
 from tests.fakes import FakeBackend, Line, client_of
-from tests.langchain_bing.models import astreamed, call, model_of, said, streamed, turn
+from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed
+from tests.integrations.turns import call, turn
 
 PAGE = ev.SearchResult("A page", "https://example.com/a", ("A line.",))
 PICTURE = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -404,7 +405,7 @@ def test_wrong_settings_are_refused_when_the_model_is_made(settings: dict[str, A
 
 def test_what_has_no_meaning_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once in a process: agents pass the same options with each call."""
-    monkeypatch.setattr(options, "_told", set())
+    monkeypatch.setattr(chat_models._names, "_told", set())
     with pytest.warns(UserWarning, match="ChatBing does not use .*'temperature'"):
         model = model_of(FakeBackend(*[turn("Hi")] * 3), temperature=0.5)
     with pytest.warns(UserWarning, match="ChatBing does not use .*'top_p'"):
@@ -417,7 +418,7 @@ def test_what_has_no_meaning_warns_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_unknown_setting_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt one would be silently without effect, and one of another provider has none."""
-    monkeypatch.setattr(options, "_told", set())
+    monkeypatch.setattr(chat_models._names, "_told", set())
     with pytest.warns(UserWarning, match="ChatBing does not use .*'tempreature'"):
         ChatBing(backend="emulator", tempreature=1, api_key="_U=x")  # type: ignore[call-arg]
 
@@ -428,8 +429,8 @@ def test_an_unknown_setting_warns(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_copy_shares_the_connections_unless_its_settings_differ() -> None:
     """LangChain copies models for each configured call."""
     model = ChatBing(backend="emulator")
-    assert model.model_copy()._client is model._client
-    assert model.__deepcopy__()._client is model._client
+    assert model.model_copy()._connection is model._connection
+    assert model.__deepcopy__()._connection is model._connection
     assert model.model_copy(update={"model": "bing-precise", "max_retries": 0})._connection is model._connection
     assert model.model_copy(update={"search": False})._connection is not model._connection
 

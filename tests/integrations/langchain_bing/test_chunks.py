@@ -15,7 +15,7 @@ from bing_llm import events as ev
 from bing_llm.completion import Completed, Item
 from bing_llm.composing import Composed
 from bing_llm.tools import Call, InvalidCall
-from langchain_bing.chunks import BlockChunks, TextChunks, new_call_id
+from langchain_bing.chunks import BlockChunks, TextChunks
 
 PAGE = ev.SearchResult("A page", "https://example.com/a", ("A line.",))
 SOURCES = (ev.Citation(1, "https://example.com/a", "A page"), ev.Citation(2, "https://example.com/b"))
@@ -54,11 +54,6 @@ def whole(kind: type[TextChunks], *items: Item, **options: Any) -> AIMessage:
 def annotations_of(block: Any) -> list[Any]:
     """The sources of a text."""
     return [*block["annotations"]]
-
-
-def test_an_id_of_a_call_is_never_the_same() -> None:
-    """Agents match results by it, and equal calls may stand in one history."""
-    assert len({new_call_id() for _ in range(100)}) == 100
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

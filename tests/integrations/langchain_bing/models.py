@@ -9,30 +9,15 @@ from functools import reduce
 from operator import add
 from typing import Any
 
-import msgspec
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 
-from bing_llm import events as ev
-from bing_llm.fold import fold
 from langchain_bing import ChatBing
-from tests.fakes import FakeBackend, Line, client_of
+from tests.fakes import FakeBackend, client_of
 
 
 def model_of(backend: FakeBackend, **settings: Any) -> ChatBing:
     """A model that asks this service."""
     return ChatBing(client=client_of(backend), **settings)
-
-
-def turn(*lines: str | Line, **more: Any) -> list[Line]:
-    """A whole turn: a `str` is a piece of text. Its reply is the fold of its events; `more` goes into it too."""
-    events = [ev.TextDelta(line) if isinstance(line, str) else line for line in lines]
-    reply = fold(event for event in events if isinstance(event, msgspec.Struct))  # not errors, not pauses
-    return [*events, ev.TurnCompleted(msgspec.structs.replace(reply, **more))]
-
-
-def call(name: str, /, **arguments: Any) -> str:
-    """A call, as a model writes it."""
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
 
 
 def summed(chunks: Iterable[BaseMessage]) -> AIMessageChunk:

@@ -21,7 +21,8 @@ from bing_llm.errors import ConnectionLost, ServiceError, Throttled
 from bing_llm.sync import run
 from langchain_bing import ChatBing
 from tests.fakes import FakeBackend, client_of
-from tests.langchain_bing.models import astreamed, call, model_of, said, streamed, summed, turn
+from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed, summed
+from tests.integrations.turns import call, turn
 
 PROMPT = ChatPromptTemplate.from_messages(
     [("system", "Be brief."), MessagesPlaceholder("history", optional=True), ("human", "{question}")]

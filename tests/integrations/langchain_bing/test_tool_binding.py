@@ -12,10 +12,8 @@ from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from bing_llm.completion import JsonFormat
-from bing_llm.errors import InvalidRequest
 from langchain_bing import ChatBing
-from langchain_bing.tool_binding import as_openai_tool, read_choice, read_format, read_toolbox
+from langchain_bing.tool_binding import as_openai_tool, read_format, read_toolbox
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -120,100 +118,11 @@ def test_what_is_not_said_is_not_bound() -> None:
     assert bound.kwargs.keys() == {"tools", "anything"}  # type: ignore[attr-defined]
 
 
-# --- choice -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        (None, "auto"),
-        (False, "auto"),
-        ("auto", "auto"),
-        ({"type": "auto"}, "auto"),
-        ("any", "any"),
-        ("required", "any"),
-        (True, "any"),
-        ({"type": "any"}, "any"),
-        ("none", "none"),
-        ({"type": "none"}, "none"),
-        ("add", "add"),
-        ({"type": "function", "function": {"name": "add"}}, "add"),
-        ({"type": "tool", "name": "add"}, "add"),
-        ({"name": "add"}, "add"),
-    ],
-)
-def test_every_form_of_a_choice_is_read(choice: Any, expected: str) -> None:
-    """OpenAI's, Anthropic's and LangChain's own."""
-    assert read_choice(choice, ["add", "mul"]) == expected
-
-
 @pytest.mark.parametrize("choice", ["sub", {"name": "sub"}, {"type": "tool"}, {}, 7, {"function": {}}])
 def test_another_choice_is_refused_when_it_is_bound(choice: Any) -> None:
     """The error names the bound tools, and comes before anything is sent."""
     with pytest.raises(ValueError, match=r"the bound tools are: add\. Allowed: 'auto', 'any'"):
         ChatBing(backend="emulator").bind_tools([add], tool_choice=choice)
-
-
-@pytest.mark.parametrize(
-    ("choice", "required", "only"),
-    [(None, False, ""), ("auto", False, ""), ("any", True, ""), (True, True, ""), ("add", False, "add")],
-)
-def test_a_choice_says_what_the_reply_must_hold(choice: Any, required: bool, only: str) -> None:  # noqa: FBT001
-    """A call at will, any call, or a call of one tool."""
-    toolbox = read_toolbox([add, OPENAI], choice, parallel=None, strict=None)
-    assert (toolbox.required, toolbox.only, len(toolbox.tools)) == (required, only, 2)
-
-
-def test_no_tool_may_be_used_where_the_choice_is_none() -> None:
-    """The service is not told of them, and its reply is not read for calls."""
-    assert read_toolbox([add], "none", parallel=None, strict=None).tools == ()
-
-
-def test_a_required_call_without_tools_is_refused() -> None:
-    """No reply could be right."""
-    with pytest.raises(InvalidRequest, match="A call is required, but there are no tools"):
-        read_toolbox([], "any", parallel=None, strict=None)
-
-
-def test_two_tools_of_one_name_are_refused() -> None:
-    """No call could be told apart."""
-    with pytest.raises(InvalidRequest, match="Two tools have the name 'add'"):
-        read_toolbox([add, add], None, parallel=None, strict=None)
-
-
-@pytest.mark.parametrize(("parallel", "expected"), [(None, True), (True, True), (False, False)])
-def test_several_calls_may_come_unless_it_is_said(parallel: Any, expected: bool) -> None:  # noqa: FBT001
-    """`parallel_tool_calls=False` allows one."""
-    assert read_toolbox([add], None, parallel=parallel, strict=None).parallel is expected
-
-
-def test_strictness_is_of_the_call_or_of_a_tool() -> None:
-    """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
-    marked = {**OPENAI, "function": {**OPENAI["function"], "strict": True}}  # type: ignore[dict-item]
-    assert not read_toolbox([add], None, parallel=None, strict=None).strict
-    assert read_toolbox([add], None, parallel=None, strict=True).strict
-    assert read_toolbox([marked], None, parallel=None, strict=None).strict
-
-
-# --- formats ----------------------------------------------------------------------------------------------------------
-
-SCHEMA = {"title": "Sum", "type": "object", "properties": {"sum": {"type": "integer"}}}
-
-
-@pytest.mark.parametrize(
-    ("response_format", "expected"),
-    [
-        (None, None),
-        ({"type": "text"}, None),
-        ({"type": "json_object"}, JsonFormat()),
-        ({"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA}}, JsonFormat(SCHEMA)),
-        ({"type": "json_schema", "schema": SCHEMA}, JsonFormat(SCHEMA)),
-        (SCHEMA, JsonFormat(SCHEMA)),
-    ],
-)
-def test_every_form_of_a_format_is_read(response_format: Any, expected: JsonFormat | None) -> None:
-    """OpenAI's three, and a schema itself."""
-    assert read_format(response_format) == expected
 
 
 def test_a_class_is_a_format() -> None:
@@ -222,13 +131,6 @@ def test_a_class_is_a_format() -> None:
     assert read is not None
     assert read.schema is not None
     assert read.schema["properties"].keys() == {"a", "b"}
-
-
-@pytest.mark.parametrize("spec", [None, {}, {"schema": "x"}, []])
-def test_a_format_without_a_schema_is_refused(spec: Any) -> None:
-    """The error shows the form."""
-    with pytest.raises(ValueError, match="response_format has no schema; allowed: "):
-        read_format({"type": "json_schema", "json_schema": spec})
 
 
 @pytest.mark.parametrize("kind", ["web_search", "web_search_preview", "code_interpreter"])

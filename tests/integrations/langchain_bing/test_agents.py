@@ -19,7 +19,8 @@ from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import ServiceError
 from langchain_bing import ChatBing
-from tests.langchain_bing.models import call, summed
+from tests.integrations.langchain_bing.models import summed
+from tests.integrations.turns import call
 
 
 @tool

@@ -6,12 +6,15 @@ estimate, good for budgets and not for bills.
 
 from __future__ import annotations
 
-__all__ = ["CHARACTERS_PER_TOKEN", "count_tokens", "token_ids"]
+__all__ = ["CHARACTERS_PER_TOKEN", "CONTEXT_TOKENS", "count_tokens", "token_ids"]
 
 _BYTES_PER_TOKEN = 4
 
 CHARACTERS_PER_TOKEN = 4
 """For `max_tokens`, which cuts text by its length in characters."""
+
+CONTEXT_TOKENS = 8_000
+"""The tokens of prompt and context together from which on a ChatHub refused them (protocol notes, sections b and j)."""
 
 
 def count_tokens(text: str) -> int:

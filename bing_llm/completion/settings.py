@@ -1,0 +1,99 @@
+"""The settings of an adapter's model that make its client."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bing_llm._secrets import SecretStruct
+from bing_llm.client import BingClient
+from bing_llm.config import Endpoint
+from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Retries, Timeouts
+
+__all__ = ["ClientSettings", "Connected", "connected", "retries_of"]
+
+
+class ClientSettings(SecretStruct, frozen=True, kw_only=True):
+    """What a client is made of, as `BingClient` takes it; None and "" are for its own defaults.
+
+    Attributes:
+        model: The model's name.
+        backend: The backend's name.
+        endpoint: Where the service is.
+        cookies: A Cookie header.
+        search: Whether the service may search the web.
+        locale: Language and market.
+        timeout: The time for a whole turn, in seconds.
+        client: A client that is there already, instead of all others but `model`.
+    """
+
+    model: str = ""
+    backend: str | None = None
+    endpoint: Endpoint | None = None
+    cookies: str | None = None
+    search: bool = True
+    locale: str = "en-US"
+    timeout: float | None = None
+    client: BingClient | None = None
+
+    def check_nothing_beside_client(self, defaults: ClientSettings) -> None:
+        """Refuse what would be dropped in silence.
+
+        Args:
+            defaults: What the settings are where nothing is given; frameworks pass every setting on.
+
+        Raises:
+            ConfigurationError: There is a client, and a setting that is the client's.
+        """
+        for name in self.__struct_fields__:
+            is_given = getattr(self, name) != getattr(defaults, name)
+            if self.client is not None and is_given and name not in {"client", "model"}:
+                msg = f"client is given, and so is {name}, which is the client's."
+                raise ConfigurationError(msg, hint=f"Give {name} to the BingClient, or leave client out.")
+
+    def connect(self) -> BingClient:
+        """The client of these settings. Nothing is sent.
+
+        Raises:
+            ConfigurationError: A setting is not allowed, or no backend is chosen.
+        """
+        if self.client is not None:
+            return self.client.with_options(model=self.model or None)
+        return BingClient(
+            backend=self.backend,
+            model=self.model or None,
+            search=self.search,
+            cookies=self.cookies,
+            endpoint=self.endpoint,
+            locale=self.locale,
+            timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
+        )
+
+
+class Connected(SecretStruct, frozen=True):
+    """A client and the settings it was made of. Frozen: copies of a model share it until their settings differ."""
+
+    settings: ClientSettings
+    client: BingClient
+
+    async def aclose(self) -> None:
+        """Close the client, unless it was given."""
+        if self.settings.client is None:
+            await self.client.aclose()
+
+
+def connected(settings: ClientSettings, before: Connected | None) -> Connected:
+    """The client of the settings: that of before where they are the same.
+
+    Args:
+        settings: The settings as they are now; the model may be another without another client.
+        before: What the last call of this answered.
+    """
+    if before is not None and msgspec.structs.replace(before.settings, model=settings.model) == settings:
+        return before
+    return Connected(settings, settings.connect())
+
+
+def retries_of(client: BingClient, max_retries: int | None) -> Retries:
+    """The retries of a client, but for their number where one is given."""
+    return client.retries if max_retries is None else msgspec.structs.replace(client.retries, attempts=max_retries + 1)

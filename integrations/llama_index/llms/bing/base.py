@@ -1,0 +1,599 @@
+"""`Bing`, the LLM."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ChatResponseAsyncGen,
+    ChatResponseGen,
+    CompletionResponse,
+    CompletionResponseAsyncGen,
+    CompletionResponseGen,
+    LLMMetadata,
+    MessageRole,
+)
+from llama_index.core.constants import DEFAULT_NUM_OUTPUTS
+from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndEvent, LLMStructuredPredictStartEvent
+from llama_index.core.llms import CustomLLM
+from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+from llama_index.core.llms.function_calling import FunctionCallingLLM
+from llama_index.core.program.function_program import FunctionCallingProgram
+from llama_index.core.prompts import ChatPromptTemplate
+from llama_index.core.types import PydanticProgramMode
+from llama_index_instrumentation import get_dispatcher
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+from typing_extensions import Self
+
+from bing_llm.client import BingClient
+from bing_llm.completion import (
+    ClientSettings,
+    Completion,
+    Connected,
+    History,
+    Names,
+    Request,
+    characters_of,
+    connected,
+    format_of,
+    retries_of,
+    sequences_of,
+    toolbox_of,
+)
+from bing_llm.config import Endpoint, cookie_header
+from bing_llm.messages import Message
+from bing_llm.sync import run
+from bing_llm.tokens import CONTEXT_TOKENS
+from llama_index.llms.bing.prompting import read_messages
+from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
+from llama_index.llms.bing.streaming import AsyncStream, Stream, StreamCall
+from llama_index.llms.bing.structured import StructuredCall
+from llama_index.llms.bing.tool_calls import AnyTool, as_openai_tool, schema_of, selections
+
+if TYPE_CHECKING:
+    from llama_index.core.llms.llm import ToolSelection
+    from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
+
+__all__ = ["Bing"]
+
+_dispatcher = get_dispatcher(__name__)
+_log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+
+_KEY_ALIAS = "api_key"
+
+_NEVER_PICKLED = ("cookies", "client")
+
+_names = Names(
+    "Bing",
+    of_a_call=(
+        "max_tokens",
+        "model",
+        "parallel_tool_calls",
+        "response_format",
+        "stop",
+        "strict",
+        "tool_choice",
+        "tools",
+    ),
+    of_a_model=(_KEY_ALIAS, "client", "context_window", "join_deltas", "max_retries", "timeout"),
+)
+
+
+class Bing(CustomLLM, FunctionCallingLLM):
+    """Microsoft's Bing and Copilot chat as a LlamaIndex LLM.
+
+    Setup:
+        ```sh
+        pip install "bing-llm[llama-index]"
+        export BING_LLM_BACKEND=emulator  # a local server, to try it; or BING_LLM_ENDPOINT and BING_COOKIES
+        ```
+
+    Instantiate:
+        ```python
+        from llama_index.llms.bing import Bing
+
+        llm = Bing(model="bing-precise", search=False)
+        ```
+
+    Settings:
+        - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
+        - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
+          `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
+        - `stop`, `max_tokens`: where the answer ends; also as options of each call
+        - `temperature`: accepted, and not used: the service has no such setting
+        - `context_window`: what LlamaIndex packs prompts to, in tokens
+        - `join_deltas`: whether text that waits is joined into one chunk
+        - those of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `rate_limiter`, `output_parser`,
+          `completion_to_prompt`, `pydantic_program_mode`
+
+    Complete and chat:
+        ```python
+        from llama_index.core.llms import ChatMessage
+
+        print(llm.complete("Why is the sea salty?"))
+        messages = [ChatMessage("Answer in one sentence.", role="system"), ChatMessage("Why is the sea salty?")]
+        print(llm.chat(messages))
+        ```
+
+    Stream:
+        ```python
+        for chunk in llm.stream_chat(messages):
+            print(chunk.delta, end="", flush=True)
+        ```
+
+    Async:
+        ```python
+        answer = await llm.achat(messages)
+        async for chunk in await llm.astream_chat(messages):
+            print(chunk.delta, end="")
+        ```
+
+    Tool calling:
+        The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
+        is required and does not come, or that cannot be read, is asked for once more. So agents work.
+
+        ```python
+        from llama_index.core.agent.workflow import FunctionAgent
+
+
+        def add(a: int, b: int) -> int:
+            '''Add two numbers.'''
+            return a + b
+
+
+        agent = FunctionAgent(tools=[add], llm=llm)
+        print(await agent.run("What is 2 + 3?"))
+        ```
+
+    Structured output:
+        ```python
+        from llama_index.core.prompts import PromptTemplate
+        from pydantic import BaseModel
+
+
+        class City(BaseModel):
+            name: str
+            country: str
+
+
+        city = llm.structured_predict(City, PromptTemplate("Describe {name}."), name="Paris")
+        print(city)
+        ```
+
+    What the service tells besides its text:
+        Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
+        message; reasoning lines are a `ThinkingBlock`, and `thinking_delta` in streams. `raw` has all of it, beside
+        `finish_reason`, `conversation_id` and `quota`; the service counts no tokens, so there is no usage.
+
+        ```python
+        answer = llm.chat([ChatMessage("What is new in Python?")])
+        print(answer.additional_kwargs.get("citations"))
+        ```
+
+    Stop sequences and lengths:
+        The service has neither, so `stop` and `max_tokens` cut the answer here and end the turn at the service.
+
+    Errors:
+        Each error is one of `bing_llm.errors`. Text that was streamed is never taken back: if the service rewrites what
+        it had said, the last chunk's `raw["final_text"]` has the new text, and `chat` returns it.
+
+    Raises:
+        ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
+    """
+
+    model: str = ""
+    """`bing-creative`, `bing-balanced` or `bing-precise`; left out, it is the client's default, `bing-balanced`."""
+
+    backend: str | None = None
+    """`emulator` or `chathub`; None takes `BING_LLM_BACKEND`, else `chathub` where something points to it."""
+
+    endpoint: Endpoint | None = None
+    """The base URL of a ChatHub, or the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
+
+    cookies: SecretStr | None = Field(
+        default=None, exclude=True, repr=False, validation_alias=AliasChoices("cookies", _KEY_ALIAS)
+    )
+    """A Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+
+    search: bool = True
+    """Whether the service may search the web."""
+
+    locale: str = "en-US"
+    """Language and market."""
+
+    client: BingClient | None = Field(default=None, exclude=True, repr=False)
+    """A client of your own instead of the settings above; you close it."""
+
+    timeout: float | None = Field(default=None, gt=0)
+    """The time for a whole turn, retries included, in seconds; None for the client's 900."""
+
+    max_retries: int | None = Field(default=None, ge=0)
+    """How often a turn that has given no text is opened again; None for the client's 4."""
+
+    stop: list[str] | None = None
+    """The answer ends before the first of these; those of a call come on top."""
+
+    max_tokens: int | None = Field(default=None, ge=1)
+    """The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service has no limit."""
+
+    temperature: float | None = None
+    """Accepted and not used: the service has no such setting."""
+
+    context_window: int = Field(default=CONTEXT_TOKENS, ge=1)
+    """What a prompt and its answer may have together, in tokens; from about 8,000 on, a ChatHub refused prompts."""
+
+    join_deltas: bool = True
+    """Whether text that already waits is joined into one chunk. Nothing is ever waited for."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # it may be a cookie
+
+    _connected: Connected | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
+        return values
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _as_list(cls, stop: Any) -> Any:
+        return [stop] if isinstance(stop, str) else stop
+
+    @field_validator("cookies", mode="before")
+    @classmethod
+    def _as_header(cls, cookies: Any) -> Any:
+        return _as_secret(cookies)
+
+    @model_validator(mode="after")
+    def _check_bing(self) -> Self:
+        if self.temperature is not None:
+            _names.warn_of_unused(["temperature"])
+        self._settings.check_nothing_beside_client(ClientSettings())
+        self.model = self._connection.model
+        return self
+
+    @classmethod
+    def class_name(cls) -> str:
+        """The name by which LlamaIndex knows the class in serialized data."""
+        return "bing_llm"
+
+    @property
+    def metadata(self) -> LLMMetadata:
+        """What LlamaIndex may know of the model beforehand. Nothing is sent."""
+        return LLMMetadata(
+            context_window=self.context_window,
+            num_output=self.max_tokens or DEFAULT_NUM_OUTPUTS,
+            is_chat_model=True,
+            is_function_calling_model=True,
+            model_name=self.model,
+        )
+
+    # --- the eight ways of asking ---------------------------------------------------------------------------------
+
+    @llm_chat_callback()
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """The answer to a history.
+
+        Args:
+            messages: The history, the oldest first; it is not changed.
+            **kwargs: `tools` (LlamaIndex's, functions, or OpenAI's form), `tool_choice` (`auto`, `required`, `none` or
+                a tool's name), `parallel_tool_calls`, `strict`, `response_format` (a pydantic class or a JSON schema,
+                also in OpenAI's forms), `stop`, `max_tokens`, `model`.
+
+        Raises:
+            InvalidRequest: The history or an option cannot be served; nothing was sent.
+            BingError: The turn failed.
+        """
+        completion, responses = self._chat(messages, kwargs)
+        return responses.whole(run(completion.whole()))
+
+    @llm_chat_callback()
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+        """As `chat`, on the caller's loop."""
+        completion, responses = self._chat(messages, kwargs)
+        return responses.whole(await completion.whole())
+
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        """As `chat`, as it comes. To close the generator, or to drop it, ends the turn."""
+        call = StreamCall(self, lambda: self._chat(messages, kwargs))
+        return Stream(call.chat(messages, **kwargs), call)
+
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        """As `stream_chat`, on the caller's loop."""
+        call = StreamCall(self, lambda: self._chat(messages, kwargs))
+        return AsyncStream(await call.achat(messages, **kwargs), call)
+
+    @llm_completion_callback()
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
+        """The answer to one prompt.
+
+        Args:
+            prompt: The prompt.
+            formatted: Whether `completion_to_prompt` was applied already.
+            **kwargs: As of `chat`.
+
+        Raises:
+            InvalidRequest: The prompt or an option cannot be served; nothing was sent.
+            BingError: The turn failed.
+        """
+        completion, responses = self._complete(prompt, kwargs, formatted=formatted)
+        return responses.whole(run(completion.whole()))
+
+    @llm_completion_callback()
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002
+        """As `complete`, on the caller's loop."""
+        completion, responses = self._complete(prompt, kwargs, formatted=formatted)
+        return responses.whole(await completion.whole())
+
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: FBT001, FBT002
+        """As `complete`, as it comes. To close the generator, or to drop it, ends the turn."""
+        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
+        return Stream(call.complete(prompt, **kwargs), call)
+
+    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:  # noqa: FBT001, FBT002
+        """As `stream_complete`, on the caller's loop."""
+        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
+        return AsyncStream(await call.acomplete(prompt, **kwargs), call)
+
+    def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> tuple[Completion, ChatResponses]:
+        completion, model = self._begin(read_messages(messages), options)
+        return completion, ChatResponses(model)
+
+    def _complete(
+        self, prompt: str, options: Mapping[str, Any], *, formatted: bool
+    ) -> tuple[Completion, CompletionResponses]:
+        to_prompt = self.completion_to_prompt
+        text = prompt if formatted or to_prompt is None else to_prompt(prompt)
+        completion, model = self._begin(History((Message("user", text),)), options)
+        return completion, CompletionResponses(model)
+
+    def _begin(self, history: History, options: Mapping[str, Any]) -> tuple[Completion, str]:
+        """The completion of one call, and the name of its model."""
+        _names.check_options(options)
+        request = Request(
+            messages=history.messages,
+            images=history.images,
+            toolbox=toolbox_of(
+                map(as_openai_tool, options.get("tools") or ()),
+                options.get("tool_choice"),
+                parallel=options.get("parallel_tool_calls"),
+                strict=options.get("strict"),
+            ),
+            format=format_of(options.get("response_format"), schema_of),
+            stop=(*(self.stop or ()), *sequences_of(options.get("stop"))),
+            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
+        )
+        connection = self._connection
+        model = options.get("model") or self.model
+        client = connection.with_options(model=model, retries=retries_of(connection, self.max_retries))
+        return Completion(client, request, join=self.join_deltas), client.model
+
+    @property
+    def _settings(self) -> ClientSettings:
+        fields = {name: getattr(self, name) for name in ClientSettings.__struct_fields__}
+        cookies = None if self.cookies is None else self.cookies.get_secret_value()
+        return ClientSettings(**{**fields, "cookies": cookies})
+
+    @property
+    def _connection(self) -> BingClient:
+        """The client of the settings as they are now; they may have been changed."""
+        self._connected = connected(self._settings, self._connected)
+        return self._connected.client
+
+    # --- tools ----------------------------------------------------------------------------------------------------
+
+    def _prepare_chat_with_tools(  # noqa: PLR0917 - LlamaIndex's signature
+        self,
+        tools: Sequence[AnyTool],
+        user_msg: str | ChatMessage | None = None,
+        chat_history: list[ChatMessage] | None = None,
+        verbose: bool = False,  # noqa: FBT001, FBT002, ARG002
+        allow_parallel_tool_calls: bool = False,  # noqa: FBT001, FBT002
+        tool_required: bool = False,  # noqa: FBT001, FBT002
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """The arguments of `chat` for a call with tools."""
+        asked = ChatMessage(user_msg, role=MessageRole.USER) if isinstance(user_msg, str) else user_msg
+        return {
+            "messages": [*(chat_history or ()), *(() if asked is None else (asked,))],
+            "tools": [as_openai_tool(tool) for tool in tools],
+            "tool_choice": ("required" if tool_required else "auto") if tool_choice is None else tool_choice,
+            "parallel_tool_calls": allow_parallel_tool_calls,
+            **kwargs,
+        }
+
+    def get_tool_calls_from_response(
+        self,
+        response: ChatResponse,
+        error_on_no_tool_call: bool = True,  # noqa: FBT001, FBT002 - LlamaIndex's signature
+        **kwargs: Any,  # noqa: ARG002
+    ) -> list[ToolSelection]:
+        """The calls of a response. Costs next to nothing: agents ask with each chunk.
+
+        Raises:
+            ValueError: There is no call that can be made, and `error_on_no_tool_call` is set.
+        """
+        return selections(response, error_on_no_tool_call=error_on_no_tool_call)
+
+    # --- structured output ----------------------------------------------------------------------------------------
+    # LlamaIndex's own programs ask for a function call, and stream nothing of it; a text that is JSON grows. They
+    # serve where a mode is set.
+
+    def structured_predict(
+        self,
+        output_cls: type[M],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> M:
+        """An object of a pydantic class. What does not fit is asked for once more.
+
+        Args:
+            output_cls: The class.
+            prompt: What is asked, also a template of a chat.
+            llm_kwargs: Options of `chat`.
+            **prompt_args: For the template.
+
+        Raises:
+            ValueError: The model answered twice with what is no such object.
+            BingError: The turn failed.
+        """
+        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+            by_program: M = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            return by_program
+        _dispatcher.event(_start_of(output_cls, prompt, prompt_args))
+        made = self._structured(output_cls, prompt, llm_kwargs, prompt_args).predict()
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
+        return made
+
+    async def astructured_predict(
+        self,
+        output_cls: type[M],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> M:
+        """As `structured_predict`, on the caller's loop."""
+        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+            if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:  # whose program drops the system prompt here
+                messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+                prompt, prompt_args = ChatPromptTemplate(messages), {}  # type: ignore[assignment]  # as StructuredLLM
+            by_program: M = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+            return by_program
+        _dispatcher.event(_start_of(output_cls, prompt, prompt_args))
+        made = await self._structured(output_cls, prompt, llm_kwargs, prompt_args).apredict()
+        _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
+        return made
+
+    def _structured_stream_call(
+        self,
+        output_cls: type[M],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> Generator[Any, None, None]:
+        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
+            return self._function_program(output_cls, prompt).stream_call(llm_kwargs=llm_kwargs, **prompt_args)
+        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+            return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        return self._structured(output_cls, prompt, llm_kwargs, prompt_args).stream()
+
+    async def _structured_astream_call(
+        self,
+        output_cls: type[M],
+        prompt: PromptTemplate,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> AsyncGenerator[Any, None]:
+        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
+            return await self._function_program(output_cls, prompt).astream_call(llm_kwargs=llm_kwargs, **prompt_args)
+        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
+        return self._structured(output_cls, prompt, llm_kwargs, prompt_args).astream()
+
+    def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram:
+        """The program by which LlamaIndex streams objects; by itself it would not require the call."""
+        return FunctionCallingProgram.from_defaults(output_cls, prompt=prompt, llm=self, tool_choice="required")
+
+    def _structured(
+        self,
+        output_cls: type[M],
+        prompt: BasePromptTemplate,
+        llm_kwargs: Mapping[str, Any] | None,
+        prompt_args: Mapping[str, Any],
+    ) -> StructuredCall[M]:
+        messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
+        return StructuredCall(self, output_cls, messages, llm_kwargs or {})
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close every connection that this LLM opened. May be called twice."""
+        run(self.aclose())
+
+    async def aclose(self) -> None:
+        """As `close`. A client of your own stays open."""
+        if self._connected is not None:
+            await self._connected.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
+        if update and "cookies" in update:
+            update = {**update, "cookies": _as_secret(update["cookies"])}
+        return super().model_copy(update=update, deep=deep)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, _as_secret(value) if name == "cookies" else value)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        copied = copy.copy(self)  # connections cannot be copied
+        copied.stop = copy.copy(self.stop)
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """The settings, without secrets. What cannot be pickled is left out, as LlamaIndex does; here not from `self`.
+
+        Raises:
+            TypeError: It has a client of your own.
+        """
+        if self.client is not None:
+            raise TypeError("A Bing with a client of your own is not pickled: give it settings instead of a client.")
+        fields = {name: value for name, value in self.__dict__.items() if name not in _NEVER_PICKLED}
+        return {"__dict__": {name: value for name, value in fields.items() if _pickles(name, value)}}
+
+    def __setstate__(self, state: dict[Any, Any]) -> None:
+        self.__init__(**state["__dict__"])  # type: ignore[misc]  # as LlamaIndex does, so that all is made anew
+
+
+def _start_of(
+    output_cls: type[BaseModel], prompt: PromptTemplate, args: dict[str, Any]
+) -> LLMStructuredPredictStartEvent:
+    return LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=args)
+
+
+def _pickles(name: str, value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:  # noqa: BLE001 - whatever a value raises, it does not pickle
+        _log.warning("%s cannot be pickled and is left out", name)
+        return False
+    return True
+
+
+def _as_secret(cookies: Any) -> SecretStr | None:
+    """The cookies, in whatever form they were given, as one that is not shown."""
+    if cookies is None or isinstance(cookies, SecretStr):
+        return cookies
+    return SecretStr(cookie_header(cookies) or "")

@@ -1,0 +1,183 @@
+"""Objects of a pydantic class, out of answers that are JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.llms import LLM
+from llama_index.core.program.utils import FlexibleModel, create_flexible_model
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+from bing_llm.tools import json_repair_request
+from llama_index.llms.bing.streaming import AsyncStream
+
+__all__ = ["StructuredCall"]
+
+M = TypeVar("M", bound=BaseModel)
+
+_OF_PROGRAMS = ("tool_required", "tool_choice", "allow_parallel_tool_calls")
+"""Options that LlamaIndex's own programs take out, since they set them."""
+
+_MOST_PROBLEMS = 5  # told to the model: where the first ones are mended, the others often are
+_LONGEST_SHOWN = 200  # characters of an answer, in an error
+
+
+class StructuredCall(Generic[M]):
+    """One question whose answer is an object. An answer that is none is asked for once more.
+
+    It goes through the LLM's own `chat` and `stream_chat`, so that callbacks, limits and events see it.
+
+    Args:
+        llm: The LLM; its `chat` takes `response_format`.
+        output_cls: The class of the object.
+        messages: What is asked.
+        options: Options of `chat`.
+    """
+
+    def __init__(
+        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, Any]
+    ) -> None:
+        self._llm = llm
+        self._output_cls = output_cls
+        self._messages = list(messages)
+        kept = {name: value for name, value in options.items() if name not in _OF_PROGRAMS}
+        self._options = {"response_format": output_cls, **kept}
+        self._answers: AsyncGenerator[ChatResponse, None] | None = None
+
+    def predict(self) -> M:
+        """The object.
+
+        Raises:
+            ValueError: Neither the answer nor a second one is such an object.
+        """
+        return self._final(self._llm.chat(self._messages, **self._options))
+
+    async def apredict(self) -> M:
+        """As `predict`, on the caller's loop."""
+        return await self._afinal(await self._llm.achat(self._messages, **self._options))
+
+    def stream(self) -> Generator[M | FlexibleModel, None, None]:
+        """What is known of the object, each time that it is more, and the object itself at last.
+
+        Raises:
+            ValueError: As of `predict`.
+        """
+        growing = _Growing(self._output_cls)
+        answer = ChatResponse(message=ChatMessage())
+        for answer in self._llm.stream_chat(self._messages, **self._options):
+            known = growing.seen_in(answer)
+            if known is not None:
+                yield known
+        final = self._final(answer)
+        if final != growing.known:
+            yield final
+
+    def astream(self) -> AsyncGenerator[M | FlexibleModel, None]:
+        """As `stream`, on the caller's loop."""
+        return AsyncStream(self._objects(), self)
+
+    def close(self) -> None:
+        """Close the socket of `astream` now."""
+        if isinstance(self._answers, AsyncStream):
+            self._answers.close()
+
+    async def _objects(self) -> AsyncGenerator[M | FlexibleModel, None]:
+        growing = _Growing(self._output_cls)
+        answer = ChatResponse(message=ChatMessage())
+        self._answers = await self._llm.astream_chat(self._messages, **self._options)
+        async for answer in self._answers:
+            known = growing.seen_in(answer)
+            if known is not None:
+                yield known
+        final = await self._afinal(answer)
+        if final != growing.known:
+            yield final
+
+    def _final(self, answer: ChatResponse) -> M:
+        """The object of an answer, or of a second one."""
+        try:
+            return self._read(answer)
+        except ValidationError as exc:
+            again = self._asked_again(answer, exc)
+        return self._read_again(self._llm.chat(again, **self._options))
+
+    async def _afinal(self, answer: ChatResponse) -> M:
+        try:
+            return self._read(answer)
+        except ValidationError as exc:
+            again = self._asked_again(answer, exc)
+        return self._read_again(await self._llm.achat(again, **self._options))
+
+    def _read(self, answer: ChatResponse) -> M:
+        return self._output_cls.model_validate_json(_text(answer))
+
+    def _read_again(self, answer: ChatResponse) -> M:
+        try:
+            return self._read(answer)
+        except ValidationError as exc:
+            raise self._failure(answer, exc) from exc
+
+    def _asked_again(self, answer: ChatResponse, exc: ValidationError) -> list[ChatMessage]:
+        """The question, the answer, and what is wrong with it.
+
+        Raises:
+            ValueError: The answer is a second one already: the first was no JSON.
+        """
+        if answer.raw is not None and answer.raw.get("turns", 1) > 1:
+            raise self._failure(answer, exc) from exc
+        wanted = json_repair_request(f"The JSON does not fit the schema: {_problems(exc)}.")
+        return [
+            *self._messages,
+            ChatMessage(_text(answer), role=MessageRole.ASSISTANT),
+            ChatMessage(wanted, role=MessageRole.USER),
+        ]
+
+    def _failure(self, answer: ChatResponse, exc: ValidationError) -> ValueError:
+        text = _text(answer)[:_LONGEST_SHOWN]
+        return ValueError(
+            f"The model's answer is no {self._output_cls.__name__}, asked once more: {_problems(exc)}. It is {text!r}."
+        )
+
+
+class _Growing(Generic[M]):
+    """What is known of an object while its JSON comes."""
+
+    def __init__(self, output_cls: type[M]) -> None:
+        self._output_cls = output_cls
+        self._flexible = create_flexible_model(output_cls)
+        self._read: Any = {}
+        self.known: M | FlexibleModel | None = None
+
+    def seen_in(self, answer: ChatResponse) -> M | FlexibleModel | None:
+        """What is known now, None if that is no more than before."""
+        try:
+            read = from_json(_text(answer), allow_partial="trailing-strings")
+        except ValueError:  # no JSON yet
+            return None
+        if read == self._read or not isinstance(read, dict):
+            return None
+        self._read = read
+        self.known = self._object(read)
+        return self.known
+
+    def _object(self, read: dict[str, Any]) -> M | FlexibleModel:
+        try:
+            return self._output_cls.model_validate(read)
+        except ValidationError:
+            return self._flexible.model_validate(read)
+
+
+def _text(answer: ChatResponse) -> str:
+    """The text that holds in the end: the service may have rewritten it after it was streamed."""
+    final: str | None = (answer.raw or {}).get("final_text")
+    return (answer.message.content or "") if final is None else final
+
+
+def _problems(exc: ValidationError) -> str:
+    """What does not fit, in words for the model."""
+    errors = exc.errors(include_url=False, include_context=False, include_input=False)
+    told = [f"{'.'.join(map(str, error['loc'])) or 'the whole'}: {error['msg']}" for error in errors]
+    return "; ".join(told[:_MOST_PROBLEMS])

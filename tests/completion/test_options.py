@@ -1,0 +1,146 @@
+"""The options of a call in OpenAI's form, as a request has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bing_llm.completion import JsonFormat, characters_of, format_of, read_choice, sequences_of, toolbox_of
+from bing_llm.errors import InvalidRequest
+
+ADD: dict[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "add",
+        "description": "Add two numbers.",
+        "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+    },
+}
+SCHEMA = {"title": "Sum", "type": "object", "properties": {"sum": {"type": "integer"}}}
+NOW: dict[str, Any] = {"type": "function", "function": {"name": "now"}}
+
+
+def no_schema(_given: Any) -> dict[str, Any]:
+    """For tests in which none is read by the framework."""
+    raise AssertionError
+
+
+def test_a_tool_is_read() -> None:
+    """Description and parameters may be left out."""
+    add, now = toolbox_of([ADD, NOW], None, parallel=None).tools
+    assert (add.name, add.description, add.parameters) == ("add", "Add two numbers.", ADD["function"]["parameters"])
+    assert (now.name, now.description, now.parameters) == ("now", "", {})
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, "auto"),
+        (False, "auto"),
+        ("auto", "auto"),
+        ({"type": "auto"}, "auto"),
+        ("any", "any"),
+        ("required", "any"),
+        (True, "any"),
+        ({"type": "any"}, "any"),
+        ("none", "none"),
+        ({"type": "none"}, "none"),
+        ("add", "add"),
+        ({"type": "function", "function": {"name": "add"}}, "add"),
+        ({"type": "tool", "name": "add"}, "add"),
+        ({"name": "add"}, "add"),
+    ],
+)
+def test_every_form_of_a_choice_is_read(choice: Any, expected: str) -> None:
+    """OpenAI's, Anthropic's and LangChain's own."""
+    assert read_choice(choice, ["add", "mul"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "required", "only"),
+    [(None, False, ""), ("auto", False, ""), ("any", True, ""), (True, True, ""), ("add", False, "add")],
+)
+def test_a_choice_says_what_the_reply_must_hold(choice: Any, required: bool, only: str) -> None:  # noqa: FBT001
+    """A call at will, any call, or a call of one tool."""
+    toolbox = toolbox_of([ADD, NOW], choice, parallel=None)
+    assert (toolbox.required, toolbox.only, len(toolbox.tools)) == (required, only, 2)
+
+
+def test_no_tool_may_be_used_where_the_choice_is_none() -> None:
+    """The service is not told of them, and its reply is not read for calls."""
+    assert toolbox_of([ADD], "none", parallel=None).tools == ()
+
+
+def test_a_required_call_without_tools_is_refused() -> None:
+    """No reply could be right."""
+    with pytest.raises(InvalidRequest, match="A call is required, but there are no tools"):
+        toolbox_of([], "any", parallel=None)
+
+
+def test_two_tools_of_one_name_are_refused() -> None:
+    """No call could be told apart."""
+    with pytest.raises(InvalidRequest, match="Two tools have the name 'add'"):
+        toolbox_of([ADD, ADD], None, parallel=None)
+
+
+@pytest.mark.parametrize(("parallel", "expected"), [(None, True), (True, True), (False, False)])
+def test_several_calls_may_come_unless_it_is_said(parallel: Any, expected: bool) -> None:  # noqa: FBT001
+    """`parallel_tool_calls=False` allows one."""
+    assert toolbox_of([ADD], None, parallel=parallel).parallel is expected
+
+
+def test_strictness_is_of_the_call_or_of_a_tool() -> None:
+    """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
+    marked = {**ADD, "function": {**ADD["function"], "strict": True}}
+    assert not toolbox_of([ADD], None, parallel=None).strict
+    assert toolbox_of([ADD], None, parallel=None, strict=True).strict
+    assert toolbox_of([marked], None, parallel=None).strict
+
+
+@pytest.mark.parametrize(
+    ("response_format", "expected"),
+    [
+        (None, None),
+        ({"type": "text"}, None),
+        ({"type": "json_object"}, JsonFormat()),
+        ({"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA}}, JsonFormat(SCHEMA)),
+        ({"type": "json_schema", "schema": SCHEMA}, JsonFormat(SCHEMA)),
+        (SCHEMA, JsonFormat({**SCHEMA, "read": True})),
+    ],
+)
+def test_every_form_of_a_format_is_read(response_format: Any, expected: JsonFormat | None) -> None:
+    """OpenAI's three, and a schema itself, which the framework reads."""
+    assert format_of(response_format, lambda given: {**given, "read": True}) == expected
+
+
+@pytest.mark.parametrize("spec", [None, {}, {"schema": "x"}, []])
+def test_a_format_without_a_schema_is_refused(spec: Any) -> None:
+    """The error shows the form."""
+    with pytest.raises(ValueError, match="response_format has no schema; allowed: "):
+        format_of({"type": "json_schema", "json_schema": spec}, no_schema)
+
+
+@pytest.mark.parametrize(("stop", "expected"), [(None, ()), ([], ()), ("a", ("a",)), (["a", "b"], ("a", "b"))])
+def test_stop_is_a_text_or_several(stop: Any, expected: tuple[str, ...]) -> None:
+    """None is none."""
+    assert sequences_of(stop) == expected
+
+
+def test_another_stop_is_refused() -> None:
+    """The error shows it."""
+    with pytest.raises(InvalidRequest, match=r"stop is \[1\]; it must be a list of texts"):
+        sequences_of([1])
+
+
+@pytest.mark.parametrize(("max_tokens", "expected"), [(None, None), (1, 4), (100, 400)])
+def test_a_token_is_four_characters(max_tokens: Any, expected: int | None) -> None:
+    """None is no limit."""
+    assert characters_of(max_tokens) == expected
+
+
+@pytest.mark.parametrize("max_tokens", [0, -1, 1.5, "10"])
+def test_another_length_is_refused(max_tokens: Any) -> None:
+    """The error shows it."""
+    with pytest.raises(InvalidRequest, match="it must be a whole number from 1 on"):
+        characters_of(max_tokens)

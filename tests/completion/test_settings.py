@@ -1,0 +1,67 @@
+"""The settings that make the client of an adapter's model."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bing_llm.client import BingClient
+from bing_llm.completion import ClientSettings, connected, retries_of
+from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Retries
+
+EMULATOR = ClientSettings(backend="emulator")
+
+
+def test_settings_reach_the_client() -> None:
+    """Each of them, by the client's own names."""
+    settings = ClientSettings(
+        model="bing-precise",
+        backend="chathub",
+        endpoint="https://chat.example.com",
+        cookies="_U=secret",
+        search=False,
+        locale="de-DE",
+        timeout=5,
+    )
+    client = settings.connect()
+    assert (client.backend_name, client.model, client.options.search) == ("chathub", "bing-precise", False)
+    assert (client.options.locale, client.options.signed_in, client.timeouts.turn) == ("de-DE", True, 5)
+    assert "secret" not in repr(settings)
+
+
+def test_what_stands_beside_a_client_is_refused() -> None:
+    """It would be dropped in silence; the model is an option of a client, and what is as by default is not said."""
+    client = EMULATOR.connect()
+    ClientSettings(client=client, model="bing-precise", locale="de-DE").check_nothing_beside_client(
+        ClientSettings(locale="de-DE")
+    )
+    with pytest.raises(ConfigurationError, match="client is given, and so is search"):
+        ClientSettings(client=client, search=False).check_nothing_beside_client(ClientSettings())
+
+
+def test_a_client_is_made_once() -> None:
+    """Until a setting changes; another model has the same client."""
+    first = connected(EMULATOR, None)
+    assert connected(msgspec.structs.replace(EMULATOR, model="bing-precise"), first) is first
+    assert connected(msgspec.structs.replace(EMULATOR, search=False), first).client is not first.client
+
+
+async def test_a_client_of_the_users_own_stays_open() -> None:
+    """We close only what we opened."""
+    own = BingClient(backend="emulator")
+    await connected(ClientSettings(client=own), None).aclose()
+    assert own.prompt_limit
+    made = connected(EMULATOR, None)
+    await made.aclose()
+    with pytest.raises(ConfigurationError):
+        made.client.backend  # noqa: B018 - it raises
+    await own.aclose()
+
+
+@pytest.mark.parametrize(("max_retries", "attempts"), [(None, 3), (0, 1), (4, 5)])
+def test_the_number_of_retries_may_be_given(max_retries: int | None, attempts: int) -> None:
+    """All else is the client's."""
+    client = BingClient(backend="emulator", retries=Retries(attempts=3, first_wait=0.25))
+    retries = retries_of(client, max_retries)
+    assert (retries.attempts, retries.first_wait) == (attempts, 0.25)

@@ -1,0 +1,35 @@
+"""The class docstring of `Bing`, which `help` shows, does what it says."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+import textwrap
+
+import pytest
+
+from bing_llm.emulator import Emulator
+from llama_index.llms.bing import Bing
+from tests.test_readme import compiled
+
+DOCUMENTATION = inspect.getdoc(Bing) or ""
+BLOCKS = re.findall(r"^    ```python\n(.*?)^    ```$", DOCUMENTATION, re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # LlamaIndex's agents look at all
+async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks run in their order, as one program, with the emulator as the configured service."""
+    monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
+    namespace: dict[str, object] = {}
+    assert len(BLOCKS) == DOCUMENTATION.count("```python") > 0
+    for block in BLOCKS:
+        outcome = eval(compiled(0, textwrap.dedent(block)), namespace)  # noqa: S307 - our own documentation
+        if inspect.iscoroutine(outcome):
+            await asyncio.wait_for(outcome, 60)
+
+
+def test_every_field_of_ours_is_told_of() -> None:
+    """A new field needs a word in the documentation."""
+    ours = [name for name in Bing.__annotations__ if not name.startswith("_") and name != "model_config"]
+    assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []

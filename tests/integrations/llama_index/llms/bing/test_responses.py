@@ -1,0 +1,193 @@
+"""A completion's items as responses: each holds all that came so far."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import (
+    ChatResponse,
+    CompletionResponse,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+
+from bing_llm import events as ev
+from bing_llm.completion import Completed, Item
+from bing_llm.composing import Composed
+from bing_llm.tools import Call, InvalidCall
+from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
+
+CITATION = ev.Citation(number=1, url="https://example.com", title="Example")
+REPLY = ev.Reply(text="Hello", citations=(CITATION,), suggestions=("More?",), conversation_id="c1")
+PLAIN = [{"number": 1, "url": "https://example.com", "title": "Example"}]
+
+
+def end(reply: ev.Reply = REPLY, **fields: Any) -> Completed:
+    """The last item."""
+    prompts = (Composed("Hello", None),)
+    return Completed(**{"reply": reply, "finish_reason": "stop", "final": None, "prompts": prompts, **fields})
+
+
+def ids() -> Any:
+    """Makes the ids x1, x2, ..."""
+    numbers = itertools.count(1)
+    return lambda: f"x{next(numbers)}"
+
+
+def chat(*items: Item) -> list[ChatResponse]:
+    """The responses of a chat."""
+    responses = ChatResponses("bing-balanced", new_id=ids())
+    return [response for item in items if (response := responses.add(item)) is not None]
+
+
+def complete(*items: Item) -> list[CompletionResponse]:
+    """The responses of a completion."""
+    responses = CompletionResponses("bing-balanced", new_id=ids())
+    return [response for item in items if (response := responses.add(item)) is not None]
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_response_has_the_new_text_and_the_whole() -> None:
+    """Streams are read by their deltas, agents by the last message; there is one block of text in it."""
+    first, second, last = chat("Hel", "lo", end())
+    assert [response.delta for response in (first, second, last)] == ["Hel", "lo", ""]
+    assert [response.message.blocks for response in (first, second)] == [
+        [TextBlock(text="Hel")],
+        [TextBlock(text="Hello")],
+    ]
+    assert last.message.content == "Hello"
+
+
+def test_a_completion_has_the_same_text() -> None:
+    """As text, since it has no message."""
+    told = [(response.delta, response.text) for response in complete("Hel", "lo", end())]
+    assert told == [("Hel", "Hel"), ("lo", "Hello"), ("", "Hello")]
+
+
+def test_a_response_keeps_what_it_was() -> None:
+    """What comes later does not change it: consumers may keep them all."""
+    first, *_ = chat("Hello", Call("add", {"a": 1}), end())
+    assert first.message.blocks == [TextBlock(text="Hello")]
+    assert first.message.additional_kwargs == {}
+
+
+def test_an_empty_answer_is_the_empty_text() -> None:
+    """Its content is "", not None."""
+    (last,) = chat(end(ev.Reply()))
+    assert (last.message.content, last.delta) == ("", "")
+
+
+def test_a_whole_answer_has_no_delta() -> None:
+    """Nothing was streamed."""
+    whole = ChatResponses("bing-balanced").whole(["Hel", "lo", end()])
+    assert (whole.message.content, whole.delta) == ("Hello", None)
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_call_is_a_block_and_stands_in_openai_form() -> None:
+    """Agents look for the first, LlamaIndex's own programs for the second; both have the same id."""
+    *_, last = chat("Let me see.", Call("add", {"a": 1, "b": "ü"}), end(finish_reason="tool_calls"))
+    text, block = last.message.blocks
+    assert text == TextBlock(text="Let me see.")
+    assert block == ToolCallBlock(tool_call_id="x1", tool_name="add", tool_kwargs={"a": 1, "b": "ü"})
+    (call,) = last.message.additional_kwargs["tool_calls"]
+    assert (call["id"], call["type"], call["function"]["name"]) == ("x1", "function", "add")
+    assert json.loads(call["function"]["arguments"]) == {"a": 1, "b": "ü"}
+
+
+def test_calls_alone_have_no_text() -> None:
+    """Not even an empty block; the content is None."""
+    first, second, _ = chat(Call("add", {}), Call("add", {}), end(ev.Reply()))
+    assert [type(block) for block in second.message.blocks] == [ToolCallBlock, ToolCallBlock]
+    assert (first.message.content, len(first.message.blocks)) == (None, 1)
+
+
+def test_an_invalid_call_keeps_what_the_model_wrote() -> None:
+    """With the reason by its id."""
+    *_, last = chat(InvalidCall("<tool_call>{", "It is no JSON.", "add"), end())
+    (block,) = last.message.blocks
+    assert block == ToolCallBlock(tool_call_id="x1", tool_name="add", tool_kwargs="<tool_call>{")
+    assert last.message.additional_kwargs["tool_parse_errors"] == {"x1": "It is no JSON."}
+    assert last.message.additional_kwargs["tool_calls"][0]["function"]["arguments"] == "<tool_call>{"
+
+
+def test_a_completion_tells_of_calls_beside_its_text() -> None:
+    """There is no message to hold them."""
+    *_, last = complete("a", Call("add", {"a": 1}), end())
+    assert last.additional_kwargs["tool_calls"][0]["function"]["name"] == "add"
+
+
+# --- what else was told -----------------------------------------------------------------------------------------------
+
+
+def test_reasoning_is_thinking() -> None:
+    """New lines as a delta, all of them as a block before the text."""
+    first, second, third, _ = chat(ev.Progress("Searching"), ev.Progress("Reading"), "Hello", end())
+    assert (
+        first.additional_kwargs["thinking_delta"] + second.additional_kwargs["thinking_delta"] == "Searching\nReading"
+    )
+    assert second.delta == ""
+    assert third.message.blocks == [ThinkingBlock(content="Searching\nReading"), TextBlock(text="Hello")]
+    assert "thinking_delta" not in third.additional_kwargs
+
+
+@pytest.mark.parametrize(
+    "item", [ev.SearchStarted("x"), ev.SearchResults(()), ev.ImageCreated("https://example.com/a.png")]
+)
+def test_what_the_service_does_makes_no_response(item: Item) -> None:
+    """The reply tells of it at last."""
+    assert (chat(item), complete(item)) == ([], [])
+
+
+def test_the_last_response_tells_what_came_with_the_text() -> None:
+    """For callers in the response, for agents and memories, which keep the message alone, in the message."""
+    *others, last = chat("Hello", end())
+    told = {"citations": PLAIN, "suggestions": ["More?"]}
+    assert last.additional_kwargs == last.message.additional_kwargs == told
+    assert all(other.additional_kwargs == other.message.additional_kwargs == {} for other in others)
+    assert complete("Hello", end())[-1].additional_kwargs == told
+    last.message.additional_kwargs["x"] = 1
+    assert "x" not in last.additional_kwargs
+
+
+def test_pictures_are_told_by_their_urls() -> None:
+    """Not as `images`, which LlamaIndex takes for documents of its own."""
+    url = "https://example.com/a.png"
+    (last,) = chat(end(ev.Reply(images=(url,))))
+    assert last.additional_kwargs == last.message.additional_kwargs == {"image_urls": [url]}
+    assert ChatResponse.model_validate_json(last.model_dump_json()).message == last.message
+
+
+def test_raw_says_all_and_invents_no_usage() -> None:
+    """The service counts no tokens."""
+    first, last = chat("Hello", end())
+    assert first.raw == {"model": "bing-balanced"}
+    assert last.raw == {
+        "model": "bing-balanced",
+        "finish_reason": "stop",
+        "conversation_id": "c1",
+        "citations": PLAIN,
+        "suggestions": ["More?"],
+    }
+
+
+def test_a_rewritten_text_is_told() -> None:
+    """What was streamed stays; `raw` has what the service had at last."""
+    *_, last = chat("Hello", end(final=("Goodbye",)))
+    assert last.message.content == "Hello"
+    assert last.raw is not None
+    assert last.raw["final_text"] == "Goodbye"
+
+
+def test_responses_are_json() -> None:
+    """Agents write them into their context."""
+    *_, last = chat("Hello", Call("add", {"a": 1}), InvalidCall("<", "No.", ""), end())
+    assert ChatResponse.model_validate_json(last.model_dump_json()).message == last.message

@@ -1,0 +1,207 @@
+"""Objects of a pydantic class, out of answers that are JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
+from pydantic import BaseModel, Field
+
+from bing_llm import events as ev
+from bing_llm.sync import run
+from llama_index.llms.bing import Bing
+from tests.fakes import FakeBackend, Line
+from tests.integrations.llama_index.llms.bing.models import llm_of
+from tests.integrations.turns import turn
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int = Field(gt=0)
+
+
+DESCRIBE = PromptTemplate("Describe {name}.")
+PARIS = City(name="Paris", people=2_000_000)
+GOOD = PARIS.model_dump_json()
+UNFIT = '{"name": "Paris", "people": 0}'
+
+PREDICTS = ("structured_predict", "astructured_predict")
+STREAMS = ("stream_structured_predict", "astream_structured_predict")
+WAYS = PREDICTS + STREAMS
+
+
+async def objects_of(llm: Bing, way: str, prompt: Any = DESCRIBE, output_cls: Any = City, **options: Any) -> list[Any]:
+    """All objects that a way of asking gives; one where it does not stream."""
+    answer = getattr(llm, way)(output_cls, prompt, llm_kwargs=options, name="Paris")
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if way in PREDICTS:
+        return [answer]
+    return [each async for each in answer] if way.startswith("a") else list(answer)
+
+
+async def last_of(llm: Bing, way: str, **more: Any) -> Any:
+    """The object at last."""
+    return (await objects_of(llm, way, **more))[-1]
+
+
+ANSWERS = {
+    "clean": GOOD,
+    "fenced": f"```json\n{GOOD}\n```",
+    "in prose": f"Use {{curly}} braces: {GOOD} That is all.",
+    "indented": PARIS.model_dump_json(indent=4),
+}
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_is_read_in_every_form(way: str, form: str) -> None:
+    """Models write fences and prose around JSON, whatever they are told."""
+    backend = FakeBackend(turn(*ANSWERS[form]))
+    assert await last_of(llm_of(backend), way) == PARIS
+    assert len(backend.prompts) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("first", [UNFIT, "I cannot do that."], ids=["unfit", "no JSON"])
+async def test_what_does_not_fit_is_asked_for_once_more(first: str, way: str) -> None:
+    """The service is told what was wrong, and what it had said."""
+    backend = FakeBackend(turn(first), turn(GOOD))
+    assert await last_of(llm_of(backend), way) == PARIS
+    question, again = backend.prompts
+    assert "Describe Paris." in question.text
+    assert "Describe Paris." in (again.context or "")
+    assert first in (again.context or "") or '"people": 0' in (again.context or "")
+    if first is UNFIT:
+        assert "people: Input should be greater than 0" in again.text
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("first", [UNFIT, "I cannot do that."], ids=["unfit", "no JSON"])
+async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: str) -> None:
+    """The service is asked no third time; the error says what was wrong and shows the answer."""
+    backend = FakeBackend(turn(first), turn(UNFIT), turn(GOOD))
+    with pytest.raises(
+        ValueError, match=r"no City, asked once more: people: .* It is '\{\"name\": \"Paris\""
+    ) as failed:
+        await objects_of(llm_of(backend), way)
+    assert not isinstance(failed.value, RuntimeError)
+    assert len(backend.prompts) == 2
+
+
+@pytest.mark.parametrize("way", STREAMS)
+async def test_a_stream_gives_what_is_known_so_far(way: str) -> None:
+    """Each time that it is more, and the object itself once, at last."""
+    backend = FakeBackend(turn('{"name": "Pa', 'ris", ', '"people": 2', "000000", "}"))
+    known = await objects_of(llm_of(backend, join_deltas=False), way)
+    told = [(each.name, each.people) for each in known]
+    assert told == [("Pa", None), ("Paris", None), ("Paris", 2), ("Paris", 2_000_000)]
+    assert known[-1] == PARIS
+    assert [each for each in known if each == PARIS] == [PARIS]
+
+
+@pytest.mark.parametrize("way", STREAMS)
+async def test_a_rewritten_answer_is_the_one_that_counts(way: str) -> None:
+    """What was streamed of the old one is replaced by the object at last."""
+    lines: list[Line] = [ev.TextDelta('{"name": "Rome", "people": 3}'), ev.TextRevised(GOOD)]
+    assert await last_of(llm_of(FakeBackend(turn(*lines, revised=True))), way) == PARIS
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_system_prompt_is_kept(way: str) -> None:
+    """In the async forms too, where LlamaIndex's own program drops it."""
+    backend = FakeBackend(turn(GOOD))
+    await objects_of(llm_of(backend, system_prompt="Be exact."), way)
+    assert "[system](#message)\nBe exact." in (backend.prompts[0].context or "")
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_schema_is_told(way: str) -> None:
+    """With the prompt; so are options."""
+    backend = FakeBackend(turn(GOOD))
+    llm = llm_of(backend)
+    chat = ChatPromptTemplate([ChatMessage("Be brief.", role="system"), ChatMessage("Describe {name}.")])
+    options = {"tool_choice": "x", "tool_required": True, "allow_parallel_tool_calls": True, "max_tokens": 100}
+    await objects_of(llm, way, prompt=chat, **options)
+    (prompt,) = backend.prompts
+    assert prompt.text.startswith("Describe Paris.")
+    assert '"people"' in prompt.text
+    assert "Be brief." in (prompt.context or "")
+
+
+@pytest.mark.parametrize("way", PREDICTS)
+async def test_an_option_of_a_call_reaches_it(way: str) -> None:
+    """Here one that cuts the JSON off, twice."""
+    with pytest.raises(ValueError, match="is no City"):
+        await objects_of(llm_of(FakeBackend(turn(GOOD), turn(GOOD))), way, max_tokens=2)
+
+
+@pytest.mark.parametrize("mode", ["function", "llm"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_mode_takes_llama_index_own_program(way: str, mode: str) -> None:
+    """Function calls or plain text, the system prompt kept in each."""
+    call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
+    backend = FakeBackend(turn(call if mode == "function" else GOOD))
+    llm = llm_of(backend, system_prompt="Be exact.", pydantic_program_mode=mode)
+    assert await last_of(llm, way) == PARIS
+    assert (backend.prompts[0].context or "").count("Be exact.") + backend.prompts[0].text.count("Be exact.") == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_function_call_is_required(way: str) -> None:
+    """In streams too, where LlamaIndex's own program would take text for an answer."""
+    call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
+    backend = FakeBackend(turn("It is a city."), turn(call))
+    assert await last_of(llm_of(backend, pydantic_program_mode="function"), way) == PARIS
+
+
+class Falsy(BaseModel):
+    """An object that is no truth."""
+
+    name: str
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_object_may_be_false(way: str) -> None:
+    """It is an object all the same."""
+    backend = FakeBackend(turn('{"name": "x"}'))
+    assert await last_of(llm_of(backend), way, output_cls=Falsy) == Falsy(name="x")
+
+
+@pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex's
+@pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
+async def test_a_structured_llm_answers_with_the_object(way: str) -> None:
+    """As JSON in the message, and itself in `raw`."""
+    llm = llm_of(FakeBackend(turn(GOOD))).as_structured_llm(City)
+    answer = getattr(llm, way)([ChatMessage("Describe Paris.")])
+    if inspect.isawaitable(answer):
+        answer = await answer
+    if "stream" in way:
+        answer = [each async for each in answer][-1] if way.startswith("a") else list(answer)[-1]
+    assert answer.raw == PARIS
+    assert City.model_validate_json(answer.message.content) == PARIS
+
+
+@pytest.mark.parametrize("way", STREAMS)
+async def test_a_structured_stream_that_is_left_closes_its_socket(way: str) -> None:
+    """By closing it."""
+    backend = FakeBackend(turn('{"name": "Paris"', *", " * 50))
+    answer = getattr(llm_of(backend, join_deltas=False), way)(City, DESCRIBE, name="Paris")
+    if way.startswith("a"):
+        answer = await answer
+        await anext(answer)
+        await answer.aclose()
+    else:
+        next(answer)
+        answer.close()
+        run(asyncio.sleep(0))  # the background loop has closed it by then
+    assert backend.open_channels == 0
