@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import statistics
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -20,7 +20,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
 
-from benchmarks.measuring import Bound, Sample, Work, asking, interleaved, median, report
+from benchmarks.measuring import Bound, Sample, Work, difference, interleaved, median, reading, report
 from benchmarks.memory import client_from_memory, words
 from langchain_bing import ChatBing
 
@@ -95,15 +95,14 @@ async def run(*, deltas: int, rounds: int) -> dict[str, tuple[list[Sample], list
             version = "v1" if "v1" in case else None
             bing = ChatBing(client=client, join_deltas="joined" in case, output_version=version)
             floor = Floor(output_version=version).streaming(texts)
-            works[case] = asking(bing, sync=case.startswith("stream"))
-            works[f"{case}, floor"] = asking(floor, sync=case.startswith("stream"))
+            works[case] = _asking(bing, case)
+            works[f"{case}, floor"] = _asking(floor, case)
         samples = await interleaved(works, deltas=deltas, rounds=rounds)
     return {case: (samples[case], samples[f"{case}, floor"]) for case in CASES}
 
 
-def above(samples: Sequence[Sample], floor: Sequence[Sample]) -> float:
-    """The median of the differences, each between two samples of one round."""
-    return statistics.median(one.cpu_us - other.cpu_us for one, other in zip(samples, floor, strict=True))
+def _asking(model: BaseChatModel, case: str) -> Work:
+    return reading(partial(model.stream if case.startswith("stream") else model.astream, "Go on."))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -114,11 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = parser.parse_args(arguments)
     measured = asyncio.run(run(deltas=sizes.deltas, rounds=sizes.rounds), debug=False)
     rows = [
-        (case, f"{median(samples).cpu_us:.1f}", f"{median(floor).cpu_us:.1f}", f"{above(samples, floor):+.1f}",
+        (case, f"{median(samples).cpu_us:.1f}", f"{median(floor).cpu_us:.1f}", f"{difference(samples, floor):+.1f}",
          f"{median(samples).chunks:.0f}")
         for case, (samples, floor) in measured.items()
     ]  # fmt: skip
-    bound = Bound("CPU of astream above the floor", above(*measured["astream"]), MOST_US, "us a delta")
+    bound = Bound("CPU of astream above the floor", difference(*measured["astream"]), MOST_US, "us a delta")
     return report(HEADER, rows, [bound])
 
 

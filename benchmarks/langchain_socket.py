@@ -8,26 +8,21 @@ second case shows it without.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
 import importlib
-import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 from langchain_core.language_models.chat_models import BaseChatModel
 
-from benchmarks.measuring import Bound, Sample, asking, interleaved, median, report
-from benchmarks.servers import served
+from benchmarks.measuring import Work, reading
+from benchmarks.sockets import Race
 from langchain_bing import ChatBing
 
-__all__ = ["main", "run"]
-
-MOST = 0.25
-"""The part of ChatOpenAI's CPU time that ChatBing may take."""
+__all__ = ["main"]
 
 OURS, UNJOINED, OTHER = "ChatBing", "ChatBing, not joined", "ChatOpenAI"
-HEADER = ("model", "CPU us/delta", "of ChatOpenAI's", "wall us/delta", "chunks")
 
 
 def chat_openai(url: str) -> BaseChatModel:
@@ -39,40 +34,17 @@ def chat_openai(url: str) -> BaseChatModel:
     return model
 
 
-async def run(*, deltas: int, rounds: int) -> dict[str, list[Sample]]:
-    """The samples of each model."""
-    with served("emulator", deltas) as hub, served("openai", deltas) as url:
-        async with ChatBing(endpoint=hub) as bing, ChatBing(endpoint=hub, join_deltas=False) as unjoined:
-            works = {OURS: asking(bing), UNJOINED: asking(unjoined), OTHER: asking(chat_openai(url))}
-            return await interleaved(works, deltas=deltas, rounds=rounds)
-
-
-def part(samples: Sequence[Sample], of: Sequence[Sample]) -> float:
-    """The median of the quotients, each of two samples of one round."""
-    return statistics.median(one.cpu_us / other.cpu_us for one, other in zip(samples, of, strict=True))
+@asynccontextmanager
+async def _opened(hub: str, url: str) -> AsyncGenerator[Mapping[str, Work], None]:
+    async with ChatBing(endpoint=hub) as bing, ChatBing(endpoint=hub, join_deltas=False) as unjoined:
+        models = {OURS: bing, UNJOINED: unjoined, OTHER: chat_openai(url)}
+        yield {name: reading(partial(model.astream, "Go on.")) for name, model in models.items()}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 1 where the bound is broken."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.langchain_socket", description=__doc__)
-    parser.add_argument("--deltas", type=int, default=1000, help="one-word deltas of each answer")
-    parser.add_argument("--rounds", type=int, default=9, help="samples of each model")
-    sizes = parser.parse_args(arguments)
-    measured = asyncio.run(run(deltas=sizes.deltas, rounds=sizes.rounds), debug=False)
-    rows = []
-    for name, samples in measured.items():
-        middle = median(samples)
-        rows.append(
-            (
-                name,
-                f"{middle.cpu_us:.1f}",
-                f"{part(samples, measured[OTHER]):.2f}",
-                f"{middle.wall_us:.1f}",
-                f"{middle.chunks:.0f}",
-            )
-        )
-    bound = Bound("CPU of ChatBing, in that of ChatOpenAI", part(measured[OURS], measured[OTHER]), MOST, "times")
-    return report(HEADER, rows, [bound])
+    race = Race(OURS, OTHER, _opened)
+    return race.main(arguments, command="benchmarks.langchain_socket", description=__doc__)
 
 
 if __name__ == "__main__":

@@ -9,14 +9,13 @@ same run and in turns, and one sample more or less does not move a median.
 from __future__ import annotations
 
 import gc
+import inspect
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from langchain_core.language_models.chat_models import BaseChatModel
-
-__all__ = ["Bound", "Sample", "Work", "asking", "interleaved", "median", "report"]
+__all__ = ["Bound", "Sample", "Work", "difference", "interleaved", "median", "quotient", "reading", "report"]
 
 Work: TypeAlias = Callable[[], Awaitable[int]]
 """Streams one answer and counts its chunks."""
@@ -48,18 +47,23 @@ class Bound(NamedTuple):
         return f"{verdict}: {self.what}: {self.value:.2f} {self.unit}, at most {self.limit:g}"
 
 
-def asking(model: BaseChatModel, *, sync: bool = False) -> Work:
-    """Stream one answer of the model."""
+def reading(
+    stream: Callable[[], AsyncIterable[object] | Awaitable[AsyncIterable[object]] | Iterable[object]],
+) -> Work:
+    """Read what this streams each time it is called."""
 
-    async def ask() -> int:
-        if sync:
-            return sum(1 for _ in model.stream("Go on."))
+    async def read() -> int:
+        chunks = stream()
+        if inspect.isawaitable(chunks):
+            chunks = await chunks
+        if not isinstance(chunks, AsyncIterable):
+            return sum(1 for _ in chunks)
         count = 0
-        async for _ in model.astream("Go on."):
+        async for _ in chunks:
             count += 1
         return count
 
-    return ask
+    return read
 
 
 async def interleaved(works: Mapping[str, Work], *, deltas: int, rounds: int) -> dict[str, list[Sample]]:
@@ -82,6 +86,16 @@ async def _sample(work: Work, deltas: int) -> Sample:
 def median(samples: Sequence[Sample]) -> Sample:
     """The median of each value."""
     return Sample(*(statistics.median(values) for values in zip(*samples, strict=True)))
+
+
+def difference(samples: Sequence[Sample], floor: Sequence[Sample]) -> float:
+    """The median of the differences of CPU time, each of two samples of one round."""
+    return statistics.median(one.cpu_us - other.cpu_us for one, other in zip(samples, floor, strict=True))
+
+
+def quotient(samples: Sequence[Sample], of: Sequence[Sample]) -> float:
+    """The median of the quotients of CPU time, each of two samples of one round."""
+    return statistics.median(one.cpu_us / other.cpu_us for one, other in zip(samples, of, strict=True))
 
 
 def report(header: Sequence[str], rows: Sequence[Sequence[str]], bounds: Sequence[Bound]) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -12,14 +14,32 @@ from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackMana
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
-from benchmarks import langchain_import, langchain_overhead, langchain_socket, measuring
+from benchmarks import (
+    langchain_import,
+    langchain_overhead,
+    langchain_socket,
+    llama_index_import,
+    llama_index_overhead,
+    llama_index_socket,
+    measuring,
+)
 
 TINY = ["--deltas", "150", "--rounds", "1"]
 
 
-class Reader(BaseChatModel):
-    """Reads OpenAI's server-sent events in the plainest way."""
+async def sent_texts(url: str) -> AsyncIterator[str]:
+    """OpenAI's server-sent events, read in the plainest way."""
+    async with aiohttp.ClientSession() as http, http.post(f"{url}/chat/completions", json={}) as response:
+        async for line in response.content:
+            data = line.removeprefix(b"data:").strip()
+            if data and data != b"[DONE]":
+                yield json.loads(data)["choices"][0]["delta"].get("content", "")
+
+
+class LangChainReader(BaseChatModel):
+    """Stands in for ChatOpenAI, which is not installed here."""
 
     url: str
 
@@ -43,12 +63,26 @@ class Reader(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002
         **kwargs: Any,  # noqa: ARG002
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with aiohttp.ClientSession() as http, http.post(f"{self.url}/chat/completions", json={}) as response:
-            async for line in response.content:
-                data = line.removeprefix(b"data:").strip()
-                if data and data != b"[DONE]":
-                    text = json.loads(data)["choices"][0]["delta"].get("content", "")
-                    yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+        async for text in sent_texts(self.url):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+class LlamaIndexReader(llama_index_overhead.Floor):
+    """Stands in for LlamaIndex's OpenAI, which is not installed here."""
+
+    url: str
+
+    async def astream_chat(  # noqa: D102 - LlamaIndex's method
+        self, messages: Sequence[ChatMessage], **kwargs: Any
+    ) -> AsyncGenerator[ChatResponse, None]:
+        del messages, kwargs
+        return self._chunks()
+
+    async def _chunks(self) -> AsyncGenerator[ChatResponse, None]:
+        whole = ""
+        async for text in sent_texts(self.url):
+            whole += text
+            yield ChatResponse(message=ChatMessage(whole, role=MessageRole.ASSISTANT), delta=text)
 
 
 def table(main: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Any:
@@ -65,22 +99,29 @@ def table(main: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys
     return {row[0]: [float(cell) for cell in row[1:]] for row in cells}, verdicts
 
 
-def test_overhead_compares_each_way_of_streaming(capsys: pytest.CaptureFixture[str]) -> None:
+def test_langchain_overhead_compares_each_way_of_streaming(capsys: pytest.CaptureFixture[str]) -> None:
     """Each case is there with its chunks: one for each delta and the last one, or fewer where they are joined."""
     rows, verdicts = table(langchain_overhead.main, TINY, capsys)
-    chunks = {case: row[-1] for case, row in rows.items()}
-    joined = {case: count for case, count in chunks.items() if "joined" in case}
-    assert tuple(chunks) == langchain_overhead.CASES
-    assert all(count < 10 for count in joined.values())
-    assert {count for case, count in chunks.items() if case not in joined} == {151}
+    assert tuple(rows) == langchain_overhead.CASES
+    assert {row[-1] for case, row in rows.items() if "joined" not in case} == {151}
+    assert all(row[-1] < 10 for case, row in rows.items() if "joined" in case)
     assert len(verdicts) == 1
 
 
-def test_socket_compares_with_another_model(
+def test_llama_index_overhead_compares_each_way_of_streaming(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each case is there with its chunks: one for each delta and the last one, or fewer where they are joined."""
+    rows, verdicts = table(llama_index_overhead.main, TINY, capsys)
+    assert tuple(rows) == tuple(llama_index_overhead.CASES)
+    assert {row[-1] for case, row in rows.items() if "joined" not in case} == {151}
+    assert all(row[-1] < 10 for case, row in rows.items() if "joined" in case)
+    assert len(verdicts) == 1
+
+
+def test_langchain_socket_compares_with_another_model(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both servers send all deltas, each in a process of its own, and the other model counts as 1."""
-    monkeypatch.setattr(langchain_socket, "chat_openai", lambda url: Reader(url=url))
+    monkeypatch.setattr(langchain_socket, "chat_openai", lambda url: LangChainReader(url=url))
     rows, verdicts = table(langchain_socket.main, TINY, capsys)
     assert tuple(rows) == (langchain_socket.OURS, langchain_socket.UNJOINED, langchain_socket.OTHER)
     assert rows[langchain_socket.UNJOINED][-1] == 151
@@ -89,11 +130,48 @@ def test_socket_compares_with_another_model(
     assert len(verdicts) == 1
 
 
-def test_import_brings_nothing_that_is_not_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    """What takes long to import, and a new ChatBing does not use, is not imported with it."""
-    rows, verdicts = table(langchain_import.main, ["--rounds", "1"], capsys)
+def test_llama_index_socket_compares_with_another_model(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both servers send all deltas, each in a process of its own, and the other model counts as 1."""
+    monkeypatch.setattr(llama_index_socket, "openai", lambda url: LlamaIndexReader(url=url))
+    rows, verdicts = table(llama_index_socket.main, TINY, capsys)
+    assert tuple(rows) == (llama_index_socket.OURS, llama_index_socket.UNJOINED, llama_index_socket.OTHER)
+    assert rows[llama_index_socket.UNJOINED][-1] == 151
+    assert rows[llama_index_socket.OTHER][1] == 1
+    assert rows[llama_index_socket.OTHER][-1] == 152
+    assert len(verdicts) == 1
+
+
+@pytest.mark.parametrize("module", [langchain_import, llama_index_import])
+def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """What takes long to import, and a new model does not use, is not imported with it."""
+    rows, verdicts = table(module.main, ["--rounds", "1"], capsys)
     assert [len(row) for row in rows.values()] == [3, 3]
     assert verdicts[-1].startswith("kept: ")
+
+
+def test_what_both_adapters_share_loads_no_framework() -> None:
+    """What one framework takes to load is no part of what is measured of the other."""
+    shared = "imports, measuring, memory, servers, sockets"
+    code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert not {"langchain_core", "llama_index"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+async def test_reading_counts_the_chunks_of_every_kind_of_stream(*, awaited: bool) -> None:
+    """LangChain gives an iterator, LlamaIndex one to await, and both a sync one."""
+
+    async def chunks() -> AsyncIterator[str]:
+        for chunk in "abc":
+            yield chunk
+
+    async def opened() -> AsyncIterator[str]:
+        return chunks()
+
+    assert await measuring.reading(opened if awaited else chunks)() == 3
+    assert await measuring.reading(lambda: iter("ab"))() == 2
 
 
 def test_a_broken_bound_ends_with_code_1(capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,9 +127,11 @@ class Completion(AsyncIterator[Item]):
             # All that is wanted had come before the stop; only the service's own last word is missing.
             self._complete(ev.Reply())
             return
+        # What a shaper may end is taken one by one where it is not joined: the service is stopped that much earlier.
+        takes_all = self._join or self._shaper.is_plain
         while event is not None:
             self._take(event)
-            event = self._turn.ready() if self._join and not self._over else None
+            event = self._turn.ready() if takes_all and not self._over else None
         self._give_text()
         if not (self._over or self._stopped) and self._shaper.done:
             self._stopped = True
@@ -160,9 +162,11 @@ class Completion(AsyncIterator[Item]):
     def _give_text(self) -> None:
         if not self._texts:
             return
-        text = self._texts[0] if len(self._texts) == 1 else "".join(self._texts)
-        self._texts.clear()
-        self._give([text] if self._shaper.is_plain else self._shaper.feed(text))
+        texts, self._texts = self._texts, []
+        if self._shaper.is_plain:
+            self._give(["".join(texts)] if self._join else [*texts])
+        else:
+            self._give(self._shaper.feed("".join(texts)))
 
     def _give(self, pieces: list[Piece]) -> None:
         if pieces and self._early is not None:

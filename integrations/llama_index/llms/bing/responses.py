@@ -49,7 +49,7 @@ class Responses(ABC, Generic[R]):
         match item:
             case str():
                 self._text += item
-                return self._response(item)
+                return self._made(item, {}, {"model": self._model}, self._called())
             case Call(name=name, arguments=arguments):
                 self._calls.append(ToolCallBlock(tool_call_id=self._new_id(), tool_name=name, tool_kwargs=arguments))
                 return self._response("")
