@@ -116,6 +116,7 @@ class TurnStream:
         if self._error is not None:
             raise self._error
         if self._ended:
+            await self.aclose()
             raise StopAsyncIteration
         if self._reading:
             msg = "Two tasks read this stream at the same time."
@@ -201,8 +202,9 @@ class TurnStream:
         self._end()
 
     async def aclose(self) -> None:
-        """As `close`, for those who expect it of an async iterator."""
+        """As `close`, and lets the loop let go of the socket, which takes it one turn: it may be closed right after."""
         self.close()
+        await asyncio.sleep(0)
 
     # --- one step -------------------------------------------------------------------------------------------------
 

@@ -692,3 +692,12 @@ async def test_two_hundred_turns_leave_nothing() -> None:
             for _ in range(number % 6):
                 await anext(turn, None)
     assert backend.open_channels == 0
+
+
+async def test_the_end_gives_the_loop_a_turn() -> None:
+    """It lets go of the socket in it: some loops are closed as soon as their coroutine has returned."""
+    done: list[str] = []
+    async for event in client_of(FakeBackend(answer("Hello"))).stream("Hi"):
+        if isinstance(event, ev.TurnCompleted):
+            asyncio.get_running_loop().call_soon(done.append, "the loop had a turn")
+    assert done == ["the loop had a turn"]

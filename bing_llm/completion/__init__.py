@@ -7,7 +7,7 @@ from bing_llm.completion.history import History, Said, history_of, label
 from bing_llm.completion.names import Names
 from bing_llm.completion.options import ToolChoice, characters_of, format_of, read_choice, sequences_of, toolbox_of
 from bing_llm.completion.request import JsonFormat, Request
-from bing_llm.completion.settings import ClientSettings, Connected, connected, retries_of
+from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.completion.telling import metadata_of, new_call_id, plain, told_in
 
@@ -16,6 +16,7 @@ __all__ = [
     "Completed",
     "Completion",
     "Connected",
+    "ConnectionOwner",
     "History",
     "Item",
     "JsonFormat",

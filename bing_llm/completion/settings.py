@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from bing_llm._compat import Self
 from bing_llm._secrets import SecretStruct
 from bing_llm.client import BingClient
 from bing_llm.config import Endpoint
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries, Timeouts
+from bing_llm.sync import run
 
-__all__ = ["ClientSettings", "Connected", "connected", "retries_of"]
+__all__ = ["ClientSettings", "Connected", "ConnectionOwner", "connected", "retries_of"]
 
 
 class ClientSettings(SecretStruct, frozen=True, kw_only=True):
@@ -92,6 +94,33 @@ def connected(settings: ClientSettings, before: Connected | None) -> Connected:
     if before is not None and msgspec.structs.replace(before.settings, model=settings.model) == settings:
         return before
     return Connected(settings, settings.connect())
+
+
+class ConnectionOwner:
+    """What an adapter's model has so that its connections can be closed."""
+
+    _connected: Connected | None
+
+    def close(self) -> None:
+        """Close every connection that this model opened. A client of your own stays open. May be called twice."""
+        run(self.aclose())
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        if self._connected is not None:
+            await self._connected.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
 
 
 def retries_of(client: BingClient, max_retries: int | None) -> Retries:

@@ -90,6 +90,7 @@ class Completion(AsyncIterator[Item]):
         """
         while not self._items:
             if self._over:
+                await self._turn.aclose()
                 raise StopAsyncIteration
             try:
                 await self._step()
@@ -105,8 +106,9 @@ class Completion(AsyncIterator[Item]):
         self._turn.close()
 
     async def aclose(self) -> None:
-        """As `close`."""
+        """As `close`, and lets the loop let go of the socket."""
         self.close()
+        await self._turn.aclose()
 
     async def whole(self) -> list[Item]:
         """All items at once. Where the service rewrote its text, the pieces are those of the final text."""

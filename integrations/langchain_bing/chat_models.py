@@ -20,6 +20,7 @@ from bing_llm.completion import (
     ClientSettings,
     Completion,
     Connected,
+    ConnectionOwner,
     Names,
     Request,
     ToolChoice,
@@ -66,7 +67,7 @@ _names = Names(
 _cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
 
 
-class ChatBing(BaseChatModel):
+class ChatBing(ConnectionOwner, BaseChatModel):
     """Microsoft's Bing and Copilot chat as a LangChain chat model.
 
     Setup:
@@ -484,27 +485,6 @@ class ChatBing(BaseChatModel):
         return {"cookies": "BING_COOKIES"}
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Close every connection that this model opened. May be called twice."""
-        run(self.aclose())
-
-    async def aclose(self) -> None:
-        """As `close`. A client of your own stays open."""
-        if self._connected is not None:
-            await self._connected.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""

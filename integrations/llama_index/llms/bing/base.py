@@ -45,6 +45,7 @@ from bing_llm.completion import (
     ClientSettings,
     Completion,
     Connected,
+    ConnectionOwner,
     History,
     Names,
     Request,
@@ -96,7 +97,7 @@ _names = Names(
 )
 
 
-class Bing(CustomLLM, FunctionCallingLLM):
+class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     """Microsoft's Bing and Copilot chat as a LlamaIndex LLM.
 
     Setup:
@@ -511,7 +512,7 @@ class Bing(CustomLLM, FunctionCallingLLM):
             return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
         return self._structured(output_cls, prompt, llm_kwargs, prompt_args).astream()
 
-    def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram:
+    def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram[M]:
         """The program by which LlamaIndex streams objects; by itself it would not require the call."""
         return FunctionCallingProgram.from_defaults(output_cls, prompt=prompt, llm=self, tool_choice="required")
 
@@ -526,27 +527,6 @@ class Bing(CustomLLM, FunctionCallingLLM):
         return StructuredCall(self, output_cls, messages, llm_kwargs or {})
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Close every connection that this LLM opened. May be called twice."""
-        run(self.aclose())
-
-    async def aclose(self) -> None:
-        """As `close`. A client of your own stays open."""
-        if self._connected is not None:
-            await self._connected.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.aclose()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""

@@ -1,0 +1,116 @@
+"""The conformance suite for LlamaIndex LLMs, inherited, over real sockets of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import pytest
+from llama_index.core.instrumentation.events import BaseEvent
+
+from bing_llm.emulator import Emulator, Obedient, Scripted
+from llama_index.llms.bing import Bing
+from tests.integrations.llama_index_conformance import (
+    BLOCK_KINDS,
+    AgentConformance,
+    LLMConformance,
+    StructuredConformance,
+    Subject,
+    ToolConformance,
+)
+from tests.integrations.turns import call
+
+NOBODY = "http://127.0.0.1:9"
+"""An address where nobody listens."""
+
+
+class _BingSubject(Subject):
+    """Bing, asking an emulator that does as it is told, or says what a test wrote down."""
+
+    can_fail = True
+    can_be_scripted = True
+    block_kinds = BLOCK_KINDS - {"audio", "video"}
+    thinking_prompt = "What is the latest news?"
+    process_source = 'from llama_index.llms.bing import Bing\nllm = Bing(backend="emulator")'
+
+    emulator: ClassVar[Emulator]
+    made: ClassVar[list[Bing]] = []
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def service(cls) -> Iterator[None]:
+        """One service for the whole class, on a socket of this machine."""
+        with Emulator() as cls.emulator:
+            yield
+
+    @pytest.fixture(autouse=True)
+    def obedience(self) -> Iterator[None]:
+        """For each test, a service that does as it is told and has heard nothing; its models are closed."""
+        self.emulator.brain = Obedient(pace=0)
+        self.emulator.clear()
+        yield
+        while self.made:
+            self.made.pop().close()
+
+    def make_llm(self, **settings: Any) -> Bing:
+        """One that asks the emulator of the test."""
+        return self._made(endpoint=self.emulator.url, **settings)
+
+    def make_failing_llm(self, **settings: Any) -> Bing:
+        """One that asks nobody."""
+        return self._made(endpoint=NOBODY, max_retries=0, **settings)
+
+    def make_scripted_llm(self, *answers: str, **settings: Any) -> Bing:
+        """One whose service says this."""
+        self.emulator.brain = Scripted([[answer] for answer in answers])
+        return self.make_llm(**settings)
+
+    def secret_settings(self, secret: str) -> dict[str, Any]:
+        """Cookies are what it knows of credentials."""
+        return {"cookies": f"_U={secret}"}
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Those of Bing and those of LlamaIndex."""
+        return {
+            **super().plain_settings(),
+            "model": "bing-precise",
+            "search": False,
+            "timeout": 12.0,
+            "max_retries": 1,
+            "stop": ["END"],
+            "max_tokens": 100,
+        }
+
+    def heard(self, events: Sequence[BaseEvent]) -> str:
+        """What reached the service."""
+        del events
+        return "\n".join(f"{request.context}\n{request.text}" for request in self.emulator.requests)
+
+    def _made(self, **settings: Any) -> Bing:
+        self.made.append(Bing(**settings))
+        return self.made[-1]
+
+
+class TestBing(_BingSubject, LLMConformance):
+    """What every LLM should do."""
+
+    def make_llm(self, **settings: Any) -> Bing:
+        """One that gives each piece of text as it was sent: else those that wait are joined, and may be one."""
+        return super().make_llm(**{"join_deltas": False, **settings})
+
+
+class TestBingTools(_BingSubject, ToolConformance):
+    """Tools, by prompt and parser."""
+
+
+class TestBingAgents(_BingSubject, AgentConformance):
+    """The agents of LlamaIndex."""
+
+    def make_handoff_llm(self) -> Bing:
+        """Scripted: the emulator's brain takes the word of the handoff for an answer."""
+        handoff = call("handoff", to_agent="calculator", reason="It adds.")
+        return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
+
+
+class TestBingStructured(_BingSubject, StructuredConformance):
+    """Objects."""

@@ -1,0 +1,317 @@
+"""The conformance suite itself: what conforms passes, and what does not fails the test that speaks of it."""
+
+from __future__ import annotations
+
+import ast
+import gc
+import inspect
+import itertools
+import logging
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, ClassVar
+
+import pytest
+from llama_index.core.llms import LLM, MockLLM
+from llama_index.core.llms.mock import MockFunctionCallingLLM
+
+from tests.integrations.conformance.faults import answers, life, structured, tools
+from tests.integrations.conformance.faults.answers import Faulty
+from tests.integrations.conformance.reference import Reference
+from tests.integrations.llama_index_conformance import (
+    AgentConformance,
+    AnswerConformance,
+    LLMConformance,
+    StructuredConformance,
+    Subject,
+    ToolConformance,
+)
+
+
+class _ReferenceSubject(Subject):
+    """The small LLM that conforms, or one made from it."""
+
+    llm_class: ClassVar[type[Reference]] = Reference
+
+    can_fail = True
+    can_be_scripted = True
+    thinking_prompt = "Think of the sky."
+    process_source = "from tests.integrations.conformance.reference import Reference\nllm = Reference()"
+
+    def make_llm(self, **settings: Any) -> LLM:
+        """A new one."""
+        self.llm = self.llm_class(**settings)
+        return self.llm
+
+    def make_failing_llm(self, **settings: Any) -> LLM:
+        """One that fails."""
+        return self.make_llm(failing=True, **settings)
+
+    def make_scripted_llm(self, *answers: str, **settings: Any) -> LLM:
+        """One that says this."""
+        return self.make_llm(script=list(answers), **settings)
+
+    def secret_settings(self, secret: str) -> dict[str, Any]:
+        """Its key."""
+        return {"api_key": secret}
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Its settings."""
+        return {**super().plain_settings(), "model": "another"}
+
+    def heard(self, events: Any) -> str:
+        """What was sent to the model."""
+        del events
+        return self.llm.sent
+
+
+class TestReference(_ReferenceSubject, LLMConformance):
+    """What conforms passes: every LLM's tests."""
+
+
+class TestReferenceTools(_ReferenceSubject, ToolConformance):
+    """What conforms passes: the tests of tools."""
+
+
+class TestReferenceAgents(_ReferenceSubject, AgentConformance):
+    """What conforms passes: the tests of agents."""
+
+    def make_react_llm(self) -> LLM:
+        """One that says what ReActAgent reads."""
+        first = 'Thought: I need a tool.\nAction: add\nAction Input: {"a": 2, "b": 3}'
+        return self.make_scripted_llm(first, "Thought: I can answer.\nAnswer: It is 5.")
+
+    def make_code_act_llm(self) -> LLM:
+        """One that writes code."""
+        return self.make_scripted_llm("I compute it.\n<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
+
+
+class ReferenceStructured(_ReferenceSubject, StructuredConformance):
+    """Objects by LlamaIndex's own programs."""
+
+
+class TestReferenceStructured(_ReferenceSubject, StructuredConformance):
+    """What conforms passes: the tests of objects, as far as LlamaIndex's own programs go."""
+
+    reads_objects_from_text = False
+    left_out: ClassVar[dict[str, str]] = {
+        "test_no_object_is_an_error": "they stream a blank object",
+        "test_the_system_prompt_is_not_lost": "they lose it in one form",
+    }
+
+
+class StructuredSuite(_ReferenceSubject, StructuredConformance):
+    """All tests of objects, for LlamaIndex's own programs."""
+
+
+class MockSuite(LLMConformance):
+    """LlamaIndex's MockLLM."""
+
+    native_async = False  # it has nothing to wait for
+
+    def make_llm(self, **settings: Any) -> LLM:
+        """A new one."""
+        return MockLLM(**settings)
+
+
+class MockToolSuite(AnswerConformance, ToolConformance):
+    """LlamaIndex's MockFunctionCallingLLM."""
+
+    def make_llm(self, **settings: Any) -> LLM:
+        """A new one."""
+        return MockFunctionCallingLLM(**settings)
+
+
+class MuteProcessSuite(_ReferenceSubject, LLMConformance):
+    """An LLM that cannot be made in another process."""
+
+    process_source = "raise SystemExit('no LLM here')"
+
+
+# --- running a suite --------------------------------------------------------------------------------------------------
+
+
+def names_of(*suites: type[Subject]) -> set[str]:
+    """The names of their tests."""
+    return {
+        name for suite in suites for name in dir(suite) if name.startswith("test_") and getattr(suite, name) is not None
+    }
+
+
+def cases_of(test: Any) -> Iterator[dict[str, Any]]:
+    """Its parameters, each combination once."""
+    axes = []
+    for mark in getattr(test, "pytestmark", ()):
+        if mark.name == "parametrize":
+            name, values = mark.args
+            assert "," not in name, "one parameter a mark"
+            axes.append([(name, value) for value in values])
+    return (dict(case) for case in itertools.product(*axes))
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Faulty LLMs warn, leave tasks and log: none of that is a test's own."""
+    log, hook = logging.getLogger("asyncio"), sys.unraisablehook
+    log.propagate, sys.unraisablehook = False, lambda _thrown: None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+            gc.collect()
+    finally:
+        log.propagate, sys.unraisablehook = True, hook
+
+
+def fails(suite: type[Subject], name: str) -> bool:
+    """Whether this test fails, in one case at least."""
+    return any(_fails(partial(getattr(suite(), name), **case)) for case in cases_of(getattr(suite, name)))
+
+
+def _fails(case: Callable[[], None]) -> bool:
+    try:
+        case()
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a test may fail by anything
+        return True
+    return False
+
+
+def failures(suite: type[Subject]) -> set[str]:
+    """Which tests of a suite fail."""
+    with hushed():
+        return {name for name in names_of(suite) if fails(suite, name)}
+
+
+# --- what does not conform --------------------------------------------------------------------------------------------
+
+SUITES: tuple[type[Subject], ...] = (TestReference, TestReferenceTools, TestReferenceAgents, StructuredSuite)
+
+FAULTS = {
+    name: fault
+    for module in (answers, life, structured, tools)
+    for name, fault in vars(module).items()
+    if isinstance(fault, type) and issubclass(fault, Faulty) and fault.caught_by
+}
+
+OF_LLAMA_INDEX = {
+    MockSuite: {
+        "test_a_call_is_told_once",  # its chat calls complete, and its async methods call the others
+        "test_a_chunk_holds_the_text_so_far",  # each chunk holds the whole text
+        "test_async_is_not_sync_in_disguise",
+        "test_chunks_are_objects_of_their_own",
+        "test_legacy_callbacks_are_called_once",
+        "test_metadata_is_real",  # no name
+        "test_the_methods_agree",  # it repeats its prompt, which is another one for a chat
+        "test_the_output_parser_is_used",  # its constructor takes neither this
+        "test_the_rate_limiter_is_asked_once",  # nor this
+        "test_the_system_prompt_is_heard",  # told of twice: by chat, and by complete
+        "test_tokens_can_be_counted",  # counted twice, for the same reason
+    },
+    MockToolSuite: {
+        "test_a_call_is_made",  # it calls every tool, with no arguments
+        "test_a_call_stands_in_both_places",
+        "test_a_result_ends_the_calls",
+        "test_a_result_finds_its_call",
+        "test_a_stream_comes_in_pieces",
+        "test_a_tool_is_predicted_and_called",
+        "test_calls_are_one_at_a_time_unless_allowed",
+        "test_no_call_is_an_error_or_an_answer",
+        "test_no_call_is_an_error_unless_allowed",  # it never is
+        "test_one_of_several_calls_is_kept",
+        "test_parallel_calls_are_made_where_allowed",
+        "test_several_calls_are_made_where_allowed",
+        "test_tools_may_be_of_no_use",
+    },
+    StructuredSuite: {
+        "test_an_object_is_asked_for_again",
+        "test_an_object_is_found_in_text",
+        "test_no_object_is_an_error",  # streams end with a blank object instead
+        "test_the_system_prompt_is_not_lost",  # lost by the function program's `acall`
+    },
+}
+"""What fails for LlamaIndex's own mocks and programs."""
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_a_fault_is_caught(fault: type[Faulty]) -> None:
+    """An LLM with one fault fails the tests that speak of it."""
+    with hushed():
+        passed = [name for name in fault.caught_by if not fails(_suite_of(fault, name), name)]
+    assert not passed, f"{inspect.getdoc(fault)} Nothing of that is seen by {passed}."
+
+
+def _suite_of(fault: type[Faulty], name: str) -> type[Subject]:
+    """The suite with this test, for this LLM."""
+    [suite] = [suite for suite in SUITES if hasattr(suite, name)]
+    return type("FaultySuite", (suite,), {"llm_class": fault})
+
+
+@pytest.mark.parametrize("suite", OF_LLAMA_INDEX)
+def test_the_faults_of_llama_index_are_found(suite: type[Subject]) -> None:
+    """LlamaIndex's own mocks and programs fail these tests, and pass all others."""
+    assert failures(suite) == OF_LLAMA_INDEX[suite]
+
+
+def test_a_process_that_fails_is_a_failure() -> None:
+    """What goes wrong in a process of its own is seen."""
+    assert fails(MuteProcessSuite, "test_nested_loops_are_served")
+
+
+def test_every_test_can_fail() -> None:
+    """There is no test in the suite that nothing fails."""
+    caught = {name for fault in FAULTS.values() for name in fault.caught_by}.union(*OF_LLAMA_INDEX.values())
+    assert names_of(*SUITES) - caught == {"test_nested_loops_are_served"}  # its failure is above
+
+
+# --- how it is used ---------------------------------------------------------------------------------------------------
+
+
+def test_what_an_llm_cannot_do_is_not_tested() -> None:
+    """A test that needs a capability which the subject has not is not there, and the others are."""
+
+    class Plain(_ReferenceSubject, AnswerConformance):
+        streams_in_pieces = False
+
+    assert names_of(AnswerConformance) - names_of(Plain) == {"test_a_stream_comes_in_pieces"}
+
+
+def test_a_test_is_left_out_by_its_name() -> None:
+    """A test that is named in `left_out` is not there; a name of no test is an error."""
+
+    class Without(_ReferenceSubject, AnswerConformance):
+        left_out: ClassVar[dict[str, str]] = {"test_raw_can_be_read": "it has none"}
+
+    assert names_of(AnswerConformance) - names_of(Without) == {"test_raw_can_be_read"}
+    with pytest.raises(TypeError, match="test_raw_can_be_eaten"):
+        type("Wrong", (_ReferenceSubject, AnswerConformance), {"left_out": {"test_raw_can_be_eaten": "it is raw"}})
+
+
+def test_a_subject_must_make_its_llm() -> None:
+    """A subject without a factory says which one it has to have, also for what it says it can."""
+    for name in ("make_llm", "make_failing_llm", "make_scripted_llm"):
+        with pytest.raises(NotImplementedError, match=name):
+            getattr(Subject(), name)()
+
+
+def test_the_suite_stands_alone() -> None:
+    """The suite imports pytest, pydantic and LlamaIndex's core, so that it can be copied as it is."""
+    here = pathlib.Path(__file__).parent
+    files = [here / "llama_index_conformance.py", *(here / "conformance").rglob("*.py")]
+    imported = {
+        name.split(".")[0] if not name.startswith("llama_index.core.") else "llama_index.core"
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [f"{node.module}."]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    assert len(files) > 10
+    assert imported - set(sys.stdlib_module_names) == {"llama_index.core", "pydantic", "pytest"}
