@@ -8,6 +8,7 @@ loop.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import ssl
 import time
 import weakref
@@ -43,6 +44,13 @@ class UpgradeRefused(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(f"HTTP {answer.status} instead of 101")
         self.answer = answer
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that may be shown: aiohttp's own repr has the URL, with its token, and the headers, with cookies."""
+
+    def __repr__(self) -> str:
+        return f"<ClientResponse({public_url(str(self.url))}) [{self.status}]>"
 
 
 class Socket(aiohttp.ClientWebSocketResponse):
@@ -120,6 +128,7 @@ class Http:
         self._trust_env = trust_env
         self._ssl_context = ssl_context
         self._sessions: _Sessions = {}
+        _clients.add(self)
         # For a client that nobody closes. It holds the sessions, which must not be collected before they are closed.
         weakref.finalize(self, _abandon, self._sessions).atexit = False
 
@@ -220,6 +229,7 @@ class Http:
             session = aiohttp.ClientSession(
                 trust_env=self._trust_env,
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
+                response_class=_Response,
                 ws_response_class=Socket,
                 middlewares=(_refuse_redirects,),
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
@@ -325,10 +335,26 @@ def _abandon(sessions: _Sessions) -> None:
         _close_elsewhere(loop, held.session)
 
 
+_clients: weakref.WeakSet[Http] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_idle() -> None:
+    """At the interpreter's end: a loop that nobody runs or closes, as `asyncio.get_event_loop()` gives it, has no end.
+
+    Sessions of the background loop are closed on it.
+    """
+    for http in list(_clients):
+        for loop, held in list(http._sessions.items()):  # noqa: SLF001 - our own
+            if not loop.is_running():
+                http._sessions.pop(loop, None)  # noqa: SLF001
+                _close_elsewhere(loop, held.session)
+
+
 def _close_elsewhere(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
-    """Close a session that belongs to another loop; where that loop is closed, only mark it so."""
+    """Close a session that belongs to another loop: at once where that loop does not run, since it may never again."""
     connector = session.connector
-    if loop.is_closed() and connector is not None:
-        connector._close()  # noqa: SLF001 - close() would make a coroutine for a loop that cannot run one
+    if not loop.is_running() and connector is not None:
+        connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
     with suppress(RuntimeError):  # the loop is closed
         loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))

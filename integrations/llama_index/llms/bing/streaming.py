@@ -144,12 +144,12 @@ class AsyncStream(AsyncGenerator[T, None]):
         self._generator = generator
         self._held = held
 
-    def __anext__(self) -> Any:
-        return self._generator.__anext__()
+    async def __anext__(self) -> T:
+        return await self._generator.__anext__()  # not the awaitable itself: a step holds its stream
 
-    def asend(self, value: None) -> Any:
+    async def asend(self, value: None) -> T:
         """As of any asynchronous generator."""
-        return self._generator.asend(value)
+        return await self._generator.asend(value)
 
     async def athrow(self, *exc_info: Any) -> T:
         """As of any asynchronous generator; closes the socket first."""

@@ -1,0 +1,22 @@
+"""Stream an answer: each chunk has what is new as `delta`, and the last one the sources behind the whole."""
+
+import asyncio
+from typing import Any
+
+from llama_index.core.llms import ChatMessage
+
+from llama_index.llms.bing import Bing
+
+
+async def main() -> None:
+    citations: list[dict[str, Any]] = []
+    async with Bing() as llm:
+        async for chunk in await llm.astream_chat([ChatMessage("What is the latest news about Python?")]):
+            print(chunk.delta, end="", flush=True)
+            citations = chunk.additional_kwargs.get("citations", [])
+    print()
+    for citation in citations:
+        print(f"[{citation['number']}] {citation['title']} {citation['url']}")
+
+
+asyncio.run(main())
