@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bing_llm._options import Options
 from bing_llm.backends.base import Backend
-from bing_llm.backends.chathub.options import ChatHubOptions
+from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.config import ConnectionSettings
 from bing_llm.errors import ConfigurationError
 
@@ -17,12 +18,12 @@ class LazyBackend:
     are made at once one is kept, and the other has opened nothing yet.
 
     Args:
-        name: `chathub` or `emulator`.
+        name: The name of the backend.
         connection: Where it is, and how to reach it.
         options: How it shall answer.
     """
 
-    def __init__(self, name: str, connection: ConnectionSettings, options: ChatHubOptions) -> None:
+    def __init__(self, name: str, connection: ConnectionSettings, options: Options) -> None:
         self._name = name
         self._connection = connection
         self._options = options
@@ -53,8 +54,12 @@ class LazyBackend:
             await origin.aclose()
 
 
-def _make(name: str, connection: ConnectionSettings, options: ChatHubOptions) -> Backend:
-    # Imported here: it brings aiohttp, which neither `import bing_llm` nor a new client must wait for.
+def _make(name: str, connection: ConnectionSettings, options: Options) -> Backend:
+    # Imported here: each brings aiohttp, which neither `import bing_llm` nor a new client must wait for.
+    if isinstance(options, WorkIQOptions):
+        from bing_llm.backends.workiq.backend import WorkIQBackend  # noqa: PLC0415
+
+        return WorkIQBackend(connection, options, token=connection.token)
     if name == "emulator":
         from bing_llm.backends.emulator import EmulatorBackend  # noqa: PLC0415
 

@@ -1,11 +1,14 @@
-"""What can be said of a URL: its public part, and whether it stays on this machine."""
+"""What can be said of a URL: its public part, whether it stays on this machine, and whether it may be an endpoint."""
 
 from __future__ import annotations
 
 import ipaddress
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-__all__ = ["is_loopback", "public_url"]
+from bing_llm.errors import ConfigurationError
+
+__all__ = ["checked_url", "is_loopback", "public_url"]
 
 
 def public_url(url: str) -> str:
@@ -27,3 +30,41 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def checked_url(
+    url: Any, schemes: tuple[str, str], *, allow_insecure: bool, allowed: str, credentials: str = "cookies="
+) -> str:
+    """The URL of an endpoint, with its scheme in lower case and no "?" or "#" left at its end.
+
+    Args:
+        url: What the user said.
+        schemes: The plain one, and the encrypted one.
+        allow_insecure: Whether the plain one may lead to another machine.
+        allowed: What is allowed, as a sentence.
+        credentials: The argument that takes what must not be in a URL.
+
+    Raises:
+        ConfigurationError: It is no URL, holds what may be secret, or is plain and leads to another machine.
+    """
+    shown = public_url(url) if isinstance(url, str) else f"a {type(url).__name__}"
+    parts = _split(url)
+    if parts is None or not parts.hostname or parts.scheme not in schemes:
+        msg = f"The endpoint {shown!r} is not a URL with scheme {schemes[0]} or {schemes[1]} and a host."
+        raise ConfigurationError(msg, hint=allowed)
+    if parts.username is not None or parts.query or parts.fragment:
+        msg = f"The endpoint {shown!r} has a user, a query or a fragment, which cannot be kept secret there."
+        raise ConfigurationError(msg, hint=f"Pass the URL without them, and credentials as {credentials}.")
+    if parts.scheme == schemes[0] and not is_loopback(parts.hostname) and not allow_insecure:
+        msg = f"The endpoint {shown!r} is not encrypted and not on this machine."
+        raise ConfigurationError(msg, hint=f"Use {schemes[1]}, or say allow_insecure=True.")
+    return urlunsplit(parts)
+
+
+def _split(url: Any) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where the port is no number
+    except (ValueError, AttributeError, TypeError):
+        return None
+    return parts if isinstance(url, str) else None

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import ssl
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 
 from bing_llm._checks import check_text, check_types
 from bing_llm._compat import Self
 from bing_llm._lazy_backend import LazyBackend
+from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
 from bing_llm._retry import Attempts, retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions, Compose, Location
+from bing_llm.backends.chathub.options import Compose, Location
+from bing_llm.backends.workiq.access import access
+from bing_llm.backends.workiq.auth import Token
 from bing_llm.config import (
     ConnectionSettings,
     Cookies,
@@ -45,22 +49,30 @@ class BingClient:
     It may be used from any event loop, and from several. Close it with `async with` or `aclose()`.
 
     Args:
-        backend: `chathub` or `emulator`; None takes `BING_LLM_BACKEND`, else `chathub` where an endpoint or cookies are
-            given. The emulator is never chosen in silence.
-        model: `bing-creative`, `bing-balanced` (the default, as in the service's own client) or `bing-precise`.
+        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` where a token is given,
+            else `chathub` where an endpoint or cookies are. The emulator is never chosen in silence.
+        model: Of a ChatHub `bing-creative`, `bing-balanced` (the default, as in the service's own client) or
+            `bing-precise`; of Work IQ `copilot`.
         search: Whether the service may search the web.
-        cookies: A Cookie header or a mapping; None takes `BING_COOKIES`. Never logged or shown.
-        endpoint: One base URL, from which all others follow, or the pair (creation URL, socket URL); None takes
-            `BING_LLM_ENDPOINT`, else the public hosts, which are retired.
+        cookies: ChatHub: a Cookie header or a mapping; None takes `BING_COOKIES`. Never logged or shown.
+        token: Work IQ: an access token, a function that gives one (a coroutine function too), or a credential of
+            azure-identity; None takes `WORKIQ_TOKEN`, else what `bing-llm login` has kept. Never logged or shown.
+        endpoint: One base URL, from which all others follow; of a ChatHub also the pair (creation URL, socket URL).
+            None takes `BING_LLM_ENDPOINT`, else the public hosts; those of ChatHub are retired.
 
-        locale: Language and market, such as `en-US` (the default).
         location: Where the user is, for local searches; None leaves it out.
-        persona: `travel`, `cooking`, `fitness` or `designer`; None for the plain assistant.
-        compose: Write a text instead of chatting; None to chat.
-        option_sets: The service's own option names, instead of those that follow from the arguments above.
-        prompt_limit: The longest prompt in characters; None takes the model's (balanced 4,000, the others 8,000).
+        prompt_limit: The longest prompt in characters; None takes the model's (balanced 4,000, the other two of a
+            ChatHub 8,000, Work IQ 16,000).
+        locale: ChatHub: language and market, such as `en-US` (the default).
+        persona: ChatHub: `travel`, `cooking`, `fitness` or `designer`; None for the plain assistant.
+        compose: ChatHub: write a text instead of chatting; None to chat.
+        option_sets: ChatHub: the service's own option names, instead of those that follow from the arguments above.
+        time_zone: Work IQ: the user's, by its IANA name such as `Europe/Zurich`; None takes this machine's.
+        files: Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on.
+        entity_tags: Work IQ: whether the tags around names of people, files and events stay in the text: `keep` (the
+            default) or `strip`.
 
-        ip_address: Sent as `x-forwarded-for`; None (the default) sends none.
+        ip_address: ChatHub: sent as `x-forwarded-for`; None (the default) sends none.
         proxy: URL of an HTTP proxy, as in aiohttp.
         trust_env: Whether to take proxies from the environment, as in aiohttp; False.
         ssl_context: How to verify TLS; None verifies with certifi's certificates.
@@ -80,14 +92,18 @@ class BingClient:
         model: str | None = None,
         search: bool = True,
         cookies: Cookies | None = None,
+        token: Token | None = None,
         endpoint: Endpoint | None = None,
         # how the service shall answer
-        locale: str = "en-US",
         location: Location | None = None,
+        prompt_limit: int | None = None,
+        locale: str = "en-US",
         persona: str | None = None,
         compose: Compose | None = None,
         option_sets: Sequence[str] | None = None,
-        prompt_limit: int | None = None,
+        time_zone: str | None = None,
+        files: Sequence[str] = (),
+        entity_tags: Literal["keep", "strip"] = "keep",
         # how to reach it
         ip_address: str | None = None,
         proxy: str | None = None,
@@ -98,29 +114,30 @@ class BingClient:
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
     ) -> None:
-        header = cookie_header(cookies)
+        given = dict(locals())  # by name: each backend takes its own
+        if cookies == os.environ.get("BING_COOKIES"):
+            given["cookies"] = None  # a framework passes on what it has read there
         known = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
-        configured = bool(known or header)
-        self.backend_name = pick_backend(backend, has_endpoint=bool(endpoint), configured=configured)
+        header = None if backend == "workiq" else cookie_header(cookies)
+        self.backend_name = pick_backend(
+            backend,
+            has_endpoint=bool(endpoint),
+            configured=bool(known or header),
+            has_token=token is not None,
+        )
+        refuse_foreign(self.backend_name, given, _DEFAULTS)
         self.timeouts = _of(Timeouts, timeouts, "timeouts")
         self.retries = _of(Retries, retries, "retries")
-        self.options = ChatHubOptions(
-            model=model or DEFAULT_MODEL,
-            search=search,
-            locale=locale,
-            location=location,
-            persona=persona,
-            compose=compose,
-            option_sets=tuple(option_sets) if isinstance(option_sets, list) else option_sets,  # type: ignore[arg-type]
-            prompt_limit=prompt_limit,
-            signed_in=header is not None,
-        )
-        for part in (self.timeouts, self.retries, self.options):
+        for part in (self.timeouts, self.retries):
             part.check()
+        is_workiq = self.backend_name == "workiq"
+        self.options: Options = (
+            workiq_options(given) if is_workiq else chathub_options(given, signed_in=header is not None)
+        )
         check_address(ip_address)
         connection = ConnectionSettings(
             endpoint=known,
-            cookies=header,
+            cookies=None if is_workiq else header,
             ip_address=ip_address,
             proxy=proxy,
             trust_env=trust_env,
@@ -130,9 +147,13 @@ class BingClient:
         )
         # The endpoint has a check of its own, which says more.
         check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")
-        if self.backend_name == "chathub":  # the emulator's connections are its own
-            resolve(connection.endpoint, allow_insecure=allow_insecure)
+        if self.backend_name != "emulator":  # whose connections are its own
             check_proxy(connection.proxy)
+        if self.backend_name == "chathub":
+            resolve(connection.endpoint, allow_insecure=allow_insecure)
+        elif is_workiq:
+            allowed = access(token, known, allow_insecure=allow_insecure)
+            connection = msgspec.structs.replace(connection, token=allowed)
         self._lazy = LazyBackend(self.backend_name, connection, self.options)
         self._owns_connections = True
 
@@ -252,6 +273,8 @@ class BingClient:
     ) -> None:
         await self.aclose()
 
+
+_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
 
 T = TypeVar("T")
 

@@ -28,13 +28,13 @@ __all__ = [
 Cookies: TypeAlias = str | Mapping[str, str]
 Endpoint: TypeAlias = str | tuple[str, str]
 
-BACKENDS = ("chathub", "emulator")
+BACKENDS = ("chathub", "emulator", "workiq")
 
 NOT_CONFIGURED = """\
 No backend is chosen. Pass --backend (backend= in code) or set BING_LLM_BACKEND:
   emulator  a local server with the real protocol; needs nothing. Try it first.
   chathub   Bing Chat's protocol; needs BING_LLM_ENDPOINT, maybe BING_COOKIES.
-  workiq    Microsoft 365 Copilot, with a work account. Not in this version yet.
+  workiq    Microsoft 365 Copilot, with a work account; needs a token: WORKIQ_TOKEN or bing-llm login.
 Nothing was sent. Bing's own public host was retired by March 2025."""
 
 
@@ -44,6 +44,7 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     Attributes:
         endpoint: One base URL, or the pair of creation and socket URL; None for the public hosts.
         cookies: A Cookie header; None for none.
+        token: An access token, or what gives one; None for none.
         ip_address: Sent as `x-forwarded-for`; None for none.
         proxy: URL of an HTTP proxy; None for none.
         trust_env: Whether to take proxies from the environment, as aiohttp does.
@@ -54,6 +55,7 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
 
     endpoint: Endpoint | None = None
     cookies: str | None = None
+    token: Any = None
     ip_address: str | None = None
     proxy: str | None = None
     trust_env: bool = False
@@ -62,15 +64,17 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
 
 
-def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool) -> str:
-    """The backend to use: the argument, else `BING_LLM_BACKEND`, else `chathub` where something points to it.
+def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool, has_token: bool = False) -> str:
+    """The backend to use: the argument, else `BING_LLM_BACKEND`, else what something points to.
 
-    An endpoint argument wins over `BING_LLM_BACKEND=emulator`, which is for a server of its own.
+    A token points to `workiq`, an endpoint or cookies to `chathub`, and `WORKIQ_TOKEN` to `workiq` where nothing else
+    points anywhere. An endpoint argument wins over `BING_LLM_BACKEND=emulator`, which is for a server of its own.
 
     Args:
         backend: What the caller said, None for nothing.
         has_endpoint: Whether the caller named an endpoint.
         configured: Whether the environment names an endpoint, or cookies are given, which only a ChatHub takes.
+        has_token: Whether the caller gave a token.
 
     Raises:
         ConfigurationError: Nothing says which, the name is unknown, or the caller named an endpoint for the emulator.
@@ -82,8 +86,12 @@ def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool) -
             msg = "The emulator backend starts a server of its own, and takes no endpoint."
             raise ConfigurationError(msg, hint="Leave endpoint out; or use chathub for an emulator that runs already.")
         name = None
+    if name is None and has_token:
+        name = "workiq"
     if name is None and (has_endpoint or configured):
         name = "chathub"
+    if name is None and os.environ.get("WORKIQ_TOKEN"):
+        name = "workiq"
     if name is None:
         raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     if name not in BACKENDS:

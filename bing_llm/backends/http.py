@@ -19,14 +19,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import certifi
+import msgspec
 from yarl import URL
 
 from bing_llm import _timeout
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
-from bing_llm.errors import BingError, ConnectionFailed, ProtocolError, TimedOut
+from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
 
-__all__ = ["Http", "Socket", "UpgradeRefused"]
+__all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -104,12 +105,78 @@ class Socket(aiohttp.ClientWebSocketResponse):
             self.abort()
 
 
+class ByteStream:
+    """An answer whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
+
+    Attributes:
+        head: Its status and headers, without the body.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self.head = _head(response.status, response.headers)
+        self._response = response
+
+    async def receive(self, timeout: float | None = None) -> bytes:
+        """What has come since, at least one byte; empty at the end of the body.
+
+        Raises:
+            TimeoutError: Nothing came in that many seconds; it may be called again.
+            ConnectionLost: The connection broke. What came before it is given first.
+        """
+        async with _timeout.timeout(timeout):
+            with suppress(aiohttp.ClientError, OSError):  # `ready` tells of it, after what came before
+                return await self._response.content.readany()
+        return self.ready() or b""
+
+    def ready(self) -> bytes | None:
+        """What has come since without waiting, None where nothing has. Not while a task is in `receive`.
+
+        Raises:
+            ConnectionLost: The connection broke, and all that came before was given.
+        """
+        content = self._response.content
+        broken = content.exception()
+        # aiohttp keeps what it has once the connection is broken to itself, be it the end of the answer.
+        came = content.read_nowait() if broken is None else content._read_nowait(-1)  # noqa: SLF001
+        if came:
+            return came
+        if broken is not None:
+            msg = f"The connection broke in the middle of the answer ({type(broken).__name__})."
+            raise ConnectionLost(msg)
+        return b"" if content.at_eof() else None
+
+    async def answer(self, seconds: float) -> Answer:
+        """Status, headers and body, for an answer that is no stream: its body says why.
+
+        Raises nothing: the body is as much as comes within that many seconds, and at most 4 MiB. Where it does not come
+        to its end, the connection is dropped.
+        """
+        body = bytearray()
+        with suppress(TimeoutError, asyncio.TimeoutError, ConnectionLost):
+            async with _timeout.timeout(seconds):
+                while len(body) < MAX_BODY_BYTES and (chunk := await self.receive()):
+                    body += chunk
+        self.abort()
+        return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))
+
+    def abort(self) -> None:
+        """Drop the connection now, unless the body is at its end: then it is no longer ours. May be called twice."""
+        connection = self._response.connection
+        if connection is not None and connection.transport is not None:
+            connection.transport.abort()
+        self._response.close()
+
+    def end_with_loop(self) -> None:
+        """Drop the connection if nobody has: on a closed loop, it could not be given back any more."""
+        self.abort()
+
+
 class _Held(NamedTuple):
-    """What is open on one loop: the session, what closes it, and the sockets that were opened by it."""
+    """What is open on one loop: the session, what closes it, and the sockets and streams that were opened by it."""
 
     session: aiohttp.ClientSession
     keeper: AsyncGenerator[None, None]
-    sockets: weakref.WeakSet[Socket]
+    sockets: weakref.WeakSet[Socket | ByteStream]
 
 
 class Http:
@@ -173,7 +240,69 @@ class Http:
             ) as response:
                 return await _answer(response, what)
 
-        return await _mapped(call(), url, what, seconds, limit)
+        return await _mapped(_limited(call(), seconds), url, what, seconds, limit)
+
+    async def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        what: str,
+        seconds: float,
+        sent: Callable[[], None],
+        headers: Mapping[str, str],
+        **body: Any,
+    ) -> ByteStream:
+        """One HTTP call whose answer is read as it comes. Redirects are not followed.
+
+        It waits for the head of the answer, without a limit: a service may think before it begins to answer. So the
+        caller sets one, and aborts what it is given.
+
+        Args:
+            method: The HTTP method.
+            url: Where to; only its public part shows up in errors.
+            what: What is asked for, for messages.
+            seconds: How long it may take to connect.
+            sent: Called when the connection is open and the request goes out: from now on the service may act on it.
+            headers: What to send.
+            **body: `json=` or `data=`, as aiohttp takes them.
+
+        Raises:
+            ConnectionFailed: No connection; nothing was sent.
+            TimedOut: It took longer to connect.
+            ConnectionLost: The connection broke after the request was sent.
+        """
+        session, _, streams = await self._held()
+        was_sent = False
+
+        def note() -> None:
+            nonlocal was_sent
+            was_sent = True
+            sent()
+
+        async def call() -> ByteStream:
+            response = await session.request(
+                method,
+                _exact(url),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy,
+                ssl=self._tls(url),
+                timeout=aiohttp.ClientTimeout(connect=seconds),
+                trace_request_ctx=note,
+                **body,
+            )
+            return ByteStream(response)
+
+        try:
+            opened = await _mapped(call(), url, what, seconds, "connect")
+        except ConnectionFailed as exc:
+            if not was_sent:
+                raise
+            msg = f"The connection to {public_url(url)} ended before there was an answer to {what}."
+            raise ConnectionLost(msg) from exc
+        streams.add(opened)
+        return opened
 
     async def connect(
         self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], max_bytes: int
@@ -200,7 +329,7 @@ class Http:
             msg = f"The answer to {what} from {public_url(url)} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
 
-        opened: Socket | Answer = await _mapped(call(), url, what, seconds, "connect")
+        opened: Socket | Answer = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
         if isinstance(opened, Answer):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
@@ -232,9 +361,10 @@ class Http:
                 response_class=_Response,
                 ws_response_class=Socket,
                 middlewares=(_refuse_redirects,),
+                trace_configs=[_tell_when_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
-            sockets = weakref.WeakSet[Socket]()
+            sockets = weakref.WeakSet[Socket | ByteStream]()
             held = self._sessions[loop] = _Held(session, _keep(self._sessions, loop, session, sockets), sockets)
             await anext(held.keeper)
         return held
@@ -251,7 +381,7 @@ async def _keep(
     sessions: _Sessions,
     loop: asyncio.AbstractEventLoop,
     session: aiohttp.ClientSession,
-    sockets: weakref.WeakSet[Socket],
+    sockets: weakref.WeakSet[Socket | ByteStream],
 ) -> AsyncGenerator[None, None]:
     """Holds a session, and closes it with its loop. Knows no client, so that one can be collected."""
     try:
@@ -264,8 +394,13 @@ async def _keep(
         await session.close()
 
 
+async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
+    async with _timeout.timeout(seconds):
+        return await call
+
+
 async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: float, limit: str) -> T:
-    """Runs the call, and turns aiohttp's errors into ours.
+    """Runs the call, which keeps to that limit, and turns aiohttp's errors into ours.
 
     Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
     the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
@@ -274,8 +409,7 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
     failure: BingError
     cause: BaseException | None = None
     try:
-        async with _timeout.timeout(seconds):
-            return await call
+        return await call
     except (TimeoutError, asyncio.TimeoutError):
         failure = TimedOut(
             f"There was no answer to {what} from {public_url(url)} within {seconds:g} seconds (timeouts.{limit})."
@@ -299,6 +433,18 @@ def _exact(url: str) -> URL:
     """The URL with its query as it is: aiohttp would turn `%2F` back into `/`, and a token is encoded in full."""
     head, mark, query = url.partition("?")
     return URL(f"{URL(head)}{mark}{query}", encoded=True)
+
+
+def _tell_when_sent() -> aiohttp.TraceConfig:
+    """Calls the `trace_request_ctx` of a request when its connection is open and it goes out."""
+
+    async def tell(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
+        if context.trace_request_ctx is not None:
+            context.trace_request_ctx()
+
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(tell)
+    return config
 
 
 async def _refuse_redirects(

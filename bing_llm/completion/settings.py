@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import msgspec
 
 from bing_llm._compat import Self
@@ -23,8 +25,12 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
         backend: The backend's name.
         endpoint: Where the service is.
         cookies: A Cookie header.
+        token: An access token, or what gives one.
         search: Whether the service may search the web.
         locale: Language and market.
+        time_zone: The user's, by its IANA name.
+        files: URLs of files that each answer shall draw on.
+        entity_tags: Whether the tags around names in the text stay.
         timeout: The time for a whole turn, in seconds.
         client: A client that is there already, instead of all others but `model`.
     """
@@ -33,8 +39,12 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
     backend: str | None = None
     endpoint: Endpoint | None = None
     cookies: str | None = None
+    token: Any = None
     search: bool = True
     locale: str = "en-US"
+    time_zone: str | None = None
+    files: tuple[str, ...] = ()
+    entity_tags: Literal["keep", "strip"] = "keep"
     timeout: float | None = None
     client: BingClient | None = None
 
@@ -66,8 +76,12 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
             model=self.model or None,
             search=self.search,
             cookies=self.cookies,
+            token=self.token,
             endpoint=self.endpoint,
             locale=self.locale,
+            time_zone=self.time_zone,
+            files=self.files,
+            entity_tags=self.entity_tags,
             timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
         )
 

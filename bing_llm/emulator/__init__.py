@@ -1,7 +1,8 @@
-"""A local server that speaks the ChatHub, for tests and for trying things out without any service.
+"""A local server that speaks the ChatHub and Work IQ, for tests and for trying things out without any service.
 
     async with Emulator() as emulator:
-        ...  # BingClient(endpoint=emulator.url)
+        ...  # BingClient(backend="chathub", endpoint=emulator.url)
+        ...  # BingClient(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token)
 
 Its answers come from a brain: `Obedient` (the default), `Scripted` or `Upstream`. Names are loaded when first used,
 so that importing this package imports no network code.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import TypeAlias
@@ -14,14 +13,13 @@ from bing_llm.backends.chathub.options import NO_SEARCH
 from bing_llm.emulator.admission import admit
 from bing_llm.emulator.brains.base import PastTurn, Question, Thought
 from bing_llm.emulator.conversations import Conversation
-from bing_llm.emulator.faults import Breakage, breakage_of, check_playable, is_refusal, result_of
+from bing_llm.emulator.faults import Breakage, breakage_of, is_refusal, result_of
 from bing_llm.emulator.received import Received
 from bing_llm.emulator.state import State
-from bing_llm.emulator.writing import AnswerWriter, Frames, unplayable
+from bing_llm.emulator.thinking import broken, ends, thoughts_of, vetted
+from bing_llm.emulator.writing import AnswerWriter, Frames
 
 __all__ = ["Outgoing", "answer_turn"]
-
-_log = logging.getLogger(__name__)
 
 Outgoing: TypeAlias = Frames | Breakage
 """Frames that go out as one WebSocket message, or the way in which the connection fails."""
@@ -58,10 +56,10 @@ async def answer_turn(
     failure: errors.BingError | None = None
     try:
         yield writer.opening()
-        async with aclosing(_thoughts(state, question)) as thoughts:
+        async with aclosing(thoughts_of(state.brain, question)) as thoughts:
             async for thought in thoughts:
                 written = _written(writer, thought)
-                conversation.ended |= _ends(thought)
+                conversation.ended |= ends(thought)
                 if isinstance(written, errors.BingError):
                     failure = written
                     break
@@ -93,48 +91,15 @@ def _question(state: State, conversation: Conversation, request: Received) -> Qu
     )
 
 
-async def _thoughts(state: State, question: Question) -> AsyncGenerator[Thought, None]:
-    """What the brain yields, with what it raises as the last thing that it yields."""
-    try:
-        thoughts = state.brain.answer(question)
-        try:
-            async for thought in thoughts:
-                yield thought
-        finally:
-            close = getattr(thoughts, "aclose", None)
-            if close is not None:
-                await close()
-    except errors.BingError as exc:
-        yield exc
-    except Exception as exc:  # noqa: BLE001 - whatever a brain raises, the client gets an answer
-        _log.exception("The brain %s failed.", type(state.brain).__name__)
-        yield _broken(f"{type(exc).__name__}: {exc}")
-
-
-def _broken(why: str) -> errors.BingError:
-    """A mistake of the brain, reported in the one way in which no client tries the turn again."""
-    return errors.InvalidRequest(service_message=f"The emulator's brain failed ({why.rstrip('.')}).")
-
-
 def _written(writer: AnswerWriter, thought: Thought) -> Frames | errors.BingError:
     """The frames of an event; an error that can be played, for an error or for what cannot be sent."""
+    thought = vetted(thought)
     if isinstance(thought, errors.BingError):
-        try:
-            check_playable(thought)
-        except errors.ConfigurationError as exc:
-            return _broken(str(exc))
         return thought
-    why = unplayable(thought)
-    if why is not None:
-        return _broken(f"it yielded {why}")
     try:
         return writer.write(thought)
     except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can hold
-        return _broken("it yielded text that is no Unicode")
-
-
-def _ends(thought: Thought) -> bool:
-    return isinstance(thought, errors.ConversationEnded) or (isinstance(thought, ev.TextRevoked) and thought.ended)
+        return broken("it yielded text that is no Unicode")
 
 
 def _refusal(writer: AnswerWriter, error: errors.BingError) -> Iterator[Outgoing]:

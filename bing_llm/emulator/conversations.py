@@ -19,8 +19,9 @@ class Conversation:
     """One conversation.
 
     Attributes:
-        id: `51D|BingProd|<64 hex>`; with `UnAuthenticatedUsers` in it for an anonymous one (recording 14).
-        client_id: The participant.
+        id: `51D|BingProd|<64 hex>`; with `UnAuthenticatedUsers` in it for an anonymous one (recording 14). A UUID in
+            Work IQ.
+        client_id: The participant; "" in Work IQ.
         signature: The plain signature. Secret.
         token: The encrypted signature, base64. Secret.
         turn_limit: How many turns it may have.
@@ -109,9 +110,14 @@ class Conversations:
     def create(self, *, signed_in: bool) -> Conversation:
         """A new conversation."""
         family = "BingProd" if signed_in else "BingProdUnAuthenticatedUsers"
+        conversation_id = f"51D|{family}|{secrets.token_hex(32).upper()}"
+        return self.add(conversation_id, self.client_id(signed_in=signed_in))
+
+    def add(self, conversation_id: str, client_id: str = "") -> Conversation:
+        """A new conversation of this id."""
         conversation = Conversation(
-            f"51D|{family}|{secrets.token_hex(32).upper()}",
-            self.client_id(signed_in=signed_in),
+            conversation_id,
+            client_id,
             turn_limit=self._turn_limit,
             lifetime=self._lifetime,
             clock=self._clock,

@@ -110,7 +110,7 @@ class Rest:
         return _json({**body, "result": _SUCCESS}, headers=headers)
 
     def _note(self, kind: Kind, request: web.Request, *, body: Any = None, conversation_id: str = "") -> None:
-        self._state.requests.append(
+        self._state.note(
             Received(
                 kind=kind,
                 path=request.path,

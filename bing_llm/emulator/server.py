@@ -1,4 +1,4 @@
-"""The emulator: a server on this machine that speaks the ChatHub."""
+"""The emulator: a server on this machine that speaks the ChatHub and Work IQ."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bing_llm.emulator.received import Received
 from bing_llm.emulator.rest import Rest
 from bing_llm.emulator.session import Session
 from bing_llm.emulator.state import State
+from bing_llm.emulator.workiq import WorkIQ
 from bing_llm.errors import BingError, ConfigurationError
 from bing_llm.sync import run
 
@@ -28,35 +29,40 @@ TURN_LIMIT = 30  # of the last recordings (02)
 LIFETIME_S = 21_600.0  # 6 hours, as the service says when it refuses an expired conversation (04)
 CONTEXT_LIMIT = 32_000  # about 8,000 tokens, where the service was seen to close the socket (protocol notes, section b)
 PING_INTERVAL_S = 15.0  # the default of SignalR servers
+TOKEN = "emulator-token"  # noqa: S105 - it protects nothing
 
 _CLOSE_TIMEOUT_S = 2.0  # for the client's close frame; it is on this machine
-_SHUTDOWN_TIMEOUT_S = 5.0  # for HTTP calls that still run; sockets are broken first
+_SHUTDOWN_TIMEOUT_S = 5.0  # for HTTP calls that still run; sockets and turns are broken first
 
 
 class Emulator:
-    """A ChatHub server for tests and trials; `async with Emulator() as emulator` starts and stops it.
+    """A ChatHub and Work IQ server for tests and trials; `async with Emulator() as emulator` starts and stops it.
 
     In synchronous code, `with Emulator() as emulator` runs it on the background loop of `bing_llm.sync`.
 
     Attributes:
-        requests: What it was sent, in order.
+        requests: What it was sent, in order: the last 1,000, so that one that runs for long does not grow with them.
+        token: The bearer token that Work IQ takes; another one from the next request on, when it is set.
 
     Args:
         brain: Where its answers come from; None for `Obedient`.
-        host: The address to listen on. Loopback: the signatures that it gives out are no protection.
+        host: The address to listen on. Loopback: its signatures and its token are no protection.
         port: The port to listen on; 0 takes a free one.
         turn_limit: Turns of each conversation.
         lifetime: How long a conversation lives after its last turn, in seconds.
-        context_limit: The longest prompt and context together, in characters; the socket closes on a longer one.
-        ping_interval: How long nothing is sent before a ping, in seconds.
+        context_limit: The longest prompt and context together, in characters; on a longer one the socket closes, and
+            Work IQ answers with status 413.
+        ping_interval: How long nothing is sent before a ping, in seconds; of the ChatHub alone.
         signatures: Where the creation puts its signatures: `headers` as since October 2023, or one in the `body` as
             before.
         creation_failures: Errors with which the next creations are refused, one each: `Throttled`, `Unauthorized`,
             `ServiceError`, `ProtocolError`.
+        token: The bearer token that Work IQ takes.
         clock: The time, in seconds since 1970.
 
     Raises:
-        ConfigurationError: A limit is not above zero, or no creation can be refused with one of the errors.
+        ConfigurationError: A limit is not above zero, the token is empty, or no creation can be refused with one of
+            the errors.
     """
 
     def __init__(
@@ -71,6 +77,7 @@ class Emulator:
         ping_interval: float = PING_INTERVAL_S,
         signatures: Literal["headers", "body"] = "headers",
         creation_failures: Iterable[BingError] = (),
+        token: str = TOKEN,
         clock: Callable[[], float] = time.time,
     ) -> None:
         limits = {
@@ -85,11 +92,14 @@ class Emulator:
         failures = list(creation_failures)
         for failure in failures:
             check_refusable(failure)
+        if not token:
+            raise ConfigurationError("token is empty.", hint="Pass the token that clients shall send.")
         self._host = host
         self._port = port
         self._state = State(
             brain=Obedient() if brain is None else brain,
             conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
+            workiq_conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
             clock=clock,
             turn_limit=turn_limit,
             lifetime=lifetime,
@@ -97,7 +107,9 @@ class Emulator:
             ping_interval=ping_interval,
             signed_in_body=signatures == "body",
             creation_failures=failures,
+            token=token,
         )
+        self._workiq = WorkIQ(self._state)
         self._sessions: set[Session] = set()
         self._runner: web.AppRunner | None = None
         self._pid = 0
@@ -123,7 +135,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """The base URL, for `BingClient(endpoint=...)`.
+        """The base URL, for `BingClient(backend="chathub", endpoint=...)`.
 
         Raises:
             ConfigurationError: It is not running.
@@ -132,6 +144,24 @@ class Emulator:
             raise ConfigurationError("The emulator is not running.", hint="Use `async with Emulator() as emulator`.")
         host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def workiq_url(self) -> str:
+        """The base URL of Work IQ, for `BingClient(backend="workiq", endpoint=..., token=emulator.token)`.
+
+        Raises:
+            ConfigurationError: It is not running.
+        """
+        return f"{self.url}/rest"
+
+    @property
+    def token(self) -> str:
+        """The bearer token that Work IQ takes."""
+        return self._state.token
+
+    @token.setter
+    def token(self, token: str) -> None:
+        self._state.token = token
 
     @property
     def brain(self) -> Brain:
@@ -144,7 +174,7 @@ class Emulator:
 
     @property
     def requests(self) -> list[Received]:
-        """What it was sent, in order."""
+        """What it was sent, in order: the last 1,000 requests."""
         return self._state.requests
 
     def clear(self) -> None:
@@ -160,8 +190,8 @@ class Emulator:
         if self._runner is not None:
             raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
         app = web.Application(client_max_size=MAX_RECORD_CHARACTERS)
-        app.add_routes([*Rest(self._state).routes(), web.get("/sydney/ChatHub", self._chat)])
-        app.on_shutdown.append(self._break_sockets)
+        app.add_routes([*Rest(self._state).routes(), *self._workiq.routes(), web.get("/sydney/ChatHub", self._chat)])
+        app.on_shutdown.append(self._break_connections)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
@@ -196,6 +226,7 @@ class Emulator:
             self._sessions.discard(session)
         return socket
 
-    async def _break_sockets(self, _app: web.Application) -> None:
+    async def _break_connections(self, _app: web.Application) -> None:
         for session in self._sessions:
             session.abort()
+        self._workiq.abort()

@@ -163,7 +163,7 @@ class Session:
                 await self._send(*outgoing)
 
     async def _stop(self, frame: frames.Invocation) -> None:
-        self._state.requests.append(
+        self._state.note(
             Received(
                 kind="stop",
                 path=self._request.path,
@@ -189,7 +189,7 @@ class Session:
             invocation_id=chat.invocation_id,
             conversation_id=(arguments and arguments.conversation_id) or "",
         )
-        self._state.requests.append(request)
+        self._state.note(request)
         return request
 
     # --- what goes out --------------------------------------------------------------------------------------------

@@ -11,7 +11,9 @@ from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.received import Received
 from bing_llm.errors import BingError
 
-__all__ = ["State"]
+__all__ = ["REQUESTS_KEPT", "State"]
+
+REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
 
 
 @dataclass
@@ -20,6 +22,7 @@ class State:
 
     brain: Brain
     conversations: Conversations
+    workiq_conversations: Conversations
     clock: Callable[[], float]
     turn_limit: int
     lifetime: float
@@ -27,5 +30,11 @@ class State:
     ping_interval: float
     signed_in_body: bool
     creation_failures: list[BingError]
+    token: str = field(repr=False)
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)
+
+    def note(self, request: Received) -> None:
+        """Keep a request; the oldest goes where there are too many."""
+        self.requests.append(request)
+        del self.requests[:-REQUESTS_KEPT]

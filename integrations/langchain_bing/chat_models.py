@@ -6,12 +6,21 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils import secret_from_env
-from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from bing_llm import __version__
@@ -87,6 +96,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
           `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
+        - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
         - `estimate_usage`: whether messages have `usage_metadata`, which is an estimate
@@ -166,25 +176,38 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     """
 
     model: str = ""
-    """`bing-creative`, `bing-balanced` or `bing-precise`; left out, it is the client's default, `bing-balanced`."""
+    """`bing-creative`, `bing-balanced` (the default of a ChatHub) or `bing-precise`; of Work IQ, `copilot`."""
 
     backend: str | None = None
-    """`emulator` or `chathub`; None takes `BING_LLM_BACKEND`, else `chathub` where something points to it."""
+    """`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that something points to."""
 
     endpoint: Endpoint | None = None
-    """The base URL of a ChatHub, or the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
+    """The base URL, of a ChatHub also the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
 
     cookies: SecretStr | None = Field(
         default_factory=_cookies_from_environment,
         validation_alias=AliasChoices("cookies", _KEY_ALIAS),
     )
-    """A Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+    """ChatHub: a Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+
+    token: Any = Field(default=None, exclude=True, repr=False)
+    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes `WORKIQ_TOKEN`,
+    else what `bing-llm login` has kept."""
 
     search: bool = True
     """Whether the service may search the web."""
 
     locale: str = "en-US"
-    """Language and market."""
+    """ChatHub: language and market."""
+
+    time_zone: str | None = None
+    """Work IQ: the user's, by its IANA name; None takes this machine's."""
+
+    files: tuple[str, ...] = ()
+    """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
+
+    entity_tags: Literal["keep", "strip"] = "keep"
+    """Work IQ: whether the tags around names of people, files and events stay in the text."""
 
     client: BingClient | None = Field(default=None, exclude=True, repr=False)
     """A client of your own instead of the settings above; you close it."""
@@ -229,10 +252,10 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     def _as_list(cls, stop: Any) -> Any:
         return [stop] if isinstance(stop, str) else stop
 
-    @field_validator("cookies", mode="before")
+    @field_validator("cookies", "token", mode="before")
     @classmethod
-    def _as_header(cls, cookies: Any) -> Any:
-        return _as_secret(cookies)
+    def _hide(cls, value: Any, info: ValidationInfo) -> Any:
+        return _hidden(info.field_name, value)
 
     @model_validator(mode="after")
     def _check_chat_bing(self) -> Self:
@@ -447,6 +470,9 @@ class ChatBing(ConnectionOwner, BaseChatModel):
             "endpoint": self.endpoint,  # one with a user or a query was refused, so there is no secret in it
             "search": self.search,
             "locale": self.locale,
+            "time_zone": self.time_zone,
+            "files": self.files,
+            "entity_tags": self.entity_tags,
             "stop": self.stop,
             "max_tokens": self.max_tokens,
         }
@@ -482,18 +508,17 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     @property
     def lc_secrets(self) -> dict[str, str]:
         """The fields that are secret, with the environment variables that hold them."""
-        return {"cookies": "BING_COOKIES"}
+        return {"cookies": "BING_COOKIES", "token": "WORKIQ_TOKEN"}
 
     # --- life -----------------------------------------------------------------------------------------------------
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
-        if update and "cookies" in update:
-            update = {**update, "cookies": _as_secret(update["cookies"])}
+        update = {name: _hidden(name, value) for name, value in (update or {}).items()}
         return super().model_copy(update=update, deep=deep)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _as_secret(value) if name == "cookies" else value)
+        super().__setattr__(name, _hidden(name, value))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return copy.copy(self)  # connections cannot be copied, and its settings do not change
@@ -504,7 +529,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
                 "A ChatBing with a client of your own is not pickled: give it settings instead of a client."
             )
         state = super().__getstate__()
-        fields = {**state["__dict__"], "cookies": None}  # it is read from the environment again
+        fields = {**state["__dict__"], "cookies": None, "token": None}  # they are read from the environment again
         return {**state, "__dict__": fields, "__pydantic_private__": {"_connected": None}}
 
     def __setstate__(self, state: dict[Any, Any]) -> None:
@@ -512,14 +537,17 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         self.cookies = _cookies_from_environment()
 
 
-def _as_secret(cookies: Any) -> SecretStr | None:
-    """The cookies, in whatever form they were given, as one that is not shown."""
-    if cookies is None or isinstance(cookies, SecretStr):
-        return cookies
-    return SecretStr(cookie_header(cookies) or "")
+def _hidden(name: str | None, value: Any) -> Any:
+    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
+    if name == "cookies" and value is not None and not isinstance(value, SecretStr):
+        return SecretStr(cookie_header(value) or "")
+    return SecretStr(value) if name == "token" and isinstance(value, str) else value
+
+
+def _shown(secret: Any) -> Any:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
 
 
 def _settings_of(fields: dict[str, Any]) -> ClientSettings:
     """The settings of the client, whose cookies are a header."""
-    cookies = fields["cookies"]
-    return ClientSettings(**{**fields, "cookies": None if cookies is None else cookies.get_secret_value()})
+    return ClientSettings(**{**fields, "cookies": _shown(fields["cookies"]), "token": _shown(fields["token"])})

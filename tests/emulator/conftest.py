@@ -9,6 +9,7 @@ import pytest
 
 from bing_llm.emulator import Emulator, Scripted
 from tests.emulator.visitor import Visitor
+from tests.emulator.workiq_visitor import WorkIQVisitor
 
 
 @pytest.fixture
@@ -23,3 +24,10 @@ async def visitor(emulator: Emulator) -> AsyncIterator[Visitor]:
     """Talks to `emulator`."""
     async with aiohttp.ClientSession() as http:
         yield Visitor(emulator, http)
+
+
+@pytest.fixture
+async def workiq(emulator: Emulator) -> AsyncIterator[WorkIQVisitor]:
+    """Talks to the Work IQ of `emulator`."""
+    async with aiohttp.ClientSession() as http:
+        yield WorkIQVisitor(emulator, http)

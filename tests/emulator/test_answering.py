@@ -176,7 +176,7 @@ async def test_an_exception_of_the_brain_is_reported(
     with caplog.at_level(logging.ERROR), pytest.raises(errors.InvalidRequest, match="LookupError: no such thing"):
         await visitor.ask("Hello")
     (record,) = caplog.records
-    assert record.name == "bing_llm.emulator.answering"
+    assert record.name == "bing_llm.emulator.thinking"
     assert record.exc_info is not None
 
 

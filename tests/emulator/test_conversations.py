@@ -113,3 +113,10 @@ def test_a_conversation_is_named_after_its_first_question(kept: Conversations) -
     made.finish(PastTurn("x" * 50, "a"))
     made.finish(PastTurn("second", "b"))
     assert made.name == "x" * 40
+
+
+def test_an_id_may_be_given(kept: Conversations) -> None:
+    """A conversation of Work IQ has an id of its own form, and no participant."""
+    made = kept.add("0d11")
+    assert kept.find("0d11") is made
+    assert (made.id, made.client_id) == ("0d11", "")

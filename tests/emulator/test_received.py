@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bing_llm.backends.chathub.frames import ChatArguments, PreviousMessage, UserMessage
 from bing_llm.emulator import Received
+from bing_llm.emulator.workiq_requests import read_chat
 
 
 def test_text_and_context_of_a_chat() -> None:
@@ -11,6 +12,15 @@ def test_text_and_context_of_a_chat() -> None:
     previous = [PreviousMessage(description="one"), PreviousMessage(text="two"), PreviousMessage()]
     arguments = ChatArguments(message=UserMessage(text="Hello"), previous_messages=previous)
     request = Received(kind="chat", arguments=arguments)
+    assert request.text == "Hello"
+    assert request.context == "one\n\ntwo"
+
+
+def test_text_and_context_of_a_chat_of_work_iq() -> None:
+    """Message and additional context are at hand in the same way."""
+    body = b"""{"message": {"text": "Hello"}, "locationHint": {"timeZone": "UTC"},
+        "additionalContext": [{"text": "one", "description": "x"}, {"text": "two"}]}"""
+    request = Received(kind="chat", chat_body=read_chat(body))
     assert request.text == "Hello"
     assert request.context == "one\n\ntwo"
 

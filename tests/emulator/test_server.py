@@ -82,8 +82,9 @@ async def test_it_can_be_closed_twice_and_started_again() -> None:
             await emulator.start()
         await emulator.aclose()
         await emulator.aclose()
-        with pytest.raises(errors.ConfigurationError, match="not running"):
-            _ = emulator.url
+        for name in ("url", "workiq_url"):
+            with pytest.raises(errors.ConfigurationError, match="not running"):
+                getattr(emulator, name)
     assert repr(emulator) == "Emulator(not started, brain=Obedient)"
 
 
@@ -117,6 +118,17 @@ def test_limits_are_above_zero(name: str, value: float) -> None:
     """A limit that leaves nothing is refused by its name."""
     with pytest.raises(errors.ConfigurationError, match=name):
         Emulator(**{name: value})  # type: ignore[arg-type]
+
+
+def test_a_token_is_not_empty() -> None:
+    """A token that every client would have is refused."""
+    with pytest.raises(errors.ConfigurationError, match="token"):
+        Emulator(token="")
+
+
+async def test_work_iq_has_its_own_url(emulator: Emulator) -> None:
+    """The base URL of Work IQ is one path on the same server."""
+    assert emulator.workiq_url == f"{emulator.url}/rest"
 
 
 def test_impossible_creation_failures_are_refused() -> None:

@@ -1,4 +1,4 @@
-"""Public ChatHub clients, each in a virtual environment of its own and driven as a separate process."""
+"""Public clients of both services, each in a virtual environment of its own and driven as a separate process."""
 
 from __future__ import annotations
 
@@ -32,6 +32,13 @@ def talk_with_re_edge_gpt(tmp_path_factory: pytest.TempPathFactory) -> Talk:
     place = tmp_path_factory.mktemp("re-edge-gpt")
     # It gives httpx a `proxies` argument, which 0.28 removed; its metadata does not say so.
     return _install(place, "drive_re_edge_gpt.py", "re-edge-gpt==0.0.46", "httpx<0.28")
+
+
+@pytest.fixture(scope="session")
+def talk_with_m365copilot(tmp_path_factory: pytest.TempPathFactory) -> Talk:
+    """Drives Microsoft's SDK for the Copilot Chat API."""
+    place = tmp_path_factory.mktemp("m365copilot")
+    return _install(place, "drive_m365copilot.py", "microsoft-agents-m365copilot-beta==1.0.0rc22")
 
 
 def _install(place: Path, driver: str, *requirements: str) -> Talk:

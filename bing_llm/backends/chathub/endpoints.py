@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
-from bing_llm._urls import is_loopback, public_url
+from bing_llm._urls import checked_url
 from bing_llm.errors import ConfigurationError
 
 __all__ = ["BUNDLE_VERSION", "PUBLIC_CREATE", "Endpoints", "resolve"]
@@ -79,27 +79,7 @@ def _pair(endpoint: tuple[str, str]) -> tuple[str, str]:
 
 
 def _checked(url: Any, schemes: tuple[str, str], *, allow_insecure: bool) -> str:
-    shown = public_url(url) if isinstance(url, str) else f"a {type(url).__name__}"
-    parts = _split(url)
-    if parts is None or not parts.hostname or parts.scheme not in schemes:
-        msg = f"The endpoint {shown!r} is not a URL with scheme {schemes[0]} or {schemes[1]} and a host."
-        raise ConfigurationError(msg, hint=_ALLOWED)
-    if parts.username is not None or parts.query or parts.fragment:
-        msg = f"The endpoint {shown!r} has a user, a query or a fragment, which cannot be kept secret there."
-        raise ConfigurationError(msg, hint="Pass the URL without them, and credentials as cookies=.")
-    if parts.scheme == schemes[0] and not is_loopback(parts.hostname) and not allow_insecure:
-        msg = f"The endpoint {shown!r} is not encrypted and not on this machine."
-        raise ConfigurationError(msg, hint=f"Use {schemes[1]}, or say allow_insecure=True.")
-    return urlunsplit(parts)  # its scheme in lower case, and no "?" or "#" left at its end
-
-
-def _split(url: Any) -> SplitResult | None:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where the port is no number
-    except (ValueError, AttributeError, TypeError):
-        return None
-    return parts if isinstance(url, str) else None
+    return checked_url(url, schemes, allow_insecure=allow_insecure, allowed=_ALLOWED)
 
 
 def _origin(url: str) -> str:

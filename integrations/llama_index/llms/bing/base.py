@@ -6,7 +6,7 @@ import copy
 import logging
 import pickle
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -35,6 +35,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     SecretStr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -79,7 +80,7 @@ M = TypeVar("M", bound=BaseModel)
 
 _KEY_ALIAS = "api_key"
 
-_NEVER_PICKLED = ("cookies", "client")
+_NEVER_PICKLED = ("cookies", "token", "client")
 
 _names = Names(
     "Bing",
@@ -117,6 +118,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
           `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
+        - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
         - `context_window`: what LlamaIndex packs prompts to, in tokens
@@ -200,24 +202,37 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     """
 
     model: str = ""
-    """`bing-creative`, `bing-balanced` or `bing-precise`; left out, it is the client's default, `bing-balanced`."""
+    """`bing-creative`, `bing-balanced` (the default of a ChatHub) or `bing-precise`; of Work IQ, `copilot`."""
 
     backend: str | None = None
-    """`emulator` or `chathub`; None takes `BING_LLM_BACKEND`, else `chathub` where something points to it."""
+    """`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that something points to."""
 
     endpoint: Endpoint | None = None
-    """The base URL of a ChatHub, or the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
+    """The base URL, of a ChatHub also the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
 
     cookies: SecretStr | None = Field(
         default=None, exclude=True, repr=False, validation_alias=AliasChoices("cookies", _KEY_ALIAS)
     )
-    """A Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+    """ChatHub: a Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
+
+    token: Any = Field(default=None, exclude=True, repr=False)
+    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes `WORKIQ_TOKEN`,
+    else what `bing-llm login` has kept."""
 
     search: bool = True
     """Whether the service may search the web."""
 
     locale: str = "en-US"
-    """Language and market."""
+    """ChatHub: language and market."""
+
+    time_zone: str | None = None
+    """Work IQ: the user's, by its IANA name; None takes this machine's."""
+
+    files: tuple[str, ...] = ()
+    """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
+
+    entity_tags: Literal["keep", "strip"] = "keep"
+    """Work IQ: whether the tags around names of people, files and events stay in the text."""
 
     client: BingClient | None = Field(default=None, exclude=True, repr=False)
     """A client of your own instead of the settings above; you close it."""
@@ -259,10 +274,10 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     def _as_list(cls, stop: Any) -> Any:
         return [stop] if isinstance(stop, str) else stop
 
-    @field_validator("cookies", mode="before")
+    @field_validator("cookies", "token", mode="before")
     @classmethod
-    def _as_header(cls, cookies: Any) -> Any:
-        return _as_secret(cookies)
+    def _hide(cls, value: Any, info: ValidationInfo) -> Any:
+        return _hidden(info.field_name, value)
 
     @model_validator(mode="after")
     def _check_bing(self) -> Self:
@@ -391,8 +406,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     @property
     def _settings(self) -> ClientSettings:
         fields = {name: getattr(self, name) for name in ClientSettings.__struct_fields__}
-        cookies = None if self.cookies is None else self.cookies.get_secret_value()
-        return ClientSettings(**{**fields, "cookies": cookies})
+        return ClientSettings(**{**fields, "cookies": _shown(self.cookies), "token": _shown(self.token)})
 
     @property
     def _connection(self) -> BingClient:
@@ -530,12 +544,11 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
-        if update and "cookies" in update:
-            update = {**update, "cookies": _as_secret(update["cookies"])}
+        update = {name: _hidden(name, value) for name, value in (update or {}).items()}
         return super().model_copy(update=update, deep=deep)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, _as_secret(value) if name == "cookies" else value)
+        super().__setattr__(name, _hidden(name, value))
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copied = copy.copy(self)  # connections cannot be copied
@@ -572,8 +585,12 @@ def _pickles(name: str, value: Any) -> bool:
     return True
 
 
-def _as_secret(cookies: Any) -> SecretStr | None:
-    """The cookies, in whatever form they were given, as one that is not shown."""
-    if cookies is None or isinstance(cookies, SecretStr):
-        return cookies
-    return SecretStr(cookie_header(cookies) or "")
+def _hidden(name: str | None, value: Any) -> Any:
+    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
+    if name == "cookies" and value is not None and not isinstance(value, SecretStr):
+        return SecretStr(cookie_header(value) or "")
+    return SecretStr(value) if name == "token" and isinstance(value, str) else value
+
+
+def _shown(secret: Any) -> Any:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret

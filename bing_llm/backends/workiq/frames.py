@@ -1,0 +1,180 @@
+"""What the service sends, as typed data: conversations, messages, errors (protocol notes, sections 5 and 7).
+
+Tolerant: only what a turn cannot do without has a type. Other parts stay undecoded (`msgspec.Raw`) until they are asked
+for, and what is not known is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from bing_llm.errors import ProtocolError
+
+__all__ = [
+    "DISENGAGED",
+    "INTERMEDIATE",
+    "Conversation",
+    "Fault",
+    "Message",
+    "decode_conversation",
+    "decode_json",
+    "decoded",
+    "fault_of",
+]
+
+DISENGAGED: Final = "disengagedForRai"
+"""The `state` of a conversation that the service ended; other values are to be expected."""
+
+INTERMEDIATE: Final = "Intermediate Conversation Update"
+"""The `displayName` of a conversation whose answer is still written."""
+
+_DEEPEST = 8  # errors inside an error; some are seen
+
+
+class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
+    """A JSON object of the wire; absent, null and default are the same."""
+
+
+class Message(_Wire):
+    """One message: the echo of the prompt or the answer. Nothing in it says which.
+
+    Cards are left out: they repeat the text.
+    """
+
+    id: str | None = None
+    text: str | None = None
+    attributions: msgspec.Raw = msgspec.Raw()
+    references: msgspec.Raw = msgspec.Raw()
+    sensitivity_label: msgspec.Raw = msgspec.Raw()
+
+
+class Conversation(_Wire):
+    """A copilotConversation: its newest turn, as far as it is known. In its place an error may come.
+
+    `status` is what one printed sample has instead of `state`.
+    """
+
+    id: str | None = None
+    state: str | None = None
+    status: str | None = None
+    display_name: str | None = None
+    turn_count: Any = None
+    agent_id: Any = None
+    messages: list[Message | None] | None = None
+    error: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has any field of a conversation."""
+        return self != _NOTHING
+
+    @property
+    def is_disengaged(self) -> bool:
+        """Whether the service ended the conversation."""
+        return (self.state or self.status) == DISENGAGED
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether the service says that the answer is still written."""
+        return self.display_name == INTERMEDIATE
+
+    @property
+    def fault(self) -> Fault | None:
+        """The error that came in its place; None for none."""
+        error = decoded(self.error)
+        return None if error is None else fault_of(error)
+
+    def replies(self, asked: str = "") -> list[Message]:
+        """The messages with text, but for the echo of the prompt: the first of several, or one with this text."""
+        messages = [message for message in self.messages or () if message is not None]
+        if len(messages) > 1:
+            messages = messages[1:]
+        elif messages and messages[0].text == asked:
+            messages = []
+        return [message for message in messages if message.text]
+
+
+_NOTHING: Final = Conversation()
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """An error as the service words it; each part is "" where the service sent none.
+
+    Attributes:
+        code: Its name, such as `InvalidAuthenticationToken`.
+        message: Its words.
+        request_id: What support asks for.
+    """
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+
+
+_conversation: msgspec.json.Decoder[Conversation] = msgspec.json.Decoder(Conversation)
+_any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def decode_conversation(data: str | bytes) -> Conversation:
+    """The conversation that a JSON text holds.
+
+    Raises:
+        ProtocolError: It is no JSON object, or a part that a turn cannot do without has another type.
+    """
+    try:
+        return _conversation.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        msg = f"The service sent an event that is no conversation: {exc}."
+        raise ProtocolError(msg) from exc
+
+
+def decode_json(data: str | bytes | msgspec.Raw) -> Any:
+    """Any JSON.
+
+    Raises:
+        ProtocolError: The text is not JSON.
+    """
+    try:
+        return _any.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise ProtocolError(f"The service sent a text that is no JSON: {exc}.") from exc
+
+
+def decoded(data: bytes | msgspec.Raw) -> Any:
+    """Any JSON; None where there is none, or what is there is no JSON."""
+    try:
+        return decode_json(data) if data else None
+    except ProtocolError:
+        return None
+
+
+def fault_of(error: Any) -> Fault:
+    """The error in the `error` of an answer: an object with `code`, `message` and `innerError`, or a text."""
+    if not isinstance(error, dict):
+        return Fault(message=error if isinstance(error, str) else "")
+    layers = list(_layers(error))
+    return Fault(
+        code=_text(error, "code"),
+        message=next((said for layer in layers if (said := _text(layer, "message"))), ""),
+        request_id=next((found for layer in layers if (found := _request_id(layer))), ""),
+    )
+
+
+def _layers(error: Any) -> Iterator[dict[str, Any]]:
+    for _ in range(_DEEPEST):
+        if not isinstance(error, dict):
+            return
+        yield error
+        error = error.get("innerError") or error.get("innererror")
+
+
+def _request_id(layer: dict[str, Any]) -> str:
+    return _text(layer, "request-id") or _text(layer, "requestId")
+
+
+def _text(layer: dict[str, Any], key: str) -> str:
+    value = layer.get(key)
+    return value if isinstance(value, str) else ""

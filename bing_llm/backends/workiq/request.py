@@ -1,0 +1,48 @@
+"""The bodies of the requests (protocol notes, section 4)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bing_llm.backends.workiq.options import WorkIQOptions
+from bing_llm.messages import Prompt
+
+__all__ = ["chat_body", "create_body"]
+
+_WHAT_CONTEXT_IS = "The conversation so far and other text to know, oldest first; each part names its role."
+
+
+def create_body() -> dict[str, Any]:
+    """The body that creates a conversation: an empty object."""
+    return {}
+
+
+def chat_body(prompt: Prompt, options: WorkIQOptions) -> dict[str, Any]:
+    """The body of one turn, the same for `chat` and `chatOverStream`.
+
+    What the service would forget after a turn, such as that the web is not to be searched, is in each.
+    """
+    body: dict[str, Any] = {"message": {"text": prompt.text}, "locationHint": _location_hint(options)}
+    if prompt.context:
+        body["additionalContext"] = [{"text": prompt.context, "description": _WHAT_CONTEXT_IS}]
+    resources = _resources(options)
+    if resources:
+        body["contextualResources"] = resources
+    return body
+
+
+def _location_hint(options: WorkIQOptions) -> dict[str, Any]:
+    hint: dict[str, Any] = {"timeZone": options.time_zone}
+    if options.location is not None:
+        hint["latitude"] = options.location.latitude
+        hint["longitude"] = options.location.longitude
+    return hint
+
+
+def _resources(options: WorkIQOptions) -> dict[str, Any]:
+    resources: dict[str, Any] = {}
+    if options.files:
+        resources["files"] = [{"uri": uri} for uri in options.files]
+    if not options.search:  # true is the service's default
+        resources["webContext"] = {"isWebEnabled": False}
+    return resources

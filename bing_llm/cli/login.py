@@ -1,0 +1,57 @@
+"""`bing-llm login`: sign in to Work IQ by device code."""
+
+from __future__ import annotations
+
+import os
+
+from bing_llm.backends.workiq.auth import scope_of
+from bing_llm.backends.workiq.endpoints import resolve
+from bing_llm.backends.workiq.login import login as sign_in
+from bing_llm.cli.escaping import one_line
+from bing_llm.cli.reporting import ExitCode
+from bing_llm.errors import ConfigurationError
+
+__all__ = ["CLIENT_ID", "TENANT_ID", "login"]
+
+CLIENT_ID = "AZURE_CLIENT_ID"
+TENANT_ID = "AZURE_TENANT_ID"
+"""The environment variables that azure-identity reads, too."""
+
+
+def login(
+    client_id: str | None = None,
+    tenant_id: str | None = None,
+    *,
+    endpoint: str | None = None,
+    plain_cache: bool = False,
+) -> ExitCode:
+    """Sign in, and keep the tokens for later commands and programs of this user.
+
+    Args:
+        client_id: The client id of one's own app registration; None takes `AZURE_CLIENT_ID`.
+        tenant_id: The tenant; None takes `AZURE_TENANT_ID`, else any work account's.
+        endpoint: The base URL of the service; None takes `BING_LLM_ENDPOINT`, else Work IQ's.
+        plain_cache: Whether a file that is not encrypted may hold the tokens, where the system has no key store.
+
+    Raises:
+        BingError: No client id, no azure-identity, or the sign-in failed.
+    """
+    client_id = client_id or os.environ.get(CLIENT_ID)
+    if not client_id:
+        msg = "There is no client id to sign in with."
+        hint = f"Register an app in your tenant (a public client), and pass --client-id or set {CLIENT_ID}."
+        raise ConfigurationError(msg, hint=hint)
+    place = resolve(endpoint or os.environ.get("BING_LLM_ENDPOINT") or None)
+    user = sign_in(
+        client_id,
+        tenant_id or os.environ.get(TENANT_ID) or None,
+        scope=scope_of(place.host),
+        tell=_tell,
+        plain_cache=plain_cache,
+    )
+    print(f"Signed in as {one_line(user)}. The backend workiq uses this login where it is given no token.", flush=True)
+    return ExitCode.OK
+
+
+def _tell(address: str, code: str) -> None:
+    print(f"Open {one_line(address)} in a browser, and enter the code {one_line(code)}", flush=True)

@@ -1,0 +1,117 @@
+"""One turn of Work IQ: from a request to the snapshots that go out for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
+from typing import TypeAlias
+
+import msgspec
+
+from bing_llm import errors
+from bing_llm.emulator import workiq_faults as faults
+from bing_llm.emulator.brains.base import PastTurn, Question, Thought
+from bing_llm.emulator.conversations import Conversation
+from bing_llm.emulator.state import State
+from bing_llm.emulator.thinking import broken, thoughts_of, vetted
+from bing_llm.emulator.workiq_requests import ChatBody
+from bing_llm.emulator.workiq_snapshots import Snapshot, SnapshotWriter
+from bing_llm.events import TextRevoked
+
+__all__ = ["Outgoing", "answer_turn", "begin"]
+
+Outgoing: TypeAlias = bytes | errors.BingError
+"""The JSON of a snapshot, or the error with which the turn fails: the last that comes."""
+
+
+def begin(conversation: Conversation, chat: ChatBody, *, context_limit: int) -> None:
+    """Begin a turn of a conversation in which none runs.
+
+    Raises:
+        BingError: The service would refuse it; the error says how.
+    """
+    if chat.characters > context_limit:
+        raise errors.PromptTooLong
+    if not conversation.ended and len(conversation.turns) >= conversation.turn_limit:
+        raise errors.TurnLimitReached
+    conversation.begin(len(conversation.turns), "")
+
+
+async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) -> AsyncGenerator[Outgoing, None]:
+    """What the emulator sends for a turn that was begun. Closing it early ends an abandoned turn."""
+    writer = _writer(state, conversation, chat)
+    if conversation.ended:
+        conversation.finish(None)
+        yield msgspec.json.encode(writer.refusal())
+        return
+    question = _question(conversation, chat)
+    failure: errors.BingError | None = None
+    opened = False
+    try:
+        async with aclosing(thoughts_of(state.brain, question)) as thoughts:
+            async for thought in thoughts:
+                written = _written(writer, conversation, thought)
+                if isinstance(written, errors.BingError):
+                    failure = written
+                    break
+                if not opened:
+                    opened = True
+                    yield msgspec.json.encode(writer.opening())
+                for snapshot in written:
+                    yield snapshot
+                if isinstance(thought, errors.BingError):
+                    break
+    finally:
+        # Before the final snapshot: a client may ask again as soon as it has it, on another connection.
+        is_turn = failure is None or not faults.is_refusal(failure)
+        conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
+    if failure is not None:
+        yield failure
+        return
+    for snapshot in _encoded(writer.closing()):
+        yield snapshot
+
+
+def _writer(state: State, conversation: Conversation, chat: ChatBody) -> SnapshotWriter:
+    asked = chat.message.text
+    return SnapshotWriter(
+        conversation.id,
+        name=conversation.name or asked[:40],
+        asked=asked,
+        turns=len(conversation.turns) + (not conversation.ended),
+        created=conversation.created_at,
+        clock=state.clock,
+    )
+
+
+def _question(conversation: Conversation, chat: ChatBody) -> Question:
+    return Question(
+        text=chat.message.text,
+        context=chat.context,
+        history=tuple(conversation.turns),
+        search=chat.search,
+        conversation_id=conversation.id,
+        number=len(conversation.turns),
+    )
+
+
+def _written(writer: SnapshotWriter, conversation: Conversation, thought: Thought) -> list[bytes] | errors.BingError:
+    """The snapshots of a thought; an error that can be played, for an error or for what cannot be sent."""
+    thought = vetted(thought)
+    if isinstance(thought, errors.CaptchaRequired):
+        return broken("it yielded CaptchaRequired: Work IQ asks for no captcha")
+    if isinstance(thought, errors.BingError) and not faults.is_moderation(thought):
+        return thought
+    if isinstance(thought, TextRevoked | errors.BingError):
+        conversation.ended = True
+    if isinstance(thought, errors.BingError):
+        writer.disengage(thought.service_message or thought.message)
+        return []
+    try:
+        return _encoded(writer.write(thought))
+    except UnicodeEncodeError:  # half of a surrogate pair, which no JSON can hold
+        return broken("it yielded text that is no Unicode")
+
+
+def _encoded(snapshots: Iterable[Snapshot]) -> list[bytes]:
+    return [msgspec.json.encode(snapshot) for snapshot in snapshots]

@@ -1,0 +1,157 @@
+"""Signing in by device code, with a fake in place of azure-identity."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bing_llm import errors
+from bing_llm.backends.workiq.login import login, login_file, saved_login
+from bing_llm.errors import BingError, ConfigurationError
+from tests.backends.workiq import azure
+
+SCOPE = "api://workiq.svc.cloud.microsoft/.default"
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A place for files of this test's own."""
+    for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> azure.FakeIdentity:
+    """The package, installed."""
+    return azure.install(monkeypatch)
+
+
+def sign_in(**options: Any) -> str:
+    """Sign in to an app."""
+    return login("app-1", "tenant-1", **{"scope": SCOPE, "tell": lambda _address, _code: None, **options})
+
+
+def test_the_user_is_told_where_to_enter_the_code(identity: azure.FakeIdentity) -> None:
+    """The address and the code go to the caller, and the user's name comes back."""
+    told: list[tuple[str, str]] = []
+    assert sign_in(tell=lambda address, code: told.append((address, code))) == "ada@contoso.com"
+    assert told == [("https://login.example/device", "ABC-DEF")]
+    assert identity.scopes == [SCOPE]
+    assert identity.made == [
+        {
+            "client_id": "app-1",
+            "tenant_id": "tenant-1",
+            "cache_persistence_options": {"name": "bing-llm", "allow_unencrypted_storage": False},
+        }
+    ]
+
+
+def test_without_a_tenant_any_work_account_may_sign_in(identity: azure.FakeIdentity) -> None:
+    """The package's own default is left to it."""
+    login("app-1", None, scope=SCOPE, tell=lambda _address, _code: None)
+    assert "tenant_id" not in identity.made[0]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_later_process_goes_on_with_the_login(identity: azure.FakeIdentity, *, plain: bool) -> None:
+    """Its credential knows the account and never asks; only who said so at the login has tokens in a plain file."""
+    sign_in(plain_cache=plain)
+    credential = saved_login()
+    assert credential is not None
+    assert credential.get_token(SCOPE).token == "a-token"
+    made = identity.made[1]
+    assert made["authentication_record"].username == "ada@contoso.com"
+    assert made["disable_automatic_authentication"] is True
+    assert made["cache_persistence_options"] == {"name": "bing-llm", "allow_unencrypted_storage": plain}
+
+
+def test_a_second_login_takes_the_place_of_the_first(identity: azure.FakeIdentity) -> None:
+    """One account is kept."""
+    sign_in(plain_cache=True)
+    sign_in()
+    saved_login()
+    assert identity.made[2]["cache_persistence_options"]["allow_unencrypted_storage"] is False
+
+
+@pytest.mark.usefixtures("identity")
+def test_the_file_is_the_users_alone(home: Path) -> None:
+    """It holds no secret, and still is nobody else's business; no half-written one stays."""
+    sign_in()
+    for path in (login_file(), login_file().parent):
+        assert os.name == "nt" or stat.S_IMODE(path.stat().st_mode) & 0o077 == 0  # Windows has no such modes
+    assert [path.name for path in home.rglob("*") if path.is_file()] == ["workiq-login.json"]
+
+
+def test_nobody_has_signed_in_yet(identity: azure.FakeIdentity) -> None:
+    """Then there is no credential, and the package is not needed to know that."""
+    assert saved_login() is None
+    assert identity.made == []
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"record": "x"}', b'{"record": "{}"}', b"\xff"])
+def test_a_file_that_cannot_be_read_is_told(content: bytes) -> None:
+    """The error names the file, and what to do."""
+    login_file().parent.mkdir()
+    login_file().write_bytes(content)
+    with pytest.raises(ConfigurationError, match="cannot be read") as caught:
+        saved_login()
+    assert "bing-llm login" in caught.value.hint
+
+
+@pytest.mark.usefixtures("identity")
+def test_a_file_that_cannot_be_written_is_told() -> None:
+    """The sign-in itself worked, and the error says so."""
+    login_file().parent.write_bytes(b"in the way")
+    with pytest.raises(ConfigurationError, match="The sign-in worked"):
+        sign_in()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_without_azure_identity_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, *, saved: bool) -> None:
+    """The line to type is in the hint."""
+    with monkeypatch.context() as patch:
+        azure.install(patch)
+        sign_in()
+    azure.uninstall(monkeypatch)
+    with pytest.raises(ConfigurationError) as caught:
+        saved_login() if saved else sign_in()
+    assert 'pip install "bing-llm[workiq]"' in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("exc", "kind", "words"),
+    [
+        (azure.ClientAuthenticationError("AADSTS50011: mismatch"), errors.Unauthorized, "The sign-in gave no token: "),
+        (azure.ServiceRequestError("Down"), errors.ConnectionFailed, "could not be reached"),
+        (azure.ClientAuthenticationError("Cache encryption is impossible"), ConfigurationError, "--plain-cache"),
+        (ValueError("Other"), errors.Unauthorized, "The sign-in gave no token (ValueError)."),
+    ],
+)
+def test_a_login_that_fails_says_why(
+    identity: azure.FakeIdentity, exc: Exception, kind: type[BingError], words: str
+) -> None:
+    """And leaves no file."""
+    identity.failure = exc
+    with pytest.raises(BingError) as caught:
+        sign_in()
+    assert type(caught.value) is kind
+    assert words in str(caught.value)
+    assert not login_file().exists()
+
+
+def test_the_file_is_where_settings_are(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """In the folder that the system keeps for settings, or its usual place."""
+    assert login_file() == home / "bing-llm" / "workiq-login.json"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("USERPROFILE", str(home))
+    for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name)
+    usual = ("AppData", "Local") if sys.platform == "win32" else (".config",)
+    assert login_file() == home.joinpath(*usual, "bing-llm", "workiq-login.json")
