@@ -5,17 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from bing_llm.backends.chathub.options import DEFAULT_MODEL, ChatHubOptions
+from bing_llm.backends.chathub.options import DEFAULT_MODEL, MODELS, ChatHubOptions
+from bing_llm.backends.workiq.options import MODELS as WORKIQ_MODELS
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.backends.workiq.time_zone import local_time_zone
 from bing_llm.errors import ConfigurationError
 
-__all__ = ["CHATHUB_ALONE", "WORKIQ_ALONE", "Options", "chathub_options", "refuse_foreign", "workiq_options"]
+__all__ = [
+    "CHATHUB_ALONE",
+    "WORKIQ_ALONE",
+    "Options",
+    "chathub_options",
+    "model_names",
+    "refuse_foreign",
+    "workiq_options",
+]
 
 Options: TypeAlias = ChatHubOptions | WorkIQOptions
 
 CHATHUB_ALONE = ("cookies", "ip_address", "locale", "persona", "compose", "option_sets")
 WORKIQ_ALONE = ("token", "time_zone", "files", "entity_tags")
+
+
+def model_names(options: Options) -> tuple[str, ...]:
+    """The models of the backend whose options these are."""
+    return tuple(WORKIQ_MODELS if isinstance(options, WorkIQOptions) else MODELS)
 
 
 def refuse_foreign(backend: str, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:

@@ -32,5 +32,5 @@ def refuse_to_pickle(holder: object) -> NoReturn:
         TypeError: Always.
     """
     kind = type(holder).__name__
-    msg = f"A {kind} holds cookies, signatures or connections; it is not pickled or copied. Make a new one."
+    msg = f"A {kind} holds cookies, tokens, signatures or connections; it is not pickled or copied. Make a new one."
     raise TypeError(msg)

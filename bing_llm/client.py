@@ -21,6 +21,7 @@ from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.backends.chathub.options import Compose, Location
 from bing_llm.backends.workiq.access import access
 from bing_llm.backends.workiq.auth import Token
+from bing_llm.backends.workiq.options import DEFAULT_MODEL as WORKIQ_MODEL
 from bing_llm.config import (
     ConnectionSettings,
     Cookies,
@@ -49,8 +50,9 @@ class BingClient:
     It may be used from any event loop, and from several. Close it with `async with` or `aclose()`.
 
     Args:
-        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` where a token is given,
-            else `chathub` where an endpoint or cookies are. The emulator is never chosen in silence.
+        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` where a token or its
+            model is given, else `chathub` where an endpoint or cookies are, else `workiq` where `WORKIQ_TOKEN` is set.
+            The emulator is never chosen in silence.
         model: Of a ChatHub `bing-creative`, `bing-balanced` (the default, as in the service's own client) or
             `bing-precise`; of Work IQ `copilot`.
         search: Whether the service may search the web.
@@ -123,7 +125,7 @@ class BingClient:
             backend,
             has_endpoint=bool(endpoint),
             configured=bool(known or header),
-            has_token=token is not None,
+            for_workiq=token is not None or model == WORKIQ_MODEL,
         )
         refuse_foreign(self.backend_name, given, _DEFAULTS)
         self.timeouts = _of(Timeouts, timeouts, "timeouts")

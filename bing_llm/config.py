@@ -64,17 +64,18 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
 
 
-def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool, has_token: bool = False) -> str:
+def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool, for_workiq: bool = False) -> str:
     """The backend to use: the argument, else `BING_LLM_BACKEND`, else what something points to.
 
-    A token points to `workiq`, an endpoint or cookies to `chathub`, and `WORKIQ_TOKEN` to `workiq` where nothing else
-    points anywhere. An endpoint argument wins over `BING_LLM_BACKEND=emulator`, which is for a server of its own.
+    A token and the model `copilot` point to `workiq`, an endpoint or cookies to `chathub`, and `WORKIQ_TOKEN` to
+    `workiq` where nothing else points anywhere. An endpoint argument wins over `BING_LLM_BACKEND=emulator`, which is
+    for a server of its own.
 
     Args:
         backend: What the caller said, None for nothing.
         has_endpoint: Whether the caller named an endpoint.
         configured: Whether the environment names an endpoint, or cookies are given, which only a ChatHub takes.
-        has_token: Whether the caller gave a token.
+        for_workiq: Whether the caller gave a token, or the name of Work IQ's model.
 
     Raises:
         ConfigurationError: Nothing says which, the name is unknown, or the caller named an endpoint for the emulator.
@@ -86,7 +87,7 @@ def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool, h
             msg = "The emulator backend starts a server of its own, and takes no endpoint."
             raise ConfigurationError(msg, hint="Leave endpoint out; or use chathub for an emulator that runs already.")
         name = None
-    if name is None and has_token:
+    if name is None and for_workiq:
         name = "workiq"
     if name is None and (has_endpoint or configured):
         name = "chathub"

@@ -14,13 +14,14 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.backend import ChatHubBackend
-from bing_llm.backends.chathub.options import Compose, Location
+from bing_llm.backends.chathub.options import ChatHubOptions, Compose, Location
 from bing_llm.backends.emulator import EmulatorBackend
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
@@ -243,16 +244,18 @@ def test_settings_reach_the_backend() -> None:
         prompt_limit=10,
     )
     options = client.options
+    assert isinstance(options, ChatHubOptions)
     assert (options.model, options.search, options.locale, options.location) == ("bing-precise", False, "de-DE", place)
     assert (options.persona, options.compose, options.option_sets) == (None, compose, ("a", "b"))
     assert (options.prompt_limit, options.signed_in) == (10, True)
-    assert BingClient(backend="chathub", persona="travel").options.persona == "travel"
+    assert msgspec.structs.asdict(BingClient(backend="chathub", persona="travel").options)["persona"] == "travel"
 
 
 def test_defaults_are_those_of_the_documentation() -> None:
     """The plain assistant of the service's own client, with the default limits, and no secret of ours."""
     client = BingClient(backend="chathub")
     options = client.options
+    assert isinstance(options, ChatHubOptions)
     assert (client.model, options.search, options.locale, options.location) == ("bing-balanced", True, "en-US", None)
     assert (options.persona, options.compose, options.option_sets, options.prompt_limit) == (None, None, None, None)
     assert not options.signed_in

@@ -28,7 +28,7 @@ def test_nothing_configured_says_what_the_backends_need() -> None:
     lines = NOT_CONFIGURED.splitlines()
     assert len(lines) == 5
     assert [line.split()[0] for line in lines[1:4]] == ["emulator", "chathub", "workiq"]
-    for word in ("BING_LLM_BACKEND", "BING_LLM_ENDPOINT", "BING_COOKIES", "--backend", "Nothing was sent"):
+    for word in ("BING_LLM_BACKEND", "BING_LLM_ENDPOINT", "BING_COOKIES", "WORKIQ_TOKEN", "Nothing was sent"):
         assert word in NOT_CONFIGURED
 
 
@@ -46,6 +46,8 @@ def test_nothing_configured_says_what_the_backends_need() -> None:
         ({"BING_COOKIES": "_U=1"}, {}, "chathub"),
         ({}, {"cookies": {"_U": "1"}}, "chathub"),
         ({}, {"endpoint": ("http://127.0.0.1:1/create", "ws://127.0.0.1:1/socket")}, "chathub"),
+        ({"WORKIQ_TOKEN": "x", "BING_LLM_ENDPOINT": "http://127.0.0.1:1"}, {}, "chathub"),
+        ({"WORKIQ_TOKEN": "x"}, {"backend": "emulator"}, "emulator"),
     ],
 )
 def test_which_backend_is_chosen(
@@ -58,7 +60,28 @@ def test_which_backend_is_chosen(
 
 
 @pytest.mark.parametrize(
-    "environment", [{}, {"BING_LLM_BACKEND": ""}, {"BING_LLM_ENDPOINT": "", "BING_COOKIES": ""}, {"WORKIQ_TOKEN": "x"}]
+    ("environment", "arguments"),
+    [
+        ({}, {"backend": "workiq", "token": "x"}),
+        ({"BING_LLM_BACKEND": "workiq"}, {"token": "x"}),
+        ({}, {"token": "x"}),
+        ({}, {"token": "x", "endpoint": "http://127.0.0.1:1"}),
+        ({"BING_LLM_ENDPOINT": "http://127.0.0.1:1", "BING_COOKIES": "_U=1"}, {"token": "x"}),
+        ({"WORKIQ_TOKEN": "x"}, {}),
+        ({"WORKIQ_TOKEN": "x"}, {"model": "copilot", "endpoint": "http://127.0.0.1:1"}),
+    ],
+)
+def test_what_points_to_workiq(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], arguments: dict[str, Any]
+) -> None:
+    """A token and the model do, and `WORKIQ_TOKEN` where nothing else points anywhere."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert BingClient(**arguments, time_zone="UTC").backend_name == "workiq"
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"BING_LLM_BACKEND": ""}, {"BING_LLM_ENDPOINT": "", "BING_COOKIES": "", "WORKIQ_TOKEN": ""}]
 )
 def test_the_emulator_is_never_chosen_in_silence(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
     """Where nothing names a backend there is an error, whatever else is set."""
@@ -68,13 +91,13 @@ def test_the_emulator_is_never_chosen_in_silence(monkeypatch: pytest.MonkeyPatch
         BingClient(model="bing-balanced", search=False)
 
 
-@pytest.mark.parametrize("name", ["bing", "workiq", "Emulator"])
+@pytest.mark.parametrize("name", ["bing", "Emulator"])
 def test_an_unknown_backend_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """From the argument or the environment, the text names it and those that are allowed."""
-    with pytest.raises(ConfigurationError, match=rf"{name!r}.*allowed: chathub, emulator"):
+    with pytest.raises(ConfigurationError, match=rf"{name!r}.*allowed: chathub, emulator, workiq"):
         BingClient(backend=name)
     monkeypatch.setenv("BING_LLM_BACKEND", name)
-    with pytest.raises(ConfigurationError, match=rf"{name!r}.*allowed: chathub, emulator"):
+    with pytest.raises(ConfigurationError, match=rf"{name!r}.*allowed: chathub, emulator, workiq"):
         pick_backend(None, has_endpoint=False, configured=True)
 
 
@@ -330,7 +353,5 @@ def test_connection_settings_show_and_give_away_nothing() -> None:
 
 
 def test_the_backends_are_those_of_the_documentation() -> None:
-    """The names that are allowed are those that the text for newcomers offers, but for the one of a later version."""
-    offered = [line.split()[0] for line in NOT_CONFIGURED.splitlines()[1:4]]
-    assert set(offered) - set(config.BACKENDS) == {"workiq"}
-    assert set(config.BACKENDS) <= set(offered)
+    """The names that are allowed are those that the text for newcomers offers."""
+    assert {line.split()[0] for line in NOT_CONFIGURED.splitlines()[1:4]} == set(config.BACKENDS)

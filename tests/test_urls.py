@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm._urls import is_loopback, public_url
+from bing_llm._urls import checked_url, is_loopback, public_url
+from bing_llm.errors import ConfigurationError
 
 SECRET = "hunter2"
 
@@ -62,3 +63,25 @@ def test_this_machine_is_known(host: str) -> None:
 def test_every_other_host_is_another_machine(host: str) -> None:
     """What only looks like this machine, and what means every address, does not count."""
     assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (7, "'a int' is not a URL with scheme ws or wss and a host. Allowed: that."),
+        ("https://example.com", "is not a URL with scheme ws or wss and a host. Allowed: that."),
+        ("wss://bob:hunter2@example.com", "credentials as token=."),
+        ("ws://example.com", "Use wss, or say allow_insecure=True."),
+    ],
+)
+def test_an_endpoint_is_checked_by_what_its_caller_allows(url: object, words: str) -> None:
+    """The caller's schemes, its words for what is allowed, and its argument for credentials are in the error."""
+    with pytest.raises(ConfigurationError) as caught:
+        checked_url(url, ("ws", "wss"), allow_insecure=False, allowed="Allowed: that.", credentials="token=")
+    assert str(caught.value).endswith(words)
+    assert SECRET not in str(caught.value)
+
+
+def test_an_endpoint_is_tidied_up() -> None:
+    """Its scheme is in lower case, and nothing empty stands at its end."""
+    assert checked_url("WSS://a.example/b?#", ("ws", "wss"), allow_insecure=False, allowed="") == "wss://a.example/b"

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from rich.text import Text
 
-from bing_llm.backends.chathub.options import MODELS
+from bing_llm._options import model_names
 from bing_llm.cli.answering import RunningTurn
 from bing_llm.cli.escaping import escape, one_line
 from bing_llm.cli.reporting import ExitCode, complain, report
@@ -131,7 +131,7 @@ class Chat:
 
     def _model(self, name: str) -> None:
         if not name:
-            self._say(f"The model is {self._client.model}; there are {', '.join(MODELS)}.")
+            self._say(f"The model is {self._client.model}; there are {', '.join(model_names(self._client.options))}.")
             return
         settings = msgspec.structs.replace(self._settings, model=name)
         client = settings.client()

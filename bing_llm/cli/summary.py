@@ -15,7 +15,9 @@ def source_lines(reply: Reply, marker: str = "[^{}^]") -> list[str]:
         reply: The answer.
         marker: How the text shows a citation's number; the service's own form if not told otherwise.
     """
-    citations = (f"{marker.format(each.number)} {one_line(f'{each.title} {each.url}')}" for each in reply.citations)
+    citations = (
+        f"{marker.format(each.number)} {one_line(f'{each.title} {each.url}'.rstrip())}" for each in reply.citations
+    )
     images = (f"image: {one_line(url)}" for url in reply.images)
     wishes = (f"image wanted: {one_line(prompt)}" for prompt in reply.image_prompts)
     return [*citations, *images, *wishes]

@@ -191,8 +191,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     """ChatHub: a Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
 
     token: Any = Field(default=None, exclude=True, repr=False)
-    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes `WORKIQ_TOKEN`,
-    else what `bing-llm login` has kept."""
+    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes
+    `WORKIQ_TOKEN`, else what `bing-llm login` has kept."""
 
     search: bool = True
     """Whether the service may search the web."""

@@ -254,4 +254,5 @@ def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str
 
 
 def _annotation(citation: ev.Citation) -> dict[str, Any]:
-    return {"type": "citation", "url": citation.url, "title": citation.title, "extras": {"number": citation.number}}
+    url = {"url": citation.url} if citation.url else {}
+    return {"type": "citation", **url, "title": citation.title, "extras": {"number": citation.number}}

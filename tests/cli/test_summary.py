@@ -13,6 +13,11 @@ def test_citations_have_the_numbers_of_the_text() -> None:
     assert source_lines(reply, "[{}]")[0] == "[2] B https://b.example"
 
 
+def test_a_source_without_an_address_is_listed_by_its_title() -> None:
+    """Nothing stands behind it, not even a blank."""
+    assert source_lines(Reply(citations=(Citation(1, "", "Plan.docx"),))) == ["[^1^] Plan.docx"]
+
+
 def test_pictures_are_listed() -> None:
     """Pictures that were made, and those that were only asked for, are shown."""
     reply = Reply(images=("https://i.example/1",), image_prompts=("a cat",))

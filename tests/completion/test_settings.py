@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from bing_llm.backends.chathub.options import ChatHubOptions
+from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
 from bing_llm.completion import ClientSettings, connected, retries_of
 from bing_llm.errors import ConfigurationError
@@ -25,8 +27,22 @@ def test_settings_reach_the_client() -> None:
         timeout=5,
     )
     client = settings.connect()
+    assert isinstance(client.options, ChatHubOptions)
     assert (client.backend_name, client.model, client.options.search) == ("chathub", "bing-precise", False)
     assert (client.options.locale, client.options.signed_in, client.timeouts.turn) == ("de-DE", True, 5)
+    assert "secret" not in repr(settings)
+
+
+def test_settings_of_work_iq_reach_the_client() -> None:
+    """Each of them, by the client's own names; the token is not shown."""
+    file = "https://contoso.sharepoint.com/sites/x/plan.docx"
+    settings = ClientSettings(
+        backend="workiq", token="secret", time_zone="Europe/Zurich", files=(file,), entity_tags="strip"
+    )
+    client = settings.connect()
+    assert isinstance(client.options, WorkIQOptions)
+    assert (client.backend_name, client.model, client.options.time_zone) == ("workiq", "copilot", "Europe/Zurich")
+    assert (client.options.files, client.options.entity_tags) == ((file,), "strip")
     assert "secret" not in repr(settings)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
 from bing_llm.backends.workiq.auth import Token, check_token
@@ -23,5 +22,5 @@ def access(token: Token | None, endpoint: Any, *, allow_insecure: bool) -> Token
     found: Any = token or os.environ.get("WORKIQ_TOKEN") or None
     if found is None:
         found = saved_login()
-    check_token(found, host=host, now=time.time())
+    check_token(found, host=host)
     return found  # type: ignore[no-any-return]  # check_token has seen it

@@ -288,6 +288,14 @@ def test_sources_are_annotations_at_their_markers() -> None:
     assert unnamed == {"type": "citation", "url": "https://example.com/b", "title": "", "extras": {"number": 2}}
 
 
+def test_a_source_without_an_address_has_none() -> None:
+    """What reads annotations would take an empty one for a link."""
+    message = whole(BlockChunks, "Rain.[^1^]", end(citations=(ev.Citation(1, "", "Plan.docx"),)))
+    (annotation,) = annotations_of(message.content_blocks[0])
+    assert "url" not in annotation
+    assert annotation["title"] == "Plan.docx"
+
+
 def test_a_marker_of_no_source_has_no_annotation() -> None:
     """Also one with a number of any length."""
     message = whole(BlockChunks, f"Rain.[^7^][^{'9' * 5000}^]", end(citations=SOURCES[:1]))

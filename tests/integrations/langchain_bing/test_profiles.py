@@ -24,6 +24,15 @@ def test_a_model_finds_its_profile(model: str) -> None:
     assert profile["max_input_tokens"] > 0
 
 
+def test_a_work_account_has_its_own_profile() -> None:
+    """It takes no pictures, and nobody knows how much text."""
+    profile = profile_of("copilot")
+    for pictures in (profile["image_inputs"], profile["image_url_inputs"], profile["image_outputs"]):
+        assert not pictures
+    assert "max_input_tokens" not in profile
+    assert profile["tool_calling"]
+
+
 def test_agents_ask_for_structure_by_tools() -> None:
     """`structured_output` means a service's own, which agents would trust without a second try."""
     profile = profile_of("bing-balanced")

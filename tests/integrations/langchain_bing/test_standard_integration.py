@@ -24,14 +24,13 @@ PICTURE = base64.b64decode(
 class _Suite(ChatModelIntegrationTests):
     """The suite's own tests, against an emulator that does as it is told."""
 
-    url: ClassVar[str]
+    emulator: ClassVar[Emulator]
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod
-    def emulator(cls) -> Iterator[None]:
+    def service(cls) -> Iterator[None]:
         """One service for the whole class, on a socket of this machine."""
-        with Emulator(Obedient(pace=0)) as emulator:
-            cls.url = emulator.url
+        with Emulator(Obedient(pace=0)) as cls.emulator:
             yield
 
     @pytest.fixture(autouse=True)
@@ -47,7 +46,7 @@ class _Suite(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         """Where the model asks."""
-        return {"endpoint": self.url}
+        return {"endpoint": self.emulator.url}
 
     @property
     def supports_image_inputs(self) -> bool:
@@ -90,6 +89,48 @@ class TestStandardText(_Suite):
 
 
 class TestStandardBlocks(_Suite):
+    """With standard blocks as content."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """As the others, with LangChain's newer form of content."""
+        return {**super().chat_model_params, "output_version": "v1"}
+
+
+class _WorkIQSuite(_Suite):
+    """The same over Work IQ, which takes no pictures and has one model."""
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """Where the model asks, and as whom."""
+        return {
+            "backend": "workiq",
+            "endpoint": self.emulator.workiq_url,
+            "token": self.emulator.token,
+            "time_zone": "Europe/Zurich",
+        }
+
+    @property
+    def supports_image_inputs(self) -> bool:
+        """The service takes none."""
+        return False
+
+    @property
+    def supports_image_urls(self) -> bool:
+        """As above."""
+        return False
+
+    @property
+    def model_override_value(self) -> str:
+        """There is no other."""
+        return "copilot"
+
+
+class TestWorkIQText(_WorkIQSuite):
+    """With text as content."""
+
+
+class TestWorkIQBlocks(_WorkIQSuite):
     """With standard blocks as content."""
 
     @property

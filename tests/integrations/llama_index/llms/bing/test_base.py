@@ -13,6 +13,7 @@ from llama_index.core.tools import FunctionTool
 
 from bing_llm import BingClient
 from bing_llm import events as ev
+from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, PromptTooLong
 from llama_index.llms.bing import Bing, base
 from tests.fakes import FakeBackend, Line, client_of
@@ -345,6 +346,7 @@ def test_settings_reach_the_client() -> None:
         timeout=5,
     )
     client = llm._connection
+    assert isinstance(client.options, ChatHubOptions)
     assert (client.backend_name, client.model, client.timeouts.turn) == ("chathub", "bing-precise", 5)
     assert (client.options.search, client.options.locale, client.options.signed_in) == (False, "de-DE", True)
 

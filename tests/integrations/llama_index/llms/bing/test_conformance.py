@@ -91,6 +91,42 @@ class _BingSubject(Subject):
         return self.made[-1]
 
 
+class _WorkIQSubject(_BingSubject):
+    """The same over Work IQ, which takes no pictures."""
+
+    block_kinds = _BingSubject.block_kinds - {"image"}
+    process_source = """\
+import asyncio
+from bing_llm.emulator import Emulator
+from llama_index.llms.bing import Bing
+emulator = Emulator()
+bing_llm.sync.run(emulator.start())
+llm = Bing(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token, time_zone="Europe/Zurich")"""
+
+    def make_llm(self, **settings: Any) -> Bing:
+        """One that asks the emulator of the test."""
+        settings = {"backend": "workiq", "token": self.emulator.token, "time_zone": "Europe/Zurich", **settings}
+        return self._made(endpoint=self.emulator.workiq_url, **settings)
+
+    def make_failing_llm(self, **settings: Any) -> Bing:
+        """One that asks nobody."""
+        settings = {"backend": "workiq", "token": "x", "time_zone": "Europe/Zurich", **settings}
+        return self._made(endpoint=NOBODY, max_retries=0, **settings)
+
+    def secret_settings(self, secret: str) -> dict[str, Any]:
+        """A token is what it knows of credentials."""
+        return {"token": secret}
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Those of both, and those of Work IQ."""
+        return {
+            **super().plain_settings(),
+            "model": "copilot",
+            "files": ("https://contoso.sharepoint.com/sites/x/plan.docx",),
+            "entity_tags": "strip",
+        }
+
+
 class TestBing(_BingSubject, LLMConformance):
     """What every LLM should do."""
 

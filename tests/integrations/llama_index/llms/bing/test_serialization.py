@@ -16,6 +16,7 @@ from llama_index.core.instrumentation.events import BaseEvent
 from llama_index_instrumentation import get_dispatcher
 from pydantic import Field
 
+from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ServiceError
 from llama_index.llms.bing import Bing
@@ -53,6 +54,7 @@ def test_secrets_are_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) ->
         llm.cookies = COOKIES  # type: ignore[assignment]
     if given == "copied":
         llm = llm.model_copy(update={"cookies": COOKIES})
+    assert isinstance(llm._connection.options, ChatHubOptions)
     assert llm._connection.options.signed_in
     shown = [
         *(repr(llm), str(llm), repr(vars(llm)), repr(llm.to_dict()), llm.to_json(), repr(llm.model_dump())),
