@@ -9,9 +9,11 @@ import inspect
 import logging
 import pickle
 import ssl
+import sys
 import threading
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -23,6 +25,8 @@ from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.backend import ChatHubBackend
 from bing_llm.backends.chathub.options import ChatHubOptions, Compose, Location
 from bing_llm.backends.emulator import EmulatorBackend
+from bing_llm.backends.workiq.backend import WorkIQBackend
+from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.emulator.brains.scripted import Line
@@ -306,6 +310,148 @@ def test_no_secret_reaches_a_pickle() -> None:
             pickle.dumps(held)
         with pytest.raises(TypeError, match="holds cookies"):
             copy.deepcopy(held)
+
+
+# --- Work IQ ----------------------------------------------------------------------------------------------------------
+
+WORKIQ: dict[str, Any] = {"backend": "workiq", "token": SECRET, "time_zone": "Europe/Zurich"}
+FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
+
+
+@pytest.fixture
+def nobody_signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine on which `bing-llm login` was never run."""
+    for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
+        monkeypatch.setenv(name, str(tmp_path))
+
+
+def test_settings_reach_work_iq() -> None:
+    """What the constructor takes is what the options say."""
+    place = Location(47.4, 8.5)
+    client = BingClient(
+        **WORKIQ, search=False, location=place, prompt_limit=10, files=[FILE], entity_tags="strip", model="copilot"
+    )
+    assert type(client.backend) is WorkIQBackend
+    assert client.options == WorkIQOptions(
+        time_zone="Europe/Zurich", search=False, location=place, prompt_limit=10, files=(FILE,), entity_tags="strip"
+    )
+    assert client.prompt_limit == 10
+    assert repr(client) == "BingClient(backend='workiq', model='copilot')"
+
+
+def test_defaults_of_work_iq() -> None:
+    """Its one model, the web allowed, the tags kept, the limit of one client."""
+    client = BingClient(**WORKIQ)
+    assert client.options == WorkIQOptions(time_zone="Europe/Zurich")
+    assert (client.model, client.prompt_limit) == ("copilot", 16_000)
+    with pytest.raises(InvalidRequest, match=r"16,001 characters; copilot takes at most 16,000"):
+        client.stream("x" * 16_001)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"model": "bing-precise"}, "allowed: copilot"),
+        ({"time_zone": "W. Europe Standard Time"}, "IANA"),
+        ({"files": ["https://example.com/plan.docx"]}, "SharePoint"),
+        ({"entity_tags": "drop"}, "entity_tags"),
+        ({"cookies": "_U=1"}, "cookies is an argument of the backend chathub"),
+        ({"persona": "travel"}, "persona is an argument of the backend chathub"),
+        ({"locale": "de-DE"}, "locale is an argument of the backend chathub"),
+        ({"endpoint": ("https://a.example.com", "wss://b.example.com")}, "not a URL"),
+        ({"endpoint": "http://workiq.example.com"}, "not encrypted"),
+        ({"proxy": "socks5://127.0.0.1:1"}, "proxy"),
+        ({"token": 7}, "token is a int"),
+        ({"token": f"Bearer {SECRET}"}, "without 'Bearer'"),
+        ({"timeouts": Timeouts(connect=0)}, "timeouts.connect"),
+        ({"retries": Retries(attempts=0)}, "retries.attempts"),
+    ],
+)
+def test_settings_that_cannot_work_with_work_iq_are_refused(settings: dict[str, Any], named: str) -> None:
+    """When the client is made; the text names what is wrong, and never the token."""
+    with pytest.raises(ConfigurationError, match=named) as caught:
+        BingClient(**{**WORKIQ, **settings})
+    assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize("backend", ["chathub", "emulator"])
+def test_a_token_is_refused_elsewhere(backend: str) -> None:
+    """It would be dropped in silence."""
+    with pytest.raises(ConfigurationError, match="token is an argument of the backend workiq") as caught:
+        BingClient(backend=backend, token=SECRET)
+    assert SECRET not in str(caught.value)
+
+
+def test_cookies_of_the_environment_do_not_stand_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor those that a framework has read there and passes on; they go nowhere."""
+    monkeypatch.setenv("BING_COOKIES", "_U=environment")
+    for settings in ({}, {"cookies": "_U=environment"}):
+        client = BingClient(**WORKIQ, **settings)
+        assert client._lazy._connection.cookies is None
+
+
+@pytest.mark.usefixtures("nobody_signed_in")
+def test_work_iq_without_a_token_says_where_to_get_one() -> None:
+    """When the client is made."""
+    with pytest.raises(ConfigurationError, match="has no token") as caught:
+        BingClient(backend="workiq", time_zone="UTC")
+    assert "WORKIQ_TOKEN" in caught.value.hint
+
+
+def test_work_iq_without_a_time_zone_takes_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be told is an error that says to name one."""
+    monkeypatch.setitem(sys.modules, "tzlocal", SimpleNamespace(get_localzone_name=lambda: "Asia/Tokyo"))
+    assert BingClient(backend="workiq", token="x").options == WorkIQOptions(time_zone="Asia/Tokyo")
+    monkeypatch.setitem(sys.modules, "tzlocal", None)
+    with pytest.raises(ConfigurationError, match="time_zone="):
+        BingClient(backend="workiq", token="x")
+
+
+async def test_work_iq_is_asked_over_a_socket(bing_emulator: Emulator) -> None:
+    """A single turn, a stream and a conversation, each with the token and the time zone; and no list or deletion."""
+    settings = {**WORKIQ, "token": bing_emulator.token, "endpoint": bing_emulator.workiq_url}
+    async with BingClient(**settings) as bing:
+        assert (await bing.ask("Hello")).text
+        async with bing.stream("Hello") as turn:
+            assert (await turn.reply()).text
+        chat = await bing.create_conversation()
+        await chat.ask("My name is Ada.")
+        assert "Ada" in (await chat.ask("What is my name?")).text
+        with pytest.raises(InvalidRequest, match="no call"):
+            await bing.list_conversations()
+        with pytest.raises(InvalidRequest, match="no call"):
+            await bing.delete_conversation(chat.id)
+        with pytest.raises(InvalidRequest, match="text alone"):
+            bing.stream("Hello", images=[PNG])
+    chats = [request for request in bing_emulator.requests if request.kind == "chat"]
+    assert [request.body["locationHint"] for request in chats] == [{"timeZone": "Europe/Zurich"}] * 4
+    assert {request.headers["Authorization"] for request in bing_emulator.requests} == {"Bearer emulator-token"}
+
+
+async def test_a_failing_turn_of_work_iq_is_opened_again(bing_emulator: Emulator) -> None:
+    """In a new conversation, as often as the retries say; a wrong token is not tried again."""
+    settings = {**WORKIQ, "token": bing_emulator.token, "endpoint": bing_emulator.workiq_url}
+    retries = Retries(attempts=2, first_wait=0.0)
+    bing_emulator.brain = Scripted([[ServiceError()], ["Hi"], [ServiceError()], [ServiceError()]])
+    async with BingClient(**settings, retries=retries) as bing:
+        assert (await bing.ask("Hello")).text == "Hi"
+        with pytest.raises(ServiceError):
+            await bing.ask("Hello")
+    assert [request.kind for request in bing_emulator.requests] == ["creation", "chat"] * 4
+    bing_emulator.clear()
+    async with BingClient(**{**settings, "token": "wrong"}, retries=retries) as bing:
+        with pytest.raises(errors.Unauthorized):
+            await bing.ask("Hello")
+    assert len(bing_emulator.requests) == 1
+
+
+def test_nothing_shows_the_token() -> None:
+    """Neither the client nor what it is made of has it in its repr or in a pickle."""
+    client = BingClient(**WORKIQ)
+    for shown in (client, client.backend, client.options, client.stream("Hello"), client._lazy._connection):
+        assert SECRET not in repr(shown)
+    with pytest.raises(TypeError, match="tokens"):
+        pickle.dumps(client)
 
 
 # --- other models -----------------------------------------------------------------------------------------------------

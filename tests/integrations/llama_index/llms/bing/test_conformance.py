@@ -20,6 +20,13 @@ from tests.integrations.llama_index_conformance import (
 )
 from tests.integrations.turns import call
 
+WORKIQ_PROCESS = """
+from bing_llm.emulator import Emulator
+from llama_index.llms.bing import Bing
+emulator = Emulator().__enter__()
+llm = Bing(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token, time_zone="Europe/Zurich")
+"""
+
 NOBODY = "http://127.0.0.1:9"
 """An address where nobody listens."""
 
@@ -92,16 +99,20 @@ class _BingSubject(Subject):
 
 
 class _WorkIQSubject(_BingSubject):
-    """The same over Work IQ, which takes no pictures."""
+    """The same over Work IQ, which takes no pictures and tells nothing of what it thinks."""
 
     block_kinds = _BingSubject.block_kinds - {"image"}
-    process_source = """\
-import asyncio
-from bing_llm.emulator import Emulator
-from llama_index.llms.bing import Bing
-emulator = Emulator()
-bing_llm.sync.run(emulator.start())
-llm = Bing(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token, time_zone="Europe/Zurich")"""
+    thinking_prompt = ""
+    process_source = WORKIQ_PROCESS
+
+    @pytest.fixture(autouse=True)
+    def access(self, obedience: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """The token, also for copies out of a pickle, which have none with them."""
+        del obedience
+        token = self.emulator.token
+        monkeypatch.setenv("WORKIQ_TOKEN", token)
+        yield
+        self.emulator.token = token
 
     def make_llm(self, **settings: Any) -> Bing:
         """One that asks the emulator of the test."""
@@ -115,6 +126,7 @@ llm = Bing(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token,
 
     def secret_settings(self, secret: str) -> dict[str, Any]:
         """A token is what it knows of credentials."""
+        self.emulator.token = secret
         return {"token": secret}
 
     def plain_settings(self) -> dict[str, Any]:
@@ -149,4 +161,29 @@ class TestBingAgents(_BingSubject, AgentConformance):
 
 
 class TestBingStructured(_BingSubject, StructuredConformance):
+    """Objects."""
+
+
+class TestWorkIQ(_WorkIQSubject, LLMConformance):
+    """What every LLM should do."""
+
+    def make_llm(self, **settings: Any) -> Bing:
+        """As above, with each piece of text as it was sent."""
+        return super().make_llm(**{"join_deltas": False, **settings})
+
+
+class TestWorkIQTools(_WorkIQSubject, ToolConformance):
+    """Tools, by prompt and parser."""
+
+
+class TestWorkIQAgents(_WorkIQSubject, AgentConformance):
+    """The agents of LlamaIndex."""
+
+    def make_handoff_llm(self) -> Bing:
+        """Scripted, as above."""
+        handoff = call("handoff", to_agent="calculator", reason="It adds.")
+        return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
+
+
+class TestWorkIQStructured(_WorkIQSubject, StructuredConformance):
     """Objects."""
