@@ -11,9 +11,11 @@ import gc
 import logging
 import os
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -27,7 +29,12 @@ MAY_STAY = ("bing-llm-loop", "asyncio_")
 """How the names of threads begin that may stay: the one that runs the loop of all synchronous calls while the
 process lives, and that loop's own workers."""
 
-SETTINGS = ("BING_COOKIES", "BING_LLM_BACKEND", "BING_LLM_ENDPOINT", "WORKIQ_TOKEN")
+SETTINGS = (
+    *("BING_COOKIES", "BING_LLM_BACKEND", "BING_LLM_ENDPOINT", "WORKIQ_TOKEN"),
+    *("AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+)
+
+NO_FOLDER = Path(tempfile.gettempdir()) / "bing-llm-has-no-such-folder"
 
 os.environ["PYTHONASYNCIODEBUG"] = "1"  # for the loops that pytest does not make; asyncio_debug is for its own
 
@@ -91,6 +98,8 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the settings of whoever runs the tests."""
     for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
+    for folder in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):  # a login that somebody has kept there
+        monkeypatch.setenv(folder, str(NO_FOLDER))
 
 
 @pytest.fixture(autouse=True)

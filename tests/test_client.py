@@ -318,13 +318,6 @@ WORKIQ: dict[str, Any] = {"backend": "workiq", "token": SECRET, "time_zone": "Eu
 FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 
 
-@pytest.fixture
-def nobody_signed_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine on which `bing-llm login` was never run."""
-    for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
-        monkeypatch.setenv(name, str(tmp_path))
-
-
 def test_settings_reach_work_iq() -> None:
     """What the constructor takes is what the options say."""
     place = Location(47.4, 8.5)
@@ -390,7 +383,6 @@ def test_cookies_of_the_environment_do_not_stand_in_the_way(monkeypatch: pytest.
         assert client._lazy._connection.cookies is None
 
 
-@pytest.mark.usefixtures("nobody_signed_in")
 def test_work_iq_without_a_token_says_where_to_get_one() -> None:
     """When the client is made."""
     with pytest.raises(ConfigurationError, match="has no token") as caught:

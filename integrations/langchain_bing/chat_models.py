@@ -16,6 +16,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    Secret,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -203,7 +204,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     time_zone: str | None = None
     """Work IQ: the user's, by its IANA name; None takes this machine's."""
 
-    files: tuple[str, ...] = ()
+    files: list[str] = Field(default_factory=list)
     """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
 
     entity_tags: Literal["keep", "strip"] = "keep"
@@ -541,13 +542,16 @@ def _hidden(name: str | None, value: Any) -> Any:
     """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
     if name == "cookies" and value is not None and not isinstance(value, SecretStr):
         return SecretStr(cookie_header(value) or "")
-    return SecretStr(value) if name == "token" and isinstance(value, str) else value
+    if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
+        return SecretStr(value) if isinstance(value, str) else Secret(value)
+    return value
 
 
 def _shown(secret: Any) -> Any:
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return secret.get_secret_value() if isinstance(secret, SecretStr | Secret) else secret
 
 
 def _settings_of(fields: dict[str, Any]) -> ClientSettings:
     """The settings of the client, whose cookies are a header."""
-    return ClientSettings(**{**fields, "cookies": _shown(fields["cookies"]), "token": _shown(fields["token"])})
+    secrets = {name: _shown(fields[name]) for name in ("cookies", "token")}
+    return ClientSettings(**{**fields, **secrets, "files": tuple(fields["files"])})

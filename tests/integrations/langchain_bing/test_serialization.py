@@ -7,6 +7,8 @@ import json
 import logging
 import pickle
 import traceback
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +26,18 @@ from tests.integrations.turns import turn
 
 SECRET = "not-for-anyone"
 COOKIES = f"_U={SECRET}"
+BASE = "http://127.0.0.1:1/rest"
+FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
+
+
+@dataclass
+class Credential:
+    """As azure-identity has them; what it shows of itself is its own affair."""
+
+    secret: str
+
+    def get_token(self, *scopes: str) -> Any:
+        """None is asked for."""
 
 
 class Tracer(BaseCallbackHandler):
@@ -70,6 +84,40 @@ def test_secrets_are_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) ->
         assert SECRET.encode() not in pickle.dumps(thing)
 
 
+@pytest.mark.parametrize("given", ["field", "later", "copied", "function", "credential", "environment"])
+def test_a_token_is_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In none of its forms, by what shows cookies neither."""
+    token: Any = (
+        partial(str, SECRET) if given == "function" else Credential(SECRET) if given == "credential" else SECRET
+    )
+    settings = {} if given in {"later", "copied", "environment"} else {"token": token}
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET if given == "environment" else "another")
+    model = ChatBing(backend="workiq", endpoint=BASE, time_zone="UTC", **settings)
+    if given == "later":
+        model.token = token
+    if given == "copied":
+        model = model.model_copy(update={"token": token})
+    assert model._connection._lazy._connection.token == token
+    bound = model.bind_tools([{"name": "now"}])
+    shown = [
+        *(repr(model), str(model), repr(bound), str(dict(model)), repr(vars(model)), repr(model.model_dump())),
+        *(json.dumps(dumpd(model)), dumps(bound), model.model_dump_json(), repr(model._get_llm_string())),
+        *(repr(model._identifying_params), repr(model._get_ls_params()), repr(model.lc_attributes)),
+    ]
+    for text in shown:
+        assert SECRET not in text
+    for thing in (model, bound, model | str):
+        assert SECRET.encode() not in pickle.dumps(thing)
+
+
+@pytest.mark.parametrize("token", [f"Bearer {SECRET}", f"{SECRET}\n{SECRET}", SECRET.encode()])
+def test_a_token_that_is_refused_is_not_shown(token: Any) -> None:
+    """The error and its trace say what is wrong with it, and not what it is."""
+    with pytest.raises((BingError, ValueError)) as caught:
+        ChatBing(endpoint=BASE, token=token, time_zone="UTC")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("cookies", [f"{SECRET}", f"_U={SECRET}\n", f"_U={SECRET}é"])
 def test_cookies_that_are_refused_are_not_shown(cookies: str) -> None:
     """The error and its trace say what is wrong with them, and not what they are."""
@@ -78,10 +126,13 @@ def test_cookies_that_are_refused_are_not_shown(cookies: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_wrong_field_does_not_show_the_cookies() -> None:
-    """Pydantic shows what it was given, so it must not be given them in the open."""
+def test_a_wrong_field_does_not_show_the_secrets() -> None:
+    """Pydantic shows what it was given, so it must not be given secrets in the open."""
     with pytest.raises(ValueError, match="timeout") as caught:
         ChatBing(endpoint="http://127.0.0.1:1", cookies=COOKIES, timeout="soon")  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ValueError, match="timeout") as caught:
+        ChatBing(endpoint=BASE, token=SECRET, time_zone="UTC", timeout="soon")  # type: ignore[arg-type]
     assert SECRET not in str(caught.value)
 
 
@@ -95,6 +146,26 @@ def test_a_call_tells_traces_and_logs_no_secret(bing_emulator: Emulator, caplog:
     with pytest.raises(ServiceError) as caught:
         model.invoke("Hello")
     assert COOKIES in bing_emulator.requests[0].headers["cookie"]
+    assert SECRET not in caplog.text
+    assert SECRET not in repr(tracer.told)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_call_of_work_iq_tells_traces_and_logs_no_token(
+    bing_emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the finest level of the log, for an answer and for a failure; the token went to the service."""
+    caplog.set_level(logging.DEBUG)
+    bing_emulator.token = SECRET
+    bing_emulator.brain = Scripted([["Hi"], [ServiceError()]])
+    tracer = Tracer()
+    model = ChatBing(
+        endpoint=bing_emulator.workiq_url, token=SECRET, time_zone="UTC", max_retries=0, callbacks=[tracer]
+    )
+    model.invoke("Hello")
+    with pytest.raises(ServiceError) as caught:
+        model.invoke("Hello")
+    assert bing_emulator.requests[0].headers["authorization"] == f"Bearer {SECRET}"
     assert SECRET not in caplog.text
     assert SECRET not in repr(tracer.told)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
@@ -135,6 +206,32 @@ def test_a_model_is_loaded_as_it_was_written(monkeypatch: pytest.MonkeyPatch) ->
     assert (read.stop, read.search, read.timeout) == (["END"], False, 5.0)
 
 
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+@pytest.mark.parametrize("token", [SECRET, None])
+def test_a_model_of_work_iq_is_loaded_as_it_was_written(monkeypatch: pytest.MonkeyPatch, token: str | None) -> None:
+    """Every setting; the token comes from the environment there, and cookies of the environment go nowhere."""
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
+    monkeypatch.setenv("BING_COOKIES", COOKIES)
+    model = ChatBing(endpoint=BASE, model="copilot", token=token, time_zone="UTC", files=[FILE], entity_tags="strip")
+    written = dumpd(model)
+    assert model.lc_secrets == {"cookies": "BING_COOKIES", "token": "WORKIQ_TOKEN"}
+    read = load(written, allowed_objects=[ChatBing], valid_namespaces=["langchain_bing"], secrets_from_env=True)
+    assert isinstance(read, ChatBing)
+    assert read.model_dump() == model.model_dump()
+    assert read._connection.backend_name == "workiq"
+    assert read._connection._lazy._connection.token == SECRET
+    assert (read.time_zone, read.files, read.entity_tags) == ("UTC", [FILE], "strip")
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_a_token_of_the_environment_is_no_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of a ChatHub is loaded as one, where there is a token in the environment too."""
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
+    written = dumpd(ChatBing(endpoint="http://127.0.0.1:1"))
+    read = load(written, allowed_objects=[ChatBing], valid_namespaces=["langchain_bing"], secrets_from_env=True)
+    assert read._connection.backend_name == "chathub"
+
+
 def test_a_model_is_written_as_a_constructor() -> None:
     """By the public name of its class; not as a repr, which would be in every trace."""
     written = dumpd(ChatBing(backend="emulator"))
@@ -162,6 +259,18 @@ def test_a_model_crosses_processes(monkeypatch: pytest.MonkeyPatch, bing_emulato
     assert read.invoke("Hello").response_metadata["model_name"] == "bing-precise"
     assert bing_emulator.requests[0].headers["cookie"] == "_U=from-the-environment"
     assert (read.stop, read.endpoint) == (["END"], bing_emulator.url)
+
+
+def test_a_model_of_work_iq_crosses_processes(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
+    """It asks the same service, with the token of the environment there, though only a token had named the backend."""
+    model = ChatBing(endpoint=bing_emulator.workiq_url, token=lambda: bing_emulator.token, time_zone="UTC")
+    model.invoke("Hello")
+    written = pickle.dumps(model)
+    bing_emulator.token = "from-the-environment"
+    monkeypatch.setenv("WORKIQ_TOKEN", "from-the-environment")
+    read = pickle.loads(written)  # noqa: S301 - our own
+    assert read.invoke("Hello").response_metadata["model_name"] == "copilot"
+    assert read.time_zone == "UTC"
 
 
 def test_a_bound_model_crosses_processes(bing_emulator: Emulator) -> None:

@@ -34,6 +34,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    Secret,
     SecretStr,
     ValidationInfo,
     field_validator,
@@ -228,7 +229,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     time_zone: str | None = None
     """Work IQ: the user's, by its IANA name; None takes this machine's."""
 
-    files: tuple[str, ...] = ()
+    files: list[str] = Field(default_factory=list)
     """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
 
     entity_tags: Literal["keep", "strip"] = "keep"
@@ -406,7 +407,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     @property
     def _settings(self) -> ClientSettings:
         fields = {name: getattr(self, name) for name in ClientSettings.__struct_fields__}
-        return ClientSettings(**{**fields, "cookies": _shown(self.cookies), "token": _shown(self.token)})
+        secrets = {"cookies": _shown(self.cookies), "token": _shown(self.token)}
+        return ClientSettings(**{**fields, **secrets, "files": tuple(self.files)})
 
     @property
     def _connection(self) -> BingClient:
@@ -589,8 +591,10 @@ def _hidden(name: str | None, value: Any) -> Any:
     """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
     if name == "cookies" and value is not None and not isinstance(value, SecretStr):
         return SecretStr(cookie_header(value) or "")
-    return SecretStr(value) if name == "token" and isinstance(value, str) else value
+    if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
+        return SecretStr(value) if isinstance(value, str) else Secret(value)
+    return value
 
 
 def _shown(secret: Any) -> Any:
-    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+    return secret.get_secret_value() if isinstance(secret, SecretStr | Secret) else secret

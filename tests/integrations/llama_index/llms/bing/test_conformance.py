@@ -134,7 +134,7 @@ class _WorkIQSubject(_BingSubject):
         return {
             **super().plain_settings(),
             "model": "copilot",
-            "files": ("https://contoso.sharepoint.com/sites/x/plan.docx",),
+            "files": ["https://contoso.sharepoint.com/sites/x/plan.docx"],
             "entity_tags": "strip",
         }
 

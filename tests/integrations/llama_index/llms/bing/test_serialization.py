@@ -7,6 +7,8 @@ import json
 import logging
 import pickle
 import traceback
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +28,18 @@ from tests.integrations.turns import turn
 
 SECRET = "not-for-anyone"
 COOKIES = f"_U={SECRET}"
+BASE = "http://127.0.0.1:1/rest"
+FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
+
+
+@dataclass
+class Credential:
+    """As azure-identity has them; what it shows of itself is its own affair."""
+
+    secret: str
+
+    def get_token(self, *scopes: str) -> Any:
+        """None is asked for."""
 
 
 class Listener(BaseEventHandler):
@@ -66,6 +80,38 @@ def test_secrets_are_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) ->
     assert SECRET.encode() not in pickle.dumps(llm)
 
 
+@pytest.mark.parametrize("given", ["field", "later", "copied", "function", "credential", "environment"])
+def test_a_token_is_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In none of its forms, by what shows cookies neither."""
+    token: Any = (
+        partial(str, SECRET) if given == "function" else Credential(SECRET) if given == "credential" else SECRET
+    )
+    settings = {} if given in {"later", "copied", "environment"} else {"token": token}
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET if given == "environment" else "another")
+    llm = Bing(backend="workiq", endpoint=BASE, time_zone="UTC", **settings)
+    if given == "later":
+        llm.token = token
+    if given == "copied":
+        llm = llm.model_copy(update={"token": token})
+    assert llm._connection._lazy._connection.token == token
+    shown = [
+        *(repr(llm), str(llm), repr(vars(llm)), repr(llm.to_dict()), llm.to_json(), repr(llm.model_dump())),
+        *(llm.model_dump_json(), repr(llm.to_payload()), repr(dict(llm)), repr(llm.__pydantic_private__)),
+        repr(llm.as_structured_llm(BaseEvent).to_dict()),
+    ]
+    for text in shown:
+        assert SECRET not in text
+    assert SECRET.encode() not in pickle.dumps(llm)
+
+
+@pytest.mark.parametrize("token", [f"Bearer {SECRET}", f"{SECRET}\n{SECRET}", SECRET.encode()])
+def test_a_token_that_is_refused_is_not_shown(token: Any) -> None:
+    """The error and its trace say what is wrong with it, and not what it is."""
+    with pytest.raises((BingError, ValueError)) as caught:
+        Bing(endpoint=BASE, token=token, time_zone="UTC")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize("cookies", [f"{SECRET}", f"_U={SECRET}\n", f"_U={SECRET}é"])
 def test_cookies_that_are_refused_are_not_shown(cookies: str) -> None:
     """The error and its trace say what is wrong with them, and not what they are."""
@@ -74,10 +120,13 @@ def test_cookies_that_are_refused_are_not_shown(cookies: str) -> None:
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_wrong_field_does_not_show_the_cookies() -> None:
-    """Pydantic shows what it was given, so it must not be given them in the open."""
+def test_a_wrong_field_does_not_show_the_secrets() -> None:
+    """Pydantic shows what it was given, so it must not be given secrets in the open."""
     with pytest.raises(ValueError, match="timeout") as caught:
         Bing(endpoint="http://127.0.0.1:1", cookies=COOKIES, timeout="soon")  # type: ignore[arg-type]
+    assert SECRET not in str(caught.value)
+    with pytest.raises(ValueError, match="timeout") as caught:
+        Bing(endpoint=BASE, token=SECRET, time_zone="UTC", timeout="soon")  # type: ignore[arg-type]
     assert SECRET not in str(caught.value)
 
 
@@ -133,6 +182,17 @@ def test_an_llm_is_loaded_as_it_was_written() -> None:
         assert read.to_dict() == llm.to_dict()
 
 
+def test_an_llm_of_work_iq_is_loaded_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks the same service, with the token of the environment, though only a token had named the backend."""
+    settings = {"endpoint": BASE, "time_zone": "UTC", "files": [FILE], "entity_tags": "strip"}
+    llm = Bing(token=SECRET, **settings)
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
+    for read in (Bing.from_dict(llm.to_dict()), Bing.from_json(llm.to_json())):
+        assert {name: getattr(read, name) for name in settings} == settings
+        assert (read.model, read._connection.backend_name) == ("copilot", "workiq")
+        assert read.to_dict() == llm.to_dict()
+
+
 def test_both_forms_of_an_endpoint_are_loaded() -> None:
     """A pair too, which JSON has as a list."""
     pair = ("http://127.0.0.1:1/create", "ws://127.0.0.1:1/chat")
@@ -164,6 +224,17 @@ def test_an_llm_crosses_processes(monkeypatch: pytest.MonkeyPatch, bing_emulator
     assert read.chat(asked()).raw["model"] == "bing-precise"
     assert bing_emulator.requests[0].headers["cookie"] == "_U=from-the-environment"
     assert {name: getattr(read, name) for name in settings} == settings
+
+
+def test_an_llm_of_work_iq_crosses_processes(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
+    """It asks the same service, with the token of the environment there."""
+    llm = Bing(endpoint=bing_emulator.workiq_url, token=lambda: bing_emulator.token, time_zone="UTC")
+    llm.chat(asked())
+    written = pickle.dumps(llm)
+    bing_emulator.token = "from-the-environment"
+    monkeypatch.setenv("WORKIQ_TOKEN", "from-the-environment")
+    read = pickle.loads(written)  # noqa: S301 - our own
+    assert read.chat(asked()).raw["model"] == "copilot"
 
 
 def test_to_pickle_an_llm_does_not_change_it(caplog: pytest.LogCaptureFixture) -> None:
