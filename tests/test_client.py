@@ -378,7 +378,8 @@ def test_a_token_is_refused_elsewhere(backend: str) -> None:
 def test_cookies_of_the_environment_do_not_stand_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor those that a framework has read there and passes on; they go nowhere."""
     monkeypatch.setenv("BING_COOKIES", "_U=environment")
-    for settings in ({}, {"cookies": "_U=environment"}):
+    forms: list[dict[str, Any]] = [{}, {"cookies": "_U=environment"}]
+    for settings in forms:
         client = BingClient(**WORKIQ, **settings)
         assert client._lazy._connection.cookies is None
 

@@ -1,4 +1,4 @@
-"""The command line: `bing-llm ask`, `bing-llm chat` and `bing-llm emulator`.
+"""The command line: `bing-llm ask`, `bing-llm chat`, `bing-llm login` and `bing-llm emulator`.
 
 ====  ===========================================================================================
 exit  meaning

@@ -9,6 +9,7 @@ import typer
 
 from bing_llm._version import __version__
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, MODELS
+from bing_llm.backends.workiq.options import DEFAULT_MODEL as WORKIQ_MODEL
 from bing_llm.cli.asking import Question
 from bing_llm.cli.asking import ask as run_ask
 from bing_llm.cli.chatting import chat as run_chat
@@ -22,7 +23,8 @@ _EPILOG = """\
 Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
 configuration, nothing was sent; 130 Ctrl-C before the answer was complete.
 
-Secrets are taken from the environment only (BING_COOKIES), never from options: lists of processes show those."""
+Secrets are taken from the environment only (BING_COOKIES, WORKIQ_TOKEN) or from what login has kept, never from
+options: lists of processes show those."""
 
 app = typer.Typer(
     help="Microsoft's Bing and Copilot chat on the command line.",
@@ -37,11 +39,14 @@ _Backend: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help=f"The service: {' or '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else chathub where one is set up.",
+        help=f"The service: {', '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else the one that is set up.",
     ),
 ]
 _Model: TypeAlias = Annotated[
-    str | None, typer.Option(metavar="NAME", help=f"{', '.join(MODELS)}. Default: {DEFAULT_MODEL}.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help=f"{', '.join(MODELS)}; of workiq: {WORKIQ_MODEL}. Default: {DEFAULT_MODEL}, or that one."
+    ),
 ]
 _NoSearch: TypeAlias = Annotated[bool, typer.Option("--no-search", help="Do not let the service search the web.")]
 _Endpoint: TypeAlias = Annotated[
@@ -113,6 +118,36 @@ def chat(
     log_to_stderr(verbose=verbose)
     settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint)
     raise typer.Exit(guarded(lambda: run_chat(settings)))
+
+
+@app.command(epilog=_EPILOG)
+def login(
+    *,
+    client_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Your own app registration, a public client. Default: AZURE_CLIENT_ID."),
+    ] = None,
+    tenant_id: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Your tenant. Default: AZURE_TENANT_ID, else any work account's."),
+    ] = None,
+    endpoint: _Endpoint = None,
+    plain_cache: Annotated[
+        bool,
+        typer.Option(
+            "--plain-cache", help="Keep the tokens in a file that is not encrypted, where there is no key store."
+        ),
+    ] = False,
+    verbose: _Verbose = False,
+) -> None:
+    """Sign in to Work IQ with a work account, by a code that is entered in a browser.
+
+    The tokens are kept for later commands and programs of this user.
+    """
+    from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
+
+    log_to_stderr(verbose=verbose)
+    raise typer.Exit(guarded(lambda: run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache)))
 
 
 @app.command(epilog=_EPILOG)

@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str | None = None
 
     def client(self) -> BingClient:
-        """A client of that service. Its cookies come from the environment: a list of processes shows what options hold.
+        """A client of that service. Secrets come from the environment: a list of processes shows what options hold.
 
         Raises:
             ConfigurationError: A value is not allowed, or no backend is chosen.
