@@ -26,6 +26,7 @@ SHOWN = {
     "llama_index_streaming.py": "[2] Latest news about Python",
     "llama_index_structured.py": "things=['boots', 'a map', 'a warm hat']",
     "scripted_emulator.py": "The moon makes the tides",
+    "workiq.py": "[1] Latest news about Python",
 }
 """What examples show where the emulator answers."""
 
