@@ -282,7 +282,7 @@ async def test_a_socket_brings_messages() -> None:
 
 
 async def test_a_response_may_be_shown() -> None:
-    """aiohttp's warnings hold its repr, in which neither the query nor a header stands."""
+    """The warnings of aiohttp hold its repr, in which neither the query nor a header stands."""
     http = Http()
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url(f"/a{TOKEN}", "ws"))
