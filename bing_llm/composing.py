@@ -53,10 +53,10 @@ def compose(messages: Sequence[Message], instructions: Instructions = _NONE, *, 
 
     If the text is still too long, it is returned all the same, and the client refuses it.
 
-    What systems say is the developer's own and written as it is. Users may be strangers, and quote documents of
-    others: in their messages, and in those of all other roles, text that looks like the header of a message is escaped,
-    and, but for the role `tool`, the tags of results of tools. So nobody speaks in the name of another. So that a tool
-    cannot forge the result of another, write its content with `written_result`. How a message is written never depends
+    Users may be strangers, and quote documents of others; frameworks put such documents into messages of systems too.
+    So in every message text that looks like the header of a message is escaped, and, but for the role `tool`, the tags
+    of results of tools: nobody speaks in the name of another. So that a tool cannot forge the result of another, write
+    its content with `written_result`. How a message is written never depends
     on the others.
 
     Args:
@@ -80,13 +80,8 @@ def compose(messages: Sequence[Message], instructions: Instructions = _NONE, *, 
 
 
 def _safe(message: Message) -> Message:
-    match message.role:
-        case "system":
-            return message
-        case "tool":
-            return Message(message.role, without_headers(message.content))
-        case _:
-            return Message(message.role, without_results(message.content))
+    clean = without_headers if message.role == "tool" else without_results
+    return Message(message.role, clean(message.content))
 
 
 def _answered(messages: Sequence[Message]) -> list[int]:

@@ -57,6 +57,6 @@ class Names:
     def warn_of_unused(self, names: Iterable[str]) -> None:
         """Warn of each name that has no meaning here, once in a process: agents pass the same ones with each call."""
         for name in sorted({*names} - self._told):
-            self._told.add(name)
             msg = f"{self._owner} does not use {name!r}: it knows no such setting, or the service has nothing like it."
             warnings.warn(msg, UserWarning, stacklevel=3)
+            self._told.add(name)  # not before: where warnings are errors, it was not told

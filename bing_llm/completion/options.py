@@ -111,10 +111,10 @@ def sequences_of(stop: Any) -> tuple[str, ...]:
     Raises:
         InvalidRequest: It is neither a text nor a list of texts.
     """
-    sequences = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if not all(isinstance(sequence, str) for sequence in sequences):
+    sequences = [stop] if isinstance(stop, str) else stop or ()
+    if not isinstance(sequences, list | tuple) or not all(isinstance(sequence, str) for sequence in sequences):
         raise InvalidRequest(f"stop is {stop!r}; it must be a list of texts.")
-    return sequences
+    return tuple(sequences)
 
 
 def characters_of(max_tokens: Any) -> int | None:

@@ -217,7 +217,10 @@ class Emulator:
             max_msg_size=MAX_RECORD_CHARACTERS,
             timeout=_CLOSE_TIMEOUT_S,
         )
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:  # the client has left meanwhile
+            return socket
         session = Session(self._state, socket, request)
         self._sessions.add(session)
         try:

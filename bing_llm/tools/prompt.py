@@ -125,20 +125,20 @@ def written_calls(calls: Iterable[Call]) -> str:
     return "\n".join(map(written_call, calls))
 
 
-def written_result(name: str, text: str, *, failed: bool = False) -> str:
+def written_result(name: str, text: str, *, failed: bool | None = False) -> str:
     """What a tool gave back, as a history or the next message shows it.
 
     Args:
         name: The name of the tool, "" where it is not known.
         text: What it gave back; `escaped`, so that it can neither end its block nor begin another.
-        failed: Whether the tool failed.
+        failed: Whether the tool failed; None where nobody says.
     """
     # A tool may cut its output in the middle of a surrogate pair, which no JSON can carry.
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    status = "error" if failed else "ok"
+    status = "" if failed is None else "error" if failed else "ok"
     known = {"name": name, "status": status}
-    attributes = " ".join(f'{key}="{_attribute(value)}"' for key, value in known.items() if value)
-    return f"<tool_result {attributes}>\n{escaped(text)}\n</tool_result>"
+    attributes = "".join(f' {key}="{_attribute(value)}"' for key, value in known.items() if value)
+    return f"<tool_result{attributes}>\n{escaped(text)}\n</tool_result>"
 
 
 def repair_request(toolbox: Toolbox, problem: str) -> str:

@@ -40,6 +40,8 @@ class RecordReader:
         Raises:
             ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
         """
+        if not self._tail and 0 < text.find(SEPARATOR) == len(text) - 1 <= self._max:
+            return [text[:-1]]  # one whole record, as nearly every message is
         complete: list[str] = []
         start = 0
         while (end := text.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`

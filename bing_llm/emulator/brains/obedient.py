@@ -13,13 +13,23 @@ from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Question, Thought
 from bing_llm.emulator.obedience.arithmetic import calculated
 from bing_llm.emulator.obedience.calling import choose_calls, written
+from bing_llm.emulator.obedience.coding import next_code, read_coding
+from bing_llm.emulator.obedience.documents import answer_about, answer_from_told
 from bing_llm.emulator.obedience.evidence import Evidence
 from bing_llm.emulator.obedience.filling import Filler
-from bing_llm.emulator.obedience.history import put_back, results_before, said_before, waiting_results
+from bing_llm.emulator.obedience.history import (
+    put_back,
+    results_before,
+    said_before,
+    told_schema,
+    waiting_results,
+)
 from bing_llm.emulator.obedience.instructions import Instructions, Tool, read_instructions
 from bing_llm.emulator.obedience.memory import noted, recalled
 from bing_llm.emulator.obedience.prose import plain_answer, said_again, suggestions_for, topic_of
+from bing_llm.emulator.obedience.reasoning import answer_begins, next_step, read_reasoning
 from bing_llm.emulator.obedience.searching import answer_from_pages, found_pages, needs_search, query_of
+from bing_llm.emulator.obedience.sections import told
 from bing_llm.emulator.obedience.tool_results import ToolResult, answer_from
 from bing_llm.errors import ConfigurationError
 
@@ -32,12 +42,16 @@ _PICTURE = re.compile(
     r"\b(?:draw|paint|нарисуй)\b|\b(?:generate|create|make)\b.{0,40}\b(?:image|picture|drawing)", re.IGNORECASE
 )
 
+# A tool that hands the question on gives this back.
+_GO_ON = re.compile(r"\b(?:continue|proceed|go on)\b.{0,40}\b(?:request|question|task|conversation)\b", re.IGNORECASE)
+
 
 class Obedient:
     """Answers without a model, the same answer to the same question.
 
-    It follows the instructions for tools and JSON that it finds in the prompt, searches when asked about current
-    things, cites what it found, does sums, repeats what it was told, and says of everything else that it is no model.
+    It follows the instructions for tools, JSON, steps of reasoning and code that it finds in the prompt or the context,
+    answers from texts that come along, searches when asked about current things, cites what it found, does sums,
+    repeats what it was told, and says of everything else that it is no model.
 
     Args:
         pace: The pause before each word, in seconds; 0 for none.
@@ -68,22 +82,38 @@ class Obedient:
 def _answer(question: Question) -> Iterator[ev.Event]:
     text, context = put_back(question.text, question.context)
     question = msgspec.structs.replace(question, text=text, context=context)
-    waiting = waiting_results(question.context)
-    asked = read_instructions(question.text, strictly=bool(waiting))
-    obeyed = _obeyed(asked, asked.results or (() if asked.question else waiting), question)
-    if obeyed is not None:
-        yield ev.TextDelta(obeyed)
-        return
-    if _PICTURE.search(asked.question):
-        yield ev.ImageRequested(topic_of(asked.question))
-        yield ev.TextDelta("I'll try to create that.")
-    elif (known := _known(asked.question, question)) is not None:
-        yield ev.TextDelta(known)
-    elif question.search and needs_search(asked.question):
-        yield from _searched(asked.question)
+    if (state := read_reasoning(text, context)) is not None:
+        said, rules, done = state.question, list[str](), next_step(state)
+        if done is None:
+            yield ev.TextDelta(answer_begins(state))
     else:
-        yield ev.TextDelta(plain_answer(asked.question) + _pictures(question))
-    yield ev.Suggestions(suggestions_for(asked.question))
+        waiting = waiting_results(context)
+        asked = read_instructions(text, strictly=bool(waiting))
+        said, rules = asked.question, told(context)
+        done = _obeyed(asked, asked.results or (() if said else waiting), question) or _done(said, rules, question)
+    if done is None:
+        yield from _answered(said, rules, question)
+    else:
+        yield ev.TextDelta(done)
+
+
+def _done(said: str, rules: Sequence[str], question: Question) -> str | None:
+    """Code for the user to run, or what is wanted of a text that came along; None where neither is wanted."""
+    coding = read_coding(question.context)
+    return answer_about(said, rules) if coding is None else next_code(said, coding)
+
+
+def _answered(said: str, rules: Sequence[str], question: Question) -> Iterator[ev.Event]:
+    if _PICTURE.search(said):
+        yield ev.ImageRequested(topic_of(said))
+        yield ev.TextDelta("I'll try to create that.")
+    elif (known := _known(said, question) or answer_from_told(said, rules)) is not None:
+        yield ev.TextDelta(known)
+    elif question.search and needs_search(said):
+        yield from _searched(said)
+    else:
+        yield ev.TextDelta(plain_answer(said) + _pictures(question))
+    yield ev.Suggestions(suggestions_for(said))
 
 
 def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Question) -> str | None:
@@ -94,23 +124,31 @@ def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Ques
         earlier = results_before(question.context, [turn.question for turn in question.history])
         results = results or tuple(earlier)
     evidence = "\n".join((said, *(result.text for result in results)))
-    if asked.must_call or not results:
-        tools = _still_useful(asked, (*earlier, *results))
-        calls = choose_calls(evidence, tools, must_call=asked.must_call, one_call=asked.one_call)
-        if calls:
-            return written(calls)
-    if asked.schema is not None:
-        keys = asked.schema.get("properties", {})
-        filled = Filler(asked.schema, Evidence(evidence, ignore=keys), thorough=True).object()
+    tools = _still_useful(asked, (*earlier, *results), freely=asked.must_call or not results)
+    calls = choose_calls(evidence, tools, must_call=asked.must_call, one_call=asked.one_call)
+    if calls:
+        return written(calls)
+    schema = asked.schema or (None if asked.tools else told_schema(question.context))
+    if schema is not None:
+        keys = schema.get("properties", {})
+        filled = Filler(schema, Evidence(evidence, ignore=keys), thorough=True).object()
         return json.dumps(filled, ensure_ascii=False)
     return answer_from(results) if results else None
 
 
-def _still_useful(asked: Instructions, results: Sequence[ToolResult]) -> list[Tool]:
-    """The tools that gave nothing yet; where they all did and a call is demanded, those that failed, else all."""
+def _still_useful(asked: Instructions, results: Sequence[ToolResult], *, freely: bool) -> list[Tool]:
+    """The tools that gave nothing yet; where they all did, those that failed, else all.
+
+    Args:
+        asked: The tools.
+        results: What they gave since the question.
+        freely: Whether one may be called. Else only a result that says so lets tools be called that gave nothing yet.
+    """
     asked_before = {result.name for result in results}
     failed = {result.name for result in results if result.failed}
     fresh = [tool for tool in asked.tools if tool.name not in asked_before]
+    if not freely:
+        return fresh if _GO_ON.search(results[-1].text) else []
     return fresh or [tool for tool in asked.tools if tool.name in failed] or list(asked.tools)
 
 

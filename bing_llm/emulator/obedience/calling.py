@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from bing_llm.emulator.obedience.evidence import Evidence, words_of
+from bing_llm.emulator.obedience.evidence import COMMON_WORDS, Evidence, words_of
 from bing_llm.emulator.obedience.filling import Filler
 from bing_llm.emulator.obedience.instructions import Tool
 from bing_llm.emulator.obedience.schemas import properties_of, resolved
@@ -23,12 +23,6 @@ _CLAUSE = re.compile(
 )
 _NOT_WANTED = re.compile(
     r"\b(don't|do not|without|no need to)\b[^.!?\n]{0,30}\b(tools?|functions?|calls?)\b", re.IGNORECASE
-)
-# Words that say nothing about what a tool is for.
-_COMMON = words_of(
-    "a all an and any are at be by can current do find for from function get give given how i if in input into is it"
-    " its list make me my number of on or output please return set some string that the their then this to tool use"
-    " user using value want was what when where which who will with you your"
 )
 # What stands in a question for a word that tools are named after.
 _SIGNS = {
@@ -87,14 +81,14 @@ def _fitting(question: str, tools: Sequence[Tool]) -> list[tuple[Tool, str]]:
 
 
 def _score(text: str, tool: Tool) -> int:
-    words = words_of(text) - _COMMON
+    words = words_of(text) - COMMON_WORDS
     for sign, meant in _SIGNS.items():
         if re.search(sign, text, re.IGNORECASE):
             words |= meant
     named = words & words_of(tool.name)
-    described = (words & words_of(tool.description)) - named - _COMMON
+    described = (words & words_of(tool.description)) - named - COMMON_WORDS
     literal = _LITERAL if tool.name.lower() in text.lower() else 0
-    return literal + _IN_NAME * len(named - _COMMON) + _IN_DESCRIPTION * len(described)
+    return literal + _IN_NAME * len(named - COMMON_WORDS) + _IN_DESCRIPTION * len(described)
 
 
 def _calls_of(tool: Tool, clause: str, question: str) -> list[Call]:

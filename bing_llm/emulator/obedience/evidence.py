@@ -7,9 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator
 
-__all__ = ["Evidence", "words_of"]
+__all__ = ["COMMON_WORDS", "Evidence", "words_of"]
 
-_QUOTED = re.compile(r'"([^"\n]+)"|“([^”\n]+)”|«([^»\n]+)»|`([^`\n]+)`|(?<!\w)\'([^\'\n]+)\'(?!\w)')
+_QUOTED = re.compile(r'"([^"\n]+)"|“([^“”\n]+)”|«([^«»\n]+)»|`([^`\n]+)`|(?<!\w)\'([^\'\n]+)\'(?!\w)')
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?!\w)|(?<![\w.])-?\d{1,15}(?:\.\d{1,15})?(?!\w)")
 _NUMBER_WORDS = {
     word: number
@@ -43,6 +43,15 @@ def words_of(text: str) -> set[str]:
     """The words of a text or an identifier (`get_weather`, `WeatherReport`), in lower case, without a plural's s."""
     words = (part.lower() for word in re.split(r"[\W_]+", text) for part in _CAMEL.findall(word))
     return {_PLURAL.sub("", word) for word in words}
+
+
+COMMON_WORDS = words_of(
+    "a about all also an and any are as at be been but by can current did do does find for from function get give given"
+    " had has have he her his how i if in input into is it its list make many may me more most much my no not number of"
+    " on or other output over please return set she so some string than that the their them then there these they this"
+    " to tool under up use user using value want was we were what when where which who why will with would you your"
+)
+"""Words that say nothing about what a tool is for, or a sentence about."""
 
 
 class Evidence:

@@ -7,26 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any
 
 from bing_llm.emulator.obedience.instructions import has_listing, has_rules, read_instructions
+from bing_llm.emulator.obedience.sections import Section, sections_of, told
 from bing_llm.emulator.obedience.tool_results import ToolResult, results_in
 
-__all__ = ["put_back", "results_before", "said_before", "waiting_results"]
+__all__ = ["put_back", "results_before", "said_before", "told_schema", "waiting_results"]
 
-_SECTION = re.compile(r"^\[(\w+)\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
-_USER = {"user", "human"}
 _ELSEWHERE = re.compile(
     r"(?:please )?(?:answer|reply|respond|go on|continue)\b.{0,60}"
     r"\b(?:last message (?:of|in|from) the (?:context|conversation)|at the end of the context)\b",
     re.IGNORECASE,
 )
-
-
-class _Section(NamedTuple):
-    role: str
-    text: str
-    whole: str
 
 
 def said_before(context: str, questions: Iterable[str]) -> list[str]:
@@ -36,14 +29,14 @@ def said_before(context: str, questions: Iterable[str]) -> list[str]:
         context: The context, as `bing_llm.messages.convert` writes a history, or any text.
         questions: The earlier prompts of the conversation.
     """
-    before, sections = _sections(context)
-    said = [before, *(section.text for section in sections if section.role in _USER), *questions]
+    before, sections = sections_of(context)
+    said = [before, *(section.text for section in sections if section.is_user), *questions]
     return [text for prompt in said if (text := read_instructions(prompt).question)]
 
 
 def waiting_results(context: str) -> tuple[ToolResult, ...]:
     """The tool results at the end of the context, which nothing was said after."""
-    before, sections = _sections(context)
+    before, sections = sections_of(context)
     texts = [section.text for section in _last_results(sections)] if sections else [before]
     return tuple(result for text in texts for result in results_in(text))
 
@@ -55,7 +48,7 @@ def results_before(context: str, questions: Sequence[str]) -> list[ToolResult]:
         context: As for `said_before`.
         questions: As for `said_before`.
     """
-    said = [(section.role in _USER, section.text) for section in _sections(context)[1]]
+    said = [(section.is_user, section.text) for section in sections_of(context)[1]]
     results: list[ToolResult] = []
     for is_user, text in reversed([*said, *((True, question) for question in questions)]):
         if is_user and read_instructions(text).question:
@@ -64,13 +57,19 @@ def results_before(context: str, questions: Sequence[str]) -> list[ToolResult]:
     return results
 
 
+def told_schema(context: str) -> dict[str, Any] | None:
+    """The JSON schema that the system wants answers to follow; None for none."""
+    asked = (read_instructions(text) for text in reversed(told(context)))
+    return next((found.schema for found in asked if found.schema is not None and not found.tools), None)
+
+
 def put_back(prompt: str, context: str) -> tuple[str, str]:
     """The prompt and the context as they would be if nothing had been too long.
 
     A prompt that points to the end of the context gets what stands there in place of these words, and one with rules
     but no tools and no schema gets those of the last section.
     """
-    before, sections = _sections(context)
+    before, sections = sections_of(context)
     first, _, rest = prompt.partition("\n\n")
     if sections and _ELSEWHERE.match(first):
         moved = _last_results(sections) or sections[-1:]
@@ -84,22 +83,11 @@ def put_back(prompt: str, context: str) -> tuple[str, str]:
     return text, before + "".join(section.whole for section in sections)
 
 
-def _sections(context: str) -> tuple[str, list[_Section]]:
-    """What stands before the first header, and the messages."""
-    headers = list(_SECTION.finditer(context))
-    starts = [*(header.start() for header in headers), len(context)]
-    sections = [
-        _Section(header[1].lower(), context[header.end() : end], context[header.start() : end])
-        for header, end in zip(headers, starts[1:], strict=True)
-    ]
-    return context[: starts[0]], sections
-
-
-def _last_results(sections: Sequence[_Section]) -> list[_Section]:
+def _last_results(sections: Sequence[Section]) -> list[Section]:
     """The sections at the end that are results of tools: the last of any role, those before it of a tool."""
-    found: list[_Section] = []
+    found: list[Section] = []
     for section in reversed(sections):
-        if not any(results_in(section.text)) or (found and section.role in _USER):
+        if not any(results_in(section.text)) or (found and section.is_user):
             break
         found.insert(0, section)
     return found

@@ -7,7 +7,9 @@ this reads by shape and by a few words, and knows no adapter's wording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -16,7 +18,7 @@ from bing_llm.emulator.obedience.json_text import FoundObject, find_objects
 from bing_llm.emulator.obedience.tool_results import BLOCK as RESULT_BLOCK
 from bing_llm.emulator.obedience.tool_results import ToolResult, results_in
 
-__all__ = ["Instructions", "Tool", "has_listing", "has_rules", "read_instructions"]
+__all__ = ["Instructions", "Tool", "has_listing", "has_rules", "read_instructions", "tool_of"]
 
 _HEADER = re.compile(r"^\[\w+\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
 _CALL_BLOCK = re.compile(r"<tool_call>\s*\{(?:(?!<tool_call>).)*?</tool_call>", re.DOTALL)
@@ -90,10 +92,10 @@ def read_instructions(prompt: str, *, strictly: bool = False) -> Instructions:
         prompt: The prompt.
         strictly: Whether only that is a question which cannot be an instruction: so where results wait for an answer.
     """
-    text = _HEADER.split(prompt)[-1]
+    text = _with_single_braces(_HEADER.split(prompt)[-1])
     blocks = [found.span() for pattern in (RESULT_BLOCK, _CALL_BLOCK) for found in pattern.finditer(text)]
-    objects = [found for found in find_objects(text) if not _inside(found.start, blocks)]
-    tools = tuple(tool for found in objects if (tool := _tool(found.value)) is not None)
+    objects = list(_outside(find_objects(text), blocks))
+    tools = tuple(tool for found in objects if (tool := tool_of(found.value)) is not None)
     marked = [*blocks, *((found.start, found.end) for found in objects if _counts(found.value))]
     prose = _without(text, [*blocks, *((found.start, found.end) for found in objects)])
     question, results = _question_and_results(text, marked, loosely=not strictly)
@@ -119,6 +121,13 @@ def has_listing(text: str) -> bool:
     return any(_counts(found.value) for found in find_objects(text))
 
 
+def _with_single_braces(text: str) -> str:
+    """The text as it was before its braces were doubled for a template: no JSON begins with two."""
+    if '{{"' not in text or has_listing(text):
+        return text
+    return text.replace("{{", "{").replace("}}", "}")
+
+
 def _question_and_results(
     text: str, marked: list[tuple[int, int]], *, loosely: bool
 ) -> tuple[str, tuple[ToolResult, ...]]:
@@ -135,11 +144,17 @@ def _question_and_results(
     return _question(text[:start], before, loosely=True), tuple(results_in(text))
 
 
-def _inside(position: int, spans: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= position < end for start, end in spans)
+def _outside(objects: Iterable[FoundObject], blocks: Iterable[tuple[int, int]]) -> Iterator[FoundObject]:
+    """The objects, in their order, that begin in no block."""
+    waiting, covered = deque(sorted(blocks)), 0
+    for found in objects:
+        while waiting and waiting[0][0] <= found.start:
+            covered = max(covered, waiting.popleft()[1])
+        if found.start >= covered:
+            yield found
 
 
-def _tool(value: dict[str, Any]) -> Tool | None:
+def tool_of(value: dict[str, Any]) -> Tool | None:
     """A tool as `{"name", "description", "parameters"}`, also nested under `function`."""
     nested = value.get("function")
     spec = nested if isinstance(nested, dict) else value
@@ -152,11 +167,11 @@ def _tool(value: dict[str, Any]) -> Tool | None:
 
 def _is_schema(value: dict[str, Any]) -> bool:
     has_properties = isinstance(value.get("properties"), dict)
-    return _tool(value) is None and (has_properties or value.get("type") == "object" or "$defs" in value)
+    return tool_of(value) is None and (has_properties or value.get("type") == "object" or "$defs" in value)
 
 
 def _counts(value: dict[str, Any]) -> bool:
-    return _tool(value) is not None or _is_schema(value)
+    return tool_of(value) is not None or _is_schema(value)
 
 
 def _schema(objects: Sequence[FoundObject], prose: str) -> dict[str, Any] | None:
@@ -167,7 +182,7 @@ def _schema(objects: Sequence[FoundObject], prose: str) -> dict[str, Any] | None
         return schemas[-1]
     if _ANY_JSON.search(prose):
         return _schema_of_keys(prose) or _SOME_OBJECT
-    return None if any(_tool(found.value) for found in objects) else _schema_of_keys(prose)
+    return None if any(tool_of(found.value) for found in objects) else _schema_of_keys(prose)
 
 
 def _schema_of_keys(prose: str) -> dict[str, Any] | None:
@@ -186,9 +201,11 @@ def _says(prose: str, pattern: re.Pattern[str]) -> bool:
 
 
 def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    for start, end in sorted(spans, reverse=True):
-        text = f"{text[:start]} {text[end:]}"
-    return text
+    parts, position = [], 0
+    for start, end in sorted(spans):
+        parts.append(text[position:start])
+        position = max(position, end)
+    return " ".join((*parts, text[position:]))
 
 
 def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str:
@@ -200,8 +217,7 @@ def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str
     """
     paragraphs = _paragraphs(text)
     rules = {i for i, p in enumerate(paragraphs) if (i or not loosely) and _JSON_RULE.search(p.text)}
-    found = {i for i, p in enumerate(paragraphs) if any(start < p.end and p.start < end for start, end in marked)}
-    hard = sorted(rules | found)
+    hard = sorted(rules | _touched(paragraphs, marked))
     if not hard:
         return text.strip()
     first, last = hard[0], hard[-1]
@@ -214,6 +230,17 @@ def _question(text: str, marked: list[tuple[int, int]], *, loosely: bool) -> str
         return outside
     # A question right above the instructions, or one that itself speaks of tools.
     return _opening_lines(paragraphs[first].text) or (paragraphs[first].text.strip() if first < hard[0] else "")
+
+
+def _touched(paragraphs: Sequence[_Paragraph], spans: Iterable[tuple[int, int]]) -> set[int]:
+    """Which paragraphs share text with a span."""
+    starts = [paragraph.start for paragraph in paragraphs]
+    return {
+        place
+        for start, end in spans
+        for place in range(max(0, bisect_right(starts, start) - 1), bisect_left(starts, end))
+        if start < paragraphs[place].end
+    }
 
 
 def _paragraphs(text: str) -> list[_Paragraph]:

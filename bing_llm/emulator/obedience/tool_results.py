@@ -11,7 +11,7 @@ import msgspec
 __all__ = ["BLOCK", "ToolResult", "answer_from", "results_in"]
 
 # The tag alone, as rules mention it, does not begin a block.
-BLOCK = re.compile(r"<tool_result\b([^>]*)>((?:(?!<tool_result\b).)*?)</tool_result>", re.DOTALL)
+BLOCK = re.compile(r"<tool_result\b([^<>]*)>((?:(?!<tool_result\b).)*?)</tool_result>", re.DOTALL)
 _ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
 
 

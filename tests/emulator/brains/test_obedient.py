@@ -14,6 +14,7 @@ from bing_llm.emulator import Obedient, PastTurn, Question
 from bing_llm.errors import BingError, ConfigurationError
 from bing_llm.fold import fold
 from bing_llm.images import Image
+from bing_llm.messages import convert
 
 WEATHER = {
     "name": "get_weather",
@@ -177,6 +178,14 @@ async def test_a_result_is_used_and_not_asked_for_again() -> None:
     assert await said(offering(RESULT, WEATHER, ADD)) == "According to get_weather: Sunny, 21 C"
 
 
+async def test_a_result_may_pass_the_question_on() -> None:
+    """Then a tool that gave nothing yet is called for it, if one fits; the same is not called again."""
+    passed = RESULT.replace("Sunny, 21 C", "Another one takes over. Please continue with the request.")
+    history = (PastTurn("What is 2 + 3?", ""),)
+    assert calls(await said(offering(passed, WEATHER, ADD), history=history))[0]["arguments"] == {"a": 2, "b": 3}
+    assert (await said(offering(passed, WEATHER), history=history)).startswith("According to get_weather: Another")
+
+
 async def test_a_result_may_come_last_in_the_context() -> None:
     """With nothing but instructions in the prompt, results at the end of the context count."""
     context = f"[user](#message)\nWeather in Paris?\n\n[tool](#message)\n{RESULT}\n\n"
@@ -250,3 +259,49 @@ async def test_a_demanded_call_comes_after_all_tools_have_answered() -> None:
     assert call["name"] == "WeatherReport"
     (call,) = calls(await said(offering(RESULT, WEATHER, rule=rule), history=history))
     assert call["name"] == "get_weather"
+
+
+STEPS = """Write Thought: and Action: and Action Input:, and after an observation Thought: and Answer:.
+
+add: Adds two integers. Arguments: {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}"""
+
+
+async def test_reasoning_is_written_as_the_system_wants() -> None:
+    """A step, an answer from what was observed, or the answer to what no tool can do, in the form that is told."""
+    context = convert([{"role": "system", "content": STEPS}])
+    assert (await said("Add 2.", context=context)).endswith('Action: add\nAction Input: {"a": 2}')
+    asked = context + convert([{"role": "user", "content": "Add 2."}])
+    assert (await said("Observation: 3", context=asked)).endswith("\nAnswer: According to the tool: 3")
+    reply = fold(await events("What is 6 / 4?", context=context))
+    assert reply.text == "Thought: I can answer now.\nAnswer: 6 / 4 = 1.5"
+    assert len(reply.suggestions) == 3
+
+
+async def test_code_is_written_as_the_system_wants() -> None:
+    """Between its tags, and then the result is passed on; what needs no code is answered without."""
+    context = convert([{"role": "system", "content": "Write Python between <py> and </py>."}])
+    code = await said("What is 6 / 4?", context=context)
+    assert code == "<py>\nprint(6 / 4)\n</py>"
+    run = [{"role": "user", "content": "What is 6 / 4?"}, {"role": "assistant", "content": code}]
+    assert await said("Output:\n1.5", context=context + convert(run)) == "The result is: 1.5"
+    assert await said("Say hello", context=context) == "hello"
+
+
+async def test_texts_are_answered_from() -> None:
+    """Whether they come with the question or the system brought them; what the user told is better known."""
+    boat = "My mooring is at the north quay. It costs nothing today."
+    assert (
+        await said(f"Context:\n{boat}\n\nQuestion: Where is the mooring?\nAnswer:")
+        == "My mooring is at the north quay."
+    )
+    context = convert([{"role": "system", "content": f"Use this information:\n{boat}"}])
+    assert await said("What does it cost?", context=context) == "It costs nothing today."
+    assert await said("My name is Ada. What is my name?", context=context) == "Your name is Ada."
+
+
+async def test_the_system_may_want_json() -> None:
+    """A schema that it told is followed, but not by an answer from tools."""
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+    context = convert([{"role": "system", "content": f"Here's a JSON schema to follow:\n{json.dumps(schema)}"}])
+    assert await said("Describe Paris.", context=context) == '{"name": "Paris"}'
+    assert await said(offering(RESULT, WEATHER), context=context) == "According to get_weather: Sunny, 21 C"

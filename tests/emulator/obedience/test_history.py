@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bing_llm.emulator.obedience.history import put_back, results_before, said_before, waiting_results
+import json
+
+from bing_llm.emulator.obedience.history import put_back, results_before, said_before, told_schema, waiting_results
 from bing_llm.messages import convert
 
 TOOLS = '\n\nTools:\n{"name": "add", "parameters": {}}'
@@ -95,3 +97,13 @@ def test_a_message_at_the_end_of_the_context_is_put_back() -> None:
     )
     assert put_back(pointer, "Text.") == (pointer, "Text.")
     assert put_back("What is at the end of the context?", asked) == ("What is at the end of the context?", asked)
+
+
+def test_the_system_may_want_a_schema() -> None:
+    """The newest that it told counts; objects that it does not speak of do not, nor those of tools."""
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    wanted = f"Be kind.\n\nHere's a JSON schema to follow:\n{json.dumps(schema)}\n"
+    system = [{"role": "system", "content": text} for text in ("JSON like {}", wanted, TOOLS)]
+    assert told_schema(convert(system)) == schema
+    assert told_schema(convert([{"role": "user", "content": wanted}, system[0], system[2]])) is None
+    assert told_schema("") is None

@@ -117,6 +117,14 @@ def test_a_schema_is_found(prompt: str) -> None:
     assert (found.question, found.schema) == ("Describe Paris.", SCHEMA)
 
 
+def test_braces_may_be_doubled() -> None:
+    """As they are in a template; not where the JSON can be read as it stands."""
+    doubled = json.dumps(SCHEMA).replace("{", "{{").replace("}", "}}")
+    assert read_instructions(f"Describe Paris.\n\nFollow this JSON schema:\n{doubled}").schema == SCHEMA
+    both = read_instructions(f'Describe Paris.\n\nFollow this JSON schema:\n{json.dumps(SCHEMA)}\nNot: {{{{"')
+    assert both.schema == SCHEMA
+
+
 def test_a_schema_may_stand_beside_tools() -> None:
     """Tools and a schema may both be there, and are told apart."""
     found = read_instructions(f"Hi\n\nTools:\n{LINE}\n\nAt the end, reply with JSON as in:\n{json.dumps(SCHEMA)}")

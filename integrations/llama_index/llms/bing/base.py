@@ -40,6 +40,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 from typing_extensions import Self
 
 from bing_llm.client import BingClient
@@ -59,6 +60,7 @@ from bing_llm.completion import (
     toolbox_of,
 )
 from bing_llm.config import Endpoint, cookie_header
+from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
@@ -112,7 +114,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         ```python
         from llama_index.llms.bing import Bing
 
-        llm = Bing(model="bing-precise", search=False)
+        llm = Bing(model="bing-precise", timeout=60)
         ```
 
     Settings:
@@ -196,7 +198,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     Errors:
         Each error is one of `bing_llm.errors`. Text that was streamed is never taken back: if the service rewrites what
-        it had said, the last chunk's `raw["final_text"]` has the new text, and `chat` returns it.
+        it had said, the deltas stay as they are, and the message of the last chunk has the new text, as `chat` has it;
+        `raw["final_text"]` says so. Calls out of an answer that the service withdrew are not made.
 
     Raises:
         ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
@@ -235,7 +238,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     entity_tags: Literal["keep", "strip"] = "keep"
     """Work IQ: whether the tags around names of people, files and events stay in the text."""
 
-    client: BingClient | None = Field(default=None, exclude=True, repr=False)
+    client: SkipJsonSchema[BingClient | None] = Field(default=None, exclude=True, repr=False)
     """A client of your own instead of the settings above; you close it."""
 
     timeout: float | None = Field(default=None, gt=0)
@@ -267,7 +270,9 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     @classmethod
     def _check_names(cls, values: Any) -> Any:
         if isinstance(values, Mapping):
-            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
+            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS, "class_name"})  # dumps have it
+            if _KEY_ALIAS in values and values.get("cookies") is not None:
+                raise ConfigurationError(f"cookies and {_KEY_ALIAS} are both given, and are the same setting.")
         return values
 
     @field_validator("stop", mode="before")
@@ -378,6 +383,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     def _complete(
         self, prompt: str, options: Mapping[str, Any], *, formatted: bool
     ) -> tuple[Completion, CompletionResponses]:
+        if not isinstance(prompt, str):
+            raise InvalidRequest(f"The prompt is a {type(prompt).__name__}; it must be a str.")
         to_prompt = self.completion_to_prompt
         text = prompt if formatted or to_prompt is None else to_prompt(prompt)
         completion, model = self._begin(History((Message("user", text),)), options)
@@ -396,7 +403,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
                 strict=options.get("strict"),
             ),
             format=format_of(options.get("response_format"), schema_of),
-            stop=(*(self.stop or ()), *sequences_of(options.get("stop"))),
+            stop=(*sequences_of(self.stop), *sequences_of(options.get("stop"))),
             max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
         )
         connection = self._connection
@@ -554,7 +561,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         copied = copy.copy(self)  # connections cannot be copied
-        copied.stop = copy.copy(self.stop)
+        own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
+        copied.__dict__.update(copy.deepcopy(own, memo))
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -565,11 +573,13 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         """
         if self.client is not None:
             raise TypeError("A Bing with a client of your own is not pickled: give it settings instead of a client.")
-        fields = {name: value for name, value in self.__dict__.items() if name not in _NEVER_PICKLED}
-        return {"__dict__": {name: value for name, value in fields.items() if _pickles(name, value)}}
-
-    def __setstate__(self, state: dict[Any, Any]) -> None:
-        self.__init__(**state["__dict__"])  # type: ignore[misc]  # as LlamaIndex does, so that all is made anew
+        fields = {name: None if name in _NEVER_PICKLED else value for name, value in self.__dict__.items()}
+        return {
+            "__dict__": {name: value for name, value in fields.items() if _pickles(name, value)},
+            "__pydantic_extra__": None,
+            "__pydantic_fields_set__": set(self.model_fields_set),
+            "__pydantic_private__": {"_connected": None},
+        }
 
 
 def _start_of(

@@ -49,8 +49,8 @@ def text_of(message: ChatMessage, role: str) -> str:
         role: `system`, `user`, `assistant` or `tool`, which decides what it may hold.
 
     Raises:
-        InvalidRequest: It holds what the service cannot take; in a message of the assistant that is left out, with a
-            word in the log.
+        InvalidRequest: It holds what the service cannot take; in a message of the assistant that is left out, and the
+            result of a tool names it, with a word in the log.
     """
     return _joined(_told(block, role) for block in message.blocks)
 
@@ -113,10 +113,10 @@ def _text_in(block: Any, role: str) -> str:
     try:
         return _text_of_one(block, role)
     except InvalidRequest as exc:
-        if role != "assistant":
+        if role not in {"assistant", "tool"}:
             raise
         _log.debug("not sent back: %s", exc.message)
-        return ""
+        return f"[{getattr(block, 'block_type', 'data')}]" if role == "tool" else ""
 
 
 def _text_of_one(block: Any, role: str) -> str:
@@ -125,7 +125,7 @@ def _text_of_one(block: Any, role: str) -> str:
             return block.text
         case DocumentBlock():
             return text_of_document(block, role)
-        case ImageBlock() if role in {"user", "assistant"}:
+        case ImageBlock() if role in {"user", "assistant", "tool"}:
             return "[image]"
     kind = type(block).__name__
     msg = f"A {role} message holds a block of type {kind}, which the service does not take."

@@ -18,13 +18,13 @@ document                   its text behind its title: text from data, a path or 
 citable, citation          title, source and what they quote; citations of an assistant are left out
 tool call                  the form in which the model is asked to write it; in assistant messages alone
 thinking, cache            left out
-audio, video, others       refused
+audio, video, others       refused; in the results of tools `[audio]` and so on
 =========================  ============================================================================================
 
 In `additional_kwargs`, `name` goes before the text, or names the tool of a result; `tool_call_id` says which call a
-result answers; `tool_calls` and `function_call` are read where no block repeats them. Pictures in the messages of
-systems and tools are refused. In those of an assistant nothing is: what cannot be sent back is left out. Files that
-`path` names are read, as everywhere in LlamaIndex: let no stranger choose it.
+result answers; `tool_calls` and `function_call` are read where no block repeats them. LlamaIndex does not say whether a
+tool failed. Pictures in the messages of systems are refused. In those of an assistant nothing is: what cannot be sent
+back is left out. Files that `path` names are read, as everywhere in LlamaIndex: let no stranger choose it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _read(message: Any, names: dict[str, str]) -> Said:
     text = text_of(message, role)
     match role:
         case "tool":
-            return Said(Message(role, written_result(_tool_of(message, names), text)))
+            return Said(Message(role, written_result(_tool_of(message, names), text, failed=None)))
         case "user":
             return Said(Message(role, _named(message, text)), pictures_in(message.blocks))
         case "assistant":

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -28,6 +28,22 @@ __all__ = ["ChatResponses", "CompletionResponses", "Responses"]
 R = TypeVar("R", bound=ChatResponse | CompletionResponse)
 
 
+class _Told(NamedTuple):
+    """What one response says besides all that came so far.
+
+    Attributes:
+        delta: What is new of the text.
+        more: What the response says besides.
+        raw: What is told of the call.
+        kept: What its message says besides: agents and memories keep the message alone.
+    """
+
+    delta: str = ""
+    more: Mapping[str, Any] = {}
+    raw: Mapping[str, Any] = {}
+    kept: Mapping[str, Any] = {}
+
+
 class Responses(ABC, Generic[R]):
     """The responses of one call of a model.
 
@@ -42,61 +58,71 @@ class Responses(ABC, Generic[R]):
         self._text = ""
         self._thinking = ""
         self._calls: list[ToolCallBlock] = []
+        self._openai_calls: list[dict[str, Any]] = []
         self._problems: dict[str, str] = {}
 
     def add(self, item: Item) -> R | None:
         """The response that an item makes, None for none."""
+        told = self._take(item)
+        return None if told is None else self._response(told)
+
+    def whole(self, items: Sequence[Item]) -> R:
+        """The response to all items at once, the last of them included; it has no delta."""
+        told = None
+        for item in items:
+            told = self._take(item) or told
+        response = self._response(told or _Told())
+        response.delta = None
+        return response
+
+    def _take(self, item: Item) -> _Told | None:
+        """Note an item; answer with what its response says besides all that came, None where it makes none."""
         match item:
             case str():
                 self._text += item
-                return self._made(item, {}, {"model": self._model}, self._called())
-            case Call(name=name, arguments=arguments):
-                self._calls.append(ToolCallBlock(tool_call_id=self._new_id(), tool_name=name, tool_kwargs=arguments))
-                return self._response("")
-            case InvalidCall(name=name, text=text, reason=reason):
-                call_id = self._new_id()
-                self._calls.append(ToolCallBlock(tool_call_id=call_id, tool_name=name, tool_kwargs=text))
-                self._problems[call_id] = reason
-                return self._response("")
+                return _Told(item)
+            case Call() | InvalidCall():
+                self._call(item)
+                return _Told()
             case ev.Progress(text=text):
                 line = f"\n{text}" if self._thinking else text
                 self._thinking += line
-                return self._response("", more={"thinking_delta": line})
+                return _Told(more={"thinking_delta": line})
             case ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
                 return None  # they are in the reply
             case Completed():
-                told = _told_in(item.reply)
-                raw = {"model": self._model, **metadata_of(item), **told}
-                return self._response("", more=told, raw=raw, kept=told)
+                return self._end(item)
             case _:
                 assert_never(item)
 
-    def whole(self, items: Iterable[Item]) -> R:
-        """The response to all items at once; it has no delta."""
-        last: R | None = None
-        for item in items:
-            last = self.add(item) or last
-        assert last is not None  # noqa: S101 - for type checkers: the last item is always Completed
-        last.delta = None
-        return last
+    def _call(self, call: Call | InvalidCall) -> None:
+        call_id = self._new_id()
+        kwargs = call.arguments if isinstance(call, Call) else call.text
+        block = ToolCallBlock(tool_call_id=call_id, tool_name=call.name, tool_kwargs=kwargs)
+        self._calls.append(block)
+        self._openai_calls.append(_openai_form(block))
+        if isinstance(call, InvalidCall):
+            self._problems[call_id] = call.reason
 
-    def _response(
-        self,
-        delta: str,
-        *,
-        more: dict[str, Any] | None = None,
-        raw: dict[str, Any] | None = None,
-        kept: dict[str, Any] | None = None,
-    ) -> R:
-        """All that came so far.
+    def _end(self, end: Completed) -> _Told:
+        """What holds in the end: agents and memories take the last message, and act on it.
 
-        Args:
-            delta: What is new of the text.
-            more: What the response says besides.
-            raw: What is told of the call; the name of the model at least.
-            kept: What its message says besides: agents and memories keep the message alone.
+        That is the text that the service had at last, and no call out of an answer that it withdrew.
         """
-        return self._made(delta, dict(more or {}), raw or {"model": self._model}, {**self._called(), **(kept or {})})
+        if end.final is not None or end.reply.revoked:
+            self._calls, self._openai_calls, self._problems = [], [], {}
+        if end.final is not None:
+            self._text = "".join(piece for piece in end.final if isinstance(piece, str))
+            for piece in () if end.reply.revoked else end.final:
+                if not isinstance(piece, str):
+                    self._call(piece)
+        told = _told_in(end.reply)
+        return _Told(more=told, raw={**metadata_of(end), **told}, kept=told)
+
+    def _response(self, told: _Told) -> R:
+        return self._made(
+            told.delta, dict(told.more), {"model": self._model, **told.raw}, {**self._called(), **told.kept}
+        )
 
     @abstractmethod
     def _made(self, delta: str, more: dict[str, Any], raw: dict[str, Any], kept: dict[str, Any]) -> R:
@@ -107,7 +133,7 @@ class Responses(ABC, Generic[R]):
         if not self._calls:
             return {}
         problems = {"tool_parse_errors": dict(self._problems)} if self._problems else {}
-        return {"tool_calls": list(map(_openai_form, self._calls)), **problems}
+        return {"tool_calls": list(self._openai_calls), **problems}
 
 
 class ChatResponses(Responses[ChatResponse]):

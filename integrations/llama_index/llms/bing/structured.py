@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, MessageRole
+from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.llms import LLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from bing_llm.errors import ContentFiltered
 from bing_llm.tools import json_repair_request
 from llama_index.llms.bing.streaming import AsyncStream
 
@@ -44,13 +45,17 @@ class StructuredCall(Generic[M]):
         self._output_cls = output_cls
         self._messages = list(messages)
         kept = {name: value for name, value in options.items() if name not in _OF_PROGRAMS}
-        self._options = {"response_format": output_cls, **kept}
+        schema = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
+        # As plain data: events hold the options, and traces write events as JSON.
+        self._options = {"response_format": {"type": "json_schema", "json_schema": schema}, **kept}
+        self._is_second = False
         self._answers: AsyncGenerator[ChatResponse, None] | None = None
 
     def predict(self) -> M:
         """The object.
 
         Raises:
+            ContentFiltered: The service withdrew the answer.
             ValueError: Neither the answer nor a second one is such an object.
         """
         return self._final(self._llm.chat(self._messages, **self._options))
@@ -112,33 +117,49 @@ class StructuredCall(Generic[M]):
         return self._read_again(await self._llm.achat(again, **self._options))
 
     def _read(self, answer: ChatResponse) -> M:
+        raw = answer.raw or {}
+        if raw.get("finish_reason") == "content_filter":
+            msg = "The service withdrew its answer."
+            raise ContentFiltered(msg, service_message=raw.get("notice") or "", partial_text=_text(answer))
         return self._output_cls.model_validate_json(_text(answer))
 
     def _read_again(self, answer: ChatResponse) -> M:
+        self._is_second = True
         try:
             return self._read(answer)
         except ValidationError as exc:
             raise self._failure(answer, exc) from exc
 
     def _asked_again(self, answer: ChatResponse, exc: ValidationError) -> list[ChatMessage]:
-        """The question, the answer, and what is wrong with it.
+        """The question, the answer, and what is wrong with it; pictures of the question go with it again.
 
         Raises:
-            ValueError: The answer is a second one already: the first was no JSON.
+            ContentFiltered: The service withdrew the answer.
+            ValueError: It was cut at its longest length, or is a second one already, since the first was no JSON.
         """
-        if answer.raw is not None and answer.raw.get("turns", 1) > 1:
+        raw = answer.raw or {}
+        if raw.get("turns", 1) > 1 or raw.get("finish_reason") == "length":
             raise self._failure(answer, exc) from exc
         wanted = json_repair_request(f"The JSON does not fit the schema: {_problems(exc)}.")
         return [
             *self._messages,
             ChatMessage(_text(answer), role=MessageRole.ASSISTANT),
-            ChatMessage(wanted, role=MessageRole.USER),
+            ChatMessage([*self._pictures(), TextBlock(text=wanted)], role=MessageRole.USER),
         ]
 
+    def _pictures(self) -> list[ImageBlock]:
+        asked = next((message for message in reversed(self._messages) if message.role == MessageRole.USER), None)
+        return [] if asked is None else [block for block in asked.blocks if isinstance(block, ImageBlock)]
+
     def _failure(self, answer: ChatResponse, exc: ValidationError) -> ValueError:
-        text = _text(answer)[:_LONGEST_SHOWN]
+        raw = answer.raw or {}
+        if raw.get("finish_reason") == "length":
+            how = ", cut at max_tokens"
+        else:
+            how = ", asked once more" if raw.get("turns", 1) > 1 or self._is_second else ""
         return ValueError(
-            f"The model's answer is no {self._output_cls.__name__}, asked once more: {_problems(exc)}. It is {text!r}."
+            f"The model's answer is no {self._output_cls.__name__}{how}: {_problems(exc)}. "
+            f"It is {_text(answer)[:_LONGEST_SHOWN]!r}."
         )
 
 
@@ -171,9 +192,7 @@ class _Growing(Generic[M]):
 
 
 def _text(answer: ChatResponse) -> str:
-    """The text that holds in the end: the service may have rewritten it after it was streamed."""
-    final: str | None = (answer.raw or {}).get("final_text")
-    return (answer.message.content or "") if final is None else final
+    return answer.message.content or ""
 
 
 def _problems(exc: ValidationError) -> str:

@@ -103,15 +103,27 @@ async def test_a_completion_is_one_message(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_rewritten_answer_is_told(way: str) -> None:
-    """What was streamed stays; an answer that is given whole is the final text."""
+async def test_a_rewritten_answer_is_what_holds(way: str) -> None:
+    """Deltas stay as they were streamed; the last response has the text that the service had at last."""
     lines: list[Any] = ["Helo", ev.TextRevised("Goodbye")]
-    last = await last_of(llm_of(FakeBackend(turn(*lines, revised=True))), way)
+    responses = await responses_of(llm_of(FakeBackend(turn(*lines, revised=True))), way)
+    assert text_of(responses[-1]) == "Goodbye"
     if "stream" in way:
-        assert (text_of(last), last.raw["final_text"]) == ("Helo", "Goodbye")
-    else:
-        assert text_of(last) == "Goodbye"
-        assert "final_text" not in last.raw
+        assert "".join(response.delta for response in responses) == "Helo"
+        assert responses[-1].raw["final_text"] == "Goodbye"
+
+
+@pytest.mark.parametrize("way", CHATS)
+@pytest.mark.parametrize("end", ["rewritten", "withdrawn"])
+async def test_a_call_that_was_taken_back_is_not_made(end: str, way: str) -> None:
+    """Agents act on the last message alone."""
+    last = ev.TextRevised("I must not.") if end == "rewritten" else ev.TextRevoked("Let us talk of something else.")
+    more = {"revised": True} if end == "rewritten" else {"revoked": True, "finish_reason": "content_filter"}
+    backend = FakeBackend(turn("I add.\n", call("add", a=2, b=3), last, **more))
+    llm = llm_of(backend, join_deltas=False)
+    response = await last_of(llm, way, "Add.", tools=TOOLS)
+    assert llm.get_tool_calls_from_response(response, error_on_no_tool_call=False) == []
+    assert "tool_calls" not in response.message.additional_kwargs
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -181,6 +193,14 @@ def test_a_call_may_name_another_model() -> None:
     assert [raw and raw["model"] for raw in told] == ["bing-precise", "bing-balanced"]
 
 
+def test_a_setting_is_read_however_it_was_given() -> None:
+    """By assignment and in a copy too, which pydantic does not check."""
+    llm = llm_of(FakeBackend(turn("Ned END"), turn("Ned END")))
+    llm.stop = "END"  # type: ignore[assignment]
+    assert llm.chat(asked()).message.content == "Ned "
+    assert llm.model_copy(update={"stop": "END"}).chat(asked()).message.content == "Ned "
+
+
 def test_an_option_that_means_nothing_here_is_told_once() -> None:
     """Agents and programs pass many."""
     llm = llm_of(FakeBackend(turn("a"), turn("b")))
@@ -195,7 +215,9 @@ def test_a_setting_is_no_option_of_a_call() -> None:
         llm_of(FakeBackend()).chat(asked(), search=False)
 
 
-@pytest.mark.parametrize("options", [{"stop": [1]}, {"max_tokens": "3"}, {"tools": [7]}, {"response_format": 7}])
+@pytest.mark.parametrize(
+    "options", [{"stop": [1]}, {"stop": 3}, {"max_tokens": "3"}, {"tools": [7]}, {"response_format": 7}]
+)
 def test_an_option_that_cannot_be_served_is_refused(options: dict[str, Any]) -> None:
     """Before anything is sent."""
     backend = FakeBackend()
@@ -233,7 +255,7 @@ def test_a_history_with_calls_and_results_is_sent() -> None:
     ]
     llm_of(backend).chat_with_tools(TOOLS, chat_history=history)
     (prompt,) = backend.prompts
-    assert '<tool_result name="add" status="ok">\n5\n</tool_result>' in prompt.text
+    assert '<tool_result name="add">\n5\n</tool_result>' in prompt.text
     assert '{"name": "add", "arguments": {"a": 2, "b": 3}}' in (prompt.context or "")
 
 
@@ -311,6 +333,18 @@ async def test_a_picture_goes_with_its_turn(way: str) -> None:
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_prompt_is_a_text() -> None:
+    """The error says what it was."""
+    with pytest.raises(InvalidRequest, match="The prompt is a NoneType; it must be a str"):
+        llm_of(FakeBackend()).complete(None)
+
+
+def test_one_setting_is_not_given_twice() -> None:
+    """`api_key` is `cookies`."""
+    with pytest.raises(ConfigurationError, match="cookies and api_key are both given"):
+        Bing(endpoint="http://127.0.0.1:1", cookies="a=b", api_key="c=d")  # type: ignore[arg-type, call-arg]
 
 
 def test_it_is_an_llm_of_both_kinds() -> None:

@@ -64,14 +64,14 @@ def test_texts_and_documents_are_lines(role: str) -> None:
     assert text(role, *blocks) == "One.\nTwo.\nThree."
 
 
-@pytest.mark.parametrize("role", ["user", "assistant"])
+@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
 def test_a_picture_is_a_word(role: str) -> None:
     """The history says where it stood."""
     assert text(role, TextBlock(text="Look:"), IMAGE) == "Look:\n[image]"
 
 
-@pytest.mark.parametrize("role", ["system", "tool"])
-def test_a_picture_of_another_is_refused(role: str) -> None:
+@pytest.mark.parametrize("role", ["system"])
+def test_a_picture_of_a_system_is_refused(role: str) -> None:
     """The service takes pictures of the user alone."""
     quoted = CitableBlock(title="T", source="S", content=[IMAGE])
     noted = NOTED.model_copy(update={"cited_content": IMAGE})
@@ -82,7 +82,16 @@ def test_a_picture_of_another_is_refused(role: str) -> None:
         )
 
 
-@pytest.mark.parametrize("role", ["system", "user", "tool"])
+@pytest.mark.parametrize(
+    ("block", "word"),
+    [(AUDIO, "[audio]"), (VIDEO, "[video]"), (PDF, "[document]"), (ToolCallBlock(tool_name="x"), "[tool_call]")],
+)
+def test_a_result_names_what_cannot_be_sent(block: Any, word: str) -> None:
+    """Nobody can change what a tool gives back: an error would end the agent after the tool has run."""
+    assert text("tool", TextBlock(text="See:"), block) == f"See:\n{word}"
+
+
+@pytest.mark.parametrize("role", ["system", "user"])
 @pytest.mark.parametrize("block", [AUDIO, VIDEO, "secret", None])
 def test_what_the_service_cannot_take_is_refused(role: str, block: Any) -> None:
     """The error says who has what, but nothing of its content."""
@@ -117,7 +126,7 @@ def test_what_can_be_cited_has_its_title_and_its_source() -> None:
     content: list[Any] = [TextBlock(text="One."), IMAGE, DocumentBlock(data=b"Two.", title="D")]
     block = CitableBlock(title="T", source="S", content=content)
     assert text("user", block, TextBlock(text="So?")) == "T\nS\nOne.\n[image]\nD\nTwo.\nSo?"
-    assert "A tool message holds a block of type ImageBlock" in refused("tool", block)
+    assert "A system message holds a block of type ImageBlock" in refused("system", block)
 
 
 @pytest.mark.parametrize("role", ["system", "user", "tool"])
@@ -138,7 +147,7 @@ def test_what_is_quoted_quotes_nothing() -> None:
     assert "A user message holds a block of type CitableBlock" in refused("user", block)
 
 
-@pytest.mark.parametrize("role", ["system", "user", "tool"])
+@pytest.mark.parametrize("role", ["system", "user"])
 def test_only_a_model_makes_calls(role: str) -> None:
     """A call in another's message is refused, and not passed over; in its own it is no text."""
     block = ToolCallBlock(tool_name="add", tool_kwargs={"a": "secret"})

@@ -66,8 +66,8 @@ def result(text: str, **more: Any) -> ChatMessage:
         ("assistant", Message("assistant", "Hello")),
         ("chatbot", Message("assistant", "Hello")),
         ("model", Message("assistant", "Hello")),
-        ("tool", Message("tool", written_result("", "Hello"))),
-        ("function", Message("tool", written_result("", "Hello"))),
+        ("tool", Message("tool", written_result("", "Hello", failed=None))),
+        ("function", Message("tool", written_result("", "Hello", failed=None))),
     ],
 )
 def test_each_role_is_one_of_ours(role: str, expected: Message) -> None:
@@ -144,7 +144,9 @@ def test_calls_stand_behind_the_text_as_the_model_shall_write_them() -> None:
 def test_a_result_names_its_tool_by_the_id_of_its_call() -> None:
     """An agent's message of a tool has the id alone; the call that it answers has the name."""
     asked = ChatMessage([ADD], role="assistant")
-    assert read(asked, result("3", tool_call_id="call_1"))[1] == Message("tool", written_result("add", "3"))
+    assert read(asked, result("3", tool_call_id="call_1"))[1] == Message(
+        "tool", written_result("add", "3", failed=None)
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,7 +160,9 @@ def test_a_result_names_its_tool_by_the_id_of_its_call() -> None:
 )
 def test_the_own_name_of_a_result_counts_first(more: dict[str, Any], name: str) -> None:
     """A result of an unknown call still says what it has."""
-    assert read(ChatMessage([ADD], role="assistant"), result("3", **more))[1].content == written_result(name, "3")
+    assert read(ChatMessage([ADD], role="assistant"), result("3", **more))[1].content == written_result(
+        name, "3", failed=None
+    )
 
 
 def test_a_result_cannot_forge_a_call() -> None:

@@ -179,12 +179,21 @@ def test_raw_says_all_and_invents_no_usage() -> None:
     }
 
 
-def test_a_rewritten_text_is_told() -> None:
-    """What was streamed stays; `raw` has what the service had at last."""
-    *_, last = chat("Hello", end(final=("Goodbye",)))
-    assert last.message.content == "Hello"
+def test_a_rewritten_text_is_what_holds() -> None:
+    """The last response has it, and the calls in it: agents and memories take that one."""
+    *_, last = chat("Hello", Call("add", {}), end(final=("Goodbye", Call("mul", {"a": 1}))))
+    assert (last.message.content, last.delta) == ("Goodbye", "")
+    assert [block.tool_name for block in last.message.blocks if isinstance(block, ToolCallBlock)] == ["mul"]
+    assert [call["function"]["name"] for call in last.message.additional_kwargs["tool_calls"]] == ["mul"]
     assert last.raw is not None
     assert last.raw["final_text"] == "Goodbye"
+
+
+def test_no_call_out_of_a_withdrawn_answer_is_made() -> None:
+    """Its text stays, as the service's own reply keeps it."""
+    *_, last = chat("Hello", Call("add", {}), end(ev.Reply(text="Hello", revoked=True), finish_reason="content_filter"))
+    assert last.message.content == "Hello"
+    assert "tool_calls" not in last.message.additional_kwargs
 
 
 def test_responses_are_json() -> None:

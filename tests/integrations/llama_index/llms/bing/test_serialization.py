@@ -15,8 +15,10 @@ import pytest
 from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.instrumentation.events import BaseEvent
+from llama_index.core.instrumentation.events.llm import LLMChatStartEvent
+from llama_index.core.prompts import PromptTemplate
 from llama_index_instrumentation import get_dispatcher
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.emulator import Emulator, Scripted
@@ -270,3 +272,53 @@ def test_a_copy_is_an_llm_of_its_own() -> None:
     copied.search = True
     copied.stop.append("x")  # type: ignore[union-attr]
     assert (llm.search, llm.stop) == (False, ["END"])
+
+
+class Own(Bing):
+    """An LLM of somebody's own."""
+
+    tags: list[str] = Field(default_factory=list)
+
+    def __init__(self, place: str = "", **settings: Any) -> None:
+        super().__init__(endpoint=settings.pop("endpoint", place), **settings)
+
+
+def test_a_subclass_is_copied_and_pickled() -> None:
+    """With its own fields, and whatever its constructor takes."""
+    llm = Own("http://127.0.0.1:1", tags=["a"])
+    copied = copy.deepcopy(llm)
+    copied.tags.append("b")
+    assert llm.tags == ["a"]
+    read = pickle.loads(pickle.dumps(llm))  # noqa: S301 - our own
+    assert (read.endpoint, read.tags) == ("http://127.0.0.1:1", ["a"])
+
+
+def test_a_dump_makes_the_same_again() -> None:
+    """It holds the name of the class, which is no setting."""
+    llm = Bing(**SETTINGS)
+    assert Bing(**llm.model_dump()).to_dict() == llm.to_dict()
+
+
+def test_the_class_has_a_json_schema() -> None:
+    """So it may be a field of a model that has one."""
+    properties = Bing.model_json_schema()["properties"]
+    assert "model" in properties
+    assert "client" not in properties
+
+
+def test_events_of_structured_calls_are_json() -> None:
+    """Traces write them."""
+    listener, root = Listener(), get_dispatcher()
+    root.add_event_handler(listener)
+    try:
+        llm_of(FakeBackend(turn('{"name": "x"}'))).structured_predict(Named, PromptTemplate("Name it."))
+    finally:
+        root.event_handlers.remove(listener)
+    started = [event for event in listener.events if isinstance(event, LLMChatStartEvent)]
+    assert "json_schema" in started[0].model_dump_json()
+
+
+class Named(BaseModel):
+    """Something with a name."""
+
+    name: str

@@ -7,11 +7,12 @@ import inspect
 from typing import Any
 
 import pytest
-from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
 from pydantic import BaseModel, Field
 
 from bing_llm import events as ev
+from bing_llm.errors import ContentFiltered
 from bing_llm.sync import run
 from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend, Line
@@ -95,6 +96,35 @@ async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: st
     assert len(backend.prompts) == 2
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_withdrawn_answer_is_no_object(way: str) -> None:
+    """Whole or not: nothing is asked again, and the text that had come is in the error."""
+    lines: list[Line] = [ev.TextDelta(GOOD), ev.TextRevoked("Let us talk of something else.")]
+    backend = FakeBackend(turn(*lines, revoked=True, finish_reason="content_filter", notice="No."), turn(GOOD))
+    with pytest.raises(ContentFiltered) as filtered:
+        await objects_of(llm_of(backend), way)
+    assert (filtered.value.partial_text, filtered.value.service_message) == (GOOD, "No.")
+    assert len(backend.prompts) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_answer_that_was_cut_is_not_asked_for_again(way: str) -> None:
+    """It would be cut again; the error names what cuts it."""
+    backend = FakeBackend(turn(GOOD), turn(GOOD))
+    with pytest.raises(ValueError, match="no City, cut at max_tokens"):
+        await objects_of(llm_of(backend, max_tokens=2), way)
+    assert len(backend.prompts) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_picture_goes_with_the_second_question_too(way: str) -> None:
+    """The service has none of the first turn."""
+    backend = FakeBackend(turn(UNFIT), turn(GOOD))
+    asked = ChatMessage([ImageBlock(image=b"\x89PNG\r\n\x1a\nx"), TextBlock(text="Which city?")])
+    await objects_of(llm_of(backend), way, prompt=ChatPromptTemplate([asked]))
+    assert [len(prompt.images) for prompt in backend.prompts] == [1, 1]
+
+
 @pytest.mark.parametrize("way", STREAMS)
 async def test_a_stream_gives_what_is_known_so_far(way: str) -> None:
     """Each time that it is more, and the object itself once, at last."""
@@ -137,9 +167,9 @@ async def test_the_schema_is_told(way: str) -> None:
 
 @pytest.mark.parametrize("way", PREDICTS)
 async def test_an_option_of_a_call_reaches_it(way: str) -> None:
-    """Here one that cuts the JSON off, twice."""
+    """Here one that cuts the JSON off."""
     with pytest.raises(ValueError, match="is no City"):
-        await objects_of(llm_of(FakeBackend(turn(GOOD), turn(GOOD))), way, max_tokens=2)
+        await objects_of(llm_of(FakeBackend(turn(GOOD))), way, max_tokens=2)
 
 
 @pytest.mark.parametrize("mode", ["function", "llm"])
