@@ -143,7 +143,8 @@ class WorkIQBackend:
                     what=what,
                     seconds=seconds,
                     sent=sent,
-                    headers=_headers(token, "text/event-stream"),
+                    # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
+                    headers={**_headers(token, "text/event-stream"), "Connection": "close"},
                     json=chat_body(prompt, self._options),
                 )
             return stream if stream.head.status == _OK else await stream.answer(self._timeouts.connect)
