@@ -15,6 +15,7 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 TIMEOUT_S = 120.0
 """Far beyond what a script that talks to the emulator needs: reached only by one that hangs."""
 
+NO_LOOP = "ignore:There is no current event loop:DeprecationWarning"  # LlamaIndex's, on Python 3.12 and 3.13
 BY_LLAMA_INDEX = "ignore::DeprecationWarning:inspect"
 """Its agents look at every attribute that they have, by `inspect`; also at those that pydantic will drop."""
 
@@ -35,7 +36,7 @@ def run(script: Path, folder: Path, **settings: str) -> subprocess.CompletedProc
     """Run a script as a reader would: all warnings shown, and no debug mode, which logs what is slow."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
     return subprocess.run(
-        [sys.executable, "-W", "default", "-W", BY_LLAMA_INDEX, script],
+        [sys.executable, "-W", "default", "-W", BY_LLAMA_INDEX, "-W", NO_LOOP, script],
         env={**environment, **settings},
         cwd=folder,
         stdin=subprocess.DEVNULL,

@@ -344,14 +344,14 @@ class Http:
             if loop is here:
                 await held.keeper.aclose()
             else:
-                _close_elsewhere(loop, held.session)
+                _close_elsewhere(loop, held)
 
     async def _held(self) -> _Held:
         """The session of this loop, and its sockets."""
         for other, old in list(self._sessions.items()):  # a copy: other threads may add theirs
             if other.is_closed():
                 self._sessions.pop(other, None)
-                _close_elsewhere(other, old.session)
+                _close_elsewhere(other, old)
         loop = asyncio.get_running_loop()
         held = self._sessions.get(loop)
         if held is None:
@@ -478,7 +478,7 @@ def _abandon(sessions: _Sessions) -> None:
     """Close the sessions of a client that is no more, from whatever thread the collector runs in."""
     while sessions:
         loop, held = sessions.popitem()
-        _close_elsewhere(loop, held.session)
+        _close_elsewhere(loop, held)
 
 
 _clients: weakref.WeakSet[Http] = weakref.WeakSet()
@@ -494,13 +494,18 @@ def _close_idle() -> None:
         for loop, held in list(http._sessions.items()):  # noqa: SLF001 - our own
             if not loop.is_running():
                 http._sessions.pop(loop, None)  # noqa: SLF001
-                _close_elsewhere(loop, held.session)
+                _close_elsewhere(loop, held)
 
 
-def _close_elsewhere(loop: asyncio.AbstractEventLoop, session: aiohttp.ClientSession) -> None:
-    """Close a session that belongs to another loop: at once where that loop does not run, since it may never again."""
-    connector = session.connector
-    if not loop.is_running() and connector is not None:
+def _close_elsewhere(loop: asyncio.AbstractEventLoop, held: _Held) -> None:
+    """Close what belongs to another loop: at once where that loop does not run, since it may never again."""
+    if loop.is_running():
+        with suppress(RuntimeError):  # the loop was closed just now
+            loop.call_soon_threadsafe(lambda: loop.create_task(held.keeper.aclose()))
+        return
+    connector = held.session.connector
+    if connector is not None:
         connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
-    with suppress(RuntimeError):  # the loop is closed
-        loop.call_soon_threadsafe(lambda: loop.create_task(session.close()))
+    closing = held.keeper.aclose()
+    with suppress(StopIteration, RuntimeError):  # it waits for nothing now; on a closed loop, a socket may complain
+        closing.send(None)
