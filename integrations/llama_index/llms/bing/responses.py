@@ -63,6 +63,9 @@ class Responses(ABC, Generic[R]):
 
     def add(self, item: Item) -> R | None:
         """The response that an item makes, None for none."""
+        if isinstance(item, str):  # as nearly all are: the shortest way
+            self._text += item
+            return self._made(item, {}, {"model": self._model}, self._called())
         told = self._take(item)
         return None if told is None else self._response(told)
 
