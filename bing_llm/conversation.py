@@ -26,7 +26,7 @@ from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.stream import TurnStream
 
-__all__ = ["Conversation", "SingleTurn", "Workplace", "make_prompt", "new_deadline"]
+__all__ = ["Conversation", "SingleTurn", "Workplace", "first_turn", "make_prompt", "new_deadline"]
 
 
 class Workplace(Protocol):
@@ -68,6 +68,14 @@ def new_deadline(workplace: Workplace) -> Deadline:
     return Deadline(workplace.timeouts.turn, workplace.retries.clock or time.monotonic, label)
 
 
+async def first_turn(
+    workplace: Workplace, prompt: Prompt, deadline: Deadline
+) -> tuple[ConversationHandle, TurnChannel]:
+    """One attempt at the first turn of a new conversation."""
+    handle = await workplace.backend.create_conversation(deadline)
+    return handle, await workplace.backend.open_turn(handle, prompt, 0, deadline)
+
+
 class SingleTurn:
     """A turn in a conversation of its own: it may be opened again in a new one until it gives text."""
 
@@ -86,13 +94,16 @@ class SingleTurn:
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Create a conversation and send the turn."""
-        backend = self._workplace.backend
-        handle = await backend.create_conversation(deadline)
-        return await backend.open_turn(handle, self._prompt, 0, deadline)
+        _, channel = await first_turn(self._workplace, self._prompt, deadline)
+        return channel
 
     def may_reopen(self) -> bool:
         """Nothing is lost with the conversation."""
         return True
+
+    def falls_back(self, failure: BingError) -> bool:  # noqa: ARG002 - of all sources
+        """It goes the whole way each time."""
+        return False
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """Nothing to keep."""
@@ -148,6 +159,9 @@ class _ThreadTurn:
         return channel
 
     def may_reopen(self) -> bool:
+        return False
+
+    def falls_back(self, failure: BingError) -> bool:  # noqa: ARG002 - of all sources
         return False
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:

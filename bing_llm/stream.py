@@ -36,6 +36,12 @@ class TurnSource(Protocol):
     def may_reopen(self) -> bool:
         """Whether a turn whose request was sent, and that has given no text, may be opened again."""
 
+    def falls_back(self, failure: BingError) -> bool:
+        """Whether the attempt that failed was a short cut, and the next one is the whole way.
+
+        Such a failure is not counted and not waited for: without the short cut there would have been none.
+        """
+
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """The turn is over: with this reply, with this error, or closed early. Called once, if `begin` was."""
 
@@ -248,8 +254,9 @@ class TurnStream:
         if self._has_text or failure.partial_text or (was_open is not None and not self._source.may_reopen()):
             raise failure
         self._go_on()
-        await attempts.failed(failure)
-        self._go_on()
+        if not self._source.falls_back(failure):
+            await attempts.failed(failure)
+            self._go_on()
         if self._has_other:
             self._restart_cause = failure.message
             self._has_other = False
