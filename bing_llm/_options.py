@@ -24,7 +24,7 @@ __all__ = [
 Options: TypeAlias = ChatHubOptions | WorkIQOptions
 
 CHATHUB_ALONE = ("cookies", "ip_address", "locale", "persona", "compose", "option_sets")
-WORKIQ_ALONE = ("token", "time_zone", "files", "entity_tags")
+WORKIQ_ALONE = ("token", "time_zone", "files", "entity_tags", "over_stream")
 
 
 def model_names(options: Options) -> tuple[str, ...]:
@@ -85,6 +85,7 @@ def workiq_options(given: Mapping[str, Any]) -> WorkIQOptions:
         search=given["search"],
         files=tuple(files) if isinstance(files, list) else files,
         entity_tags=given["entity_tags"],
+        over_stream=given["over_stream"],
         **chosen,
     )
     options.check()

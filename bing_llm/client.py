@@ -73,6 +73,8 @@ class BingClient:
         files: Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on.
         entity_tags: Work IQ: whether the tags around names of people, files and events stay in the text: `keep` (the
             default) or `strip`.
+        over_stream: Work IQ: whether answers come while they are written (the default), or each at once when it is
+            whole, for networks that let no stream through.
 
         ip_address: ChatHub: sent as `x-forwarded-for`; None (the default) sends none.
         proxy: URL of an HTTP proxy, as in aiohttp.
@@ -106,6 +108,7 @@ class BingClient:
         time_zone: str | None = None,
         files: Sequence[str] = (),
         entity_tags: Literal["keep", "strip"] = "keep",
+        over_stream: bool = True,
         # how to reach it
         ip_address: str | None = None,
         proxy: str | None = None,

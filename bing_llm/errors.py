@@ -117,9 +117,9 @@ class InvalidRequest(RequestError):
 
 
 class PromptTooLong(RequestError):
-    """The service closed the connection without a word on a prompt and context of over 4,000 characters.
+    """The prompt and its context are more than the service takes.
 
-    Protocol notes, section b.
+    A ChatHub closes the connection without a word on over 4,000 characters; Work IQ answers HTTP 413.
     """
 
     default_hint = "Send a shorter prompt or less context."
@@ -147,7 +147,7 @@ class AccessError(BingError):
 class Unauthorized(AccessError):
     """The service did not accept the credentials, the region or the network.
 
-    `UnauthorizedRequest`, `Forbidden`, HTTP 302, 401 and 403.
+    `UnauthorizedRequest`, `Forbidden`, HTTP 302, 401 and 403; of Work IQ also 402 and `AuthenticationError`.
     """
 
     default_hint = "Check the cookies or the token, and that the service is offered where you are."
@@ -170,13 +170,16 @@ class ConversationError(BingError):
 
 
 class SessionExpired(ConversationError):
-    """The conversation does not exist any more (`InvalidSession`); ChatHub keeps one for six hours."""
+    """The conversation does not exist any more; ChatHub keeps one for six hours.
+
+    `InvalidSession`; of Work IQ, HTTP 400, 404 and 409 on a conversation that had been used before.
+    """
 
     default_hint = "Create a new conversation and send the history as context."
 
 
 class ConversationEnded(ConversationError):
-    """The service ended the conversation (`Disengaged`); it takes no further turn."""
+    """The service ended the conversation (`Disengaged`, `disengagedForRai`); it takes no further turn."""
 
     default_hint = "Create a new conversation."
 

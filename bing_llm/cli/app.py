@@ -53,6 +53,10 @@ _Endpoint: TypeAlias = Annotated[
     str | None,
     typer.Option(metavar="URL", help="Base URL of the service. Default: BING_LLM_ENDPOINT, else the public hosts."),
 ]
+_TimeZone: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="workiq: your time zone, such as Europe/Zurich. Default: this machine's."),
+]
 _Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Log to stderr what is sent and received.")]
 
 
@@ -89,6 +93,7 @@ def ask(
     model: _Model = None,
     no_search: _NoSearch = False,
     endpoint: _Endpoint = None,
+    time_zone: _TimeZone = None,
     verbose: _Verbose = False,
 ) -> None:
     """Ask once. The answer streams to stdout.
@@ -97,7 +102,7 @@ def ask(
     If the service rewrites what it has sent, the final text follows whole, after a line that says so.
     """
     log_to_stderr(verbose=verbose)
-    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint)
+    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
     question = Question(prompt=prompt, image=image, context=context)
     raise typer.Exit(guarded(lambda: run_ask(settings, question, json=json)))
 
@@ -109,6 +114,7 @@ def chat(
     model: _Model = None,
     no_search: _NoSearch = False,
     endpoint: _Endpoint = None,
+    time_zone: _TimeZone = None,
     verbose: _Verbose = False,
 ) -> None:
     """Hold a conversation. /help lists its commands.
@@ -116,7 +122,7 @@ def chat(
     Ctrl-C stops a running answer and keeps the conversation; at the prompt it leaves.
     """
     log_to_stderr(verbose=verbose)
-    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint)
+    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
     raise typer.Exit(guarded(lambda: run_chat(settings)))
 
 

@@ -1,4 +1,4 @@
-"""`bing-llm emulator`: the local ChatHub as a command."""
+"""`bing-llm emulator`: the local services as a command."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ async def _serve(emulator: Emulator, host: str) -> None:
         print(f"The emulator listens on {emulator.url} (Ctrl-C ends it).")
         url = emulator.url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
         print(f'Try it:       bing-llm ask --endpoint {url} "What is new in Python?"')
-        print(f"For programs: set BING_LLM_ENDPOINT={url}", flush=True)
+        print(f"For programs: set BING_LLM_ENDPOINT={url}")
+        print(f"As Work IQ:   set BING_LLM_ENDPOINT={url}/rest and WORKIQ_TOKEN={emulator.token}", flush=True)
         if not is_loopback(host):
             complain(
                 f"{host} is not a loopback address: anyone who can reach it can use this emulator, which has no login. "

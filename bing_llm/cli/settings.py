@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     search: bool = True
     endpoint: str | None = None
+    time_zone: str | None = None
 
     def client(self) -> BingClient:
         """A client of that service. Secrets come from the environment: a list of processes shows what options hold.
@@ -31,7 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: A value is not allowed, or no backend is chosen.
         """
-        return BingClient(backend=self.backend, model=self.model, search=self.search, endpoint=self.endpoint)
+        return BingClient(
+            backend=self.backend,
+            model=self.model,
+            search=self.search,
+            endpoint=self.endpoint,
+            time_zone=self.time_zone,
+        )
 
 
 def is_terminal(stream: TextIO | None) -> bool:

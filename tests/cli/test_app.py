@@ -124,6 +124,16 @@ def test_work_iq_is_asked(command: Command, work_iq: Emulator) -> None:
     assert body["contextualResources"]["webContext"] == {"isWebEnabled": False}
 
 
+@pytest.mark.parametrize("given", [("ask", "Hi"), ("chat",)], ids=["ask", "chat"])
+def test_the_time_zone_may_be_named(command: Command, work_iq: Emulator, given: tuple[str, ...]) -> None:
+    """It goes before the machine's, and the name that Windows has for it is refused."""
+    assert command(*given, "--time-zone", "Europe/Zurich", stdin=b"Hi\n").code == 0
+    assert work_iq.requests[-1].body["locationHint"]["timeZone"] == "Europe/Zurich"
+    refused = command(*given, "--time-zone", "Romance Standard Time", stdin=b"Hi\n")
+    assert refused.code == 2
+    assert "IANA" in refused.err
+
+
 def test_work_iq_holds_a_conversation(command: Command, work_iq: Emulator) -> None:
     """Each line is a turn of one conversation, and /model names the models that there are."""
     done = command("chat", stdin=b"My name is Ada.\nWhat is my name?\n/model\n")

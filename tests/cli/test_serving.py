@@ -33,12 +33,13 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("interrupted")
 def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command) -> None:
-    """It prints its URL, both ways to use it, and ends with 0 at Ctrl-C."""
+    """It prints its URL, the ways to use it, and ends with 0 at Ctrl-C."""
     done = command("emulator", "--port", "0")
     assert (done.code, done.err) == (0, "")
     urls = re.findall(r"http://127\.0\.0\.1:\d+", done.out)
-    assert urls == urls[:1] * 3
+    assert urls == urls[:1] * 4
     assert f"BING_LLM_ENDPOINT={urls[0]}\n" in done.out
+    assert f"BING_LLM_ENDPOINT={urls[0]}/rest and WORKIQ_TOKEN=emulator-token\n" in done.out
     assert f"bing-llm ask --endpoint {urls[0]} " in done.out
 
 

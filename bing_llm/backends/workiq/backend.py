@@ -134,17 +134,19 @@ class WorkIQBackend:
     ) -> ByteStream:
         """The answer to a turn; it is its owner's to abort."""
         what = "the turn"
+        over_stream = self._options.over_stream
+        accept = "text/event-stream" if over_stream else "application/json"
 
         async def ask(token: str) -> ByteStream | Answer:
             with deadline.within(self._timeouts.connect) as seconds:
                 stream = await self._http.stream(
                     "POST",
-                    self._endpoints.chat_over_stream(handle.id),
+                    self._endpoints.turn(handle.id, over_stream=over_stream),
                     what=what,
                     seconds=seconds,
                     sent=sent,
                     # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
-                    headers={**_headers(token, "text/event-stream"), "Connection": "close"},
+                    headers={**_headers(token, accept), "Connection": "close"},
                     json=chat_body(prompt, self._options),
                 )
             return stream if stream.head.status == _OK else await stream.answer(self._timeouts.connect)

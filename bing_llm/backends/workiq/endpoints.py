@@ -34,9 +34,9 @@ class Endpoints(msgspec.Struct, frozen=True):
         """Where a conversation is created."""
         return f"{self.base}/conversations"
 
-    def chat_over_stream(self, conversation_id: str) -> str:
+    def turn(self, conversation_id: str, *, over_stream: bool = True) -> str:
         """Where a turn of this conversation is asked for; the id cannot lead elsewhere."""
-        return f"{self.create}/{quote(conversation_id, safe='')}/chatOverStream"
+        return f"{self.create}/{quote(conversation_id, safe='')}/{'chatOverStream' if over_stream else 'chat'}"
 
 
 def resolve(endpoint: Any, *, allow_insecure: bool = False) -> Endpoints:

@@ -45,6 +45,8 @@ class WorkIQOptions(msgspec.Struct, frozen=True, kw_only=True):
         files: Files that the answer shall draw on: https URLs on SharePoint or OneDrive.
         entity_tags: Whether the tags `<Person>`, `<File>` and `<Event>` around names in the text stay. `strip` leaves
             out the tags, not the names, wherever they stand, code included.
+        over_stream: Whether an answer comes while it is written (`chatOverStream`), or at once, when it is whole
+            (`chat`).
         prompt_limit: The longest prompt, in characters; None takes 16,000, as one client does.
     """
 
@@ -54,6 +56,7 @@ class WorkIQOptions(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
     files: tuple[str, ...] = ()
     entity_tags: Literal["keep", "strip"] = "keep"
+    over_stream: bool = True
     prompt_limit: int | None = None
 
     def check(self) -> None:

@@ -171,6 +171,23 @@ async def test_options_shape_the_turn() -> None:
         assert resources == {"files": [{"uri": file}], "webContext": {"isWebEnabled": False}}
 
 
+async def test_an_answer_may_come_at_once() -> None:
+    """Without a stream, one JSON answer holds all that the stream's end does."""
+    options = WorkIQOptions(time_zone="UTC", over_stream=False)
+    async with (
+        Emulator(Scripted([["Hello ", "you"], [errors.Throttled(retry_after=7)]])) as emulator,
+        backend_at(emulator.workiq_url, emulator.token, options=options) as backend,
+    ):
+        conversation = await backend.create_conversation(in_time())
+        reply = await ask(backend, conversation)
+        assert (reply.text, reply.conversation_id) == ("Hello you", conversation.id)
+        assert emulator.requests[-1].path.endswith("/chat")
+        assert emulator.requests[-1].headers["Accept"] == "application/json"
+        refused = await failure(ask(backend, conversation, 1))
+        assert isinstance(refused, errors.Throttled)
+        assert refused.retry_after == 7
+
+
 async def test_a_turn_may_follow_at_once_on_the_same_connection() -> None:
     """An answer that has ended gives its connection back."""
     async with Server(CREATED, HI, HI) as server, backend_at(server.url("")) as backend:

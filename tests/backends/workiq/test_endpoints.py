@@ -31,12 +31,13 @@ def test_every_url_follows_from_a_base_url(base: str, host: str, create: str) ->
     place = resolve(base)
     assert place.host == host
     assert place.create.endswith(create)
-    assert place.chat_over_stream("a1").endswith(f"{create}/a1/chatOverStream")
+    assert place.turn("a1").endswith(f"{create}/a1/chatOverStream")
+    assert place.turn("a1", over_stream=False).endswith(f"{create}/a1/chat")
 
 
 def test_an_id_leads_nowhere_else() -> None:
     """An id is one step of the path, whatever it holds."""
-    assert resolve(None).chat_over_stream("../a?b#c/d").endswith("/conversations/..%2Fa%3Fb%23c%2Fd/chatOverStream")
+    assert resolve(None).turn("../a?b#c/d").endswith("/conversations/..%2Fa%3Fb%23c%2Fd/chatOverStream")
 
 
 @pytest.mark.parametrize(
