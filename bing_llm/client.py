@@ -31,6 +31,7 @@ from bing_llm.config import (
     cookie_header,
     pick_backend,
 )
+from bing_llm.continuation import Continuations
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
@@ -84,6 +85,9 @@ class BingClient:
 
         timeouts: The time limits, in seconds.
         retries: How often a turn is opened again while it has given no text.
+        continue_conversations: Whether a history that an adapter sends goes on in the conversation that holds it
+            already, so that only its last message is sent; True. What `ask` and `stream` send, and conversations of
+            your own, are not concerned.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -118,6 +122,7 @@ class BingClient:
         # limits
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        continue_conversations: bool = True,
     ) -> None:
         given = dict(locals())  # by name: each backend takes its own
         if cookies == os.environ.get("BING_COOKIES"):
@@ -160,6 +165,7 @@ class BingClient:
             allowed = access(token, known, allow_insecure=allow_insecure)
             connection = msgspec.structs.replace(connection, token=allowed)
         self._lazy = LazyBackend(self.backend_name, connection, self.options)
+        self.continuations = Continuations() if continue_conversations else None
         self._owns_connections = True
 
     @property

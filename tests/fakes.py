@@ -253,9 +253,19 @@ class FakeBackend:
 
 
 def client_of(
-    backend: FakeBackend, time: Time | None = None, *, timeouts: Timeouts | None = None, **retries: Any
+    backend: FakeBackend,
+    time: Time | None = None,
+    *,
+    timeouts: Timeouts | None = None,
+    continue_conversations: bool = True,
+    **retries: Any,
 ) -> BingClient:
     """A client of this service, by this clock."""
-    client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries))
+    client = BingClient(
+        backend="chathub",
+        timeouts=timeouts,
+        retries=(time or Time()).retries(**retries),
+        continue_conversations=continue_conversations,
+    )
     client._lazy.made[client.model] = backend
     return client

@@ -32,6 +32,7 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
         files: URLs of files that each answer shall draw on.
         entity_tags: Whether the tags around names in the text stay.
         timeout: The time for a whole turn, in seconds.
+        continue_conversations: Whether a history goes on in the conversation that holds it already.
         client: A client that is there already, instead of all others but `model`.
     """
 
@@ -46,6 +47,7 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
     files: tuple[str, ...] = ()
     entity_tags: Literal["keep", "strip"] = "keep"
     timeout: float | None = None
+    continue_conversations: bool = True
     client: BingClient | None = None
 
     def check_nothing_beside_client(self, defaults: ClientSettings) -> None:
@@ -83,6 +85,7 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
             files=self.files,
             entity_tags=self.entity_tags,
             timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
+            continue_conversations=self.continue_conversations,
         )
 
 

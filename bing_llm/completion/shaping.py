@@ -49,6 +49,13 @@ class Shaper:
         )
 
     @property
+    def has_cut(self) -> bool:
+        """Whether the service said more than was wanted: behind a stop sequence, a length, or calls."""
+        return (self._cutter is not None and bool(self._cutter.cut)) or (
+            self._parser is not None and self._parser.has_cut
+        )
+
+    @property
     def cut_by_length(self) -> bool:
         """Whether the text was longer than it may be."""
         return self._cutter is not None and self._cutter.cut == "length"

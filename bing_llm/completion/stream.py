@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -13,12 +13,13 @@ from bing_llm import events as ev
 from bing_llm.client import BingClient
 from bing_llm.completion.request import Request
 from bing_llm.completion.shaping import Shaper
-from bing_llm.composing import Composed, compose
+from bing_llm.composing import Composed
+from bing_llm.continuation import HistoryTurn
 from bing_llm.errors import BingError
 from bing_llm.messages import Message
 from bing_llm.stream import TurnStream
 from bing_llm.tools.calls import Call, InvalidCall, Piece
-from bing_llm.tools.prompt import json_repair_request, repair_request
+from bing_llm.tools.prompt import json_repair_request, repair_request, written_call
 
 __all__ = ["Completed", "Completion", "FinishReason", "Item"]
 
@@ -68,16 +69,17 @@ class Completion(AsyncIterator[Item]):
         self._request = request
         self._join = join
         self._may_repair = True
-        self._prompts: list[Composed] = []
+        self._sources: list[HistoryTurn] = []
         self._items: deque[Item] = deque()
         self._over = False
         self._begin(request)
 
     def _begin(self, request: Request) -> None:
-        prompt = compose(request.messages, request.instructions, limit=self._client.prompt_limit)
-        self._prompts.append(prompt)
+        source = HistoryTurn(self._client, request.messages, request.instructions, request.images)
+        self._sources.append(source)
+        self._turn = TurnStream(source)
         self._shaper = Shaper(self._request)
-        self._turn: TurnStream = self._client.stream(prompt.text, context=prompt.context, images=request.images)
+        self._given: list[Piece] = []
         self._texts: list[str] = []
         self._early: list[Item] | None = []  # what comes before the first text; None after it
         self._stopped = False
@@ -175,6 +177,7 @@ class Completion(AsyncIterator[Item]):
             self._items.extend(self._early)
             self._early = None
         self._items.extend(pieces)
+        self._given.extend(pieces)
 
     def _complete(self, reply: ev.Reply) -> None:
         is_shown = self._early is None
@@ -184,6 +187,7 @@ class Completion(AsyncIterator[Item]):
         self._give(pieces)
         if shaper.problem:
             if self._may_repair and reply.finish_reason == "stop" and not shaper.cut_by_length:
+                self._keep([reply.text], reply)
                 self._repair(reply, shaper.problem)
                 return
             _log.warning("The model did not answer in the form that was asked for: %s", shaper.problem)
@@ -191,8 +195,18 @@ class Completion(AsyncIterator[Item]):
         self._items.extend(self._early or ())
         reason = _finish_reason(reply, shaper)
         final = (*self._reshape(reply.text), *self._shaper.unmet) if reply.revised and is_shown else None
-        self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=tuple(self._prompts)))
+        prompts = tuple(source.sent for source in self._sources)
+        self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=prompts))
+        self._keep(self._given if final is None else final, reply)
         self._over = True
+
+    def _keep(self, pieces: Sequence[Piece], reply: ev.Reply) -> None:
+        """Let a history that goes on from here go on in this conversation, unless it holds more than was given."""
+        if self._shaper.has_cut or any(isinstance(piece, InvalidCall) for piece in pieces):
+            return
+        text = "".join(piece for piece in pieces if isinstance(piece, str))
+        calls = [written_call(piece) for piece in pieces if isinstance(piece, Call)]
+        self._sources[-1].keep("\n".join((text, *calls)), reply)
 
     def _repair(self, reply: ev.Reply, problem: str) -> None:
         """Ask once more, in a turn of its own that knows the first answer."""

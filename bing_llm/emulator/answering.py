@@ -71,7 +71,7 @@ async def answer_turn(
     finally:
         # Before the final frame: a client may ask again as soon as it has it, on another socket.
         is_turn = failure is None or not is_refusal(failure)
-        conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
+        conversation.finish(PastTurn(question.text, writer.text, question.context) if is_turn else None)
     for outgoing in _refusal(writer, failure) if failure else (writer.closing(),):
         yield outgoing
 

@@ -93,6 +93,7 @@ class CallParser:
         self._in_long_run = False  # whether the text ends in more backticks than a fence has
         self._all_literal = False
         self.done = False
+        self.has_cut = False
 
     def feed(self, text: str) -> list[Piece]:
         """The pieces that this part completes."""
@@ -232,7 +233,7 @@ class CallParser:
             self._cut(text)
 
     def _cut(self, text: str) -> None:
-        self.done = True
+        self.done = self.has_cut = True
         _log.debug("what the model wrote after its calls is cut, from here on: %d characters so far", len(text))
 
     # --- blocks ---------------------------------------------------------------------------------------------------

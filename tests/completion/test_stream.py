@@ -282,7 +282,7 @@ async def test_a_request_that_cannot_be_served_is_refused_at_once(request_: dict
 
 @pytest.mark.parametrize("read", [items_of, whole_of])
 async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """In a turn that knows the first answer; of that nothing is given."""
+    """In the conversation that knows the first answer; of that nothing is given."""
     caplog.set_level(logging.INFO, logger=LOGGER)
     backend = FakeBackend([SEARCH, *answer("I would rather not.")], answer(written_call(ADD)))
     items, end = await read(completion(backend, toolbox=MUST))
@@ -290,11 +290,25 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert end.finish_reason == "tool_calls"
     first, second = backend.prompts
     assert second.text.startswith("Your last reply cannot be used")
-    assert second.text.endswith(first.text.removeprefix("Hello"))  # the tools are told again
-    assert "I would rather not." in (second.context or "")
+    assert "Tools that you can call" in first.text
+    assert "Tools that you can call" not in second.text  # they are known there; how to call them is said each time
+    assert second.text.endswith(first.text.partition("</tool_call>")[2])
+    assert second.context is None
+    assert backend.calls == ["create", "turn 0 of conversation-1", "turn 1 of conversation-1"]
     assert "The model is asked once more" in caplog.text
     assert [prompt.text for prompt in end.prompts][1:] == [second.text]
     assert backend.open_channels == 0
+
+
+async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_told_the_first_answer() -> None:
+    """With the tools, since the conversation is a new one."""
+    backend = FakeBackend(answer("I would rather not."), answer(written_call(ADD)))
+    client = client_of(backend, continue_conversations=False)
+    await items_of(Completion(client, Request(messages=HELLO, toolbox=MUST)))
+    first, second = backend.prompts
+    assert second.text.endswith(first.text.removeprefix("Hello"))
+    assert "I would rather not." in (second.context or "")
+    assert backend.calls[2:] == ["create", "turn 0 of conversation-2"]
 
 
 @pytest.mark.parametrize("read", [items_of, whole_of])

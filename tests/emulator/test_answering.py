@@ -55,7 +55,7 @@ async def test_a_brain_is_asked_with_all_there_is(emulator: Emulator, visitor: V
         Question(text="one", context="before", tone="Precise", conversation_id=created.id),
         Question(
             text="two",
-            history=(PastTurn("one", "Answer 1"),),
+            history=(PastTurn("one", "Answer 1", "before"),),
             images=(Image(url="https://x.example/a.png"),),
             conversation_id=created.id,
             number=1,

@@ -21,7 +21,12 @@ async def test_a_brain_is_asked_with_all_there_is(emulator: Emulator, workiq: Wo
     await workiq.stream("two", conversation)
     assert brain.questions == [
         Question(text="one", context="before\n\nand this", search=False, conversation_id=conversation),
-        Question(text="two", history=(PastTurn("one", "Answer 1"),), conversation_id=conversation, number=1),
+        Question(
+            text="two",
+            history=(PastTurn("one", "Answer 1", "before\n\nand this"),),
+            conversation_id=conversation,
+            number=1,
+        ),
     ]
 
 

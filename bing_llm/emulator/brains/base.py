@@ -18,10 +18,11 @@ Thought: TypeAlias = Event | BingError
 
 
 class PastTurn(msgspec.Struct, frozen=True):
-    """An earlier turn of the conversation."""
+    """An earlier turn of the conversation: what the user said, what was answered, and the context that came along."""
 
     question: str
     answer: str
+    context: str = ""
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ from bing_llm.emulator.obedience.history import (
     said_before,
     told_schema,
     waiting_results,
+    whole_context,
 )
 from bing_llm.emulator.obedience.instructions import Instructions, Tool, read_instructions
 from bing_llm.emulator.obedience.memory import noted, recalled
@@ -80,8 +81,9 @@ class Obedient:
 
 
 def _answer(question: Question) -> Iterator[ev.Event]:
-    text, context = put_back(question.text, question.context)
-    question = msgspec.structs.replace(question, text=text, context=context)
+    text, context = put_back(question.text, question.context, question.history)
+    context = whole_context(question.history, context)
+    question = msgspec.structs.replace(question, text=text, context=context, history=())
     if (state := read_reasoning(text, context)) is not None:
         said, rules, done = state.question, list[str](), next_step(state)
         if done is None:
@@ -121,7 +123,7 @@ def _obeyed(asked: Instructions, results: tuple[ToolResult, ...], question: Ques
     said = asked.question or next(reversed(_earlier(question)), "")
     earlier: list[ToolResult] = []
     if not asked.question:
-        earlier = results_before(question.context, [turn.question for turn in question.history])
+        earlier = results_before(question.context)
         results = results or tuple(earlier)
     evidence = "\n".join((said, *(result.text for result in results)))
     tools = _still_useful(asked, (*earlier, *results), freely=asked.must_call or not results)
@@ -158,7 +160,7 @@ def _known(said: str, question: Question) -> str | None:
 
 
 def _earlier(question: Question) -> list[str]:
-    return said_before(question.context, (turn.question for turn in question.history))
+    return said_before(question.context)
 
 
 def _searched(said: str) -> Iterator[ev.Event]:

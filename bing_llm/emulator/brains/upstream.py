@@ -99,13 +99,16 @@ def _thought(data: str) -> Thought:
 
 
 def _messages(question: Question) -> list[dict[str, Any]]:
-    context = [{"role": "system", "content": question.context}] if question.context else []
-    earlier = [
-        message
-        for turn in question.history
-        for message in ({"role": "user", "content": turn.question}, {"role": "assistant", "content": turn.answer})
-    ]
-    return [*context, *earlier, {"role": "user", "content": question.text}]
+    messages: list[dict[str, Any]] = []
+    for turn in question.history:
+        messages += _asked(turn.context, turn.question)
+        messages.append({"role": "assistant", "content": turn.answer})
+    return messages + _asked(question.context, question.text)
+
+
+def _asked(context: str, text: str) -> list[dict[str, Any]]:
+    said = {"role": "user", "content": text}
+    return [{"role": "system", "content": context}, said] if context else [said]
 
 
 def _failure(what: str) -> ServiceError:

@@ -89,9 +89,9 @@ async def test_a_stream_may_end_without_done() -> None:
 
 
 async def test_the_model_sees_the_conversation() -> None:
-    """Context is a system message, earlier turns are user and assistant messages, the question comes last."""
+    """A context is a system message before what it came with; earlier turns come first, the question last."""
     model = Model("[DONE]")
-    question = Question(text="two", context="before", history=(PastTurn("one", "first"),))
+    question = Question(text="two", context="new", history=(PastTurn("one", "first", "before"),))
     await thoughts(model, question)
     assert model.asked == [
         {
@@ -101,6 +101,7 @@ async def test_the_model_sees_the_conversation() -> None:
                 {"role": "system", "content": "before"},
                 {"role": "user", "content": "one"},
                 {"role": "assistant", "content": "first"},
+                {"role": "system", "content": "new"},
                 {"role": "user", "content": "two"},
             ],
         }

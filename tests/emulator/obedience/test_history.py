@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from bing_llm.emulator.obedience.history import put_back, results_before, said_before, told_schema, waiting_results
+from bing_llm.emulator.brains.base import PastTurn
+from bing_llm.emulator.obedience.history import (
+    put_back,
+    results_before,
+    said_before,
+    told_schema,
+    waiting_results,
+    whole_context,
+)
 from bing_llm.messages import convert
 
 TOOLS = '\n\nTools:\n{"name": "add", "parameters": {}}'
@@ -12,22 +20,23 @@ RESULT = '<tool_result name="add">7</tool_result>'
 
 
 def test_the_user_s_messages_are_found() -> None:
-    """Of a history only the user's messages count, without instructions; earlier turns follow it."""
+    """Of a history only the user's messages count, without instructions."""
     context = convert(
         [
             {"role": "system", "content": "Be kind."},
             {"role": "user", "content": f"Add 3.{TOOLS}"},
             {"role": "assistant", "content": "My name is Bing."},
             {"role": "user", "content": RESULT},
+            {"role": "user", "content": "Now"},
         ]
     )
-    assert said_before(context, ["Now", f"Add 4.{TOOLS}"]) == ["Add 3.", "Now", "Add 4."]
+    assert said_before(context) == ["Add 3.", "Now"]
 
 
 def test_a_text_without_roles_is_one_message() -> None:
     """Any other context is taken whole; an empty one is nothing."""
-    assert said_before("My name is Ada.", []) == ["My name is Ada."]
-    assert said_before("", []) == []
+    assert said_before("My name is Ada.") == ["My name is Ada."]
+    assert said_before("") == []
 
 
 def test_results_wait_at_the_end_of_the_context() -> None:
@@ -52,7 +61,7 @@ def test_results_in_a_row_wait_together() -> None:
 
 
 def test_results_since_the_last_question_are_known() -> None:
-    """Results count from the context and from earlier turns, until the user asks something."""
+    """Results count until the user asks something."""
     context = convert(
         [
             {"role": "tool", "content": RESULT.replace("7", "5")},
@@ -60,10 +69,19 @@ def test_results_since_the_last_question_are_known() -> None:
             {"role": "tool", "content": RESULT.replace("7", "6")},
         ]
     )
-    assert [result.text for result in results_before(context, [RESULT])] == ["6", "7"]
-    assert [result.text for result in results_before(context, ["Add 4.", RESULT])] == ["7"]
-    assert results_before(context, [RESULT, "Add 4."]) == []
-    assert results_before("", []) == []
+    said = convert([{"role": "user", "content": RESULT}])
+    asked = convert([{"role": "user", "content": "Add 4."}])
+    assert [result.text for result in results_before(context + said)] == ["6", "7"]
+    assert [result.text for result in results_before(context + asked + said)] == ["7"]
+    assert results_before(context + said + asked) == []
+    assert results_before("") == []
+
+
+def test_a_conversation_is_told_again_as_a_new_one_would_be() -> None:
+    """Each turn is its context, what the user said and what was answered; the context of this turn comes last."""
+    turns = (PastTurn("Hello", "Hi.", convert([{"role": "system", "content": "Be kind."}])), PastTurn("Add 3.", "3"))
+    told = [("system", "Be kind."), ("user", "Hello"), ("assistant", "Hi."), ("user", "Add 3."), ("assistant", "3")]
+    assert whole_context(turns, EARLIER) == convert({"role": r, "content": c} for r, c in told) + EARLIER
 
 
 RULES = "Write calls so:\n<tool_call>\n{}\n</tool_call>"
@@ -82,6 +100,16 @@ def test_tools_at_the_end_of_the_context_are_put_back() -> None:
         (f"Add 3.\n\n{RULES}", ""),
     ):
         assert put_back(prompt, context) == (prompt, context)
+
+
+def test_tools_of_an_earlier_turn_are_put_back() -> None:
+    """Rules alone mean the tools that the conversation was told of last, in a prompt or at the end of its context."""
+    expected = f"Add 3.\n\n{TOOLS.strip()}\n\n{RULES}"
+    hello = PastTurn("Hello", "Hi.")
+    for told in (PastTurn(f"Add 1.{TOOLS}\n\n{RULES}", "1"), PastTurn("Add 1.", "1", LISTED)):
+        assert put_back(f"Add 3.\n\n{RULES}", "", (told, hello)) == (expected, "")
+        assert put_back("Add 3.", "", (told, hello)) == ("Add 3.", "")
+    assert put_back(f"Add 3.\n\n{RULES}", "", (hello,)) == (f"Add 3.\n\n{RULES}", "")
 
 
 def test_a_message_at_the_end_of_the_context_is_put_back() -> None:

@@ -122,6 +122,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
           `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
         - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
+        - `continue_conversations`: whether a history goes on in the conversation that holds it already
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
         - `context_window`: what LlamaIndex packs prompts to, in tokens
@@ -246,6 +247,9 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     max_retries: int | None = Field(default=None, ge=0)
     """How often a turn that has given no text is opened again; None for the client's 4."""
+
+    continue_conversations: bool = True
+    """Whether a history goes on in the conversation that holds it already, so that only its last message is sent."""
 
     stop: list[str] | None = None
     """The answer ends before the first of these; those of a call come on top."""

@@ -161,9 +161,24 @@ async def said_by(engine: BaseChatEngine, way: str, asked: str) -> str:
 
 
 @pytest.mark.parametrize("way", CHAT_WAYS)
+@pytest.mark.parametrize(("mode", "condensed"), [("simple", 0), ("context", 0), ("condense_plus_context", 2)])
+async def test_a_chat_engine_goes_on_in_one_conversation(
+    mode: str, condensed: int, way: str, llm: Bing, bing_emulator: Emulator
+) -> None:
+    """While the documents are the same, what was said is not said again; each question is condensed in its own."""
+    engine = chat_engine(mode, llm)
+    for asked in (ASKED, "And my permit?", "Thank you."):
+        assert await said_by(engine, way, asked) == reply_to(asked)
+    chats = [request for request in bing_emulator.requests if request.kind == "chat"]
+    assert len({request.conversation_id for request in chats}) == 1 + condensed
+    assert (chats[-1].context, chats[-1].text) == ("", "Thank you.")
+
+
+@pytest.mark.parametrize("way", CHAT_WAYS)
 @pytest.mark.parametrize("mode", ["simple", "context", "condense_plus_context"])
 async def test_a_chat_engine_answers_twice(mode: str, way: str, llm: Bing, bing_emulator: Emulator) -> None:
     """In each way; the second message is asked with the first and its answer, and with the documents."""
+    llm.continue_conversations = False
     engine = chat_engine(mode, llm)
     assert await said_by(engine, way, ASKED) == reply_to(ASKED)
     assert await said_by(engine, way, "And my permit?") == reply_to("And my permit?")

@@ -1,0 +1,233 @@
+"""Which live conversation a history extends, and the turn that goes on there.
+
+Frameworks send the whole history each turn; the services keep it. Where a history is that of a conversation which is
+still there, with messages behind it, only those are sent, and what they are asked for. Everything else is a
+conversation of its own, which is told the history as context.
+
+A conversation is known by a digest of all that it was told: the model, the list of tools or the schema, each message as
+the adapter converted it, and its answer as the adapter will show it. It is taken out when it is used, so a history that
+goes on from the same point twice, or from an earlier one, never meets another's turns. Not kept are those that hold
+something else than the history says: pictures, which a history does not repeat, or an answer that was cut or withdrawn;
+and those that the service ended, or that are at their last turn.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import blake2b
+from typing import Protocol
+
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm._retry import Attempts
+from bing_llm.backends.base import ConversationHandle, TurnChannel
+from bing_llm.composing import compose
+from bing_llm.conversation import SingleTurn, Workplace, first_turn, make_prompt
+from bing_llm.errors import BingError, ConnectionLost, SessionExpired, TurnLimitReached
+from bing_llm.images import ImageSource
+from bing_llm.limits import Deadline
+from bing_llm.messages import Message
+from bing_llm.tools.prompt import Instructions
+
+__all__ = ["Continuations", "HistoryTurn", "HistoryWorkplace", "Live"]
+
+MOST_KEPT = 1024  # about a kilobyte each
+LONGEST_SECONDS = 5 * 3600.0  # a ChatHub keeps a conversation for six hours; of Work IQ nothing is known
+
+_GONE = (ConnectionLost, SessionExpired, TurnLimitReached)
+"""What a conversation may have come to since its last turn; a new one is none the worse for it."""
+
+_NAME = re.compile(r"[^\[\]\n]{1,64}: ")
+"""What an adapter writes before the text of an assistant that has a name."""
+
+
+class Live(msgspec.Struct, frozen=True):
+    """A conversation that may go on: the backend's handle, how many turns it was sent, and since when it is kept."""
+
+    handle: ConversationHandle
+    turns: int
+    since: float
+
+
+class Continuations:
+    """The conversations of one client that may go on, each by the digest of what it holds.
+
+    It may be used from several threads, and has no lock: each step is one operation of a dict. A process that was
+    forked begins without any, or two processes would go on in one conversation.
+
+    Args:
+        most: How many are kept; the one that waits longest goes first.
+        seconds: How long one is kept after its last turn.
+        clock: The time in seconds.
+    """
+
+    def __init__(
+        self, *, most: int = MOST_KEPT, seconds: float = LONGEST_SECONDS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def keep(self, key: bytes, handle: ConversationHandle, turns: int) -> None:
+        """Remember a conversation that was sent so many turns; of two with one key, the later one."""
+        if self._pid != os.getpid():
+            self._forget()
+        self._kept.pop(key, None)
+        self._kept[key] = Live(handle, turns, self._clock())
+        with suppress(KeyError):  # another thread was faster
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+
+    def take(self, key: bytes) -> Live | None:
+        """The conversation of this key, which is nobody else's from now on; None where there is none."""
+        if self._pid != os.getpid():
+            self._forget()
+        live = self._kept.pop(key, None)
+        return live if live is not None and self._clock() - live.since < self._seconds else None
+
+    def _forget(self) -> None:
+        self._pid = os.getpid()
+        self._kept: OrderedDict[bytes, Live] = OrderedDict()
+
+
+class HistoryWorkplace(Workplace, Protocol):
+    """What turns of a framework's histories need of their client; internal."""
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+
+    @property
+    def continuations(self) -> Continuations | None:
+        """The conversations that may go on; None where each history has one of its own."""
+
+
+class HistoryTurn(SingleTurn):
+    """A turn that answers a history: in the conversation that holds it up to its last answer, else in a new one.
+
+    Going on is a short cut: if that conversation cannot, a new one is told the whole history, once, and nobody notices.
+
+    Args:
+        workplace: The client.
+        messages: The history, the oldest first, as an adapter converts it.
+        instructions: What to say of tools and JSON. A conversation hears the listing once, the rules with each turn.
+        images: Pictures that go with the last message.
+
+    Attributes:
+        sent: What the last attempt sent.
+
+    Raises:
+        InvalidRequest: The history cannot be sent.
+    """
+
+    def __init__(
+        self,
+        workplace: HistoryWorkplace,
+        messages: Sequence[Message],
+        instructions: Instructions,
+        images: Sequence[ImageSource] = (),
+    ) -> None:
+        backend = workplace.backend
+        self._limit = backend.prompt_limit
+        self._whole = self.sent = compose(messages, instructions, limit=self._limit)
+        super().__init__(workplace, make_prompt(backend, self._whole.text, self._whole.context, images))
+        self._continuations = None if images else workplace.continuations
+        self._told = _Told(workplace.model, instructions.listing, messages)
+        self._rules = Instructions(rules=instructions.rules)
+        self._live: Live | None = None
+        self._goes_on = False
+        self._handle: ConversationHandle | None = None
+        self._turns = 0
+
+    def begin(self) -> tuple[Attempts, Deadline]:
+        """A fresh budget, and the conversation that this history extends, if there is one."""
+        if self._continuations is not None:
+            found = map(self._continuations.take, self._told.keys_before())
+            self._live = next((live for live in found if live is not None), None)
+        return super().begin()
+
+    async def open(self, deadline: Deadline) -> TurnChannel:
+        """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
+        live, self._live = self._live, None
+        self._goes_on = live is not None
+        if live is None:
+            self.sent, self._turns = self._whole, 1
+            self._handle, channel = await first_turn(self._workplace, self._prompt, deadline)
+            return channel
+        self.sent = compose(self._told.new, self._rules, limit=self._limit)
+        self._handle, self._turns = live.handle, live.turns + 1
+        backend = self._workplace.backend
+        prompt = make_prompt(backend, self.sent.text, self.sent.context)
+        return await backend.open_turn(live.handle, prompt, live.turns, deadline)
+
+    def falls_back(self, failure: BingError) -> bool:
+        """Whether the conversation that the history extends is gone."""
+        goes_on, self._goes_on = self._goes_on, False
+        return (goes_on and isinstance(failure, _GONE)) or super().falls_back(failure)
+
+    def keep(self, answer: str, reply: ev.Reply) -> None:
+        """Remember the conversation, for a history that goes on behind this answer.
+
+        Args:
+            answer: The answer, as the framework's next history will show it.
+            reply: The reply that completed the turn.
+        """
+        over = reply.revoked or reply.conversation_ended or (reply.quota is not None and reply.quota.spent)
+        if self._continuations is not None and self._handle is not None and not over:
+            self._continuations.keep(self._told.key_behind(answer), self._handle, self._turns)
+
+
+class _Told:
+    """What a conversation is told, and the keys that follow from it."""
+
+    def __init__(self, model: str, listing: str, messages: Sequence[Message]) -> None:
+        self._first = (model, listing)
+        self._messages = messages
+        answers = (at for at, message in enumerate(messages) if message.role == "assistant")
+        self._last_answer = max(answers, default=-1)
+
+    @property
+    def new(self) -> Sequence[Message]:
+        """The messages behind the last answer."""
+        return self._messages[self._last_answer + 1 :]
+
+    def keys_before(self) -> list[bytes]:
+        """The keys of a conversation that these messages may extend, whose answer is shown with a name or without."""
+        if self._last_answer < 0 or all(message.role == "system" for message in self.new):
+            return []
+        answer = self._messages[self._last_answer].content
+        named = _NAME.match(answer)
+        before = self._digest(self._messages[: self._last_answer])
+        return [_key(before, text) for text in (answer, *([answer[named.end() :]] if named else []))]
+
+    def key_behind(self, answer: str) -> bytes:
+        """The key of the conversation that was told all messages, and gave this answer."""
+        return _key(self._digest(self._messages), answer)
+
+    def _digest(self, messages: Sequence[Message]) -> blake2b:
+        digest = blake2b(digest_size=16)
+        for part in (*self._first, *(part for message in messages for part in (message.role, message.content))):
+            encoded = _encoded(part)
+            digest.update(b"%d:%b" % (len(encoded), encoded))
+        return digest
+
+
+def _key(before: blake2b, answer: str) -> bytes:
+    """Without whitespace: adapters and frameworks move it, about calls and at the ends."""
+    digest = before.copy()
+    digest.update(_encoded("".join(answer.split())))
+    return digest.digest()
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
