@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
 from benchmarks import (
+    continuation,
     langchain_import,
     langchain_overhead,
     langchain_socket,
@@ -141,6 +142,15 @@ def test_llama_index_socket_compares_with_another_model(
     assert rows[llama_index_socket.OTHER][1] == 1
     assert rows[llama_index_socket.OTHER][-1] == 152
     assert len(verdicts) == 1
+
+
+def test_continuation_keeps_its_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes do not depend on the machine; without going on, each turn has a conversation and sends the whole history."""
+    rows, verdicts = table(continuation.main, ["--turns", "4"], capsys)
+    on, off = rows.values()
+    assert (on[0], off[0]) == (1, 4)
+    assert on[2] == on[4] < off[2] < off[4]
+    assert all(verdict.startswith("kept: ") for verdict in verdicts)
 
 
 @pytest.mark.parametrize("module", [langchain_import, llama_index_import])
