@@ -145,7 +145,7 @@ def test_llama_index_socket_compares_with_another_model(
 
 
 def test_continuation_keeps_its_bounds(capsys: pytest.CaptureFixture[str]) -> None:
-    """Bytes do not depend on the machine; without going on, each turn has a conversation and sends the whole history."""
+    """Bytes do not depend on the machine; without going on, each turn has a conversation and sends all of it."""
     rows, verdicts = table(continuation.main, ["--turns", "4"], capsys)
     on, off = rows.values()
     assert (on[0], off[0]) == (1, 4)
