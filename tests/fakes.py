@@ -253,9 +253,19 @@ class FakeBackend:
 
 
 def client_of(
-    backend: FakeBackend, time: Time | None = None, *, timeouts: Timeouts | None = None, **retries: Any
+    backend: FakeBackend,
+    time: Time | None = None,
+    *,
+    timeouts: Timeouts | None = None,
+    max_concurrency: int | None = None,
+    **retries: Any,
 ) -> BingClient:
     """A client of this service, by this clock."""
-    client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries))
+    client = BingClient(
+        backend="chathub",
+        timeouts=timeouts,
+        retries=(time or Time()).retries(**retries),
+        max_concurrency=max_concurrency,
+    )
     client._lazy.made[client.model] = backend
     return client
