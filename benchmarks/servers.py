@@ -1,7 +1,8 @@
-"""The servers of the socket benchmark, each in a process of its own.
+"""The servers of the benchmarks over sockets, each in a process of its own.
 
-`python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, each sent
-alone and as soon as the last one is on its way, and ends when its standard input does.
+`python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, and ends
+when its standard input does. Each delta is sent alone and as soon as the last one is on its way; `paced` waits 50 ms
+before each.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
 from aiohttp import web
 
 from benchmarks.memory import words
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Emulator, Question, Scripted
+from bing_llm.events import TextDelta
 
 __all__ = ["SERVERS", "served"]
+
+PACE_S = 0.05
+"""What `paced` waits before each delta, in seconds."""
 
 
 @contextmanager
@@ -39,6 +44,26 @@ async def _emulator(deltas: int) -> AsyncGenerator[str, None]:
     """A ChatHub."""
     texts = words(deltas)
     async with Emulator(Scripted(lambda _question: texts)) as emulator:
+        yield emulator.url
+
+
+class _Paced:
+    """Says a word, waits, and says the next one."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._deltas = [TextDelta(text) for text in texts]
+
+    async def answer(self, question: Question) -> AsyncIterator[TextDelta]:
+        del question
+        for delta in self._deltas:
+            await asyncio.sleep(PACE_S)
+            yield delta
+
+
+@asynccontextmanager
+async def _paced(deltas: int) -> AsyncGenerator[str, None]:
+    """A ChatHub whose answers take as long as real ones."""
+    async with Emulator(_Paced(words(deltas))) as emulator:
         yield emulator.url
 
 
@@ -80,7 +105,7 @@ def _line(choice: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-SERVERS = {"emulator": _emulator, "openai": _openai}
+SERVERS = {"emulator": _emulator, "paced": _paced, "openai": _openai}
 
 
 async def _serve(name: str, deltas: int) -> None:

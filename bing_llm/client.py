@@ -17,6 +17,7 @@ from bing_llm._lazy_backend import LazyBackend
 from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
 from bing_llm._retry import Attempts, retried
 from bing_llm._secrets import refuse_to_pickle
+from bing_llm._slots import Slots
 from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.backends.chathub.options import Compose, Location
 from bing_llm.backends.workiq.access import access
@@ -88,6 +89,11 @@ class BingClient:
         continue_conversations: Whether a history that an adapter sends goes on in the conversation that holds it
             already, so that only its last message is sent; True. What `ask` and `stream` send, and conversations of
             your own, are not concerned.
+        max_concurrency: How many turns of this client, and of those that its `with_options` gives, may be open at once.
+            Further ones wait in the order in which they were first read; their time limits begin after the wait. A turn
+            is open until its end or until it is closed, and counts also while its reader is busy: one that is opened in
+            the loop over another needs a second slot, and with 1 would wait for ever. None (the default): no limit, as
+            the service has its own.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -123,6 +129,7 @@ class BingClient:
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
         continue_conversations: bool = True,
+        max_concurrency: int | None = None,
     ) -> None:
         given = dict(locals())  # by name: each backend takes its own
         if cookies == os.environ.get("BING_COOKIES"):
@@ -140,6 +147,7 @@ class BingClient:
         self.retries = _of(Retries, retries, "retries")
         for part in (self.timeouts, self.retries):
             part.check()
+        self.slots = None if max_concurrency is None else Slots(max_concurrency)
         is_workiq = self.backend_name == "workiq"
         self.options: Options = (
             workiq_options(given) if is_workiq else chathub_options(given, signed_in=header is not None)

@@ -10,6 +10,7 @@ from typing import Protocol
 from bing_llm import events as ev
 from bing_llm._checks import check_text
 from bing_llm._retry import Attempts, retried
+from bing_llm._slots import Slots
 from bing_llm.backends.base import Backend, ConversationHandle, TurnChannel
 from bing_llm.errors import (
     BingError,
@@ -43,6 +44,10 @@ class Workplace(Protocol):
     @property
     def retries(self) -> Retries:
         """The attempts."""
+
+    @property
+    def slots(self) -> Slots | None:
+        """How many turns may be open at once; None for no limit."""
 
 
 def make_prompt(backend: Backend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()) -> Prompt:
@@ -82,6 +87,11 @@ class SingleTurn:
     def __init__(self, workplace: Workplace, prompt: Prompt) -> None:
         self._workplace = workplace
         self._prompt = prompt
+
+    @property
+    def slots(self) -> Slots | None:
+        """Those of the client."""
+        return self._workplace.slots
 
     def begin(self) -> tuple[Attempts, Deadline]:
         """A fresh budget. An expired conversation is no obstacle here: each attempt makes a new one."""
@@ -140,6 +150,10 @@ class _ThreadTurn:
     def __init__(self, thread: _Thread, prompt: Prompt) -> None:
         self._thread = thread
         self._prompt = prompt
+
+    @property
+    def slots(self) -> Slots | None:
+        return self._thread.workplace.slots
 
     def begin(self) -> tuple[Attempts, Deadline]:
         self._thread.check_free()

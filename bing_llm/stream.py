@@ -12,6 +12,7 @@ from bing_llm import events as ev
 from bing_llm._compat import Self
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
+from bing_llm._slots import Slot, Slots
 from bing_llm.backends.base import TurnChannel
 from bing_llm.errors import BingError, InvalidRequest
 from bing_llm.fold import Extension
@@ -22,6 +23,10 @@ __all__ = ["TurnSource", "TurnStream"]
 
 class TurnSource(Protocol):
     """Where the attempts of one turn come from; internal."""
+
+    @property
+    def slots(self) -> Slots | None:
+        """Those of which the turn takes one, before `begin` and until its end; None where there is no limit."""
 
     def begin(self) -> tuple[Attempts, Deadline]:
         """Start the clock, with an unused budget; called once, before the first attempt.
@@ -86,6 +91,7 @@ class TurnStream:
 
     def __init__(self, source: TurnSource) -> None:
         self._source = source
+        self._slot: Slot | None = None
         self._begun: tuple[Attempts, Deadline] | None = None
         self._open: _Open | None = None
         self._extension = Extension()
@@ -216,6 +222,7 @@ class TurnStream:
 
     async def _next(self) -> ev.Event:
         if self._begun is None:
+            await self._wait_for_slot()
             self._begun = self._source.begin()
             await self._begun[0].begin()
         attempts, deadline = self._begun
@@ -231,6 +238,14 @@ class TurnStream:
             except BingError as exc:
                 failure = exc
             await self._reopen(failure, attempts)
+
+    async def _wait_for_slot(self) -> None:
+        slots = self._source.slots
+        if slots is not None:
+            slot = self._slot = slots.join()
+            self._go_on()  # closed by another thread just before, which saw no slot to release
+            await slot.wait()
+            self._go_on()
 
     def _notice(self) -> ev.Event | None:
         """What the reader is told between two attempts."""
@@ -283,9 +298,12 @@ class TurnStream:
                 self._has_other = True
 
     def _end(self) -> None:
-        if self._begun is not None and not self._ended:
+        had_ended, self._ended = self._ended, True
+        if self._begun is not None and not had_ended:
             self._source.end(self._reply, self._error)
-        self._ended = True
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.release()
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)

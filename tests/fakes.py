@@ -258,6 +258,7 @@ def client_of(
     *,
     timeouts: Timeouts | None = None,
     continue_conversations: bool = True,
+    max_concurrency: int | None = None,
     **retries: Any,
 ) -> BingClient:
     """A client of this service, by this clock."""
@@ -266,6 +267,7 @@ def client_of(
         timeouts=timeouts,
         retries=(time or Time()).retries(**retries),
         continue_conversations=continue_conversations,
+        max_concurrency=max_concurrency,
     )
     client._lazy.made[client.model] = backend
     return client

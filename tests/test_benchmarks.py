@@ -18,6 +18,9 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
 from benchmarks import (
     continuation,
+    crowd,
+    growth,
+    import_time,
     langchain_import,
     langchain_overhead,
     langchain_socket,
@@ -25,6 +28,7 @@ from benchmarks import (
     llama_index_overhead,
     llama_index_socket,
     measuring,
+    scale,
 )
 
 TINY = ["--deltas", "150", "--rounds", "1"]
@@ -153,7 +157,24 @@ def test_continuation_keeps_its_bounds(capsys: pytest.CaptureFixture[str]) -> No
     assert all(verdict.startswith("kept: ") for verdict in verdicts)
 
 
-@pytest.mark.parametrize("module", [langchain_import, llama_index_import])
+def test_scale_opens_all_turns_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both clients complete all their turns, each in a process of its own."""
+    rows, verdicts = table(scale.main, ["--turns", "4", "--deltas", "3", "--rounds", "1"], capsys)
+    assert tuple(rows) == (crowd.BARE, crowd.OURS)
+    assert [row[0] for row in rows.values()] == [4, 4]
+    assert verdicts[0].startswith("kept: turns that did not complete")
+    assert len(verdicts) == 3
+
+
+def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """Answers of three lengths, and three numbers of turns at once."""
+    rows, verdicts = table(growth.main, ["--words", "200", "--turns", "200", "--rounds", "1"], capsys)
+    assert tuple(rows) == ("2 words, 1", "20 words, 1", "200 words, 1", "2 words, 2", "2 words, 20", "2 words, 200")
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert len(verdicts) == 2
+
+
+@pytest.mark.parametrize("module", [import_time, langchain_import, llama_index_import])
 def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """What takes long to import, and a new model does not use, is not imported with it."""
     rows, verdicts = table(module.main, ["--rounds", "1"], capsys)
@@ -163,7 +184,7 @@ def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.Ca
 
 def test_what_both_adapters_share_loads_no_framework() -> None:
     """What one framework takes to load is no part of what is measured of the other."""
-    shared = "imports, measuring, memory, servers, sockets"
+    shared = "bare, crowd, growth, import_time, imports, measuring, memory, scale, servers, sockets"
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())

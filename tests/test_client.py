@@ -312,6 +312,14 @@ def test_no_secret_reaches_a_pickle() -> None:
             copy.deepcopy(held)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "2", True])
+def test_max_concurrency_is_none_or_a_whole_number_from_1_on(limit: Any) -> None:
+    """Anything else is refused when the client is made, by both clients."""
+    for kind in (BingClient, SyncBingClient):
+        with pytest.raises(ConfigurationError, match=r"max_concurrency is .* whole number from 1 .* or None"):
+            kind(backend="chathub", max_concurrency=limit)
+
+
 # --- Work IQ ----------------------------------------------------------------------------------------------------------
 
 WORKIQ: dict[str, Any] = {"backend": "workiq", "token": SECRET, "time_zone": "Europe/Zurich"}

@@ -981,6 +981,34 @@ async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_t
         await server.idle()
 
 
+async def test_all_connections_share_one_session_and_one_context(
+    authority: trustme.CA, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many calls and sockets are opened at once: loading the authorities anew takes milliseconds each time."""
+    made: list[object] = []
+    new_context, new_session = ssl.create_default_context, aiohttp.ClientSession
+
+    def context(**_: object) -> ssl.SSLContext:
+        made.append(trusting := new_context())
+        authority.configure_trust(trusting)
+        return trusting
+
+    def session(**settings: Any) -> aiohttp.ClientSession:
+        made.append(opened := new_session(**settings))
+        return opened
+
+    monkeypatch.setattr(ssl, "create_default_context", context)
+    monkeypatch.setattr(aiohttp, "ClientSession", session)
+    http = Http()
+    async with Server(*[upgraded(greet)] * 6, tls=server_tls) as server:
+        sockets = await asyncio.gather(*(open_socket(http, server.url("/a", "ws")) for _ in range(6)))
+        for opened in sockets:
+            opened.abort()
+        assert sorted(type(each).__name__ for each in made) == ["ClientSession", "SSLContext"]
+        await http.aclose()
+        await server.idle()
+
+
 PROXY_AUTH = "Basic Ym9iOmh1bnRlcjI="  # bob:hunter2
 
 
