@@ -6,6 +6,7 @@ import inspect
 import os
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -35,11 +36,12 @@ from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_dea
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
-from bing_llm.limits import Retries, Timeouts
+from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.stream import TurnStream
+from bing_llm.warm import WarmPool
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend, ConversationInfo
+    from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
 
 __all__ = ["BingClient"]
 
@@ -82,6 +84,11 @@ class BingClient:
 
         timeouts: The time limits, in seconds.
         retries: How often a turn is opened again while it has given no text.
+        warm: How many conversations to keep ready for single turns, from 0 (the default) to 32, on each event loop on
+            which the client is used, from `async with` or the first turn on. The first text of such a turn comes one
+            round trip after its prompt instead of three. Each costs the service a conversation, created anew when one
+            is taken and after five hours, and of a ChatHub an open socket with a ping each 15 s; so leave it at 0
+            where turns are rare or an account is short of them.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -115,6 +122,7 @@ class BingClient:
         # limits
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        warm: int = 0,
     ) -> None:
         given = dict(locals())  # by name: each backend takes its own
         if cookies == os.environ.get("BING_COOKIES"):
@@ -158,6 +166,12 @@ class BingClient:
             connection = msgspec.structs.replace(connection, token=allowed)
         self._lazy = LazyBackend(self.backend_name, connection, self.options)
         self._owns_connections = True
+        self.pool = WarmPool(
+            warm,
+            partial(_warm_up, self._lazy, self.model),  # not a method: the pool must not hold its client
+            seconds=self.timeouts.turn,
+            clock=self.retries.clock,
+        )
 
     @property
     def backend(self) -> Backend:
@@ -265,9 +279,11 @@ class BingClient:
     async def aclose(self) -> None:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
         if self._owns_connections:
+            await self.pool.aclose()
             await self._lazy.aclose()
 
     async def __aenter__(self) -> Self:
+        await self.pool.start()
         return self
 
     async def __aexit__(
@@ -279,6 +295,10 @@ class BingClient:
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
 
 T = TypeVar("T")
+
+
+async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:
+    return await lazy.of(model).warm_up(deadline)
 
 
 def _of(kind: type[T], value: Any, name: str) -> T:

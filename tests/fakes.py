@@ -149,6 +149,39 @@ class FakeChannel:
             self._waiting.go.set()
 
 
+class FakeWarm:
+    """A conversation of the fake service that waits for its first turn.
+
+    Attributes:
+        handle: The conversation.
+        is_alive: Whether the service has kept it.
+        failure: What a ping meets.
+        pings: How many were sent.
+        closed: Whether it was closed without a turn.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.is_alive = True
+        self.failure: BingError | None = None
+        self.pings = 0
+        self.closed = False
+
+    def alive(self) -> bool:
+        """Whether the service has kept it."""
+        return self.is_alive
+
+    async def keep_alive(self) -> None:
+        """Count a ping."""
+        self.pings += 1
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 class FakeBackend:
     """A service that plays these turns, one for each attempt that gets as far as to open one.
 
@@ -156,6 +189,7 @@ class FakeBackend:
         calls: What was asked of it, in order.
         prompts: What each turn sent.
         channels: The turns that were opened.
+        warmed: The conversations that were made ready.
         deadlines: The deadline of each call.
         creations: What the next creations give; an error, a place to wait, or None for a conversation, as when empty.
         opening: Where each turn waits before it is opened; None for nowhere.
@@ -174,6 +208,7 @@ class FakeBackend:
         self.calls: list[str] = []
         self.prompts: list[Prompt] = []
         self.channels: list[FakeChannel] = []
+        self.warmed: list[FakeWarm] = []
         self.deadlines: list[Deadline] = []
         self.chats: list[ConversationInfo] = []
         self.model: str | None = None
@@ -219,6 +254,20 @@ class FakeBackend:
     async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> FakeChannel:
         """The next turn."""
         self._called(f"turn {number} of {handle.id}", deadline)
+        return await self._open(prompt)
+
+    async def warm_up(self, deadline: Deadline) -> FakeWarm:
+        """As `create_conversation`."""
+        warm = FakeWarm(await self.create_conversation(deadline))
+        self.warmed.append(warm)
+        return warm
+
+    async def open_warm(self, warm: FakeWarm, prompt: Prompt, deadline: Deadline) -> FakeChannel:
+        """The next turn."""
+        self._called(f"warm turn of {warm.handle.id}", deadline)
+        return await self._open(prompt)
+
+    async def _open(self, prompt: Prompt) -> FakeChannel:
         self.prompts.append(prompt)
         self.models.append(self.model)
         if self.opening is not None:
@@ -253,9 +302,9 @@ class FakeBackend:
 
 
 def client_of(
-    backend: FakeBackend, time: Time | None = None, *, timeouts: Timeouts | None = None, **retries: Any
+    backend: FakeBackend, time: Time | None = None, *, timeouts: Timeouts | None = None, warm: int = 0, **retries: Any
 ) -> BingClient:
     """A client of this service, by this clock."""
-    client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries))
+    client = BingClient(backend="chathub", timeouts=timeouts, retries=(time or Time()).retries(**retries), warm=warm)
     client._lazy.made[client.model] = backend
     return client
