@@ -1,7 +1,7 @@
 """Conversations that are made ready before there is a prompt: `BingClient(warm=n)`.
 
-They belong to the event loop on which they were made, so each loop has its own. No turn waits for one, or fails with one:
-it takes what is ready, or goes the whole way.
+They belong to the event loop on which they were made, so each loop has its own. No turn waits for one, and none fails
+with one: it takes what is ready, or goes the whole way.
 """
 
 from __future__ import annotations
@@ -76,8 +76,9 @@ class WarmPool:
         clock: Callable[[], float] | None = None,
         start_timer: StartTimer | None = None,
     ) -> None:
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MOST_WARM:
-            msg = f"warm is {size!r}; it must be a whole number from 0 (none) to {MOST_WARM}."
+        given: Any = size
+        if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= MOST_WARM:
+            msg = f"warm is {given!r}; it must be a whole number from 0 (none) to {MOST_WARM}."
             raise ConfigurationError(msg)
         # The shelves must not know the pool: then it, and the client behind it, can be collected.
         self._plan = _Plan(size, warm_up, seconds, clock or time.monotonic, start_timer or _start_timer)
@@ -139,6 +140,7 @@ class _Shelf:
         self._timer: Timer | None = None
         self._failures = 0  # since one was taken
         self._not_before = plan.clock()
+        self._closed = False
         self._tend()
 
     # --- for the pool ---------------------------------------------------------------------------------------------
@@ -158,16 +160,18 @@ class _Shelf:
 
     def let_go(self) -> None:
         """Leave no task to wait for, where the loop does not run."""
+        self._closed = True
         for task in self._tasks:
             with suppress(RuntimeError):  # the loop is closed
                 if self._loop.is_closed():
-                    task.get_coro().close()  # type: ignore[union-attr] # a coroutine of this class
+                    task.get_coro().close()
                 else:
                     task.cancel()
         self._tasks.clear()
 
     async def aclose(self) -> None:
         """Close everything, and wait for the tasks."""
+        self._closed = True
         if self._pid != os.getpid():
             return
         if self._timer is not None:
@@ -199,7 +203,7 @@ class _Shelf:
             return True
         item.conversation.close()
         if not alive:
-            self._put_off(None)
+            self._put_off()
         return False
 
     async def _ping(self) -> None:
@@ -207,7 +211,7 @@ class _Shelf:
             if not await _is_kept(item.conversation) and item in self.ready:  # else a turn has it
                 self.ready.remove(item)
                 item.conversation.close()
-                self._put_off(None)
+                self._put_off()
 
     def _fill(self) -> None:
         idle = self._making is None or self._making.done()
@@ -221,22 +225,22 @@ class _Shelf:
             try:
                 made = await self._plan.warm_up(deadline)
             except Exception as exc:  # noqa: BLE001 - whatever it is, a turn that goes the whole way will tell
-                wait = self._put_off(exc)
-                _log.log(
-                    logging.INFO if is_transient(exc) else logging.WARNING,
-                    "%s no conversation was made ready (%s); next in %.0f seconds",
-                    deadline.label,
-                    f"{type(exc).__name__}: {exc.message}" if isinstance(exc, BingError) else type(exc).__name__,
-                    wait,
-                )
+                if not self._closed:  # else it is how aiohttp says so
+                    self._fail(exc, deadline.label)
                 return
             self.ready.append(_Ready(made, self._plan.clock()))
 
-    def _put_off(self, exc: Exception | None) -> float:
-        """Wait before the next one is made, longer after each failure in a row: one that died on its own counts too."""
-        wait = PING_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS)
-        if isinstance(exc, BingError) and exc.retry_after is not None:
-            wait = max(wait, exc.retry_after)
+    def _fail(self, exc: Exception, label: str) -> None:
+        said, asked = type(exc).__name__, None
+        if isinstance(exc, BingError):  # what others say may hold anything
+            said, asked = f"{said}: {exc.message}", exc.retry_after
+        wait = self._put_off(asked)
+        level = logging.INFO if is_transient(exc) else logging.WARNING
+        _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
+
+    def _put_off(self, asked: float | None = None) -> float:
+        """Make none for as long as was asked, and longer after each failure in a row; one that died counts too."""
+        wait: float = max(PING_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS), asked or 0.0)
         self._failures += 1
         self._not_before = self._plan.clock() + wait
         return wait

@@ -84,7 +84,14 @@ class Socket(aiohttp.ClientWebSocketResponse):
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
         self._left = True
-        self._transport.abort()
+        connection = self._upgrade.connection
+        try:
+            self._transport.abort()
+        except RuntimeError:  # the loop is closed
+            with suppress(Exception):  # aiohttp, too, may want something of the loop
+                _end_without_loop(self._transport)
+                if connection is not None:
+                    connection.close()
         self._upgrade.close()
 
     def hang_up(self) -> None:
@@ -365,6 +372,13 @@ class Http:
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context(cafile=certifi.where())
         return self._ssl_context
+
+
+def _end_without_loop(transport: Any) -> None:
+    """What an aborted transport would have the loop do next, of TLS that of the one below: it closes the socket."""
+    tls = getattr(transport, "_ssl_protocol", None)
+    lower = transport if tls is None else tls._transport  # noqa: SLF001 - asyncio has no other way
+    lower._call_connection_lost(None)  # noqa: SLF001
 
 
 async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
