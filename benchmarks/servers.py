@@ -1,4 +1,4 @@
-"""The servers of the socket benchmark, each in a process of its own.
+"""The servers of the benchmarks, each in a process of its own.
 
 `python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, each sent
 alone and as soon as the last one is on its way, and ends when its standard input does.
@@ -16,9 +16,12 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.memory import words
+from benchmarks.relay import relayed
 from bing_llm.emulator import Emulator, Scripted
 
 __all__ = ["SERVERS", "served"]
+
+_ROUND_TRIP_S = 0.05  # as from one continent to another
 
 
 @contextmanager
@@ -40,6 +43,13 @@ async def _emulator(deltas: int) -> AsyncGenerator[str, None]:
     texts = words(deltas)
     async with Emulator(Scripted(lambda _question: texts)) as emulator:
         yield emulator.url
+
+
+@asynccontextmanager
+async def _distant(deltas: int) -> AsyncGenerator[str, None]:
+    """A ChatHub that is far away."""
+    async with _emulator(deltas) as url, relayed(url, round_trip=_ROUND_TRIP_S) as distant:
+        yield distant
 
 
 @asynccontextmanager
@@ -80,7 +90,7 @@ def _line(choice: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-SERVERS = {"emulator": _emulator, "openai": _openai}
+SERVERS = {"distant": _distant, "emulator": _emulator, "openai": _openai}
 
 
 async def _serve(name: str, deltas: int) -> None:

@@ -19,6 +19,7 @@ from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.warm import WarmPool
 
 
 class Pause:
@@ -299,6 +300,15 @@ class FakeBackend:
     def _called(self, what: str, deadline: Deadline) -> None:
         self.calls.append(what)
         self.deadlines.append(deadline)
+
+
+async def settled(pool: WarmPool) -> None:
+    """Wait until nothing is being made ready or pinged on this loop."""
+    here = asyncio.get_running_loop()
+    for shelf in pool._shelves:
+        while shelf._loop is here and shelf._tasks:
+            await asyncio.wait(shelf._tasks)
+            await asyncio.sleep(0)
 
 
 def client_of(
