@@ -57,6 +57,21 @@ class _Channel:
         pass
 
 
+class _Warm:
+    """Implements `bing_llm.backends.base.WarmConversation`."""
+
+    handle = _Handle()
+
+    def alive(self) -> bool:
+        return True
+
+    async def keep_alive(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class _Backend:
     """Implements `bing_llm.backends.base.Backend`."""
 
@@ -84,6 +99,13 @@ class _Backend:
     async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> _Channel:
         del handle, prompt, number, deadline
         return _Channel(self._events)
+
+    async def warm_up(self, deadline: Deadline) -> _Warm:
+        del deadline
+        return _Warm()
+
+    async def open_warm(self, warm: Any, prompt: Prompt, deadline: Deadline) -> _Channel:
+        return await self.open_turn(warm.handle, prompt, 0, deadline)
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
         del deadline

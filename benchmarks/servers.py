@@ -17,6 +17,7 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.memory import words
+from benchmarks.relay import relayed
 from bing_llm.emulator import Emulator, Question, Scripted
 from bing_llm.events import TextDelta
 
@@ -24,6 +25,8 @@ __all__ = ["SERVERS", "served"]
 
 PACE_S = 0.05
 """What `paced` waits before each delta, in seconds."""
+
+_ROUND_TRIP_S = 0.05  # as from one continent to another
 
 
 @contextmanager
@@ -68,6 +71,13 @@ async def _paced(deltas: int) -> AsyncGenerator[str, None]:
 
 
 @asynccontextmanager
+async def _distant(deltas: int) -> AsyncGenerator[str, None]:
+    """A ChatHub that is far away."""
+    async with _emulator(deltas) as url, relayed(url, round_trip=_ROUND_TRIP_S) as distant:
+        yield distant
+
+
+@asynccontextmanager
 async def _openai(deltas: int) -> AsyncGenerator[str, None]:
     """OpenAI's chat completions: server-sent events."""
     deltas_sent = [{"role": "assistant", "content": ""}, *({"content": word} for word in words(deltas))]
@@ -105,7 +115,7 @@ def _line(choice: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-SERVERS = {"emulator": _emulator, "paced": _paced, "openai": _openai}
+SERVERS = {"distant": _distant, "emulator": _emulator, "paced": _paced, "openai": _openai}
 
 
 async def _serve(name: str, deltas: int) -> None:

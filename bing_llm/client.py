@@ -6,6 +6,7 @@ import inspect
 import os
 import ssl
 from collections.abc import Sequence
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
@@ -37,11 +38,12 @@ from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_dea
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
-from bing_llm.limits import Retries, Timeouts
+from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.stream import TurnStream
+from bing_llm.warm import WarmPool
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend, ConversationInfo
+    from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
 
 __all__ = ["BingClient"]
 
@@ -94,6 +96,11 @@ class BingClient:
             is open until its end or until it is closed, and counts also while its reader is busy: one that is opened in
             the loop over another needs a second slot, and with 1 would wait for ever. None (the default): no limit, as
             the service has its own.
+        warm: How many conversations to keep ready for single turns, from 0 (the default) to 32, on each event loop on
+            which the client is used, from `async with` or the first turn on. The first text of such a turn comes one
+            round trip after its prompt instead of three. Each costs the service a conversation, created anew when one
+            is taken and after five hours, and of a ChatHub an open socket with a ping each 15 s; so leave it at 0
+            where turns are rare or an account is short of them.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -130,6 +137,7 @@ class BingClient:
         retries: Retries | None = None,
         continue_conversations: bool = True,
         max_concurrency: int | None = None,
+        warm: int = 0,
     ) -> None:
         given = dict(locals())  # by name: each backend takes its own
         if cookies == os.environ.get("BING_COOKIES"):
@@ -175,6 +183,12 @@ class BingClient:
         self._lazy = LazyBackend(self.backend_name, connection, self.options)
         self.continuations = Continuations() if continue_conversations else None
         self._owns_connections = True
+        self.pool = WarmPool(
+            warm,
+            partial(_warm_up, self._lazy, self.model),  # not a method: the pool must not hold its client
+            seconds=self.timeouts.turn,
+            clock=self.retries.clock,
+        )
 
     @property
     def backend(self) -> Backend:
@@ -282,9 +296,11 @@ class BingClient:
     async def aclose(self) -> None:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
         if self._owns_connections:
+            await self.pool.aclose()
             await self._lazy.aclose()
 
     async def __aenter__(self) -> Self:
+        await self.pool.start()
         return self
 
     async def __aexit__(
@@ -296,6 +312,10 @@ class BingClient:
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
 
 T = TypeVar("T")
+
+
+async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:
+    return await lazy.of(model).warm_up(deadline)
 
 
 def _of(kind: type[T], value: Any, name: str) -> T:

@@ -28,7 +28,7 @@ from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm.backends.base import ConversationHandle, TurnChannel
 from bing_llm.composing import compose
-from bing_llm.conversation import SingleTurn, Workplace, first_turn, make_prompt
+from bing_llm.conversation import SingleTurn, Workplace, make_prompt
 from bing_llm.errors import BingError, ConnectionLost, SessionExpired, TurnLimitReached
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline
@@ -162,7 +162,7 @@ class HistoryTurn(SingleTurn):
         self._goes_on = live is not None
         if live is None:
             self.sent, self._turns = self._whole, 1
-            self._handle, channel = await first_turn(self._workplace, self._prompt, deadline)
+            self._handle, channel = await self._turn.open(deadline)
             return channel
         self.sent = compose(self._told.new, self._rules, limit=self._limit)
         self._handle, self._turns = live.handle, live.turns + 1

@@ -18,16 +18,24 @@ from bing_llm.errors import (
     ConversationBusy,
     ConversationEnded,
     InvalidRequest,
+    PromptTooLong,
     SessionExpired,
+    TimedOut,
     TurnLimitReached,
+    Unauthorized,
     is_transient,
 )
 from bing_llm.images import ImageSource, load_image
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.stream import TurnStream
+from bing_llm.warm import WarmPool
 
-__all__ = ["Conversation", "SingleTurn", "Workplace", "first_turn", "make_prompt", "new_deadline"]
+__all__ = ["Conversation", "FirstTurn", "SingleTurn", "Workplace", "first_turn", "make_prompt", "new_deadline"]
+
+# What a fresh conversation may mend: a socket that broke, or went silent or was closed without a word while it waited
+# (which also means a prompt that is too long); a conversation or its signature that expired.
+_STALE = (ConnectionLost, TimedOut, PromptTooLong, SessionExpired, Unauthorized)
 
 
 class Workplace(Protocol):
@@ -48,6 +56,10 @@ class Workplace(Protocol):
     @property
     def slots(self) -> Slots | None:
         """How many turns may be open at once; None for no limit."""
+
+    @property
+    def pool(self) -> WarmPool:
+        """What is ready for first turns."""
 
 
 def make_prompt(backend: Backend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()) -> Prompt:
@@ -76,9 +88,34 @@ def new_deadline(workplace: Workplace) -> Deadline:
 async def first_turn(
     workplace: Workplace, prompt: Prompt, deadline: Deadline
 ) -> tuple[ConversationHandle, TurnChannel]:
-    """One attempt at the first turn of a new conversation."""
+    """One attempt at the first turn of a new conversation, the whole way."""
     handle = await workplace.backend.create_conversation(deadline)
     return handle, await workplace.backend.open_turn(handle, prompt, 0, deadline)
+
+
+class FirstTurn:
+    """The attempts at the first turn of a new conversation: the first of them on a warm one, where one is ready.
+
+    A warm one has waited, and may have gone stale unseen; so the next attempts go the whole way.
+    """
+
+    def __init__(self, workplace: Workplace, prompt: Prompt) -> None:
+        self._workplace = workplace
+        self._prompt = prompt
+        self._is_first = True
+        self._is_warm = False
+
+    async def open(self, deadline: Deadline) -> tuple[ConversationHandle, TurnChannel]:
+        """One attempt."""
+        warm = await self._workplace.pool.take() if self._is_first else None
+        self._is_first, self._is_warm = False, warm is not None
+        if warm is None:
+            return await first_turn(self._workplace, self._prompt, deadline)
+        return warm.handle, await self._workplace.backend.open_warm(warm, self._prompt, deadline)
+
+    def falls_back(self, failure: BingError) -> bool:
+        """Whether the attempt that failed was on a warm conversation, and that may be why."""
+        return self._is_warm and isinstance(failure, _STALE)
 
 
 class SingleTurn:
@@ -86,7 +123,7 @@ class SingleTurn:
 
     def __init__(self, workplace: Workplace, prompt: Prompt) -> None:
         self._workplace = workplace
-        self._prompt = prompt
+        self._turn = FirstTurn(workplace, prompt)
 
     @property
     def slots(self) -> Slots | None:
@@ -103,17 +140,17 @@ class SingleTurn:
         return Attempts(self._workplace.retries, deadline, may_retry), deadline
 
     async def open(self, deadline: Deadline) -> TurnChannel:
-        """Create a conversation and send the turn."""
-        _, channel = await first_turn(self._workplace, self._prompt, deadline)
+        """Send the turn in a warm conversation or a new one."""
+        _, channel = await self._turn.open(deadline)
         return channel
 
     def may_reopen(self) -> bool:
         """Nothing is lost with the conversation."""
         return True
 
-    def falls_back(self, failure: BingError) -> bool:  # noqa: ARG002 - of all sources
-        """It goes the whole way each time."""
-        return False
+    def falls_back(self, failure: BingError) -> bool:
+        """Whether a warm conversation had gone stale: the next one is new."""
+        return self._turn.falls_back(failure)
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """Nothing to keep."""

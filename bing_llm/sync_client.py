@@ -171,6 +171,7 @@ class SyncBingClient:
         run(self._client.aclose())
 
     def __enter__(self) -> Self:
+        run(self._client.__aenter__())
         return self
 
     def __exit__(

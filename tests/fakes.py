@@ -19,6 +19,7 @@ from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.warm import WarmPool
 
 
 class Pause:
@@ -149,6 +150,39 @@ class FakeChannel:
             self._waiting.go.set()
 
 
+class FakeWarm:
+    """A conversation of the fake service that waits for its first turn.
+
+    Attributes:
+        handle: The conversation.
+        is_alive: Whether the service has kept it.
+        failure: What a ping meets.
+        pings: How many were sent.
+        closed: Whether it was closed without a turn.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self.handle = handle
+        self.is_alive = True
+        self.failure: BingError | None = None
+        self.pings = 0
+        self.closed = False
+
+    def alive(self) -> bool:
+        """Whether the service has kept it."""
+        return self.is_alive
+
+    async def keep_alive(self) -> None:
+        """Count a ping."""
+        self.pings += 1
+        if self.failure is not None:
+            raise self.failure
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 class FakeBackend:
     """A service that plays these turns, one for each attempt that gets as far as to open one.
 
@@ -156,6 +190,7 @@ class FakeBackend:
         calls: What was asked of it, in order.
         prompts: What each turn sent.
         channels: The turns that were opened.
+        warmed: The conversations that were made ready.
         deadlines: The deadline of each call.
         creations: What the next creations give; an error, a place to wait, or None for a conversation, as when empty.
         opening: Where each turn waits before it is opened; None for nowhere.
@@ -174,6 +209,7 @@ class FakeBackend:
         self.calls: list[str] = []
         self.prompts: list[Prompt] = []
         self.channels: list[FakeChannel] = []
+        self.warmed: list[FakeWarm] = []
         self.deadlines: list[Deadline] = []
         self.chats: list[ConversationInfo] = []
         self.model: str | None = None
@@ -219,6 +255,20 @@ class FakeBackend:
     async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> FakeChannel:
         """The next turn."""
         self._called(f"turn {number} of {handle.id}", deadline)
+        return await self._open(prompt)
+
+    async def warm_up(self, deadline: Deadline) -> FakeWarm:
+        """As `create_conversation`."""
+        warm = FakeWarm(await self.create_conversation(deadline))
+        self.warmed.append(warm)
+        return warm
+
+    async def open_warm(self, warm: FakeWarm, prompt: Prompt, deadline: Deadline) -> FakeChannel:
+        """The next turn."""
+        self._called(f"warm turn of {warm.handle.id}", deadline)
+        return await self._open(prompt)
+
+    async def _open(self, prompt: Prompt) -> FakeChannel:
         self.prompts.append(prompt)
         self.models.append(self.model)
         if self.opening is not None:
@@ -252,6 +302,15 @@ class FakeBackend:
         self.deadlines.append(deadline)
 
 
+async def settled(pool: WarmPool) -> None:
+    """Wait until nothing is being made ready or pinged on this loop."""
+    here = asyncio.get_running_loop()
+    for shelf in pool._shelves:
+        while shelf._loop is here and shelf._tasks:
+            await asyncio.wait(shelf._tasks)
+            await asyncio.sleep(0)
+
+
 def client_of(
     backend: FakeBackend,
     time: Time | None = None,
@@ -259,6 +318,7 @@ def client_of(
     timeouts: Timeouts | None = None,
     continue_conversations: bool = True,
     max_concurrency: int | None = None,
+    warm: int = 0,
     **retries: Any,
 ) -> BingClient:
     """A client of this service, by this clock."""
@@ -268,6 +328,7 @@ def client_of(
         retries=(time or Time()).retries(**retries),
         continue_conversations=continue_conversations,
         max_concurrency=max_concurrency,
+        warm=warm,
     )
     client._lazy.made[client.model] = backend
     return client

@@ -29,6 +29,7 @@ from benchmarks import (
     llama_index_socket,
     measuring,
     scale,
+    warm,
 )
 
 TINY = ["--deltas", "150", "--rounds", "1"]
@@ -188,6 +189,15 @@ def test_what_both_adapters_share_loads_no_framework() -> None:
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())
+
+
+def test_warm_counts_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
+    """A round trip counts as one; a cold start takes more of them than a warm one, and each has a bound."""
+    rows, verdicts = table(warm.main, ["--rounds", "1"], capsys)
+    assert tuple(rows) == (warm.ROUND_TRIP, warm.WARM, warm.COLD)
+    assert rows[warm.ROUND_TRIP][1] == 1
+    assert rows[warm.COLD][1] > rows[warm.WARM][1]
+    assert len(verdicts) == 2
 
 
 @pytest.mark.parametrize("awaited", [False, True])

@@ -10,7 +10,7 @@ from bing_llm.events import Event
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
-__all__ = ["Backend", "ConversationHandle", "ConversationInfo", "TurnChannel"]
+__all__ = ["Backend", "ConversationHandle", "ConversationInfo", "TurnChannel", "WarmConversation"]
 
 
 class ConversationHandle(Protocol):
@@ -50,6 +50,27 @@ class TurnChannel(Protocol):
 
     def close(self) -> None:
         """Close the socket now, without waiting for anything. May be called twice."""
+
+
+class WarmConversation(Protocol):
+    """A conversation that is ready for its first turn, and belongs to the loop on which it was made."""
+
+    @property
+    def handle(self) -> ConversationHandle:
+        """The conversation."""
+
+    def alive(self) -> bool:
+        """Whether it still takes a turn, as far as can be told. Reads what has come, without waiting."""
+
+    async def keep_alive(self) -> None:
+        """Tell the service that it is still wanted.
+
+        Raises:
+            BingError: The connection is lost.
+        """
+
+    def close(self) -> None:
+        """Close its connection now, without waiting for anything. May be called twice."""
 
 
 class Backend(Protocol):
@@ -92,6 +113,20 @@ class Backend(Protocol):
 
         Raises:
             ConnectionFailed: Nothing was sent; the same turn may be opened again.
+            BingError: The service refused, or the connection was lost.
+        """
+
+    async def warm_up(self, deadline: Deadline) -> WarmConversation:
+        """Open a conversation, and all that its first turn needs. Whoever asked for it calls `close`, or `open_warm`.
+
+        Raises:
+            BingError: The service refused, or could not be reached.
+        """
+
+    async def open_warm(self, warm: Any, prompt: Prompt, deadline: Deadline) -> TurnChannel:
+        """Send the first turn of a conversation that `warm_up` gave, which is closed where that fails.
+
+        Raises:
             BingError: The service refused, or the connection was lost.
         """
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bing_llm.backends.chathub.options import ChatHubOptions
     from bing_llm.emulator import Emulator
     from bing_llm.limits import Deadline
+    from bing_llm.messages import Prompt
 
 __all__ = ["EmulatorBackend"]
 
@@ -54,6 +55,11 @@ class EmulatorBackend(ChatHubBackend):
         """The conversations that this client's emulator keeps."""
         await self._start()
         return await super().list_conversations(deadline)
+
+    async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
+        if prompt.images:
+            await self._start()  # a warm conversation serves all models, and this one's view may not know where it is
+        return await super()._upload(handle, prompt, deadline)
 
     async def aclose(self) -> None:
         """Close the connections, and the emulator with what it keeps."""

@@ -1,20 +1,14 @@
-"""The one place that opens connections: an aiohttp session for each event loop, and aiohttp's errors as ours.
-
-A session belongs to the loop that it was made on. asyncio has no hook for a loop's end but one: an async generator that
-was started on a loop is closed by `shutdown_asyncgens`, so each session is held by such a generator and ends with its
-loop.
-"""
+"""The one place that opens connections: an aiohttp session for each event loop, and aiohttp's errors as ours."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,6 +17,7 @@ import msgspec
 from yarl import URL
 
 from bing_llm import _timeout
+from bing_llm._per_loop import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
@@ -35,8 +30,6 @@ _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
 T = TypeVar("T")
-
-_Sessions: TypeAlias = "dict[asyncio.AbstractEventLoop, _Held]"
 
 
 class UpgradeRefused(Exception):
@@ -91,7 +84,14 @@ class Socket(aiohttp.ClientWebSocketResponse):
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
         self._left = True
-        self._transport.abort()
+        connection = self._upgrade.connection
+        try:
+            self._transport.abort()
+        except RuntimeError:  # the loop is closed
+            with suppress(Exception):  # aiohttp, too, may want something of the loop
+                _end_without_loop(self._transport)
+                if connection is not None:
+                    connection.close()
         self._upgrade.close()
 
     def hang_up(self) -> None:
@@ -171,12 +171,24 @@ class ByteStream:
         self.abort()
 
 
-class _Held(NamedTuple):
-    """What is open on one loop: the session, what closes it, and the sockets and streams that were opened by it."""
+class _Session:
+    """What is open on one loop: aiohttp's session, and the sockets and streams that were opened by it."""
 
-    session: aiohttp.ClientSession
-    keeper: AsyncGenerator[None, None]
-    sockets: weakref.WeakSet[Socket | ByteStream]
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        self.http = http
+        self.sockets = weakref.WeakSet[Socket | ByteStream]()
+
+    def let_go(self) -> None:
+        """Have nothing to wait for in `aclose`, where the loop does not run."""
+        connector = self.http.connector
+        if connector is not None:
+            connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
+
+    async def aclose(self) -> None:
+        """Close everything."""
+        for socket in list(self.sockets):
+            socket.end_with_loop()
+        await self.http.close()
 
 
 class Http:
@@ -194,10 +206,7 @@ class Http:
         self._proxy = proxy
         self._trust_env = trust_env
         self._ssl_context = ssl_context
-        self._sessions: _Sessions = {}
-        _clients.add(self)
-        # For a client that nobody closes. It holds the sessions, which must not be collected before they are closed.
-        weakref.finalize(self, _abandon, self._sessions).atexit = False
+        self._sessions = PerLoop[_Session]()
 
     async def request(
         self,
@@ -226,7 +235,7 @@ class Http:
             TimedOut: It took longer.
             ProtocolError: The body is over 4 MiB.
         """
-        session = (await self._held()).session
+        session = (await self._session()).http
 
         async def call() -> Answer:
             async with session.request(
@@ -272,7 +281,7 @@ class Http:
             TimedOut: It took longer to connect.
             ConnectionLost: The connection broke after the request was sent.
         """
-        session, _, streams = await self._held()
+        session = await self._session()
         was_sent = False
 
         def note() -> None:
@@ -281,7 +290,7 @@ class Http:
             sent()
 
         async def call() -> ByteStream:
-            response = await session.request(
+            response = await session.http.request(
                 method,
                 _exact(url),
                 headers=headers,
@@ -301,7 +310,7 @@ class Http:
                 raise
             msg = f"The connection to {public_url(url)} ended before there was an answer to {what}."
             raise ConnectionLost(msg) from exc
-        streams.add(opened)
+        session.sockets.add(opened)
         return opened
 
     async def connect(
@@ -315,11 +324,11 @@ class Http:
             UpgradeRefused: The server answered with something else than 101.
             ProtocolError: It answered 101 with a wrong key or header.
         """
-        session, _, sockets = await self._held()
+        session = await self._session()
 
         async def call() -> Any:
             try:
-                return await session.ws_connect(
+                return await session.http.ws_connect(
                     _exact(url), headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
                 )
             except aiohttp.WSServerHandshakeError as exc:
@@ -333,29 +342,20 @@ class Http:
         if isinstance(opened, Answer):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
-        sockets.add(opened)
+        session.sockets.add(opened)
         return opened
 
     async def aclose(self) -> None:
         """Close the session of every loop."""
-        here = asyncio.get_running_loop()
-        for loop, held in list(self._sessions.items()):
-            self._sessions.pop(loop, None)
-            if loop is here:
-                await held.keeper.aclose()
-            else:
-                _close_elsewhere(loop, held)
+        await self._sessions.aclose()
 
-    async def _held(self) -> _Held:
-        """The session of this loop, and its sockets."""
-        for other, old in list(self._sessions.items()):  # a copy: other threads may add theirs
-            if other.is_closed():
-                self._sessions.pop(other, None)
-                _close_elsewhere(other, old)
-        loop = asyncio.get_running_loop()
-        held = self._sessions.get(loop)
-        if held is None:
-            session = aiohttp.ClientSession(
+    async def _session(self) -> _Session:
+        """The session of this loop."""
+        return await self._sessions.here(self._new_session)
+
+    def _new_session(self) -> _Session:
+        return _Session(
+            aiohttp.ClientSession(
                 trust_env=self._trust_env,
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
@@ -364,10 +364,7 @@ class Http:
                 trace_configs=[_tell_when_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
-            sockets = weakref.WeakSet[Socket | ByteStream]()
-            held = self._sessions[loop] = _Held(session, _keep(self._sessions, loop, session, sockets), sockets)
-            await anext(held.keeper)
-        return held
+        )
 
     def _tls(self, url: str) -> ssl.SSLContext | bool:
         if urlsplit(url).scheme not in {"https", "wss"}:
@@ -377,21 +374,11 @@ class Http:
         return self._ssl_context
 
 
-async def _keep(
-    sessions: _Sessions,
-    loop: asyncio.AbstractEventLoop,
-    session: aiohttp.ClientSession,
-    sockets: weakref.WeakSet[Socket | ByteStream],
-) -> AsyncGenerator[None, None]:
-    """Holds a session, and closes it with its loop. Knows no client, so that one can be collected."""
-    try:
-        yield
-    finally:
-        if loop in sessions and sessions[loop].session is session:  # else it has been replaced
-            del sessions[loop]
-        for socket in list(sockets):
-            socket.end_with_loop()
-        await session.close()
+def _end_without_loop(transport: Any) -> None:
+    """What an aborted transport would have the loop do next, of TLS that of the one below: it closes the socket."""
+    tls = getattr(transport, "_ssl_protocol", None)
+    lower = transport if tls is None else tls._transport  # noqa: SLF001 - asyncio has no other way
+    lower._call_connection_lost(None)  # noqa: SLF001
 
 
 async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -472,40 +459,3 @@ async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
 def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
     lower = {name.lower(): value for name, value in headers.items()}
     return Answer(status, lower, body, retry_after(lower.get("retry-after"), time.time()))
-
-
-def _abandon(sessions: _Sessions) -> None:
-    """Close the sessions of a client that is no more, from whatever thread the collector runs in."""
-    while sessions:
-        loop, held = sessions.popitem()
-        _close_elsewhere(loop, held)
-
-
-_clients: weakref.WeakSet[Http] = weakref.WeakSet()
-
-
-@atexit.register
-def _close_idle() -> None:
-    """At the interpreter's end: a loop that nobody runs or closes, as `asyncio.get_event_loop()` gives it, has no end.
-
-    Sessions of the background loop are closed on it.
-    """
-    for http in list(_clients):
-        for loop, held in list(http._sessions.items()):  # noqa: SLF001 - our own
-            if not loop.is_running():
-                http._sessions.pop(loop, None)  # noqa: SLF001
-                _close_elsewhere(loop, held)
-
-
-def _close_elsewhere(loop: asyncio.AbstractEventLoop, held: _Held) -> None:
-    """Close what belongs to another loop: at once where that loop does not run, since it may never again."""
-    if loop.is_running():
-        with suppress(RuntimeError):  # the loop was closed just now
-            loop.call_soon_threadsafe(lambda: loop.create_task(held.keeper.aclose()))
-        return
-    connector = held.session.connector
-    if connector is not None:
-        connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
-    closing = held.keeper.aclose()
-    with suppress(StopIteration, RuntimeError):  # it waits for nothing now; on a closed loop, a socket may complain
-        closing.send(None)

@@ -774,7 +774,7 @@ def test_a_client_works_in_one_loop_after_another(server: Server) -> None:
     http = Http()
     for _ in range(2):
         assert asyncio.run(fetch(http, server.url())).status == 200
-        assert http._sessions == {}
+        assert list(http._sessions) == []
         run(server.idle())
 
 
@@ -788,9 +788,9 @@ def test_a_client_works_in_two_loops_at_once(server: Server) -> None:
         for _ in range(5):
             both.wait()
             await fetch(http, server.url())
-        sessions.append((await http._held()).session)
+        sessions.append((await http._session()).http)
         both.wait()
-        assert len(http._sessions) == 2
+        assert len(list(http._sessions)) == 2
         both.wait()
 
     threads = [threading.Thread(target=asyncio.run, args=(work(),)) for _ in range(2)]
@@ -800,7 +800,7 @@ def test_a_client_works_in_two_loops_at_once(server: Server) -> None:
         thread.join(GRACE_S)
     assert len(server.requests) == 10
     assert len(set(sessions)) == 2
-    assert http._sessions == {}
+    assert list(http._sessions) == []
 
 
 def is_closed(session: aiohttp.ClientSession) -> bool:
@@ -808,11 +808,17 @@ def is_closed(session: aiohttp.ClientSession) -> bool:
     return session.closed
 
 
+def session_of(http: Http) -> aiohttp.ClientSession:
+    """The session of the one loop that it was used on."""
+    [session] = http._sessions
+    return session.http
+
+
 def fetch_on(loop: asyncio.AbstractEventLoop, http: Http, server: Server) -> aiohttp.ClientSession:
     """One GET on this loop, over a connection that does not stay; the loop's session."""
     loop.run_until_complete(fetch(http, server.url("/once")))
     loop.run_until_complete(asyncio.wait_for(asyncio.sleep(0), GRACE_S))
-    return http._sessions[loop][0]
+    return session_of(http)
 
 
 @pytest.fixture
@@ -831,7 +837,7 @@ def test_a_loop_that_was_just_closed_takes_nothing_along(once: Server) -> None:
     assert not is_closed(session)
     asyncio.run(fetch(http, once.url()))
     assert is_closed(session)
-    assert http._sessions == {}
+    assert list(http._sessions) == []
 
 
 def test_a_closed_loop_is_tidied_up_by_aclose(once: Server) -> None:
@@ -850,14 +856,14 @@ def test_a_client_is_closed_from_another_loop(server: Server) -> None:
     loop = asyncio.new_event_loop()
     try:
         loop.run_until_complete(fetch(http, server.url()))
-        session, keeper, _ = http._sessions[loop]
+        session, keeper = session_of(http), http._sessions._held[loop].keeper
         asyncio.run(http.aclose())
-        assert http._sessions == {}
+        assert list(http._sessions) == []
         assert is_closed(session)  # at once: its loop does not run, and may never again
         loop.run_until_complete(fetch(http, server.url()))
-        replaced = http._sessions[loop][0]
+        replaced = session_of(http)
         loop.run_until_complete(keeper.aclose())
-        assert http._sessions[loop][0] is replaced
+        assert session_of(http) is replaced
         assert not is_closed(replaced)
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -869,7 +875,7 @@ def test_a_client_is_closed_while_another_loop_runs(server: Server) -> None:
     """`aclose` reaches a loop that runs in another thread, and closes its session there."""
     http = Http()
     run(fetch(http, server.url()))
-    [(session, *_)] = http._sessions.values()
+    session = session_of(http)
     asyncio.run(http.aclose())
     run(server.idle())
     assert is_closed(session)
@@ -902,7 +908,7 @@ async def test_a_forgotten_client_is_closed(*, in_a_cycle: bool) -> None:
     http = Http()
     async with Server(reply()) as server:
         await fetch(http, server.url())
-        session = (await http._held()).session
+        session = session_of(http)
         if in_a_cycle:
             http.itself = http  # type: ignore[attr-defined]
         del http

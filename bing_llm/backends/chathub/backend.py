@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -18,12 +19,13 @@ from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
-from bing_llm.backends.chathub.frames import Result
+from bing_llm.backends.chathub.frames import Chat, Result
 from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
 from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
+from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
 from bing_llm.config import ConnectionSettings
 from bing_llm.errors import BingError, InvalidRequest, Unauthorized
@@ -108,6 +110,28 @@ class ChatHubBackend:
     ) -> ChatHubChannel:
         """Upload the picture where there is one, connect, and send handshake and request together."""
         image_url = await self._upload(handle, prompt, deadline)
+        channel = await self._connect(handle, deadline)
+        with _closed_on_failure(channel):
+            await channel.ask(self._chat(handle, prompt, number, image_url))
+        return channel
+
+    async def warm_up(self, deadline: Deadline) -> WarmSocket:
+        """Create a conversation, connect, send the handshake alone and wait for its answer."""
+        handle = await self.create_conversation(deadline)
+        channel = await self._connect(handle, deadline)
+        with _closed_on_failure(channel):
+            await channel.greet()
+        return WarmSocket(handle, channel, deadline)
+
+    async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> ChatHubChannel:
+        """Upload the picture where there is one, and send the request alone."""
+        with _closed_on_failure(warm):
+            image_url = await self._upload(warm.handle, prompt, deadline)
+            channel = warm.channel.under(deadline)
+            await channel.ask(self._chat(warm.handle, prompt, 0, image_url))
+        return channel
+
+    async def _connect(self, handle: ChatHubConversation, deadline: Deadline) -> ChatHubChannel:
         try:
             with deadline.within(self._timeouts.connect) as seconds:
                 socket = await self._http.connect(
@@ -119,15 +143,12 @@ class ChatHubBackend:
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
-        stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
         redact = Redactor(*handle.secrets, *self._secrets)
-        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact)
-        try:
-            await channel.ask(chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url))
-        except BaseException:
-            channel.close()
-            raise
-        return channel
+        return ChatHubChannel(socket, self._timeouts, deadline, redact=redact)
+
+    def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
+        stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
+        return chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url)
 
     async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
         if not prompt.images:
@@ -180,6 +201,15 @@ class ChatHubBackend:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+@contextmanager
+def _closed_on_failure(opened: ChatHubChannel | WarmSocket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        opened.close()
+        raise
 
 
 def _cookie_values(header: str | None) -> list[str]:

@@ -62,11 +62,20 @@ class ChatHubChannel:
         timeouts: The limits.
         deadline: The end of the whole turn; its clock and its label are the channel's.
         redact: Takes secrets out of frames before they are logged.
+        turn: The turn, where its handshake is done; None for a new one.
     """
 
-    def __init__(self, socket: WebSocket, timeouts: Timeouts, deadline: Deadline, *, redact: Redactor) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        timeouts: Timeouts,
+        deadline: Deadline,
+        *,
+        redact: Redactor,
+        turn: Turn | None = None,
+    ) -> None:
         self._socket = socket
-        self._turn = Turn()
+        self._turn = turn or Turn()
         self._timeouts = timeouts
         self._deadline = deadline
         self._redact = redact
@@ -79,6 +88,41 @@ class ChatHubChannel:
         self._away = 0.0  # how long the caller was away in all; the next ones leave it out
         self._opened = self._heard = self._progressed = self._pinged = self._left
         self._stop_asked: float | None = None
+
+    async def greet(self) -> None:
+        """Send the handshake alone, and wait for its answer.
+
+        Raises:
+            BingError: The service refused it, or the socket broke.
+        """
+        await self._send(self._turn.greet())
+        with self._redact.errors():
+            while self._turn.state is not State.READY:
+                await self._wait()
+
+    def alive(self) -> bool:
+        """Whether the socket still takes a request, after its handshake. Reads what has come, without waiting."""
+        self._unbroken = 0
+        try:
+            while self._taken() is not None:
+                pass
+        except BingError:
+            return False
+        heard = self._served() - self._heard < self._timeouts.silence
+        return heard and self._turn.state is State.READY and self._unbroken < _STRETCH  # else it is a flood
+
+    async def ping(self) -> None:
+        """Send a ping. While a turn is waited for, `next_event` does.
+
+        Raises:
+            ConnectionLost: The socket broke.
+            TimedOut: The service does not read.
+        """
+        await self._send(self._turn.ping())
+
+    def under(self, deadline: Deadline) -> ChatHubChannel:
+        """The same turn with another deadline, and with limits that begin now; this channel is used no more."""
+        return ChatHubChannel(self._socket, self._timeouts, deadline, redact=self._redact, turn=self._turn)
 
     async def ask(self, chat: frames.Chat) -> None:
         """Send the request.

@@ -1,7 +1,7 @@
 """The client's side of one turn, without I/O: what to send, and the events of what came.
 
-`ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event` tells what
-it means; `state` tells where the connection is.
+`greet`, `ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event`
+tells what it means; `state` tells where the connection is.
 """
 
 from __future__ import annotations
@@ -61,15 +61,20 @@ class Turn:
         """How many frames came, pings left out: what shows that the answer goes on."""
         return self._connection.frames_received
 
+    def greet(self) -> str:
+        """The wire text of the handshake alone, for a connection that shall be ready before there is a request."""
+        return self._connection.send(frames.HANDSHAKE)
+
     def ask(self, chat: frames.Chat) -> str:
-        """The wire text that opens the turn: handshake and request together, which saves a round trip.
+        """The wire text that opens the turn: the request, and the handshake with it, which saves a round trip.
 
         A server that reads its input as a stream of records, as the protocol asks, takes both from one message.
         """
         self._invocation_id = chat.invocation_id
         self._reader.conversation_id = chat.arguments[0].conversation_id or ""
         self._asked_characters = sum(arguments.characters for arguments in chat.arguments)
-        return self._connection.send(frames.HANDSHAKE, chat)
+        greeting = (frames.HANDSHAKE,) if self.state is State.NEW else ()
+        return self._connection.send(*greeting, chat)
 
     def stop(self) -> str:
         """The wire text that asks the service to end the answer (target `stop`)."""

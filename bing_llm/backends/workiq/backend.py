@@ -7,6 +7,8 @@ import copy
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+import msgspec
+
 from bing_llm._compat import Self
 from bing_llm._secrets import SecretStruct
 from bing_llm._timeout import timeout
@@ -39,13 +41,34 @@ class WorkIQConversation(SecretStruct, frozen=True):
 
     Attributes:
         id: The service's id.
-        taken_up: Whether it was made by someone else, and so may have expired before its first turn here.
+        taken_up: Whether it was not made just now, and so may have expired before its first turn here.
     """
 
     SHOWN: ClassVar[tuple[str, ...]] = ("id", "taken_up")
 
     id: str
     taken_up: bool = False
+
+
+class WarmWorkIQ:
+    """Implements `bing_llm.backends.base.WarmConversation`: it holds no connection, and nothing needs to be kept alive.
+
+    Args:
+        handle: The conversation.
+    """
+
+    def __init__(self, handle: WorkIQConversation) -> None:
+        self.handle = handle
+
+    def alive(self) -> bool:
+        """Nothing is known of its end."""
+        return True
+
+    async def keep_alive(self) -> None:
+        """The service has no call for that."""
+
+    def close(self) -> None:
+        """Nothing to close; the service has no call to delete it."""
 
 
 class WorkIQBackend:
@@ -128,6 +151,15 @@ class WorkIQBackend:
             channel.close()
             raise
         return channel
+
+    async def warm_up(self, deadline: Deadline) -> WarmWorkIQ:
+        """Create a conversation, which is all that goes before a turn."""
+        created = await self.create_conversation(deadline)
+        return WarmWorkIQ(msgspec.structs.replace(created, taken_up=True))
+
+    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> WorkIQChannel:
+        """Send the turn."""
+        return await self.open_turn(warm.handle, prompt, 0, deadline)
 
     async def _ask(
         self, handle: WorkIQConversation, prompt: Prompt, number: int, deadline: Deadline, sent: Callable[[], None]
