@@ -33,6 +33,8 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
         entity_tags: Whether the tags around names in the text stay.
         timeout: The time for a whole turn, in seconds.
         continue_conversations: Whether a history goes on in the conversation that holds it already.
+        max_concurrency: How many turns may be open at once.
+        warm: How many conversations are kept ready.
         client: A client that is there already, instead of all others but `model`.
     """
 
@@ -48,6 +50,8 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
     entity_tags: Literal["keep", "strip"] = "keep"
     timeout: float | None = None
     continue_conversations: bool = True
+    max_concurrency: int | None = None
+    warm: int = 0
     client: BingClient | None = None
 
     def check_nothing_beside_client(self, defaults: ClientSettings) -> None:
@@ -86,6 +90,8 @@ class ClientSettings(SecretStruct, frozen=True, kw_only=True):
             entity_tags=self.entity_tags,
             timeouts=None if self.timeout is None else Timeouts(turn=self.timeout),
             continue_conversations=self.continue_conversations,
+            max_concurrency=self.max_concurrency,
+            warm=self.warm,
         )
 
 

@@ -46,6 +46,17 @@ def test_settings_of_work_iq_reach_the_client() -> None:
     assert "secret" not in repr(settings)
 
 
+def test_settings_for_speed_reach_the_client() -> None:
+    """Going on, the limit of open turns, and what is kept ready."""
+    client = ClientSettings(backend="emulator", continue_conversations=False, max_concurrency=3, warm=0).connect()
+    assert client.continuations is None
+    assert client.slots is not None
+    with pytest.raises(ConfigurationError, match="warm is 33"):
+        ClientSettings(backend="emulator", warm=33).connect()
+    with pytest.raises(ConfigurationError, match="max_concurrency is 0"):
+        ClientSettings(backend="emulator", max_concurrency=0).connect()
+
+
 def test_what_stands_beside_a_client_is_refused() -> None:
     """It would be dropped in silence; the model is an option of a client, and what is as by default is not said."""
     client = EMULATOR.connect()

@@ -122,7 +122,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
           `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
         - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
-        - `continue_conversations`: whether a history goes on in the conversation that holds it already
+        - `continue_conversations`, `max_concurrency`, `warm`: as `BingClient` takes them, for speed
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
         - `context_window`: what LlamaIndex packs prompts to, in tokens
@@ -250,6 +250,12 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     continue_conversations: bool = True
     """Whether a history goes on in the conversation that holds it already, so that only its last message is sent."""
+
+    max_concurrency: int | None = None
+    """How many turns of this model may be open at once; further ones wait in their order. None for no limit."""
+
+    warm: int = 0
+    """How many conversations are kept ready, so that a first text comes one round trip after its prompt, not three."""
 
     stop: list[str] | None = None
     """The answer ends before the first of these; those of a call come on top."""
