@@ -943,13 +943,14 @@ async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixtu
 
 
 async def test_a_warm_turn_of_work_iq(bing_emulator: Emulator) -> None:
-    """Its conversation is there already, and one that the service has dropped is replaced."""
+    """Its conversation is there already."""
     bing_emulator.brain = script(["Hi"])
     async with BingClient(endpoint=bing_emulator.workiq_url, token=bing_emulator.token, warm=1) as bing:
         await settled(bing.pool)
-        bing_emulator.clear()
+        [waiting] = next(iter(bing.pool._shelves)).ready
         assert (await bing.ask("Hello")).text == "Hi"
-        assert bing_emulator.requests[0].kind == "chat"
+        [turn] = [request for request in bing_emulator.requests if request.kind == "chat"]
+        assert turn.conversation_id == waiting.conversation.handle.id
 
 
 @pytest.mark.usefixtures("no_leaked_tasks")

@@ -192,7 +192,7 @@ async def test_handshake_and_request_go_together() -> None:
 
 async def greeted(*script: Step) -> tuple[ChatHubChannel, Network]:
     """A channel whose handshake is done, and its network with the rest of the script."""
-    network = Network(0.1, ACK, *script)
+    network = Network(0.5, ACK, *script)
     channel = over(network)
     await channel.greet()
     return channel, network
@@ -201,7 +201,7 @@ async def greeted(*script: Step) -> tuple[ChatHubChannel, Network]:
 async def test_a_greeting_goes_alone_and_waits_for_its_answer() -> None:
     """Then the request is sent alone, by another deadline, and its limits begin then."""
     channel, network = await greeted()
-    assert (network.passed, channel.alive()) == (0.1, True)
+    assert (network.passed, channel.alive()) == (0.5, True)
     network.now += 600
     network.script.extend([44.0, HELLO, 44.0, final(bot("Hello, you"))])
     later = channel.under(Deadline(100.0, network.clock, "[turn u]"))
@@ -278,7 +278,7 @@ async def test_a_ping_may_be_sent_before_a_turn() -> None:
     """A channel that waits for no event sends none by itself."""
     channel, network = await greeted()
     await channel.ping()
-    assert network.sent_of(6) == [(0.1, {"type": 6})]
+    assert network.sent_of(6) == [(0.5, {"type": 6})]
     network.broken = ConnectionResetError()
     with pytest.raises(errors.ConnectionLost):
         await channel.ping()

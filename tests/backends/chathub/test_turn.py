@@ -163,10 +163,11 @@ def test_the_handshake_may_go_out_alone() -> None:
     """`greet` sends it and its answer makes the connection ready; then `ask` gives the request alone."""
     turn = Turn()
     assert json.loads(turn.greet().removesuffix(SEPARATOR)) == {"protocol": "json", "version": 1}
-    assert turn.state is State.GREETED
+    states = [turn.state]
     turn.receive_text(ACK)
     assert turn.next_event() is NEED_DATA
-    assert turn.state is State.READY
+    states.append(turn.state)
+    assert states == [State.GREETED, State.READY]
     request, rest = turn.ask(chat("Hello")).split(SEPARATOR)
     assert (json.loads(request)["arguments"][0]["message"]["text"], rest) == ("Hello", "")
     turn.receive_text(final(bot("Hi")))
