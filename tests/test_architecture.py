@@ -27,6 +27,7 @@ ABOVE_BACKENDS = (
     "bing_llm.stream",
     "bing_llm.sync",
     "bing_llm.sync_client",
+    "bing_llm.warm",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
 SHAPING = (

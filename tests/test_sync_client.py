@@ -28,7 +28,7 @@ from bing_llm.errors import (
 from bing_llm.stream import TurnStream
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
-from tests.fakes import FakeBackend, Pause, Turn, answer, client_of
+from tests.fakes import FakeBackend, Pause, Turn, answer, client_of, settled
 
 TWINS = [(BingClient, SyncBingClient), (Conversation, SyncConversation), (TurnStream, SyncTurnStream)]
 
@@ -333,6 +333,24 @@ def test_a_conversation_with_the_emulator(bing_emulator: Emulator) -> None:
         with chat.stream("two") as turn:
             assert next(turn.text) == "c"
         assert chat.ask("three").text == "e"
+
+
+@pytest.mark.parametrize("entered", [False, True])
+def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool) -> None:
+    """They wait on the background loop, from `with` or the first turn on, and end with the client."""
+    bing_emulator.brain = Scripted(lambda question: [question.text])
+    bing = SyncBingClient(endpoint=bing_emulator.url, warm=1)
+    pool = bing._client.pool
+    if entered:
+        bing.__enter__()
+    else:
+        assert bing.ask("cold").text == "cold"
+    run(settled(pool))
+    bing_emulator.clear()
+    assert bing.ask("warm").text == "warm"
+    assert bing_emulator.requests[0].kind == "chat"
+    bing.close()
+    assert pool.ready == 0
 
 
 def test_it_serves_the_emulator_that_it_starts_itself() -> None:

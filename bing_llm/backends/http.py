@@ -88,9 +88,9 @@ class Socket(aiohttp.ClientWebSocketResponse):
         try:
             self._transport.abort()
         except RuntimeError:  # the loop is closed
-            with suppress(Exception):  # aiohttp, too, may want something of the loop
-                _end_without_loop(self._transport)
-                if connection is not None:
+            _end_without_loop(self._transport)
+            if connection is not None:
+                with suppress(RuntimeError):
                     connection.close()
         self._upgrade.close()
 
@@ -378,7 +378,8 @@ def _end_without_loop(transport: Any) -> None:
     """What an aborted transport would have the loop do next, of TLS that of the one below: it closes the socket."""
     tls = getattr(transport, "_ssl_protocol", None)
     lower = transport if tls is None else tls._transport  # noqa: SLF001 - asyncio has no other way
-    lower._call_connection_lost(None)  # noqa: SLF001
+    with suppress(RuntimeError):  # of the one above, which wants the loop once more
+        lower._call_connection_lost(None)  # noqa: SLF001
 
 
 async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:

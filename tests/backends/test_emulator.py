@@ -14,11 +14,13 @@ import pytest
 
 from bing_llm import emulator as emulator_package
 from bing_llm import events as ev
+from bing_llm.backends.base import TurnChannel
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.emulator import EmulatorBackend
 from bing_llm.config import ConnectionSettings
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed
+from bing_llm.images import Image
 from bing_llm.limits import Deadline, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.sync import run
@@ -161,6 +163,28 @@ async def test_all_models_share_one_server(counted: type[Counted]) -> None:
         assert counted.running == []
     with pytest.raises(ConfigurationError, match="bing-huge"):
         backend.with_model("bing-huge")
+
+
+async def test_a_warm_conversation_serves_all_models(counted: type[Counted]) -> None:
+    """What one model made ready another may take, also with a picture, which goes to the same server."""
+    async with opened() as backend:
+        warm = await backend.warm_up(in_time())
+        prompt = Prompt("What is this?", images=(Image(b"\x89PNG\r\n\x1a\n"),))
+        channel = await backend.with_model("bing-precise").open_warm(warm, prompt, in_time())
+        assert [event async for event in _events(channel)]
+        [server] = counted.running
+        assert [request.kind for request in server.requests] == ["creation", "upload", "chat"]
+
+
+async def _events(channel: TurnChannel) -> AsyncIterator[ev.Event]:
+    try:
+        while True:
+            event = await channel.next_event()
+            yield event
+            if isinstance(event, ev.TurnCompleted):
+                return
+    finally:
+        channel.close()
 
 
 async def test_closing_twice_is_closing_once(counted: type[Counted]) -> None:

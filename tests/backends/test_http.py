@@ -504,6 +504,30 @@ async def test_a_socket_that_is_aborted_is_gone_at_once() -> None:
         await http.aclose()
 
 
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_socket_whose_loop_was_closed_is_dropped(
+    authority: trustme.CA,
+    server_tls: ssl.SSLContext,
+    *,
+    encrypted: bool,
+) -> None:
+    """Without `shutdown_asyncgens`, too: the other end sees it, and no warning is left."""
+    server = Server(upgraded(silent), tls=server_tls if encrypted else None)
+    run(server.__aenter__())
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    loop = asyncio.new_event_loop()
+    http = Http(ssl_context=context)
+    opened = loop.run_until_complete(open_socket(http, server.url("/a", "ws")))
+    loop.close()
+    opened.abort()
+    opened.abort()
+    run(server.idle())
+    run(server.__aexit__())
+    del opened, http
+    gc.collect()
+
+
 # --- streams ----------------------------------------------------------------------------------------------------------
 
 STREAMING = reply(headers={"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", "Content-Length": "0"})

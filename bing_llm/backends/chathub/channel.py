@@ -104,12 +104,13 @@ class ChatHubChannel:
         """Whether the socket still takes a request, after its handshake. Reads what has come, without waiting."""
         self._unbroken = 0
         try:
-            while self._taken() is not None:
+            while self._failure is None and self._taken() is not None:
                 pass
-        except BingError:
-            return False
+        except BingError as exc:
+            self._failure = exc
         heard = self._served() - self._heard < self._timeouts.silence
-        return heard and self._turn.state is State.READY and self._unbroken < _STRETCH  # else it is a flood
+        calm = self._unbroken < _STRETCH  # else it is a flood
+        return self._failure is None and self._turn.state is State.READY and heard and calm
 
     async def ping(self) -> None:
         """Send a ping. While a turn is waited for, `next_event` does.

@@ -454,6 +454,90 @@ async def test_a_reset_socket_is_a_lost_connection() -> None:
         assert type(await failure(reply_of(channel))) is errors.ConnectionLost
 
 
+# --- warm conversations -----------------------------------------------------------------------------------------------
+
+
+async def test_a_warm_conversation_is_asked_without_a_further_step() -> None:
+    """Creation, socket and handshake go before; the turn sends its request alone, as its own backend words it."""
+    async with Emulator(Scripted([["Hi"]])) as emulator, backend_at(emulator.url) as backend:
+        warm = await backend.warm_up(in_time())
+        assert [request.kind for request in emulator.requests] == ["creation"]
+        assert warm.alive()
+        channel = await backend.with_model("bing-precise").open_warm(warm, Prompt("Hello", "Before"), in_time())
+        answered = await reply_of(channel)
+        assert (answered.text, answered.conversation_id) == ("Hi", warm.handle.id)
+        _, turn = emulator.requests
+        assert (turn.kind, turn.text, turn.context, turn.invocation_id) == ("chat", "Hello", "Before", "0")
+        assert turn.body["arguments"][0]["tone"] == "Precise"
+
+
+async def test_a_picture_goes_up_before_a_warm_turn() -> None:
+    """As before every turn."""
+    async with Emulator(Scripted([["A picture"]])) as emulator, backend_at(emulator.url) as backend:
+        warm = await backend.warm_up(in_time())
+        channel = await backend.open_warm(warm, Prompt("What?", images=(Image(PIXELS),)), in_time())
+        assert (await reply_of(channel)).text == "A picture"
+        assert [request.kind for request in emulator.requests] == ["creation", "upload", "chat"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [(Prompt("Hi"), errors.ConnectionLost), (Prompt("Hi", images=(Image(PIXELS),)), errors.UploadFailed)],
+)
+async def test_a_warm_turn_that_cannot_be_sent_leaves_no_socket(
+    prompt: Prompt, kind: type[BingError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its picture was not taken or its socket broke."""
+    async with (
+        Server(talk(ACK), routes={CREATE: CREATED, UPLOAD: reply(status=400)}) as server,
+        backend_at(server.url("")) as backend,
+    ):
+        warm = await backend.warm_up(in_time())
+
+        async def broken(*_args: Any) -> None:
+            raise ConnectionResetError
+
+        monkeypatch.setattr(Socket, "send_str", broken)
+        assert type(await failure(backend.open_warm(warm, prompt, in_time()))) is kind
+        await backend._http.aclose()
+        await server.idle()
+
+
+@pytest.mark.parametrize(
+    ("socket", "kind"),
+    [
+        (reply(status=403), errors.Unauthorized),
+        (talk('{"error":"No."}\x1e'), errors.ProtocolError),
+        (upgraded(cut_off(b"")), errors.ConnectionLost),
+    ],
+)
+async def test_what_cannot_be_made_warm_leaves_no_socket(socket: Answer, kind: type[BingError]) -> None:
+    """A refused socket, a refused handshake and a dropped connection are raised."""
+    async with Server(socket, routes={CREATE: CREATED}) as server, backend_at(server.url("")) as backend:
+        assert type(await failure(backend.warm_up(in_time()))) is kind
+        await backend._http.aclose()
+        await server.idle()
+
+
+async def test_a_dropped_warm_socket_is_seen() -> None:
+    """A service that closes what waits is noticed without sending anything."""
+    ended = asyncio.Event()
+
+    async def leave(_request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65536)
+        writer.write(frame(ACK.encode()))
+        await ended.wait()
+        writer.write(frame(b"", 8))
+
+    async with Server(upgraded(leave), routes={CREATE: CREATED}) as server, backend_at(server.url("")) as backend:
+        warm = await backend.warm_up(in_time())
+        assert warm.alive()
+        ended.set()
+        await asyncio.wait_for(warm.channel._socket.receive(), 10)
+        assert not warm.alive()
+        warm.close()
+
+
 # --- cancellation -----------------------------------------------------------------------------------------------------
 
 
@@ -472,7 +556,12 @@ async def upload(backend: ChatHubBackend) -> object:
     return await backend.open_turn(CONVERSATION, Prompt("Hi", images=(Image(PIXELS),)), 0, in_time())
 
 
-@pytest.mark.parametrize("call", [create, upload, open_turn])
+async def warm_up(backend: ChatHubBackend) -> object:
+    """A conversation that is made ready."""
+    return await backend.warm_up(in_time())
+
+
+@pytest.mark.parametrize("call", [create, upload, open_turn, warm_up])
 async def test_a_cancelled_call_leaves_nothing(call: Callable[[ChatHubBackend], Awaitable[object]]) -> None:
     """A caller that is cancelled while it waits for an answer closes its connection, and the client works on."""
     async with Server(silent, talk(ACK, final(bot("Hi")))) as server, backend_at(server.url("")) as backend:

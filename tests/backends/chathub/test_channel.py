@@ -187,6 +187,103 @@ async def test_handshake_and_request_go_together() -> None:
     assert len(records) == 2
 
 
+# --- before a turn ----------------------------------------------------------------------------------------------------
+
+
+async def greeted(*script: Step) -> tuple[ChatHubChannel, Network]:
+    """A channel whose handshake is done, and its network with the rest of the script."""
+    network = Network(0.5, ACK, *script)
+    channel = over(network)
+    await channel.greet()
+    return channel, network
+
+
+async def test_a_greeting_goes_alone_and_waits_for_its_answer() -> None:
+    """Then the request is sent alone, by another deadline, and its limits begin then."""
+    channel, network = await greeted()
+    assert (network.passed, channel.alive()) == (0.5, True)
+    network.now += 600
+    network.script.extend([44.0, HELLO, 44.0, final(bot("Hello, you"))])
+    later = channel.under(Deadline(100.0, network.clock, "[turn u]"))
+    await later.ask(chat())
+    assert (await reply_of(later)).text == "Hello, you"
+    assert [[record.get("type") for record in records] for _, records in network.sent][:2] == [[None], [4]]
+    later.close()
+    assert network.ends == ["hang up"]
+
+
+async def test_an_unanswered_greeting_times_out() -> None:
+    """It has the limit of every handshake."""
+    network = Network()
+    with pytest.raises(errors.TimedOut, match=r"10 seconds \(timeouts\.handshake\)"):
+        await over(network).greet()
+    assert network.passed == 10
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (wire({"error": "No, hunter2+/=."}), errors.ProtocolError),
+        (wire({"type": 7}), errors.ConnectionLost),
+        (Message(WSMsgType.CLOSE, 1000), errors.ConnectionLost),
+    ],
+)
+async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) -> None:
+    """Whatever is said instead is the error of the greeting, without secrets."""
+    with pytest.raises(kind) as caught:
+        await over(Network(answer), None, "hunter2+/=").greet()
+    assert "hunter" not in f"{caught.value} {caught.value.service_message}"
+
+
+@pytest.mark.parametrize(
+    "come",
+    [
+        Message(WSMsgType.CLOSED),
+        Message(WSMsgType.CLOSE, 1000),
+        Message(WSMsgType.BINARY, b""),
+        wire({"type": 7}),
+        HELLO,
+        "{" + SEPARATOR,
+    ],
+)
+async def test_what_ends_a_connection_before_its_turn_is_seen(come: Step) -> None:
+    """The end of the socket, a frame that closes, and what may not come before a request: it takes none any more."""
+    channel, network = await greeted()
+    network.script.append(come)
+    assert not channel.alive()
+    assert not channel.alive()
+
+
+async def test_pings_and_unknown_frames_end_nothing() -> None:
+    """They show that the service is there: a silence counts from them on."""
+    channel, network = await greeted()
+    for seconds, come in ((40, PING), (40, wire({"type": 99})), (40, PING + PING)):
+        network.now += seconds
+        network.script.append(come)
+        assert channel.alive()
+        assert not network.script
+    network.now += 45
+    assert not channel.alive()
+
+
+async def test_a_flood_before_a_turn_ends_it() -> None:
+    """A look takes a bounded time; a service that says so much before it is asked is none to wait for."""
+    channel, network = await greeted()
+    network.script.extend([PING] * 1000)
+    assert not channel.alive()
+    assert len(network.script) > 800
+
+
+async def test_a_ping_may_be_sent_before_a_turn() -> None:
+    """A channel that waits for no event sends none by itself."""
+    channel, network = await greeted()
+    await channel.ping()
+    assert network.sent_of(6) == [(0.5, {"type": 6})]
+    network.broken = ConnectionResetError()
+    with pytest.raises(errors.ConnectionLost):
+        await channel.ping()
+
+
 # --- time limits ------------------------------------------------------------------------------------------------------
 
 

@@ -159,6 +159,21 @@ def test_handshake_and_request_go_out_together() -> None:
     assert states == [State.NEW, State.ASKED, State.HASTY]
 
 
+def test_the_handshake_may_go_out_alone() -> None:
+    """`greet` sends it and its answer makes the connection ready; then `ask` gives the request alone."""
+    turn = Turn()
+    assert json.loads(turn.greet().removesuffix(SEPARATOR)) == {"protocol": "json", "version": 1}
+    states = [turn.state]
+    turn.receive_text(ACK)
+    assert turn.next_event() is NEED_DATA
+    states.append(turn.state)
+    assert states == [State.GREETED, State.READY]
+    request, rest = turn.ask(chat("Hello")).split(SEPARATOR)
+    assert (json.loads(request)["arguments"][0]["message"]["text"], rest) == ("Hello", "")
+    turn.receive_text(final(bot("Hi")))
+    assert isinstance(turn.next_event(), ev.TurnCompleted | ev.TextDelta)
+
+
 def test_a_stop_needs_an_open_turn() -> None:
     """A stop before the request is a mistake of the caller, and leaves the turn as it was."""
     turn = Turn()

@@ -141,6 +141,25 @@ async def test_a_conversation_is_taken_up_by_its_id() -> None:
         assert type(await failure(ask(backend, gone))) is errors.SessionExpired
 
 
+async def test_a_warm_conversation_is_one_that_was_created() -> None:
+    """There is nothing to keep alive or to close; it may have expired before its turn."""
+    async with (
+        Emulator(Scripted([["Hi"]])) as emulator,
+        backend_at(emulator.workiq_url, emulator.token) as backend,
+    ):
+        warm = await backend.warm_up(in_time())
+        assert [request.kind for request in emulator.requests] == ["creation"]
+        await warm.keep_alive()
+        warm.close()
+        assert warm.alive()
+        assert (await reply_of(await backend.open_warm(warm, Prompt("Ask"), in_time()))).text == "Hi"
+        assert [request.kind for request in emulator.requests] == ["creation", "chat"]
+    async with Server(CREATED, refused(404)) as server, backend_at(server.url("")) as backend:
+        warm = await backend.warm_up(in_time())
+        turn = backend.open_warm(warm, Prompt("Ask"), in_time())
+        assert type(await failure(reply_of(await turn))) is errors.SessionExpired
+
+
 @pytest.mark.parametrize(
     ("call", "accept", "path"),
     [(to_open, "application/json", "/conversations"), (ask, "text/event-stream", "/conversations/c1/chatOverStream")],
