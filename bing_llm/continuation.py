@@ -29,7 +29,15 @@ from bing_llm._retry import Attempts
 from bing_llm.backends.base import ConversationHandle, TurnChannel
 from bing_llm.composing import compose
 from bing_llm.conversation import SingleTurn, Workplace, make_prompt
-from bing_llm.errors import BingError, ConnectionLost, SessionExpired, TurnLimitReached
+from bing_llm.errors import (
+    BingError,
+    ConnectionLost,
+    ConversationBusy,
+    PromptTooLong,
+    SessionExpired,
+    TurnLimitReached,
+    Unauthorized,
+)
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline
 from bing_llm.messages import Message
@@ -40,8 +48,9 @@ __all__ = ["Continuations", "HistoryTurn", "HistoryWorkplace", "Live"]
 MOST_KEPT = 1024  # about a kilobyte each
 LONGEST_SECONDS = 5 * 3600.0  # a ChatHub keeps a conversation for six hours; of Work IQ nothing is known
 
-_GONE = (ConnectionLost, SessionExpired, TurnLimitReached)
-"""What a conversation may have come to since its last turn; a new one is none the worse for it."""
+_GONE = (ConnectionLost, ConversationBusy, PromptTooLong, SessionExpired, TurnLimitReached, Unauthorized)
+"""What a conversation may have come to since its last turn; a new one is none the worse for it. A turn that was stopped
+may still run there, its signature may have expired, and with all its turns it may have become too long."""
 
 _NAME = re.compile(r"[^\[\]\n]{1,64}: ")
 """What an adapter writes before the text of an assistant that has a name."""
@@ -175,6 +184,12 @@ class HistoryTurn(SingleTurn):
         goes_on, self._goes_on = self._goes_on, False
         return (goes_on and isinstance(failure, _GONE)) or super().falls_back(failure)
 
+    def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
+        """Where a turn failed, or was left, nobody knows what its conversation holds."""
+        if reply is None:
+            self._handle = None
+        super().end(reply, error)
+
     def keep(self, answer: str, reply: ev.Reply) -> None:
         """Remember the conversation, for a history that goes on behind this answer.
 
@@ -217,17 +232,18 @@ class _Told:
     def _digest(self, messages: Sequence[Message]) -> blake2b:
         digest = blake2b(digest_size=16)
         for part in (*self._first, *(part for message in messages for part in (message.role, message.content))):
-            encoded = _encoded(part)
-            digest.update(b"%d:%b" % (len(encoded), encoded))
+            _add(digest, part)
         return digest
 
 
 def _key(before: blake2b, answer: str) -> bytes:
     """Without whitespace: adapters and frameworks move it, about calls and at the ends."""
     digest = before.copy()
-    digest.update(_encoded("".join(answer.split())))
+    _add(digest, "".join(answer.split()))
     return digest.digest()
 
 
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _add(digest: blake2b, part: str) -> None:
+    """With its length, so that no text can pass for several parts."""
+    encoded = part.encode("utf-8", "surrogatepass")
+    digest.update(b"%d:%b" % (len(encoded), encoded))

@@ -203,7 +203,7 @@ class _Shelf:
             return True
         item.conversation.close()
         if not alive:
-            self._put_off()
+            self._put_off_once()
         return False
 
     async def _ping(self) -> None:
@@ -211,7 +211,7 @@ class _Shelf:
             if not await _is_kept(item.conversation) and item in self.ready:  # else a turn has it
                 self.ready.remove(item)
                 item.conversation.close()
-                self._put_off()
+                self._put_off_once()
 
     def _fill(self) -> None:
         idle = self._making is None or self._making.done()
@@ -237,6 +237,11 @@ class _Shelf:
         wait = self._put_off(asked)
         level = logging.INFO if is_transient(exc) else logging.WARNING
         _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
+
+    def _put_off_once(self) -> None:
+        """As `_put_off`, but for the first alone of those that die together, as with a service that is restarted."""
+        if self._plan.clock() >= self._not_before:
+            self._put_off()
 
     def _put_off(self, asked: float | None = None) -> float:
         """Make none for as long as was asked, and longer after each failure in a row; one that died counts too."""

@@ -12,19 +12,24 @@ import pytest
 from bing_llm import events as ev
 from bing_llm.client import BingClient
 from bing_llm.completion import Completed, Completion, JsonFormat, Request
-from bing_llm.continuation import Continuations
+from bing_llm.continuation import Continuations, HistoryTurn
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import (
     BingError,
     ConnectionLost,
     ContentFiltered,
+    ConversationBusy,
     ConversationEnded,
+    PromptTooLong,
     ServiceError,
     SessionExpired,
     TurnLimitReached,
+    Unauthorized,
 )
 from bing_llm.messages import Message
+from bing_llm.stream import TurnStream
 from bing_llm.tools import Call, Tool, Toolbox, written_call, written_result
+from bing_llm.tools.prompt import Instructions
 from tests.fakes import FakeBackend, Handle, Line, Pause, Time, Turn, answer, client_of
 
 HANDLE = Handle("c")
@@ -145,6 +150,13 @@ async def test_another_history_is_another_conversation(history: tuple[Message, .
     assert await second_turn(FakeBackend(answer("a"), answer("b")), second=history) == ANEW
 
 
+async def test_no_answer_passes_for_several_messages() -> None:
+    """Whatever a model is made to write, its conversation is not that of a longer history."""
+    backend = FakeBackend(answer("9:assistant1:b4:user2:B?c"), answer("d"))
+    longer = (A, assistant("b"), B, assistant("c"), user("C?"))
+    assert await second_turn(backend, second=longer) == ANEW
+
+
 async def test_another_model_or_other_tools_are_another_conversation() -> None:
     """They are part of what the conversation was told."""
     backend = FakeBackend(answer("a"), answer("b"), answer("a"), answer("b"))
@@ -189,8 +201,9 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(16)
         (answer("ab"), {"stop": ("b",)}),
         (answer("ab"), {"max_characters": 1}),
         (answer("a"), {"images": (PICTURE,)}),
+        (answer(written_call(ADD), written_call(ADD)), {"toolbox": ONE_CALL}),
     ],
-    ids=["withdrawn", "ended", "last turn", "stop", "length", "picture"],
+    ids=["withdrawn", "ended", "last turn", "stop", "length", "picture", "a second call"],
 )
 async def test_what_holds_something_else_is_not_kept(first: Turn, request_: dict[str, Any]) -> None:
     """The history does not say what the conversation knows, or the conversation takes no further turn."""
@@ -204,6 +217,18 @@ async def test_what_a_model_makes_up_behind_its_calls_is_not_kept() -> None:
     """It believes that it has seen the results."""
     client = client_of(FakeBackend(answer(written_call(ADD), "\nThe result is 7.")))
     await say(client, A, toolbox=BOX)
+    assert client.continuations is not None
+    assert len(client.continuations) == 0
+
+
+async def test_a_turn_that_failed_is_not_kept() -> None:
+    """Not even where all that was wanted had come: the service may still write."""
+    client = client_of(FakeBackend([ConnectionLost("Lost.")]), attempts=1)
+    source = HistoryTurn(client, (A,), Instructions())
+    async with TurnStream(source) as turn:
+        with pytest.raises(ConnectionLost):
+            await turn.reply()
+    source.keep("a", ev.Reply())
     assert client.continuations is not None
     assert len(client.continuations) == 0
 
@@ -240,10 +265,13 @@ FELL_BACK = [*WENT_ON, "create", "turn 0 of conversation-2"]
         TurnLimitReached("No more."),
         SessionExpired("Expired."),
         ConnectionLost("Lost."),
+        Unauthorized("Your signature has expired."),
+        [PromptTooLong("Closed without a word.")],
+        [ConversationBusy("A turn still runs.")],
         [ConnectionLost("Lost.")],
         [QUOTA, TurnLimitReached("No more.")],
     ],
-    ids=["turns", "expired", "connection", "lost amid", "turns amid"],
+    ids=["turns", "expired", "connection", "signature", "no word", "busy", "lost amid", "turns amid"],
 )
 async def test_a_conversation_that_is_gone_is_replaced(gone: Turn, attempts: int) -> None:
     """By one that is told the history, at once, once, and without an attempt less."""

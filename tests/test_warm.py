@@ -300,6 +300,17 @@ async def test_what_dies_unused_again_and_again_is_made_less_often() -> None:
     await pool.aclose()
 
 
+async def test_those_that_die_together_count_as_one() -> None:
+    """A service that is restarted takes all of them at once, and is asked again as soon as after one failure."""
+    backend, timers = FakeBackend(), Timers()
+    pool = await filled(backend, 4, timers)
+    for warm in backend.warmed:
+        warm.is_alive = False
+    await timers.go_off(pool, 2)  # the first finds them dead
+    assert pool.ready == 4
+    await pool.aclose()
+
+
 @pytest.mark.parametrize(
     ("failure", "level", "says"),
     [

@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 
 _MARK = re.compile(r"[<&\\]|`+|\n\s*")
 _SHORTEST_FENCE, _LONGEST_FENCE = 3, 16  # backticks; what is longer holds no call
+_LAYOUT = " \t\r\n`"  # around a call, of whoever puts it into a code block
+
 _LINE_ENDS = re.compile(r"[^\S\n]*\n")
 
 _FIRST_KEY = re.compile(r"""[\[\s]*\{\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)["'\u201c\u201d]""")
@@ -112,6 +114,7 @@ class CallParser:
                 rest = self._begin(rest)
             else:
                 rest = self._search(rest, pieces)
+        self.has_cut = self.has_cut or bool(rest.strip(_LAYOUT))  # behind the one call
         return pieces
 
     def close(self) -> list[Piece]:
@@ -328,7 +331,7 @@ class CallParser:
             self._give(calls, pieces)
         else:
             return self._release(block, tail, pieces, closer)
-        return "" if self.done else tail
+        return tail
 
     def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
         content, raw = block.content, block.opening.text + block.content
@@ -347,6 +350,7 @@ class CallParser:
             if len(calls) > 1:
                 _log.warning("The model wrote %d calls where one is allowed; only the first counts.", len(calls))
                 calls = calls[:1]
+                self.has_cut = True
         pieces.extend(calls)
 
 
