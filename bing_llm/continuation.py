@@ -52,7 +52,7 @@ _GONE = (ConnectionLost, ConversationBusy, PromptTooLong, SessionExpired, TurnLi
 """What a conversation may have come to since its last turn; a new one is none the worse for it. A turn that was stopped
 may still run there, its signature may have expired, and with all its turns it may have become too long."""
 
-_NAME = re.compile(r"[^\[\]\n]{1,64}: ")
+_NAME = re.compile(r"[^\[\]\n]{1,64}?: ")
 """What an adapter writes before the text of an assistant that has a name."""
 
 

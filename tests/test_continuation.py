@@ -99,6 +99,12 @@ async def test_an_answer_is_known_however_it_is_shown(shown: str) -> None:
     assert await second_turn(FakeBackend(answer("a ", "b"), answer("c")), second=(A, assistant(shown), B)) == WENT_ON
 
 
+async def test_a_name_ends_at_its_first_colon() -> None:
+    """The answer may have colons of its own."""
+    history = (A, assistant("Ada: The sum: 5"), B)
+    assert await second_turn(FakeBackend(answer("The sum: 5"), answer("c")), second=history) == WENT_ON
+
+
 @pytest.mark.parametrize("box", [BOX, ONE_CALL], ids=["calls", "one call"])
 async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
     """The tools were told already; how to call them is said each time."""

@@ -71,6 +71,29 @@ async def test_closing_ends_running_turns() -> None:
             assert await idle.frame() is None
 
 
+async def test_a_client_that_leaves_at_the_upgrade_is_no_fault(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Warm sockets are dropped at any time, and the log stays for what matters."""
+    address = emulator.url.removeprefix("http://")
+    lines = [
+        "GET /sydney/ChatHub HTTP/1.1",
+        f"Host: {address}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    ]
+    host, _, port = address.rpartition(":")
+    for _ in range(5):
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write("\r\n".join([*lines, "", ""]).encode())
+        writer.transport.abort()
+    async with aiohttp.ClientSession() as session, session.get(emulator.url + "/turing/conversation/create") as answer:
+        assert answer.status == 200  # by now they were served
+    assert caplog.records == []
+
+
 async def test_it_can_be_closed_twice_and_started_again() -> None:
     """A closed emulator has no URL; closing it again does nothing, and it may be started again."""
     emulator = Emulator()
