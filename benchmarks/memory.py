@@ -76,6 +76,7 @@ class _Backend:
     """Implements `bing_llm.backends.base.Backend`."""
 
     prompt_limit = 4000
+    keeps_context = True
 
     def __init__(self, texts: list[str]) -> None:
         end = ev.TurnCompleted(ev.Reply(text="".join(texts)))

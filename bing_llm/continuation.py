@@ -1,8 +1,8 @@
 """Which live conversation a history extends, and the turn that goes on there.
 
 Frameworks send the whole history each turn; the services keep it. Where a history is that of a conversation which is
-still there, with messages behind it, only those are sent, and what they are asked for. Everything else is a
-conversation of its own, which is told the history as context.
+still there, with messages behind it, only those are sent, and what they are asked for; a service that forgets the
+context of a turn is told that again. Every other history has a conversation of its own, which is told it as context.
 
 A conversation is known by a digest of all that it was told: the model, the list of tools or the schema, each message as
 the adapter converted it, and its answer as the adapter will show it. It is taken out when it is used, so a history that
@@ -27,7 +27,7 @@ import msgspec
 from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm.backends.base import ConversationHandle, TurnChannel
-from bing_llm.composing import compose
+from bing_llm.composing import Composed, compose
 from bing_llm.conversation import SingleTurn, Workplace, make_prompt
 from bing_llm.errors import (
     BingError,
@@ -57,10 +57,18 @@ _NAME = re.compile(r"[^\[\]\n]{1,64}?: ")
 
 
 class Live(msgspec.Struct, frozen=True):
-    """A conversation that may go on: the backend's handle, how many turns it was sent, and since when it is kept."""
+    """A conversation that may go on.
+
+    Attributes:
+        handle: The backend's.
+        turns: How many it was sent.
+        context: What it must be told again with each turn; "" where it remembers.
+        since: When it was kept, by the clock.
+    """
 
     handle: ConversationHandle
     turns: int
+    context: str
     since: float
 
 
@@ -87,12 +95,12 @@ class Continuations:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, key: bytes, handle: ConversationHandle, turns: int) -> None:
+    def keep(self, key: bytes, handle: ConversationHandle, turns: int, context: str = "") -> None:
         """Remember a conversation that was sent so many turns; of two with one key, the later one."""
         if self._pid != os.getpid():
             self._forget()
         self._kept.pop(key, None)
-        self._kept[key] = Live(handle, turns, self._clock())
+        self._kept[key] = Live(handle, turns, context, self._clock())
         with suppress(KeyError):  # another thread was faster
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
@@ -151,7 +159,8 @@ class HistoryTurn(SingleTurn):
         self._whole = self.sent = compose(messages, instructions, limit=self._limit)
         super().__init__(workplace, make_prompt(backend, self._whole.text, self._whole.context, images))
         self._continuations = None if images else workplace.continuations
-        self._told = _Told(workplace.model, instructions.listing, messages)
+        # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
+        self._told = _Told(workplace.model, instructions.listing or instructions.rules, messages)
         self._rules = Instructions(rules=instructions.rules)
         self._live: Live | None = None
         self._goes_on = False
@@ -173,7 +182,8 @@ class HistoryTurn(SingleTurn):
             self.sent, self._turns = self._whole, 1
             self._handle, channel = await self._turn.open(deadline)
             return channel
-        self.sent = compose(self._told.new, self._rules, limit=self._limit)
+        new = compose(self._told.new, self._rules, limit=self._limit)
+        self.sent = Composed(new.text, live.context + (new.context or "") or None)
         self._handle, self._turns = live.handle, live.turns + 1
         backend = self._workplace.backend
         prompt = make_prompt(backend, self.sent.text, self.sent.context)
@@ -199,7 +209,9 @@ class HistoryTurn(SingleTurn):
         """
         over = reply.revoked or reply.conversation_ended or (reply.quota is not None and reply.quota.spent)
         if self._continuations is not None and self._handle is not None and not over:
-            self._continuations.keep(self._told.key_behind(answer), self._handle, self._turns)
+            forgets = not self._workplace.backend.keeps_context
+            context = (self.sent.context or "") if forgets else ""
+            self._continuations.keep(self._told.key_behind(answer), self._handle, self._turns, context)
 
 
 class _Told:

@@ -198,6 +198,7 @@ class FakeBackend:
         model: The model of this view of the service, None until `with_model` names one; all views are one service.
         models: The model of each turn.
         prompt_limit: The longest prompt, in characters.
+        keeps_context: Whether a conversation remembers the context of earlier turns.
     """
 
     def __init__(
@@ -215,6 +216,7 @@ class FakeBackend:
         self.model: str | None = None
         self.models: list[str | None] = []
         self.prompt_limit = prompt_limit
+        self.keeps_context = True
         self._numbers = itertools.count(1)
 
     @property

@@ -134,6 +134,24 @@ async def test_new_words_of_the_system_go_along() -> None:
     assert (backend.prompts[1].text, backend.prompts[1].context) == ("B?", "[system](#message)\nBe kind.\n\n")
 
 
+async def test_a_service_that_forgets_the_context_is_told_it_again() -> None:
+    """The words of the system, what was said before the conversation, and what came between; never the turns in it."""
+    backend = FakeBackend(answer("b"), answer("c"), answer("d"))
+    backend.keeps_context = False
+    client = client_of(backend)
+    history = [SYSTEM, A, assistant("a"), B]
+    await say(client, *history)
+    told = backend.prompts[0].context
+    assert told is not None
+    history += [assistant("b"), Message("system", "Be brief."), user("C?")]
+    await say(client, *history)
+    await say(client, *history, assistant("c"), user("D?"))
+    assert backend.calls == [*WENT_ON, "turn 2 of conversation-1"]
+    brief = "[system](#message)\nBe brief.\n\n"
+    sent = [(prompt.text, prompt.context) for prompt in backend.prompts[1:]]
+    assert sent == [("C?", told + brief), ("D?", told + brief)]
+
+
 # --- what does not ----------------------------------------------------------------------------------------------------
 
 
@@ -161,6 +179,15 @@ async def test_no_answer_passes_for_several_messages() -> None:
     backend = FakeBackend(answer("9:assistant1:b4:user2:B?c"), answer("d"))
     longer = (A, assistant("b"), B, assistant("c"), user("C?"))
     assert await second_turn(backend, second=longer) == ANEW
+
+
+async def test_who_was_asked_for_json_is_not_asked_for_prose() -> None:
+    """A model goes on as it was told."""
+    backend = FakeBackend(answer('{"a": 1}'), answer("b"))
+    client = client_of(backend)
+    await say(client, A, format=JsonFormat())
+    await say(client, A, assistant('{"a": 1}'), B)
+    assert backend.calls == ANEW
 
 
 async def test_another_model_or_other_tools_are_another_conversation() -> None:
@@ -371,6 +398,7 @@ async def test_services_forget_and_nobody_notices(service: str, turn_limit: int)
         assert numbers == ([0, 1, 0, 0, 1] if turn_limit == 2 else [0, 1, 2, 0, 1])
         chats = [request for request in emulator.requests if request.kind == "chat"]
         told = [request.context for request in chats if request.context]
+        assert told
         assert all("Question 0" in context for context in told)
 
 

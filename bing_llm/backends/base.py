@@ -80,6 +80,10 @@ class Backend(Protocol):
     def prompt_limit(self) -> int:
         """The longest `Prompt.text` that `check_prompt` takes, in characters."""
 
+    @property
+    def keeps_context(self) -> bool:
+        """Whether a conversation remembers the context of its earlier turns; else each turn must tell it again."""
+
     def with_model(self, model: str) -> Backend:
         """The same service for another model, over the same connections; to close one is to close both.
 

@@ -63,8 +63,9 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
                     break
     finally:
         # Before the final snapshot: a client may ask again as soon as it has it, on another connection.
+        # Nothing says that the service remembers additionalContext, so this one forgets it.
         is_turn = failure is None or not faults.is_refusal(failure)
-        conversation.finish(PastTurn(question.text, writer.text, question.context) if is_turn else None)
+        conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
     if failure is not None:
         yield failure
         return

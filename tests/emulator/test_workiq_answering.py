@@ -12,7 +12,7 @@ from tests.emulator.workiq_visitor import WorkIQVisitor
 
 
 async def test_a_brain_is_asked_with_all_there_is(emulator: Emulator, workiq: WorkIQVisitor) -> None:
-    """Text, context, search, history and number of the turn reach the brain."""
+    """Text, context, search, history and number of the turn reach the brain; context is that of one turn."""
     emulator.brain = brain = Asked()
     conversation = await workiq.create()
     off = {"webContext": {"isWebEnabled": False}}
@@ -23,7 +23,7 @@ async def test_a_brain_is_asked_with_all_there_is(emulator: Emulator, workiq: Wo
         Question(text="one", context="before\n\nand this", search=False, conversation_id=conversation),
         Question(
             text="two",
-            history=(PastTurn("one", "Answer 1", "before\n\nand this"),),
+            history=(PastTurn("one", "Answer 1"),),
             conversation_id=conversation,
             number=1,
         ),

@@ -82,6 +82,21 @@ async def test_a_long_langchain_chat_is_one_conversation(
     assert max(sent) - min(sent) <= 1  # the number of the turn has one digit, or two
 
 
+async def test_work_iq_is_told_the_system_s_words_with_each_turn(bing_emulator: Emulator) -> None:
+    """It goes on in one conversation, and what it hears again is no more each time."""
+    told(bing_emulator)
+    history: list[BaseMessage] = [SystemMessage("Answer in one sentence.")]
+    model = ChatBing(endpoint=bing_emulator.workiq_url, token=bing_emulator.token, time_zone="UTC")
+    async with model:
+        for number in range(10, 10 + TURNS):
+            history.append(HumanMessage(f"Question {number}"))
+            history.append(await model.ainvoke(history))
+    assert conversations(bing_emulator) == 1
+    assert str(history[-1].text).startswith(f"Answer {TURNS - 1} to Question 29 after Question 10 Question 11 ")
+    assert len(set(sizes(bing_emulator))) == 1
+    assert all("Answer in one sentence." in (r.context or "") for r in bing_emulator.requests if r.kind == "chat")
+
+
 def test_each_thread_that_langgraph_keeps_is_a_conversation(bing_emulator: Emulator) -> None:
     """However they take turns."""
     told(bing_emulator)

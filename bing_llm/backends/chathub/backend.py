@@ -71,6 +71,11 @@ class ChatHubBackend:
         """The longest prompt, in characters."""
         return self._options.longest_prompt
 
+    @property
+    def keeps_context(self) -> bool:
+        """True: `previousMessages` are messages of the conversation."""
+        return True
+
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""
         other = copy.copy(self)

@@ -95,6 +95,11 @@ class WorkIQBackend:
         """The longest prompt, in characters."""
         return self._options.longest_prompt
 
+    @property
+    def keeps_context(self) -> bool:
+        """False: `additionalContext` is documented as grounding for a message (protocol notes, section 4)."""
+        return False
+
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""
         other = copy.copy(self)
