@@ -956,7 +956,8 @@ async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixtu
 async def test_a_warm_turn_of_work_iq(bing_emulator: Emulator) -> None:
     """Its conversation is there already."""
     bing_emulator.brain = script(["Hi"])
-    async with BingClient(endpoint=bing_emulator.workiq_url, token=bing_emulator.token, warm=1) as bing:
+    settings = {**WORKIQ, "token": bing_emulator.token, "endpoint": bing_emulator.workiq_url}
+    async with BingClient(**settings, warm=1) as bing:
         known = await waiting_id(bing)
         assert (await bing.ask("Hello")).conversation_id == known
         await settled(bing.pool)
