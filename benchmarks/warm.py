@@ -17,12 +17,15 @@ from contextlib import AsyncExitStack
 import aiohttp
 
 from benchmarks.measuring import Bound, report
+from benchmarks.peers import G4F, SYDNEY_PY, driven
 from benchmarks.servers import served
 from bing_llm.client import BingClient
 
 ROUND_TRIP, WARM, COLD = "a round trip", "warm", "cold"
 MOST = {WARM: 1.2, COLD: 3.3}
 """Round trips that the first text may take."""
+
+PEERS = {SYDNEY_PY: "first_text_sydney_py.py", G4F: "first_text_g4f.py"}
 
 _POLL_S = 0.01
 
@@ -63,14 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 1 where a bound is broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.warm", description=__doc__)
     parser.add_argument("--rounds", type=int, default=15, help="samples of each")
-    rounds = parser.parse_args(arguments).rounds
+    parser.add_argument("--peers", action="store_true", help="measure other clients too, which are downloaded for it")
+    chosen = parser.parse_args(arguments)
     with served("distant", deltas=3) as url:
-        measured = asyncio.run(measure(url, rounds=rounds), debug=False)
-    trips = {
-        name: statistics.median(one / trip for one, trip in zip(taken, measured[ROUND_TRIP], strict=True))
-        for name, taken in measured.items()
-    }
-    rows = [(name, f"{statistics.median(taken) * 1e3:.1f}", f"{trips[name]:.2f}") for name, taken in measured.items()]
+        measured = asyncio.run(measure(url, rounds=chosen.rounds), debug=False)
+        for peer, driver in PEERS.items() if chosen.peers else ():
+            measured[peer] = driven(peer, driver, url, str(chosen.rounds))
+    medians = {name: statistics.median(taken) for name, taken in measured.items()}
+    trips = {name: seconds / medians[ROUND_TRIP] for name, seconds in medians.items()}
+    rows = [(name, f"{seconds * 1e3:.1f}", f"{trips[name]:.2f}") for name, seconds in medians.items()]
     bounds = [Bound(f"first text, {name}", trips[name], most, "round trips") for name, most in MOST.items()]
     return report(("first text", "ms", "round trips"), rows, bounds)
 

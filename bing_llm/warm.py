@@ -161,6 +161,8 @@ class _Shelf:
     def let_go(self) -> None:
         """Leave no task to wait for, where the loop does not run."""
         self._closed = True
+        if self._pid != os.getpid():
+            return
         for task in self._tasks:
             with suppress(RuntimeError):  # the loop is closed
                 if self._loop.is_closed():
@@ -245,10 +247,12 @@ class _Shelf:
 
     def _put_off(self, asked: float | None = None) -> float:
         """Make none for as long as was asked, and longer after each failure in a row; one that died counts too."""
-        wait: float = max(PING_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS), asked or 0.0)
-        self._failures += 1
-        self._not_before = self._plan.clock() + wait
-        return wait
+        now = self._plan.clock()
+        if now >= self._not_before:  # else it belongs to the last one: many may die at once
+            self._not_before = now + PING_SECONDS * 2 ** min(self._failures, _MOST_DOUBLINGS)
+            self._failures += 1
+        self._not_before = max(self._not_before, now + (asked or 0.0))
+        return self._not_before - now
 
     def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         # Not in the caller's context: what a turn has in it must not live as long as this.

@@ -15,6 +15,7 @@ import msgspec
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.client import BingClient
+from bing_llm.emulator import Emulator
 from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
@@ -311,6 +312,15 @@ async def settled(pool: WarmPool) -> None:
         while shelf._loop is here and shelf._tasks:
             await asyncio.wait(shelf._tasks)
             await asyncio.sleep(0)
+
+
+async def caught_up(emulator: Emulator) -> None:
+    """Wait until an emulator has taken in every connection that was opened before this.
+
+    asyncio complains of a server that is closed while it takes in one, be that one given up already.
+    """
+    async with BingClient(endpoint=emulator.url) as visitor:
+        await visitor.list_conversations()
 
 
 def client_of(

@@ -28,7 +28,7 @@ from bing_llm.errors import (
 from bing_llm.stream import TurnStream
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
-from tests.fakes import FakeBackend, Pause, Turn, answer, client_of, settled
+from tests.fakes import FakeBackend, Pause, Turn, answer, caught_up, client_of, settled
 
 TWINS = [(BingClient, SyncBingClient), (Conversation, SyncConversation), (TurnStream, SyncTurnStream)]
 
@@ -346,11 +346,13 @@ def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool)
     else:
         assert bing.ask("cold").text == "cold"
     run(settled(pool))
-    bing_emulator.clear()
-    assert bing.ask("warm").text == "warm"
-    assert bing_emulator.requests[0].kind == "chat"
+    [shelf] = pool._shelves
+    [waiting] = shelf.ready
+    with bing.stream("warm") as turn:
+        assert turn.reply().conversation_id == waiting.conversation.handle.id
     bing.close()
     assert pool.ready == 0
+    run(caught_up(bing_emulator))
 
 
 def test_it_serves_the_emulator_that_it_starts_itself() -> None:

@@ -214,6 +214,20 @@ async def test_a_dead_one_is_replaced() -> None:
     await pool.aclose()
 
 
+async def test_many_that_die_at_once_are_one_failure() -> None:
+    """A network that was away for a moment is not waited for as if it had failed again and again."""
+    backend, timers = FakeBackend(), Timers()
+    pool = await filled(backend, 6, timers)
+    for number, warm in enumerate(backend.warmed):
+        warm.is_alive = number % 2 == 0
+        warm.failure = ConnectionLost("x")
+    await timers.go_off(pool)
+    assert pool.ready == 0
+    await timers.go_off(pool)
+    assert pool.ready == 6
+    await pool.aclose()
+
+
 async def test_one_that_cannot_be_pinged_is_replaced() -> None:
     """A ping that fails shows a lost connection."""
     backend, timers = FakeBackend(), Timers()
@@ -471,6 +485,7 @@ async def test_a_child_that_closes_leaves_its_parents_alone(monkeypatch: pytest.
     pool = await filled(backend, timers=timers)
     [shelf] = pool._shelves
     monkeypatch.setattr(os, "getpid", lambda: -1)
+    shelf.let_go()
     await pool.aclose()
     assert not backend.warmed[0].closed
     monkeypatch.undo()
