@@ -27,7 +27,7 @@ from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES, SEPARATOR, RecordReader
+from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES, RecordReader
 from bing_llm.backends.chathub.growing import Growing, learn
 from bing_llm.errors import ProtocolError
 
@@ -147,15 +147,15 @@ class Connection:
             self._step(frame, "sent")
         return codec.encode(*outgoing)
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         """Take in what one WebSocket message held. Frames come out of `next_frame`.
 
         Raises:
             ProtocolError: A record is longer than allowed.
         """
         growing = self._growing
-        if growing is None or self._incoming or self._records.unfinished or not growing.take(data):
-            self._incoming.extend(self._records.feed(data))
+        if growing is None or growing.newest or not self._all_read or not growing.take(message):
+            self._incoming.extend(self._records.feed(message))
 
     @property
     def supersede(self) -> Callable[[bytes], bool] | None:
@@ -164,7 +164,14 @@ class Connection:
         None where the last message is to be read by itself.
         """
         growing = self._growing
-        return None if growing is None or len(growing.newest) < EACH_READ_BYTES else growing.take
+        if growing is None or len(growing.newest) < EACH_READ_BYTES or not self._all_read:
+            return None
+        return growing.take
+
+    @property
+    def _all_read(self) -> bool:
+        """Whether no record, and no part of one, waits."""
+        return not (self._incoming or self._records.unfinished)
 
     def expect_more(self) -> None:
         """The last frame held nothing but the answer so far: the next ones may only go on with it, and be a `More`."""
@@ -183,7 +190,7 @@ class Connection:
         growing = self._growing
         if growing is not None and growing.newest:
             self.frames_received += growing.taken
-            self.record = growing.newest.removesuffix(SEPARATOR)
+            self.record = self._records.feed(growing.newest)[0]  # which keeps to its limits
             return frames.More(growing.more())
         if not self._incoming:
             if self._at_end:

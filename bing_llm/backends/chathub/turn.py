@@ -82,7 +82,7 @@ class Turn:
         """The wire form of a keep-alive."""
         return self._connection.send(frames.Ping())
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, message: bytes) -> None:
         """Take in what one WebSocket message held, and as many of those behind it as can be read with it.
 
         Returns:
@@ -92,7 +92,7 @@ class Turn:
             ProtocolError: A record is longer than allowed.
         """
         try:
-            self._connection.receive(data)
+            self._connection.receive(message)
         except errors.ProtocolError as exc:
             exc.partial_text = self._reader.text
             raise
