@@ -202,7 +202,6 @@ def test_an_update_that_goes_on_with_the_answer_is_more() -> None:
 def test_a_newer_update_takes_the_place_of_one_that_waits() -> None:
     """Updates that wait and only go on with the answer are one frame; each counts as received."""
     connection = growing()
-    assert connection.supersede is None
     connection.receive(snapshot(LONG + " purr"))
     supersede = connection.supersede
     assert supersede is not None
@@ -211,7 +210,11 @@ def test_a_newer_update_takes_the_place_of_one_that_waits() -> None:
     assert supersede(snapshot(LONG + " purr and play"))
     assert connection.next_frame() == frames.More(" purr and play")
     assert connection.frames_received == 4
-    assert connection.supersede is None
+
+
+def test_an_update_that_was_read_is_not_superseded() -> None:
+    """Only an update that waits can be left out."""
+    assert growing().supersede is None
 
 
 @pytest.mark.parametrize("behind", [b'{"type":6}\x1e', b'{"type":'], ids=["a record", "a part of one"])

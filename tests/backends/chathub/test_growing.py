@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,7 +118,7 @@ def without_strings(message: bytes) -> frames.UpdateArguments:
     (answer,) = arguments.messages
     card = json.loads(answer.adaptive_cards)
     card[0]["body"][0]["text"] = answer.text = answer.created_at = answer.timestamp = ""
-    answer.adaptive_cards = json.dumps(card)  # type: ignore[assignment] - to be compared
+    answer.adaptive_cards = msgspec.Raw(json.dumps(card))
     return arguments
 
 
