@@ -9,7 +9,7 @@ import aiohttp
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import parse_creation
 from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.turn import Turn
@@ -40,8 +40,8 @@ async def bare_turn(session: aiohttp.ClientSession, url: str) -> AsyncGenerator[
         stamp=Stamp("benchmark", "benchmark", "2023-10-01T00:00:00Z"),
     )
     address = endpoints.socket_for(conversation.encrypted_signature)
-    async with session.ws_connect(address, max_msg_size=MAX_RECORD_CHARACTERS) as socket:
-        await socket.send_str(Turn().ask(request))
+    async with session.ws_connect(address, max_msg_size=MAX_RECORD_BYTES) as socket:
+        await socket.send_str(Turn().ask(request).decode())
         async for message in socket:
             yield message.data
             if _END in message.data[-_END_CHARACTERS:]:

@@ -98,7 +98,7 @@ class Defaults:
         location: Locale, market, region, and where the user is said to be.
     """
 
-    delimiter: ClassVar[str] = SEPARATOR
+    delimiter: ClassVar[str] = SEPARATOR.decode()
     ip_address: ClassVar[str | None] = None
     allowedMessageTypes: ClassVar[list[str]] = [  # noqa: N815 - the original's name
         "Chat",

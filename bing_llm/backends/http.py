@@ -26,6 +26,7 @@ __all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_TEXT = aiohttp.WSMsgType.TEXT
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
@@ -61,25 +62,34 @@ class Socket(aiohttp.ClientWebSocketResponse):
     async def receive(self, timeout: float | None = None) -> Any:
         """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
         async with _timeout.timeout(timeout):
-            while True:
-                with suppress(aiohttp.ClientConnectionResetError):  # a ping that cannot be answered any more
-                    return await super().receive()
+            return await self._next()
 
-    def ready(self) -> Any:
-        """The next message if it has come already, else None. Not while a task is in `receive`."""
+    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
+        """The next message if it has come already, else None. Not while a task is in `receive`.
+
+        Args:
+            skip: Asked of each text; one for which it is true is left out.
+        """
+        receiving = self._next(skip)
+        try:
+            receiving.send(None)
+            # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that; a
+            # close frame without a code, after which aiohttp waits for the other end, comes as CLOSED.
+            receiving.throw(asyncio.CancelledError())
+        except StopIteration as came:
+            return came.value
+        except asyncio.CancelledError:
+            return None
+
+    async def _next(self, skip: Callable[[bytes], bool] | None = None) -> Any:
+        receive = super().receive
         while True:
-            receiving = super().receive()
             try:
-                receiving.send(None)
-                # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that;
-                # a close frame without a code, after which aiohttp waits for the other end, comes as CLOSED.
-                receiving.throw(asyncio.CancelledError())
-            except StopIteration as came:
-                return came.value
-            except aiohttp.ClientConnectionResetError:
+                message = await receive()
+            except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
-            except asyncio.CancelledError:
-                return None
+            if skip is None or message.type is not _TEXT or not skip(message.data):
+                return message
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
@@ -329,7 +339,12 @@ class Http:
         async def call() -> Any:
             try:
                 return await session.http.ws_connect(
-                    _exact(url), headers=headers, proxy=self._proxy, ssl=self._tls(url), max_msg_size=max_bytes
+                    _exact(url),
+                    headers=headers,
+                    proxy=self._proxy,
+                    ssl=self._tls(url),
+                    max_msg_size=max_bytes,
+                    decode_text=False,
                 )
             except aiohttp.WSServerHandshakeError as exc:
                 if exc.status != _SWITCHING:

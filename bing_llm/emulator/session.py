@@ -24,7 +24,7 @@ __all__ = ["Session"]
 _log = logging.getLogger(__name__)
 
 _CLOSED_WITH_AN_ERROR = frames.Close("Connection closed with an error.", allow_reconnect=True)  # recording 12
-_GARBAGE = '{"type":1,"target":"update","arguments":[{"messages":[\x1e'
+_GARBAGE = b'{"type":1,"target":"update","arguments":[{"messages":[\x1e'
 _BUSY = {ConnectionState.ANSWERING, ConnectionState.STOPPING}
 
 
@@ -68,10 +68,10 @@ class Session:
 
     # --- what comes in --------------------------------------------------------------------------------------------
 
-    async def _take_in(self, text: str) -> bool:
+    async def _take_in(self, data: bytes) -> bool:
         """Take in one message; answer whether to go on."""
         try:
-            self._connection.receive_text(text)
+            self._connection.receive(data)
             while not isinstance(frame := await self._next_frame(), Sentinel):
                 await self._handle(frame)
         except ProtocolError as exc:
@@ -136,7 +136,7 @@ class Session:
         """Refuse a turn while another runs on this socket; its frames are no step of the running one."""
         self._note(chat)
         writer = AnswerWriter(chat, lifetime=self._state.lifetime, clock=self._state.clock)
-        await self._send_text(codec.encode(*writer.refusal(result_of(ConversationBusy()))))
+        await self._send_data(codec.encode(*writer.refusal(result_of(ConversationBusy()))))
 
     async def _play(self, request: Received, chat: frames.Chat) -> None:
         try:
@@ -155,7 +155,7 @@ class Session:
             case Breakage.ABORT:
                 self.abort()
             case Breakage.GARBAGE:
-                await self._send_text(_GARBAGE)
+                await self._send_data(_GARBAGE)
             case Breakage.SILENCE:
                 await _cancel(self._pinging)
                 await asyncio.Event().wait()
@@ -195,12 +195,12 @@ class Session:
     # --- what goes out --------------------------------------------------------------------------------------------
 
     async def _send(self, *outgoing: frames.ServerFrame) -> None:
-        await self._send_text(self._connection.send(*outgoing))
+        await self._send_data(self._connection.send(*outgoing))
 
-    async def _send_text(self, text: str) -> None:
+    async def _send_data(self, data: bytes) -> None:
         self._spoke_at = asyncio.get_running_loop().time()
         with contextlib.suppress(ConnectionError):  # the client may be gone: some leave as soon as they have type 2
-            await self._socket.send_str(text)
+            await self._socket.send_frame(data, WSMsgType.TEXT)
 
     async def _keep_alive(self) -> None:
         """Ping whenever nothing was sent for the interval."""

@@ -224,4 +224,4 @@ class AnswerWriter:
         arguments = frames.UpdateArguments(
             messages=list(shown) or None, request_id=self._request_id, throttling=throttling, cursor=cursor
         )
-        return frames.Update([arguments])
+        return frames.Update(arguments=[arguments])

@@ -275,7 +275,7 @@ async def test_a_socket_brings_messages() -> None:
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url("/a", "ws"))
         message = await opened.receive(timeout=GRACE_S)
-        assert (message.type, message.data) == (WSMsgType.TEXT, "hello")
+        assert (message.type, message.data) == (WSMsgType.TEXT, b"hello")
         assert server.requests[0].headers["x-a"] == "b"
         opened.hang_up()
         await server.idle()
@@ -382,13 +382,32 @@ async def test_what_has_come_is_taken_without_a_wait() -> None:
     async with talking() as (opened, talker):
         assert opened.ready() is None
         talker.say("one", "two", "three")
-        assert (await came(opened)).data == "one"
-        assert [opened.ready().data, opened.ready().data, opened.ready()] == ["two", "three", None]
+        assert (await came(opened)).data == b"one"
+        assert [opened.ready().data, opened.ready().data, opened.ready()] == [b"two", b"three", None]
         waiting = asyncio.ensure_future(opened.receive(timeout=GRACE_S))
         await asyncio.sleep(0)
         talker.say("four", "five")
-        assert (await waiting).data == "four"
-        assert opened.ready().data == "five"
+        assert (await waiting).data == b"four"
+        assert opened.ready().data == b"five"
+
+
+async def test_texts_that_are_not_wanted_are_skipped() -> None:
+    """A text for which `skip` is true is left out; the first other message is given, None where none has come."""
+    async with talking() as (opened, talker):
+        asked: list[bytes] = []
+
+        def skip(text: bytes) -> bool:
+            asked.append(text)
+            return len(text) > 3
+
+        talker.say("one", "three", "seven")
+        talker.writer.write(frame(b"binary", opcode=2))
+        talker.say("four")
+        assert (await came(opened)).data == b"one"
+        found = opened.ready(skip)
+        assert (found.type, found.data) == (WSMsgType.BINARY, b"binary")
+        assert opened.ready(skip) is None
+        assert asked == [b"three", b"seven", b"four"]
 
 
 async def test_a_look_between_waits_loses_nothing() -> None:
@@ -406,7 +425,7 @@ async def test_a_look_between_waits_loses_nothing() -> None:
             assert opened.ready() is None
             talker.say(str(number))
             take = opened.receive(timeout=GRACE_S) if number % 2 else came(opened)
-            assert (await take).data == str(number)
+            assert (await take).data == str(number).encode()
 
 
 async def test_a_look_does_not_touch_the_task_that_looks() -> None:
@@ -424,7 +443,7 @@ async def test_a_flood_is_taken_whole() -> None:
     async with talking() as (opened, talker):
         texts = [str(number) for number in range(5000)]
         talker.say(*texts)
-        assert [message.data for message in await taken(opened, len(texts))] == texts
+        assert [message.data.decode() for message in await taken(opened, len(texts))] == texts
 
 
 @pytest.mark.parametrize("leave", [Socket.hang_up, Socket.abort])
@@ -442,7 +461,7 @@ async def test_the_end_is_taken_with_its_code() -> None:
     async with talking() as (opened, talker):
         talker.say("one")
         talker.writer.write(frame((1000).to_bytes(2, "big"), opcode=8))
-        assert (await came(opened)).data == "one"
+        assert (await came(opened)).data == b"one"
         end = await came(opened)
         assert (end.type, end.data) == (WSMsgType.CLOSE, 1000)
         assert (await came(opened)).type is WSMsgType.CLOSED
@@ -455,7 +474,7 @@ async def test_a_ping_that_cannot_be_answered_hides_nothing(take: Callable[[Sock
         talker.writer.write(frame(b"", opcode=9) + frame(b"one") + frame(b"", opcode=9) * 2 + frame(b"two"))
         talker.over.set()
         await asyncio.wait_for(closing_of(opened), GRACE_S)
-        assert [(await take(opened)).data, (await take(opened)).data] == ["one", "two"]
+        assert [(await take(opened)).data, (await take(opened)).data] == [b"one", b"two"]
         assert (await take(opened)).type is WSMsgType.CLOSED
 
 
@@ -1005,7 +1024,7 @@ async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_t
         assert (await fetch(http, server.url())).status == 200
         for leave in (Socket.hang_up, Socket.abort):
             opened = await open_socket(http, server.url("/a", "ws"))
-            assert (await opened.receive(timeout=GRACE_S)).data == "hello"
+            assert (await opened.receive(timeout=GRACE_S)).data == b"hello"
             leave(opened)
         await http.aclose()
         await server.idle()

@@ -10,9 +10,8 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.emulator import Emulator, Scripted
-from tests.emulator.visitor import HANDSHAKE, Visitor, chat
+from tests.emulator.visitor import HANDSHAKE, SEPARATOR, Visitor, chat
 
 CLOSE = {"type": 7, "error": "Connection closed with an error.", "allowReconnect": True}  # recording 12
 

@@ -48,9 +48,9 @@ def read(made: AnswerWriter, *events: ev.Event) -> list[ev.Event]:
     """What the client makes of the frames."""
     turn = Turn()
     turn.ask(request())
-    turn.receive_text("{}" + SEPARATOR)
+    turn.receive(b"{}" + SEPARATOR)
     for message in (made.opening(), *(made.write(event) for event in events), made.closing()):
-        turn.receive_text(codec.encode(*message))
+        turn.receive(codec.encode(*message))
     found: list[ev.Event] = []
     while (event := turn.next_event()) is not NEED_DATA:
         assert not isinstance(event, type(NEED_DATA))

@@ -14,11 +14,11 @@ import aiohttp
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.chathub import frames, framing
 from bing_llm.backends.chathub.turn import NEED_DATA, Turn
 from bing_llm.emulator import Emulator
 
+SEPARATOR = framing.SEPARATOR.decode()
 HANDSHAKE = '{"protocol":"json","version":1}' + SEPARATOR
 PATIENCE_S = 20.0  # reached only when the emulator hangs
 
@@ -150,7 +150,7 @@ class Visitor:
         turn = Turn()
         request = msgspec.convert(chat(created, text, number, **changes), frames.Chat)
         async with self.socket(created.token, greeted=False) as socket:
-            await socket.raw.send_str(turn.ask(request))
+            await socket.raw.send_frame(turn.ask(request), aiohttp.WSMsgType.TEXT)
             return [event async for event in _events(turn, socket.raw)]
 
     async def reply(self, text: str, created: Created | None = None, number: int = 0, **changes: Any) -> ev.Reply:
@@ -169,6 +169,6 @@ async def _events(turn: Turn, socket: aiohttp.ClientWebSocketResponse) -> AsyncI
             continue
         message = await asyncio.wait_for(socket.receive(), PATIENCE_S)
         if message.type is aiohttp.WSMsgType.TEXT:
-            turn.receive_text(message.data)
+            turn.receive(message.data.encode())
         else:
             turn.receive_eof(socket.close_code)

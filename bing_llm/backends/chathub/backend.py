@@ -20,7 +20,7 @@ from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
 from bing_llm.backends.chathub.frames import Chat, Result
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.results import SUCCESS, error_for
@@ -144,7 +144,7 @@ class ChatHubBackend:
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
-                    max_bytes=MAX_RECORD_CHARACTERS,
+                    max_bytes=MAX_RECORD_BYTES,
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -30,6 +31,7 @@ _noted: set[str] = set()
 _MOST_NOTED = 100
 
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
+_BUSY = 8  # frames that came together; more are on their way then, and a turn of the loop costs less than a timer
 _STRETCH = 100  # messages and events without a wait; some milliseconds
 
 _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
@@ -39,13 +41,13 @@ class WebSocket(Protocol):
     """What a channel needs of a socket; `bing_llm.backends.http.Socket` has it."""
 
     async def receive(self, timeout: float | None = None) -> Any:
-        """The next message, in aiohttp's form."""
+        """The next message, in aiohttp's form; a text as bytes."""
 
-    def ready(self) -> Any:
-        """The next message if it has come already, else None."""
+    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
+        """The next message if it has come already, else None; a text for which `skip` is true is left out."""
 
-    async def send_str(self, data: str) -> None:
-        """Send one text message."""
+    async def send_frame(self, message: bytes, opcode: aiohttp.WSMsgType) -> None:
+        """Send one message."""
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -81,6 +83,7 @@ class ChatHubChannel:
         self._redact = redact
         self._label = deadline.label
         self._closed = False
+        self._left_over: Any = None  # a message that has come and was not taken
         self._frames_seen = 0
         self._failure: BingError | None = None  # that `ready_event` met
         self._unbroken = 0  # messages and events since the last wait
@@ -187,7 +190,7 @@ class ChatHubChannel:
             if not isinstance(event, Sentinel):
                 self._note(event)
                 return event
-            message = self._socket.ready()
+            message, self._left_over = self._left_over or self._socket.ready(), None
             if message is None:
                 return None
             self._take(message)
@@ -205,12 +208,13 @@ class ChatHubChannel:
 
     async def _wait(self) -> ev.Event | None:
         """Keep to the limits and wait for a message; answer with an event where there is one now."""
+        busy = self._turn.frames_received - self._frames_seen >= _BUSY or self._unbroken >= _STRETCH
         due, what = self._next_limit()
         if due <= 0:
             ended = await self._limit_passed(what)
             if ended is not None:
                 return ended
-        elif self._unbroken >= _STRETCH:
+        elif busy:
             await asyncio.sleep(0)
         else:
             with suppress(TimeoutError, asyncio.TimeoutError):  # the limits are looked at again
@@ -223,7 +227,10 @@ class ChatHubChannel:
         self._heard = self._served()
         if message.type is aiohttp.WSMsgType.TEXT:
             self._debug("received", message.data)
-            self._turn.receive_text(message.data)
+            self._turn.receive(message.data)
+            supersede = self._turn.supersede
+            if supersede is not None and not _log.isEnabledFor(logging.DEBUG):  # a log has each frame
+                self._left_over = self._socket.ready(supersede)
         elif message.type in _AT_END:
             code = (message.data or _NO_CODE) if message.type is aiohttp.WSMsgType.CLOSE else None
             _log.debug("%s socket at its end, code %s", self._label, code)
@@ -274,12 +281,12 @@ class ChatHubChannel:
         msg = f"The service was silent for {seconds:g} seconds (timeouts.{what})."
         raise TimedOut(msg, partial_text=self._turn.text)
 
-    async def _send(self, text: str) -> None:
-        self._debug("sent", text)
+    async def _send(self, data: bytes) -> None:
+        self._debug("sent", data)
         seconds, limit = min((self._timeouts.silence, "silence"), (max(0.0, self._deadline.remaining()), "turn"))
         try:
             async with timeout(seconds):  # a peer that does not read makes a long request wait for ever
-                await self._socket.send_str(text)
+                await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
         except (TimeoutError, asyncio.TimeoutError) as exc:
             msg = f"The service took in nothing of what was sent for {seconds:g} seconds (timeouts.{limit})."
             raise TimedOut(msg, partial_text=self._turn.text) from exc
@@ -295,9 +302,9 @@ class ChatHubChannel:
                 _noted.add(kind)
                 _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)
 
-    def _debug(self, direction: str, text: str) -> None:
+    def _debug(self, direction: str, data: bytes) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s %s", self._label, direction, self._redact(text))
+            _log.debug("%s %s %s", self._label, direction, self._redact(data.decode(errors="replace")))
 
 
 def _kind(raw: Any) -> str:

@@ -10,12 +10,13 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.errors import ProtocolError
 
-__all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "encode"]
+__all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "decode_string", "encode"]
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_string: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
 _ack: msgspec.json.Decoder[frames.HandshakeAck] = msgspec.json.Decoder(frames.HandshakeAck)
 _handshake: msgspec.json.Decoder[frames.HandshakeRequest] = msgspec.json.Decoder(frames.HandshakeRequest)
 _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
@@ -28,16 +29,16 @@ _SERVER_ESSENTIAL = {2, 3, 7}
 _CLIENT_ESSENTIAL = {4}
 
 
-def encode(*items: frames.ServerFrame | frames.ClientFrame) -> str:
-    """The wire text of these frames, each ended by the separator; to be sent as one WebSocket message."""
-    return "".join(_encoder.encode(_payload(item)).decode() + SEPARATOR for item in items)
+def encode(*items: frames.ServerFrame | frames.ClientFrame) -> bytes:
+    """The wire form of these frames, each ended by the separator; to be sent as one WebSocket message."""
+    return b"".join(_encoder.encode(_payload(item)) + SEPARATOR for item in items)
 
 
 def _payload(item: frames.ServerFrame | frames.ClientFrame) -> Any:
     return item.raw if isinstance(item, frames.UnknownFrame) else item
 
 
-def decode_ack(record: str) -> frames.HandshakeAck | frames.Close:
+def decode_ack(record: bytes) -> frames.HandshakeAck | frames.Close:
     """The server's answer to the handshake, or its word that it closes instead.
 
     Raises:
@@ -53,7 +54,7 @@ def decode_ack(record: str) -> frames.HandshakeAck | frames.Close:
     return frame
 
 
-def decode_handshake(record: str) -> frames.HandshakeRequest:
+def decode_handshake(record: bytes) -> frames.HandshakeRequest:
     """The client's handshake.
 
     Raises:
@@ -62,7 +63,7 @@ def decode_handshake(record: str) -> frames.HandshakeRequest:
     return _typed(_handshake, record)
 
 
-def decode_server(record: str) -> frames.ServerFrame:
+def decode_server(record: bytes) -> frames.ServerFrame:
     """A frame from the server.
 
     One of an unknown type, and one of type 1 with an unknown target or shape, is an `UnknownFrame`.
@@ -80,7 +81,7 @@ def decode_server(record: str) -> frames.ServerFrame:
     return frame
 
 
-def decode_client(record: str) -> frames.ClientFrame:
+def decode_client(record: bytes) -> frames.ClientFrame:
     """A frame from a client, after its handshake.
 
     Raises:
@@ -92,7 +93,7 @@ def decode_client(record: str) -> frames.ClientFrame:
         return _unknown(record, _CLIENT_ESSENTIAL, exc)
 
 
-def decode_json(record: str | msgspec.Raw) -> Any:
+def decode_json(record: bytes | str | msgspec.Raw) -> Any:
     """Any JSON.
 
     Raises:
@@ -101,7 +102,16 @@ def decode_json(record: str | msgspec.Raw) -> Any:
     return _typed(_any, record)
 
 
-def _typed(decoder: msgspec.json.Decoder[T], record: str | msgspec.Raw) -> T:
+def decode_string(inside: bytes) -> str:
+    """The JSON string that has this between its quotation marks.
+
+    Raises:
+        ProtocolError: It cannot be within a string.
+    """
+    return _typed(_string, b'"%b"' % inside)
+
+
+def _typed(decoder: msgspec.json.Decoder[T], record: bytes | str | msgspec.Raw) -> T:
     try:
         return decoder.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
@@ -109,7 +119,7 @@ def _typed(decoder: msgspec.json.Decoder[T], record: str | msgspec.Raw) -> T:
         raise ProtocolError(msg) from exc
 
 
-def _unknown(record: str, essential: set[int], cause: Exception) -> frames.UnknownFrame:
+def _unknown(record: bytes, essential: set[int], cause: Exception) -> frames.UnknownFrame:
     raw = decode_json(record)
     if not isinstance(raw, dict):
         msg = f"The other side sent a JSON {type(raw).__name__} where a frame, an object, must be."

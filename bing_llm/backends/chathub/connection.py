@@ -22,14 +22,31 @@ CLOSED          the server said that it closes, refused the handshake, or the so
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS, RecordReader
+from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES, RecordReader
+from bing_llm.backends.chathub.growing import Growing, learn
 from bing_llm.errors import ProtocolError
 
-__all__ = ["EOF", "NEED_DATA", "TRANSITIONS", "UNANSWERED", "Connection", "Role", "Sentinel", "State"]
+__all__ = [
+    "EACH_READ_BYTES",
+    "EOF",
+    "NEED_DATA",
+    "TRANSITIONS",
+    "UNANSWERED",
+    "Connection",
+    "Role",
+    "Sentinel",
+    "State",
+]
+
+
+# A shorter update is read also where a newer one waits. So an answer of some dozen words comes in the pieces that were
+# sent, however busy its reader is.
+EACH_READ_BYTES: Final = 1024
 
 
 class Role(Enum):
@@ -107,20 +124,21 @@ class Connection:
 
     Args:
         role: Which end we are.
-        max_characters: The longest record that is accepted, in characters.
+        max_bytes: The longest record that is accepted.
     """
 
-    def __init__(self, role: Role, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
+    def __init__(self, role: Role, *, max_bytes: int = MAX_RECORD_BYTES) -> None:
         self.role = role
         self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
-        self.record = ""  # the text of the last frame
-        self._records = RecordReader(max_characters)
-        self._incoming: deque[str] = deque()
+        self.record = b""  # of the last frame
+        self._records = RecordReader(max_bytes)
+        self._incoming: deque[bytes] = deque()
         self._at_end = False
+        self._growing: Growing | None = None
 
-    def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> str:
-        """The wire text of these frames.
+    def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> bytes:
+        """The wire form of these frames.
 
         Raises:
             ProtocolError: A frame may not be sent in this state: a mistake of the caller.
@@ -129,13 +147,35 @@ class Connection:
             self._step(frame, "sent")
         return codec.encode(*outgoing)
 
-    def receive_text(self, text: str) -> None:
+    def receive(self, message: bytes) -> None:
         """Take in what one WebSocket message held. Frames come out of `next_frame`.
 
         Raises:
             ProtocolError: A record is longer than allowed.
         """
-        self._incoming.extend(self._records.feed(text))
+        growing = self._growing
+        if growing is None or growing.newest or not self._all_read or not growing.take(message):
+            self._incoming.extend(self._records.feed(message))
+
+    @property
+    def supersede(self) -> Callable[[bytes], bool] | None:
+        """Takes in a message in the place of the last, where both only go on with the answer; tells whether it has.
+
+        None where the last message is to be read by itself.
+        """
+        growing = self._growing
+        if growing is None or len(growing.newest) < EACH_READ_BYTES or not self._all_read:
+            return None
+        return growing.take
+
+    @property
+    def _all_read(self) -> bool:
+        """Whether no record, and no part of one, waits."""
+        return not (self._incoming or self._records.unfinished)
+
+    def expect_more(self) -> None:
+        """The last frame held nothing but the answer so far: the next ones may only go on with it, and be a `More`."""
+        self._growing = learn(self.record)
 
     def receive_eof(self) -> None:
         """Take in that the socket is at its end. A torn last record is dropped."""
@@ -147,19 +187,25 @@ class Connection:
         Raises:
             ProtocolError: The record does not parse, or may not come in this state.
         """
+        growing = self._growing
+        if growing is not None and growing.newest:
+            self.frames_received += growing.taken
+            self.record = self._records.feed(growing.newest)[0]  # which keeps to its limits
+            return frames.More(growing.more())
         if not self._incoming:
             if self._at_end:
                 self.state = State.CLOSED
                 return EOF
             return NEED_DATA
         self.record = self._incoming.popleft()
+        self._growing = None
         frame = self._decode(self.record)
         self._step(frame, "received")
         if not isinstance(frame, frames.Ping):
             self.frames_received += 1
         return frame
 
-    def _decode(self, record: str) -> frames.ServerFrame | frames.ClientFrame:
+    def _decode(self, record: bytes) -> frames.ServerFrame | frames.ClientFrame:
         if self.role is Role.SERVER:
             return codec.decode_handshake(record) if self.state is State.NEW else codec.decode_client(record)
         if self.state in UNANSWERED:

@@ -23,6 +23,7 @@ __all__ = [
     "HandshakeAck",
     "HandshakeRequest",
     "Invocation",
+    "More",
     "Participant",
     "Ping",
     "PreviousMessage",
@@ -53,6 +54,8 @@ class WireMessage(_Wire):
 
     text: str | None = None
     author: str | None = None
+    created_at: str | None = None
+    timestamp: str | None = None
     message_id: str | None = None
     request_id: str | None = None
     message_type: str | None = None
@@ -60,8 +63,6 @@ class WireMessage(_Wire):
     content_origin: str | None = None
     hidden_text: str | None = None
     invocation: str | None = None
-    created_at: str | None = None
-    timestamp: str | None = None
     offense: str | None = None
     adaptive_cards: msgspec.Raw = msgspec.Raw()
     source_attributions: msgspec.Raw = msgspec.Raw()
@@ -97,11 +98,11 @@ class UpdateArguments(_Wire):
     references: msgspec.Raw = msgspec.Raw()
 
 
-class Update(msgspec.Struct, tag_field="type", tag=1):
+class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True):
     """Type 1 from the server: news of the running turn."""
 
-    arguments: list[UpdateArguments] = []
     target: str = "update"
+    arguments: list[UpdateArguments] = []
 
 
 class Result(_Wire):
@@ -154,6 +155,12 @@ class HandshakeAck(msgspec.Struct, omit_defaults=True):
     """The server's first record: `{}`, or an error before it closes."""
 
     error: str | None = None
+
+
+class More(msgspec.Struct):
+    """Type 1 again, known by its bytes: the update before it, but that the answer has gone on with this text."""
+
+    text: str
 
 
 class UnknownFrame(msgspec.Struct):
@@ -259,5 +266,5 @@ class Invocation(msgspec.Struct, tag_field="type", tag=1, rename="camel", omit_d
     arguments: list[Any] = []
 
 
-ServerFrame: TypeAlias = Update | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
+ServerFrame: TypeAlias = Update | More | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
 ClientFrame: TypeAlias = HandshakeRequest | Chat | Invocation | Ping | UnknownFrame

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from bing_llm.errors import ProtocolError
 
-__all__ = ["MAX_RECORDS_A_MESSAGE", "MAX_RECORD_CHARACTERS", "SEPARATOR", "RecordReader"]
+__all__ = ["MAX_RECORDS_A_MESSAGE", "MAX_RECORD_BYTES", "SEPARATOR", "RecordReader"]
 
-SEPARATOR = "\x1e"
+SEPARATOR = b"\x1e"
 
 # The largest recorded frame has 39 KB; the final frame of an answer with long search results has some hundred
 # KB. 16 Mi leaves room for both and bounds what a hostile server can make us hold.
-MAX_RECORD_CHARACTERS = 16 * 1024 * 1024
+MAX_RECORD_BYTES = 16 * 1024 * 1024
 
 # Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
 MAX_RECORDS_A_MESSAGE = 10_000
@@ -23,44 +23,49 @@ _PIECES_BEFORE_JOINING = 1000  # a record in tiny pieces costs more for the piec
 
 
 class RecordReader:
-    """Cuts incoming text into records, whatever pieces it comes in.
+    """Cuts what comes in into records, whatever pieces it comes in.
 
     Args:
-        max_characters: The longest record that is accepted, in characters.
+        max_bytes: The longest record that is accepted.
     """
 
-    def __init__(self, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
-        self._max = max_characters
-        self._tail: list[str] = []
-        self._tail_characters = 0
+    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
+        self._max = max_bytes
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
 
-    def feed(self, text: str) -> list[str]:
-        """The records that this text completes, without their separators. Empty ones are left out.
+    @property
+    def unfinished(self) -> bool:
+        """Whether the next bytes belong to a record that has begun."""
+        return bool(self._tail)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The records that this completes, without their separators. Empty ones are left out.
 
         Raises:
             ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
         """
-        if not self._tail and 0 < text.find(SEPARATOR) == len(text) - 1 <= self._max:
-            return [text[:-1]]  # one whole record, as nearly every message is
-        complete: list[str] = []
+        if not self._tail and 0 < data.find(SEPARATOR) == len(data) - 1 <= self._max:
+            return [data[:-1]]  # one whole record, as nearly every message is
+        complete: list[bytes] = []
         start = 0
-        while (end := text.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`
+        while (end := data.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`
             if len(complete) == MAX_RECORDS_A_MESSAGE:
                 msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
                 raise ProtocolError(msg)
-            complete.append(text[start:end])
+            complete.append(data[start:end])
             start = end + 1
-        rest = text[start:]
+        rest = data[start:]
         if complete:
-            complete[0] = "".join((*self._tail, complete[0]))
-            self._tail, self._tail_characters = [], 0
+            complete[0] = b"".join((*self._tail, complete[0]))
+            self._tail, self._tail_bytes = [], 0
         if rest:
             self._tail.append(rest)
-            self._tail_characters += len(rest)
+            self._tail_bytes += len(rest)
             if len(self._tail) > _PIECES_BEFORE_JOINING:
-                self._tail = ["".join(self._tail)]
-        longest = max(self._tail_characters, *map(len, complete)) if complete else self._tail_characters
+                self._tail = [b"".join(self._tail)]
+        longest = max(self._tail_bytes, *map(len, complete)) if complete else self._tail_bytes
         if longest > self._max:
-            msg = f"The service sent a record of over {self._max:,} characters."
+            msg = f"The service sent a record of over {self._max:,} bytes."
             raise ProtocolError(msg)
         return [record for record in complete if record]

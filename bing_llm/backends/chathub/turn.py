@@ -1,11 +1,12 @@
 """The client's side of one turn, without I/O: what to send, and the events of what came.
 
-`greet`, `ask`, `stop` and `ping` give what to send; `receive_text` and `receive_eof` take in what came; `next_event`
-tells what it means; `state` tells where the connection is.
+`greet`, `ask`, `stop` and `ping` give what to send; `receive` and `receive_eof` take in what came; `next_event` tells
+what it means; `state` tells where the connection is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from bing_llm import errors
@@ -13,7 +14,7 @@ from bing_llm import events as ev
 from bing_llm._compat import assert_never
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import NEED_DATA, Connection, Role, Sentinel, State
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
+from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.reading import AnswerReader
 
 __all__ = ["NEED_DATA", "SILENT_REFUSAL_CHARACTERS", "Turn"]
@@ -29,11 +30,11 @@ class Turn:
     """One turn on one connection.
 
     Args:
-        max_characters: The longest record that is accepted, in characters.
+        max_bytes: The longest record that is accepted.
     """
 
-    def __init__(self, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
-        self._connection = Connection(Role.CLIENT, max_characters=max_characters)
+    def __init__(self, *, max_bytes: int = MAX_RECORD_BYTES) -> None:
+        self._connection = Connection(Role.CLIENT, max_bytes=max_bytes)
         self._reader = AnswerReader()
         self._failure: errors.BingError | None = None
         self._invocation_id = ""
@@ -61,12 +62,12 @@ class Turn:
         """How many frames came, pings left out: what shows that the answer goes on."""
         return self._connection.frames_received
 
-    def greet(self) -> str:
-        """The wire text of the handshake alone, for a connection that shall be ready before there is a request."""
+    def greet(self) -> bytes:
+        """The wire form of the handshake alone, for a connection that shall be ready before there is a request."""
         return self._connection.send(frames.HANDSHAKE)
 
-    def ask(self, chat: frames.Chat) -> str:
-        """The wire text that opens the turn: the request, and the handshake with it, which saves a round trip.
+    def ask(self, chat: frames.Chat) -> bytes:
+        """The wire form of what opens the turn: the request, and the handshake with it, which saves a round trip.
 
         A server that reads its input as a stream of records, as the protocol asks, takes both from one message.
         """
@@ -76,27 +77,32 @@ class Turn:
         greeting = (frames.HANDSHAKE,) if self.state is State.NEW else ()
         return self._connection.send(*greeting, chat)
 
-    def stop(self) -> str:
-        """The wire text that asks the service to end the answer (target `stop`)."""
-        text = self._connection.send(frames.Invocation("stop", self._invocation_id, [{}]))
+    def stop(self) -> bytes:
+        """The wire form of what asks the service to end the answer (target `stop`)."""
+        data = self._connection.send(frames.Invocation("stop", self._invocation_id, [{}]))
         self._reader.stopped = True
-        return text
+        return data
 
-    def ping(self) -> str:
-        """The wire text of a keep-alive."""
+    def ping(self) -> bytes:
+        """The wire form of a keep-alive."""
         return self._connection.send(frames.Ping())
 
-    def receive_text(self, text: str) -> None:
+    def receive(self, message: bytes) -> None:
         """Take in what one WebSocket message held.
 
         Raises:
             ProtocolError: A record is longer than allowed.
         """
         try:
-            self._connection.receive_text(text)
+            self._connection.receive(message)
         except errors.ProtocolError as exc:
             exc.partial_text = self._reader.text
             raise
+
+    @property
+    def supersede(self) -> Callable[[bytes], bool] | None:
+        """As that of the connection: takes in a message in the place of the last, and tells whether it has."""
+        return self._connection.supersede
 
     def receive_eof(self, close_code: int | None) -> None:
         """Take in that the socket is at its end, with this WebSocket close code; None where none came."""
@@ -140,7 +146,9 @@ class Turn:
         """Add the events of one frame."""
         match frame:
             case frames.Update():
-                self._reader.update(frame, self._connection.record)
+                self._update(frame)
+            case frames.More(text=text):
+                self._reader.more(text, self._connection.record)
             case frames.Final():
                 self._reader.final(frame.item, self._connection.record)
             case frames.Completion():
@@ -162,6 +170,10 @@ class Turn:
                 raise errors.ProtocolError(msg)
             case _:
                 assert_never(frame)
+
+    def _update(self, update: frames.Update) -> None:
+        if self._reader.update(update, self._connection.record):
+            self._connection.expect_more()
 
     def _closed(self, close: frames.Close) -> None:
         if self._reader.stopped:

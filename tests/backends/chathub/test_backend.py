@@ -417,7 +417,7 @@ async def test_a_request_that_cannot_be_sent_leaves_no_socket(monkeypatch: pytes
     async def broken(*_args: Any) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(Socket, "send_str", broken)
+    monkeypatch.setattr(Socket, "send_frame", broken)
     async with Server(upgraded(silent)) as server, backend_at(server.url("")) as backend:
         error = await failure(backend.open_turn(CONVERSATION, Prompt("Hi"), 0, in_time()))
         assert type(error) is errors.ConnectionLost
@@ -598,13 +598,13 @@ async def test_a_cancelled_turn_leaves_nothing() -> None:
 async def test_a_cancelled_request_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that is cancelled while its request goes out to a service that reads nothing drops the socket."""
     sending = asyncio.Event()
-    send_str = Socket.send_str
+    send_frame = Socket.send_frame
 
     async def noted(*args: Any) -> None:
         sending.set()
-        await send_str(*args)
+        await send_frame(*args)
 
-    monkeypatch.setattr(Socket, "send_str", noted)
+    monkeypatch.setattr(Socket, "send_frame", noted)
     async with Server(upgraded(deaf), talk(ACK, final(bot("Hi")))) as server, backend_at(server.url("")) as backend:
         long = Prompt("Hi", "x" * 50_000_000)
         task = asyncio.ensure_future(backend.open_turn(CONVERSATION, long, 0, in_time()))

@@ -21,10 +21,10 @@ from bing_llm.backends.chathub.channel import PING_SECONDS, ChatHubChannel
 from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.errors import BingError
 from bing_llm.limits import Deadline, Timeouts
-from tests.backends.chathub.wire import ACK, DONE, PING, bot, chat, final, update, wire
+from tests.backends.chathub.wire import ACK, DONE, END, PING, bot, chat, final, snapshot, update, wire
 
 HELLO = update(bot("Hello"))
-PINGED = '{"type":6}' + SEPARATOR
+PINGED = wire({"type": 6})
 
 
 class Message(NamedTuple):
@@ -75,7 +75,7 @@ class Network:
             if isinstance(step, Message):
                 return step
             if isinstance(step, str):
-                return Message(WSMsgType.TEXT, step)
+                return Message(WSMsgType.TEXT, step.encode())
             if callable(step):
                 await step()
             elif self.now + step > until:
@@ -86,19 +86,22 @@ class Network:
         self.now = until
         raise asyncio.TimeoutError
 
-    def ready(self) -> Message | None:
-        """The next message of the script, if it comes before anything else."""
-        step = self.script[0] if self.script else None
-        if not isinstance(step, str | Message):
-            return None
-        self.script.popleft()
-        return Message(WSMsgType.TEXT, step) if isinstance(step, str) else step
+    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Message | None:
+        """The next message of the script that is not skipped, if it comes before anything else."""
+        while self.script and isinstance(step := self.script[0], str | Message):
+            self.script.popleft()
+            if isinstance(step, Message):
+                return step
+            if skip is None or not skip(step.encode()):
+                return Message(WSMsgType.TEXT, step.encode())
+        return None
 
-    async def send_str(self, data: str) -> None:
+    async def send_frame(self, message: bytes, opcode: WSMsgType) -> None:
         """Keep what is sent, and when."""
+        assert opcode is WSMsgType.TEXT
         if self.broken is not None:
             raise self.broken
-        records = [json.loads(record) for record in data.split(SEPARATOR)[:-1]]
+        records = [json.loads(record) for record in message.split(SEPARATOR)[:-1]]
         self.sent.append((self.passed, records))
 
     def abort(self) -> None:
@@ -243,7 +246,7 @@ async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) ->
         Message(WSMsgType.BINARY, b""),
         wire({"type": 7}),
         HELLO,
-        "{" + SEPARATOR,
+        "{" + END,
     ],
 )
 async def test_what_ends_a_connection_before_its_turn_is_seen(come: Step) -> None:
@@ -428,6 +431,74 @@ async def test_a_failure_that_is_ready_is_left_for_the_next_wait(end: str | Mess
     assert list(network.script) == [HELLO]
 
 
+LONG = "Cats " * 200
+
+
+def grown(*pieces: str) -> list[str]:
+    """Updates of one long answer, each with one more of the pieces."""
+    return [snapshot(LONG + "".join(pieces[:count]), number=count).decode() for count in range(len(pieces) + 1)]
+
+
+async def test_of_updates_that_wait_the_newest_is_read() -> None:
+    """Updates that have come and only go on with the answer are one event; those that come later, another."""
+    first, *behind = grown(" purr", " and", " play", " and", " sleep")
+    channel, _ = await asked(ACK, first, *behind[:3], 1.0, *behind[3:], final(bot(LONG)))
+    assert await channel.next_event() == ev.TextDelta(LONG)
+    assert await channel.next_event() == ev.TextDelta(" purr and play")
+    assert await channel.next_event() == ev.TextDelta(" and sleep")
+    assert isinstance(await channel.next_event(), ev.TextRevised)
+    assert isinstance(await channel.next_event(), ev.TurnCompleted)
+
+
+@pytest.mark.parametrize("take", ["next_event", "ready_event"])
+@pytest.mark.parametrize(
+    "behind",
+    [
+        wire({"type": 99}),
+        wire({"type": 7}),
+        Message(WSMsgType.CLOSED),
+        Message(WSMsgType.BINARY, b""),
+        "x" * 20_000_000,
+    ],
+    ids=["unknown", "close", "closed", "binary", "long"],
+)
+async def test_what_comes_behind_updates_comes_after_them(take: str, behind: str | Message) -> None:
+    """A message that is more than an update of the answer is taken after the event of those before it."""
+    channel, _ = await asked(ACK, *grown(" purr", " and", " play"), behind)
+    assert await channel.next_event() == ev.TextDelta(LONG)
+    event = channel.ready_event() if take == "ready_event" else await channel.next_event()
+    assert event == ev.TextDelta(" purr and play")
+    if behind == wire({"type": 99}):
+        assert await channel.next_event() == ev.Unknown({"type": 99})
+    assert (await failure_of(channel)).partial_text == LONG + " purr and play"
+
+
+async def test_short_updates_are_events_of_their_own() -> None:
+    """A short answer comes in the pieces that were sent, also where all of them have come."""
+    texts = ["Cats", "Cats purr", "Cats purr and", "Cats purr and play"]
+    channel, _ = await asked(ACK, *(snapshot(text).decode() for text in texts), final(bot(texts[-1])))
+    events = await events_of(channel)
+    assert events[:-1] == [ev.TextDelta(piece) for piece in ("Cats", " purr", " and", " play")]
+
+
+async def test_after_many_frames_the_loop_turns_before_a_wait() -> None:
+    """Where many frames came at once, what has come meanwhile is looked for before the channel waits for more."""
+    channel, network = await asked(ACK, *[update()] * 8, 1.0, HELLO, 1.0, final(bot("Hello")))
+    other = Other()
+    turns: list[int] = []
+    receive = network.receive
+
+    async def noted(timeout: float | None = None) -> Message:
+        turns.append(other.turns)
+        return await receive(timeout)
+
+    network.receive = noted  # type: ignore[method-assign]
+    assert await channel.next_event() == ev.TextDelta("Hello")
+    assert isinstance(await channel.next_event(), ev.TurnCompleted)
+    other.task.cancel()
+    assert turns == [1, 1]
+
+
 async def test_what_was_ready_shows_that_the_service_lives() -> None:
     """Silence, and the silence of the answer, begin with the last message, however it was taken."""
     channel, network = await asked(ACK, 40.0, HELLO, *each(30.0, PING, 10), timeouts=Timeouts(silence=41, answer=70))
@@ -475,13 +546,13 @@ async def test_a_flood_does_not_put_off_a_ping_or_the_end_of_a_stop() -> None:
     channel, network = await asked(ACK, HELLO, *[update()] * 2000)
     await channel.next_event()
     await channel.stop()
-    receive_text = channel._turn.receive_text
+    receive = channel._turn.receive
 
-    def slow(text: str) -> None:
+    def slow(message: bytes) -> None:
         network.now += 0.05
-        receive_text(text)
+        receive(message)
 
-    channel._turn.receive_text = slow  # type: ignore[method-assign]
+    channel._turn.receive = slow  # type: ignore[method-assign]
     channel._pinged -= PING_SECONDS
     assert (await reply_of(channel)).text == "Hello"
     assert 5 <= network.passed < 5 + 0.05 * 200
@@ -680,11 +751,12 @@ async def test_a_service_that_does_not_read_times_out(
     """What cannot be sent, since the other end takes in nothing, waits no longer than silence or the turn may last."""
     network = Network()
 
-    async def blocked(data: str) -> None:
-        assert data
+    async def blocked(message: bytes, opcode: WSMsgType) -> None:
+        assert message
+        assert opcode is WSMsgType.TEXT
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(network, "send_str", blocked)
+    monkeypatch.setattr(network, "send_frame", blocked)
     with pytest.raises(errors.TimedOut, match=rf"took in nothing of what was sent .*timeouts\.{limit}"):
         await over(network, Timeouts(silence=silence), turn=turn).ask(chat())
 
@@ -742,6 +814,15 @@ async def test_frames_are_logged_without_secrets(caplog: pytest.LogCaptureFixtur
     assert "hunter2" not in "".join(lines)
     assert "You said *** or ***" in lines[2]
     assert lines[-1].endswith("socket at its end, code 1000")
+
+
+async def test_superseded_frames_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """At DEBUG each of several updates that wait is logged, and read."""
+    caplog.set_level(logging.DEBUG, channel_module.__name__)
+    channel, _ = await asked(ACK, *grown(" purr", " and"), final(bot(LONG + " purr and")))
+    events = await events_of(channel)
+    assert events[:-1] == [ev.TextDelta(LONG), ev.TextDelta(" purr"), ev.TextDelta(" and")]
+    assert sum(" received " in record.getMessage() for record in caplog.records) == 5
 
 
 async def test_frames_are_not_logged_unasked(caplog: pytest.LogCaptureFixture) -> None:

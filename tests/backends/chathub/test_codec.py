@@ -18,11 +18,11 @@ from bing_llm.errors import ProtocolError
 from tests.backends.chathub import wire
 
 RECORDINGS = sorted(path.stem for path in wire.RECORDED.glob("*.jsonl") if path.stem[:2] not in {"14", "22"})
-RECORDS = [record.removesuffix(SEPARATOR) for name in RECORDINGS for record in wire.recorded(name)]
+RECORDS = [record.encode().removesuffix(SEPARATOR) for name in RECORDINGS for record in wire.recorded(name)]
 
 FRAMES: list[frames.ServerFrame | frames.ClientFrame] = [
     frames.Update(
-        [frames.UpdateArguments(messages=[frames.WireMessage(text="Hi", author="bot")], write_at_cursor="Hi")]
+        arguments=[frames.UpdateArguments(messages=[frames.WireMessage(text="Hi", author="bot")], write_at_cursor="Hi")]
     ),
     frames.Final(frames.FinalItem(result=frames.Result(value="Success")), "0"),
     frames.Completion("0"),
@@ -82,19 +82,19 @@ def test_client_frames_come_back(frame: frames.ClientFrame) -> None:
 def test_the_handshake_comes_back() -> None:
     """Both sides of the handshake are read as they were written."""
     assert codec.decode_handshake(codec.encode(frames.HANDSHAKE)[:-1]) == frames.HANDSHAKE
-    assert codec.decode_ack("{}") == frames.HandshakeAck()
-    assert codec.decode_ack('{"error":"no"}') == frames.HandshakeAck("no")
-    assert codec.decode_ack('{"type":7,"error":"no"}') == frames.Close("no")
+    assert codec.decode_ack(b"{}") == frames.HandshakeAck()
+    assert codec.decode_ack(b'{"error":"no"}') == frames.HandshakeAck("no")
+    assert codec.decode_ack(b'{"type":7,"error":"no"}') == frames.Close("no")
 
 
 def test_many_frames_make_one_message() -> None:
     """Each frame is ended by the separator, so that several can be sent at once."""
-    assert codec.encode(frames.HandshakeAck(), frames.Ping()) == '{}\x1e{"type":6}\x1e'
-    assert codec.encode() == ""
+    assert codec.encode(frames.HandshakeAck(), frames.Ping()) == b'{}\x1e{"type":6}\x1e'
+    assert codec.encode() == b""
 
 
 @pytest.mark.parametrize("record", RECORDS)
-def test_recorded_frames_are_known(record: str) -> None:
+def test_recorded_frames_are_known(record: bytes) -> None:
     """Every recorded frame is read as a frame of a known kind."""
     kinds = {1: frames.Update, 2: frames.Final, 3: frames.Completion, 7: frames.Close}
     assert isinstance(codec.decode_server(record), kinds[json.loads(record)["type"]])
@@ -117,21 +117,31 @@ def test_recorded_frames_are_known(record: str) -> None:
 )
 def test_unknown_frames_are_kept_whole(value: dict[str, Any]) -> None:
     """A frame of an unknown type, target or shape is kept with all its fields."""
-    assert codec.decode_server(json.dumps(value)) == frames.UnknownFrame(value)
+    assert codec.decode_server(json.dumps(value).encode()) == frames.UnknownFrame(value)
 
 
 @pytest.mark.parametrize("value", [{}, {"type": 5}, {"type": 1}, {"type": 1, "target": 7}])
 def test_unknown_frames_of_clients_are_kept_whole(value: dict[str, Any]) -> None:
     """A client's frame of an unknown type or shape is kept with all its fields."""
-    assert codec.decode_client(json.dumps(value)) == frames.UnknownFrame(value)
+    assert codec.decode_client(json.dumps(value).encode()) == frames.UnknownFrame(value)
 
 
-BROKEN = ["", "nope", "{", "[1]", "7", '"text"', "null", "\ud800", '{"a":"\\ud83d"}', "[" * 100_000, '{"a":' * 100_000]
+NOT_JSON = [
+    b"",
+    b"nope",
+    b"{",
+    b"\xff",
+    b'{"type":1,"target":"\xff"}',
+    b'{"a":"\\ud83d"}',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+]
+BROKEN = [*NOT_JSON, b"[1]", b"7", b'"text"', b"null"]
 
 
 @pytest.mark.parametrize("record", BROKEN)
 @pytest.mark.parametrize("decode", [codec.decode_server, codec.decode_client, codec.decode_ack, codec.decode_handshake])
-def test_what_is_no_json_object_is_no_frame(decode: Callable[[str], object], record: str) -> None:
+def test_what_is_no_json_object_is_no_frame(decode: Callable[[bytes], object], record: bytes) -> None:
     """A record that is no JSON object raises ProtocolError, whose cause is the parser's own error."""
     with pytest.raises(ProtocolError) as caught:
         decode(record)
@@ -141,13 +151,13 @@ def test_what_is_no_json_object_is_no_frame(decode: Callable[[str], object], rec
 @pytest.mark.parametrize(
     ("record", "kind"),
     [
-        ('{"type":2}', 2),
-        ('{"type":2,"item":{"messages":7}}', 2),
-        ('{"type":3,"invocationId":7}', 3),
-        ('{"type":7,"error":7}', 7),
+        (b'{"type":2}', 2),
+        (b'{"type":2,"item":{"messages":7}}', 2),
+        (b'{"type":3,"invocationId":7}', 3),
+        (b'{"type":7,"error":7}', 7),
     ],
 )
-def test_a_frame_whose_loss_would_lose_a_turn_must_have_its_shape(record: str, kind: int) -> None:
+def test_a_frame_whose_loss_would_lose_a_turn_must_have_its_shape(record: bytes, kind: int) -> None:
     """A final, completion or close frame of another shape raises ProtocolError that names its type."""
     with pytest.raises(ProtocolError, match=f"of type {kind} with another shape"):
         codec.decode_server(record)
@@ -156,29 +166,32 @@ def test_a_frame_whose_loss_would_lose_a_turn_must_have_its_shape(record: str, k
 def test_a_chat_request_must_have_its_shape() -> None:
     """A client's request of another shape raises ProtocolError."""
     with pytest.raises(ProtocolError, match="of type 4 with another shape"):
-        codec.decode_client('{"type":4,"arguments":[{"message":{"text":7}}],"invocationId":"0"}')
+        codec.decode_client(b'{"type":4,"arguments":[{"message":{"text":7}}],"invocationId":"0"}')
 
 
-@pytest.mark.parametrize("record", ['{"type":1,"arguments":[]}', '{"type":6}', '{"type":99}', '{"type":2,"item":{}}'])
-def test_no_frame_goes_before_the_answer_to_the_handshake(record: str) -> None:
+@pytest.mark.parametrize(
+    "record", [b'{"type":1,"arguments":[]}', b'{"type":6}', b'{"type":99}', b'{"type":2,"item":{}}']
+)
+def test_no_frame_goes_before_the_answer_to_the_handshake(record: bytes) -> None:
     """Any frame but a close raises ProtocolError where the handshake's answer is awaited."""
     with pytest.raises(ProtocolError, match="before it answered the handshake"):
         codec.decode_ack(record)
 
 
-@pytest.mark.parametrize("record", ["{}", '{"protocol":"json"}', '{"protocol":"json","version":"1"}'])
-def test_a_handshake_names_protocol_and_version(record: str) -> None:
+@pytest.mark.parametrize("record", [b"{}", b'{"protocol":"json"}', b'{"protocol":"json","version":"1"}'])
+def test_a_handshake_names_protocol_and_version(record: bytes) -> None:
     """A first record of a client that is no handshake raises ProtocolError."""
     with pytest.raises(ProtocolError, match="does not parse"):
         codec.decode_handshake(record)
 
 
 @given(
-    st.text()
-    | JSON.map(json.dumps)
-    | st.sampled_from(RECORDS).flatmap(lambda r: mutations(json.loads(r)).map(json.dumps))
+    st.binary()
+    | (JSON | st.sampled_from(RECORDS).flatmap(lambda record: mutations(json.loads(record)))).map(
+        lambda value: json.dumps(value).encode()
+    )
 )
-def test_any_record_gives_a_frame_or_a_protocol_error(record: str) -> None:
+def test_any_record_gives_a_frame_or_a_protocol_error(record: bytes) -> None:
     """Whatever a peer sends, the four readers raise nothing but ProtocolError."""
     for decode in (
         codec.decode_server,

@@ -12,6 +12,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.codec import encode
 from bing_llm.backends.chathub.connection import EOF, NEED_DATA, TRANSITIONS, Connection, Role, Sentinel, State
 from bing_llm.errors import ProtocolError
+from tests.backends.chathub.wire import snapshot
 
 CLIENT_FRAMES: list[frames.ClientFrame] = [
     frames.HANDSHAKE,
@@ -20,13 +21,15 @@ CLIENT_FRAMES: list[frames.ClientFrame] = [
 ]
 SERVER_FRAMES: list[frames.ServerFrame] = [
     frames.HandshakeAck(),
-    frames.Update([]),
+    frames.Update(),
     frames.Final(frames.FinalItem(), "0"),
     frames.Completion("0"),
     frames.Close(),
 ]
 STATELESS: list[frames.Ping | frames.UnknownFrame] = [frames.Ping(), frames.UnknownFrame({"type": 99})]
 EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
+
+LONG = "Cats " * 200
 
 UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
 
@@ -72,7 +75,7 @@ def test_a_frame_is_sent_where_the_table_has_it(state: State, frame: frames.Serv
 def test_a_client_receives_where_the_table_has_it(state: State, frame: frames.ServerFrame) -> None:
     """Each pair of state and server frame is in the table, or receiving it raises ProtocolError that names both."""
     connection = in_state(Role.CLIENT, state)
-    connection.receive_text(encode(frame))
+    connection.receive(encode(frame))
     after = next_state(state, frame)
     if after is None:
         with pytest.raises(ProtocolError, match=f"{type(frame).__name__} cannot be received in state {state.name}"):
@@ -88,7 +91,7 @@ def test_a_client_receives_where_the_table_has_it(state: State, frame: frames.Se
 def test_before_the_handshake_is_answered_only_that_or_a_close_comes(state: State, frame: frames.ServerFrame) -> None:
     """A client that waits for the handshake's answer takes it, or a close; anything else raises ProtocolError."""
     connection = in_state(Role.CLIENT, state)
-    connection.receive_text(encode(frame))
+    connection.receive(encode(frame))
     if isinstance(frame, (frames.HandshakeAck, frames.Close)):
         assert connection.next_frame() == frame
         assert connection.state is next_state(state, frame)
@@ -102,7 +105,7 @@ def test_before_the_handshake_is_answered_only_that_or_a_close_comes(state: Stat
 def test_a_server_receives_where_the_table_has_it(state: State, frame: frames.ClientFrame) -> None:
     """Each pair of state and client frame is in the table, or receiving it raises ProtocolError that names both."""
     connection = in_state(Role.SERVER, state)
-    connection.receive_text(encode(frame))
+    connection.receive(encode(frame))
     after = next_state(state, frame)
     if after is None:
         with pytest.raises(ProtocolError, match=f"{type(frame).__name__} cannot be received in state {state.name}"):
@@ -115,11 +118,11 @@ def test_a_server_receives_where_the_table_has_it(state: State, frame: frames.Cl
 def test_a_server_wants_the_handshake_first() -> None:
     """The first record of a client is its handshake; anything else raises ProtocolError."""
     connection = Connection(Role.SERVER)
-    connection.receive_text(encode(frames.HANDSHAKE))
+    connection.receive(encode(frames.HANDSHAKE))
     assert connection.next_frame() == frames.HANDSHAKE
     assert connection.state is State.GREETED
     other = Connection(Role.SERVER)
-    other.receive_text(encode(CLIENT_FRAMES[1]))
+    other.receive(encode(CLIENT_FRAMES[1]))
     with pytest.raises(ProtocolError, match="does not parse"):
         other.next_frame()
 
@@ -129,7 +132,7 @@ def test_a_refused_handshake_closes(state: State) -> None:
     """An answer to the handshake that holds an error closes the connection, at both ends."""
     refusal = frames.HandshakeAck("no such protocol")
     server, client = in_state(Role.SERVER, state), in_state(Role.CLIENT, state)
-    client.receive_text(server.send(refusal))
+    client.receive(server.send(refusal))
     assert client.next_frame() == refusal
     assert client.state is server.state is State.CLOSED
 
@@ -144,7 +147,7 @@ def talk(client: Connection, server: Connection) -> None:
         (client, server, CLIENT_FRAMES[1:2]),
         (server, client, [SERVER_FRAMES[3], SERVER_FRAMES[4]]),
     ):
-        receiver.receive_text(sender.send(*outgoing))
+        receiver.receive(sender.send(*outgoing))
         assert [receiver.next_frame() for _ in outgoing] == outgoing
         assert receiver.next_frame() is NEED_DATA
         assert receiver.state is sender.state
@@ -158,29 +161,117 @@ def test_both_ends_agree() -> None:
 
 
 def test_the_record_of_the_last_frame_is_kept() -> None:
-    """`record` is the text of the frame that came last."""
+    """`record` has the bytes of the frame that came last."""
     connection = in_state(Role.CLIENT, State.ANSWERING)
-    connection.receive_text('{"type":6}\x1e{"type":99,"a":1}\x1e')
+    connection.receive(b'{"type":6}\x1e{"type":99,"a":1}\x1e')
     connection.next_frame()
-    assert connection.record == '{"type":6}'
+    assert connection.record == b'{"type":6}'
     connection.next_frame()
-    assert connection.record == '{"type":99,"a":1}'
+    assert connection.record == b'{"type":99,"a":1}'
 
 
 def test_pings_do_not_count() -> None:
     """`frames_received` counts every frame but pings, which show a live socket and no more."""
     connection = in_state(Role.CLIENT, State.ANSWERING)
     pings = [frames.Ping()] * 5
-    connection.receive_text(encode(*pings, frames.Update([]), *pings, frames.UnknownFrame({"type": 99})))
+    connection.receive(encode(*pings, frames.Update(), *pings, frames.UnknownFrame({"type": 99})))
     while connection.next_frame() is not NEED_DATA:
         pass
     assert connection.frames_received == 2
 
 
+def growing(text: str = LONG) -> Connection:
+    """A client that has read an update with this text, and expects that the answer goes on."""
+    connection = in_state(Role.CLIENT, State.ANSWERING)
+    connection.receive(snapshot(text))
+    assert isinstance(connection.next_frame(), frames.Update)
+    connection.expect_more()
+    return connection
+
+
+def test_an_update_that_goes_on_with_the_answer_is_more() -> None:
+    """Where more is expected, an update that brings nothing else is one frame, `More`; its record is kept as ever."""
+    connection = growing()
+    connection.receive(snapshot(LONG + " purr"))
+    assert connection.next_frame() == frames.More(" purr")
+    assert connection.record == snapshot(LONG + " purr")[:-1]
+    assert connection.next_frame() is NEED_DATA
+    assert (connection.state, connection.frames_received) == (State.ANSWERING, 2)
+
+
+def test_a_newer_update_takes_the_place_of_one_that_waits() -> None:
+    """Updates that wait and only go on with the answer are one frame; each counts as received."""
+    connection = growing()
+    connection.receive(snapshot(LONG + " purr"))
+    supersede = connection.supersede
+    assert supersede is not None
+    assert supersede(snapshot(LONG + " purr and"))
+    assert not supersede(snapshot(LONG + " purr and", contentOrigin="Apology"))
+    assert supersede(snapshot(LONG + " purr and play"))
+    assert connection.next_frame() == frames.More(" purr and play")
+    assert connection.frames_received == 4
+
+
+def test_an_update_that_was_read_is_not_superseded() -> None:
+    """Only an update that waits can be left out."""
+    assert growing().supersede is None
+
+
+@pytest.mark.parametrize("behind", [b'{"type":6}\x1e', b'{"type":'], ids=["a record", "a part of one"])
+def test_nothing_is_superseded_over_what_came_behind(behind: bytes) -> None:
+    """What came behind an update that waits must not come before it, so it is read by itself."""
+    connection = growing()
+    connection.receive(snapshot(LONG + " purr"))
+    connection.receive(behind)
+    assert connection.supersede is None
+    assert connection.next_frame() == frames.More(" purr")
+
+
+def test_short_updates_are_read_one_by_one() -> None:
+    """An update of under 1024 bytes is read also where a newer one waits."""
+    connection = growing("Cats")
+    connection.receive(snapshot("Cats purr"))
+    assert connection.supersede is None
+    connection.receive(snapshot("Cats purr and"))
+    assert connection.next_frame() == frames.More(" purr")
+    assert isinstance(connection.next_frame(), frames.Update)
+
+
+def test_a_record_in_pieces_is_no_message_of_its_own() -> None:
+    """The end of a record that began in the message before is not read as an update."""
+    connection = growing()
+    message = snapshot(LONG + " purr")
+    connection.receive(b'{"type":99,"text":')
+    connection.receive(message)
+    with pytest.raises(ProtocolError, match="does not parse"):
+        connection.next_frame()
+
+
+def test_another_frame_ends_what_was_expected() -> None:
+    """After any other frame an update is decoded again."""
+    connection = growing()
+    connection.receive(b'{"type":6}\x1e')
+    assert connection.next_frame() == frames.Ping()
+    connection.receive(snapshot(LONG + " purr"))
+    assert isinstance(connection.next_frame(), frames.Update)
+
+
+def test_more_keeps_to_the_limit() -> None:
+    """An answer that goes on until its record is too long raises as any other record."""
+    connection = Connection(Role.CLIENT, max_bytes=len(snapshot(LONG)) + 10)
+    connection.state = State.ANSWERING
+    connection.receive(snapshot(LONG))
+    connection.next_frame()
+    connection.expect_more()
+    connection.receive(snapshot(LONG + " purr and play"))
+    with pytest.raises(ProtocolError, match="a record of over"):
+        connection.next_frame()
+
+
 def test_the_end_comes_after_the_last_frame() -> None:
     """At the end of the socket whole frames still come out, a torn one does not, and then only EOF."""
     connection = in_state(Role.CLIENT, State.ANSWERING)
-    connection.receive_text(encode(frames.Ping()) + '{"type":')
+    connection.receive(encode(frames.Ping()) + b'{"type":')
     connection.receive_eof()
     seen = [(connection.next_frame(), connection.state) for _ in range(3)]
     assert seen == [(frames.Ping(), State.ANSWERING), (EOF, State.CLOSED), (EOF, State.CLOSED)]
@@ -188,22 +279,23 @@ def test_the_end_comes_after_the_last_frame() -> None:
 
 def test_a_record_may_not_be_too_long() -> None:
     """The longest record that is accepted can be set."""
-    connection = Connection(Role.SERVER, max_characters=10)
-    with pytest.raises(ProtocolError, match="over 10 characters"):
-        connection.receive_text("x" * 11)
+    connection = Connection(Role.SERVER, max_bytes=10)
+    with pytest.raises(ProtocolError, match="over 10 bytes"):
+        connection.receive(b"x" * 11)
 
 
 @pytest.mark.parametrize("role", Role)
 @given(
     st.lists(
-        st.sampled_from([*map(encode, EVERY_FRAME), '{"type":', "\x1e", "nope\x1e"]) | st.text(max_size=20), max_size=8
+        st.sampled_from([*map(encode, EVERY_FRAME), b'{"type":', b"\x1e", b"nope\x1e"]) | st.binary(max_size=20),
+        max_size=8,
     )
 )
-def test_any_text_gives_frames_or_a_protocol_error(role: Role, texts: list[str]) -> None:
+def test_anything_gives_frames_or_a_protocol_error(role: Role, messages: list[bytes]) -> None:
     """Whatever comes, at either end, the only exception is ProtocolError."""
     connection = in_state(role, State.NEW if role is Role.SERVER else State.GREETED)
-    for text in texts:
-        connection.receive_text(text)
+    for message in messages:
+        connection.receive(message)
     connection.receive_eof()
     assert pull(connection.next_frame) is EOF
 

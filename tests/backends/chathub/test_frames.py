@@ -45,7 +45,9 @@ def written(frame: frames.ServerFrame | frames.ClientFrame) -> Any:
             },
         ),
         (
-            frames.Update([frames.UpdateArguments(messages=[frames.WireMessage(text="Hi", message_id="a1")])]),
+            frames.Update(
+                arguments=[frames.UpdateArguments(messages=[frames.WireMessage(text="Hi", message_id="a1")])]
+            ),
             {"type": 1, "target": "update", "arguments": [{"messages": [{"text": "Hi", "messageId": "a1"}]}]},
         ),
         (
@@ -62,7 +64,7 @@ def test_frames_have_their_wire_names(frame: Any, expected: dict[str, Any]) -> N
 def test_shapeless_fields_are_written_as_they_are() -> None:
     """A raw field goes into the JSON unchanged."""
     message = frames.WireMessage(adaptive_cards=msgspec.Raw(b'[{"type":"AdaptiveCard"}]'))
-    update = frames.Update([frames.UpdateArguments(messages=[message])])
+    update = frames.Update(arguments=[frames.UpdateArguments(messages=[message])])
     assert written(update)["arguments"][0]["messages"] == [{"adaptiveCards": [{"type": "AdaptiveCard"}]}]
 
 

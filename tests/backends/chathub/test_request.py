@@ -62,13 +62,13 @@ GOLDEN: dict[str, Any] = {
 def sent(
     prompt: Prompt | None = None, number: int = 0, *, image_url: str | None = None, **options: Any
 ) -> dict[str, Any]:
-    """The frame of a request, decoded from its wire text."""
+    """The frame of a request, decoded from its wire form."""
     asked = prompt or Prompt(GOLDEN["message"]["text"])
     chosen = ChatHubOptions(**options)
     chosen.check()
-    text = encode(chat_request(CONVERSATION, asked, chosen, number, stamp=STAMP, image_url=image_url))
-    assert text.count(SEPARATOR) == 1
-    frame: dict[str, Any] = json.loads(text.removesuffix(SEPARATOR))
+    message = encode(chat_request(CONVERSATION, asked, chosen, number, stamp=STAMP, image_url=image_url))
+    assert message.count(SEPARATOR) == 1
+    frame: dict[str, Any] = json.loads(message.removesuffix(SEPARATOR))
     return frame
 
 
@@ -199,8 +199,8 @@ def test_context_goes_before_the_message() -> None:
 def test_without_a_signature_there_is_no_such_field() -> None:
     """A conversation that has no plain signature sends none: the socket's URL has the other one."""
     unsigned = ChatHubConversation("51D|BingProd|00", "844426050463147")
-    text = encode(chat_request(unsigned, Prompt("Hi"), ChatHubOptions(), 0, stamp=STAMP))
-    assert "conversationSignature" not in text
+    message = encode(chat_request(unsigned, Prompt("Hi"), ChatHubOptions(), 0, stamp=STAMP))
+    assert b"conversationSignature" not in message
 
 
 def test_the_other_end_reads_what_was_meant() -> None:

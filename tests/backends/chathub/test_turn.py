@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from tests.backends.chathub.test_codec import JSON, RECORDS, mutations
 from tests.backends.chathub.wire import (
     ACK,
     DONE,
+    END,
     PING,
     Step,
     apology,
@@ -32,6 +35,7 @@ from tests.backends.chathub.wire import (
     limiter,
     play,
     recorded,
+    snapshot,
     stop,
     three_ways,
     throttling,
@@ -150,9 +154,9 @@ def test_handshake_and_request_go_out_together() -> None:
     turn = Turn()
     states = [turn.state]
     handshake, request, rest = turn.ask(chat("Hello")).split(SEPARATOR)
-    assert (json.loads(handshake), rest) == ({"protocol": "json", "version": 1}, "")
+    assert (json.loads(handshake), rest) == ({"protocol": "json", "version": 1}, b"")
     assert json.loads(request)["arguments"][0]["message"]["text"] == "Hello"
-    assert turn.ping() == PING.replace(" ", "")
+    assert turn.ping() == PING.replace(" ", "").encode()
     states.append(turn.state)
     assert json.loads(turn.stop()[:-1]) == {"type": 1, "target": "stop", "invocationId": "0", "arguments": [{}]}
     states.append(turn.state)
@@ -164,13 +168,13 @@ def test_the_handshake_may_go_out_alone() -> None:
     turn = Turn()
     assert json.loads(turn.greet().removesuffix(SEPARATOR)) == {"protocol": "json", "version": 1}
     states = [turn.state]
-    turn.receive_text(ACK)
+    turn.receive(ACK.encode())
     assert turn.next_event() is NEED_DATA
     states.append(turn.state)
     assert states == [State.GREETED, State.READY]
     request, rest = turn.ask(chat("Hello")).split(SEPARATOR)
-    assert (json.loads(request)["arguments"][0]["message"]["text"], rest) == ("Hello", "")
-    turn.receive_text(final(bot("Hi")))
+    assert (json.loads(request)["arguments"][0]["message"]["text"], rest) == ("Hello", b"")
+    turn.receive(final(bot("Hi")).encode())
     assert isinstance(turn.next_event(), ev.TurnCompleted | ev.TextDelta)
 
 
@@ -214,7 +218,7 @@ def test_progress_is_counted_without_pings() -> None:
     turn = Turn()
     turn.ask(chat())
     for text, count in ((ACK, 1), (PING, 1), (update(bot("Cats")), 2), (PING, 2)):
-        turn.receive_text(text)
+        turn.receive(text.encode())
         list(drained(turn))
         assert turn.frames_received == count
     assert (turn.text, turn.completed) == ("Cats", False)
@@ -224,7 +228,7 @@ def test_a_turn_is_completed_when_its_last_event_was_given() -> None:
     """`completed` becomes true with `TurnCompleted`, after which there is nothing more."""
     turn = Turn()
     turn.ask(chat())
-    turn.receive_text(ACK + final(bot("Cats")))
+    turn.receive((ACK + final(bot("Cats"))).encode())
     assert [turn.next_event(), turn.completed] == [Delta("Cats"), False]
     assert isinstance(turn.next_event(), ev.TurnCompleted)
     assert turn.completed
@@ -282,7 +286,7 @@ def test_an_error_is_raised_again() -> None:
     """A turn that failed goes on to fail with the same error."""
     turn = Turn()
     turn.ask(chat())
-    turn.receive_text(ACK + THROTTLED)
+    turn.receive((ACK + THROTTLED).encode())
     caught = []
     for _ in range(2):
         with pytest.raises(errors.Throttled) as info:
@@ -334,12 +338,12 @@ def test_a_frame_of_a_client_is_never_taken() -> None:
 
 def test_a_record_may_not_be_too_long() -> None:
     """A record over the limit raises at once, with the text that had come."""
-    turn = Turn(max_characters=200)
+    turn = Turn(max_bytes=200)
     turn.ask(chat())
-    turn.receive_text(ACK + update({"author": "bot", "text": "Cats"}))
+    turn.receive((ACK + update({"author": "bot", "text": "Cats"})).encode())
     assert list(drained(turn)) == [Delta("Cats")]
-    with pytest.raises(errors.ProtocolError, match="over 200 characters") as caught:
-        turn.receive_text("x" * 201)
+    with pytest.raises(errors.ProtocolError, match="over 200 bytes") as caught:
+        turn.receive(b"x" * 201)
     assert caught.value.partial_text == "Cats"
 
 
@@ -383,7 +387,7 @@ def test_a_socket_that_ends_after_text_is_a_loss(code: int | None, asked: str) -
 @pytest.mark.parametrize("code", [1000, 1006])
 def test_a_socket_may_end_after_the_final_frame(code: int) -> None:
     """The final frame proves the end: nothing after it is missing."""
-    without_completion = final(bot("Cats")).split(SEPARATOR)[0] + SEPARATOR
+    without_completion = final(bot("Cats")).split(END)[0] + END
     outcome = hear(ACK, without_completion, eof(code))
     assert (outcome.error, outcome.reply.text) == (None, "Cats")
 
@@ -392,7 +396,7 @@ def test_frames_before_the_end_are_read_first() -> None:
     """What came before the end of the socket is given, also when all of it comes at once."""
     turn = Turn()
     turn.ask(chat())
-    turn.receive_text(ACK + final(bot("Cats")))
+    turn.receive((ACK + final(bot("Cats"))).encode())
     turn.receive_eof(1000)
     assert [type(event) for event in drained(turn)] == [Delta, ev.TurnCompleted]
 
@@ -455,7 +459,7 @@ def test_a_stopped_turn_can_be_cut_short() -> None:
     """Where the service does not answer the stop, what came is the answer."""
     turn = Turn()
     turn.ask(chat())
-    turn.receive_text(ACK + update(bot("Cats")))
+    turn.receive((ACK + update(bot("Cats"))).encode())
     list(drained(turn))
     turn.stop()
     assert turn.cut_short().reply.text == "Cats"
@@ -466,7 +470,7 @@ def test_a_stopped_turn_can_be_cut_short() -> None:
 # --- anything at all ----------------------------------------------------------------------------------------------
 
 KNOWN = [
-    *(record + SEPARATOR for record in RECORDS),
+    *(record.decode() + END for record in RECORDS),
     ACK,
     PING,
     DONE,
@@ -475,11 +479,13 @@ KNOWN = [
     update(cursor={"j": "$['a1']"}, writeAtCursor="ts"),
     update(apology()),
     update(limiter()),
+    snapshot("Cats").decode(),
+    snapshot("Cats purr").decode(),
     final(bot("Cats"), apology(), disengaged()),
     '{"type":',
-    SEPARATOR,
+    END,
 ]
-MUTATED = st.sampled_from([json.loads(record) for text in KNOWN[:-2] for record in text.split(SEPARATOR) if record])
+MUTATED = st.sampled_from([json.loads(record) for text in KNOWN[:-2] for record in text.split(END) if record])
 STEPS: st.SearchStrategy[Step] = st.one_of(
     st.sampled_from(KNOWN),
     st.text(),
@@ -509,6 +515,69 @@ def test_pieces_do_not_matter(texts: list[str], data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
     pieces: list[Step] = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
     assert play(pieces) == play([whole])
+
+
+@st.composite
+def answers(draw: st.DrawFn) -> list[str]:
+    """The updates of an answer, most of which go on with it; each as a message."""
+    text, card, message_id = "Cats " * 200, "[1]: https://example.org\n\nCats " + "purr " * 100, "a1"
+    messages: list[str] = []
+    for number in range(draw(st.integers(1, 8))):
+        piece = draw(st.sampled_from([" purr", "\n", '"', "\\", "é😀", ""]))
+        text, card = text + piece, card + piece
+        match draw(st.integers(0, 20)):
+            case 0:
+                text = text.removeprefix("Cats ")
+            case 1:
+                message_id += "1"
+            case 2:
+                messages.append(draw(st.sampled_from(KNOWN[:-2])))
+            case 3:
+                card = card.removeprefix("[1]")
+            case 4:
+                suggested = [{"text": f"Why{piece}?", "author": "user"}]
+                messages.append(snapshot(text, card, messageId=message_id, suggestedResponses=suggested).decode())
+        messages.append(snapshot(text, card, number=number, messageId=message_id).decode())
+    return messages
+
+
+def merged(events: Iterable[ev.Event]) -> list[ev.Event]:
+    """The events, with deltas that follow each other as one."""
+    result: list[ev.Event] = []
+    for event in events:
+        if result and isinstance(event, Delta) and isinstance(result[-1], Delta):
+            result[-1] = Delta(result[-1].text + event.text)
+        else:
+            result.append(event)
+    return result
+
+
+@given(answers(), st.booleans())
+def test_an_answer_that_grows_gives_what_its_frames_say(messages: list[str], stopped: bool) -> None:  # noqa: FBT001
+    """Updates that are not decoded give the events and the reply that they would give decoded.
+
+    They are decoded where a message does not hold them whole.
+    """
+    end: list[Step] = [stop, lambda turn: turn.receive_eof(None)] if stopped else [final(bot("Cats"))]
+    halves = [half for message in messages for half in (message[:9], message[9:])]
+    assert play([ACK, *messages, *end]) == play([ACK, *halves, *end])
+
+
+@given(answers())
+def test_superseded_updates_are_not_missed(messages: list[str]) -> None:
+    """What is left out of a stream by newer updates is in their deltas: joined, the deltas are the same."""
+    turn = Turn()
+    turn.ask(chat())
+    waiting = deque(message.encode() for message in (ACK, *messages))
+    given: list[ev.Event] = []
+    with suppress(errors.BingError):
+        while waiting:
+            turn.receive(waiting.popleft())
+            supersede = turn.supersede
+            while supersede is not None and waiting and supersede(waiting[0]):
+                waiting.popleft()
+            given.extend(drained(turn))
+    assert merged(given) == merged(play([ACK, *messages]).events)
 
 
 def test_three_ways_are_whole_split_and_with_more_behind() -> None:

@@ -19,12 +19,13 @@ from bing_llm.errors import BingError
 Step: TypeAlias = "str | Callable[[Turn], object]"
 """One thing that happens to a turn: a WebSocket message comes in, or the function is called."""
 
+END = SEPARATOR.decode()
 RECORDED = Path(__file__).parents[2] / "fixtures" / "recorded"
 
 
 def wire(*values: Any) -> str:
     """One WebSocket message that holds these JSON values as records."""
-    return "".join(json.dumps(value, ensure_ascii=False) + SEPARATOR for value in values)
+    return "".join(json.dumps(value, ensure_ascii=False) + END for value in values)
 
 
 ACK = wire({})
@@ -35,7 +36,7 @@ DONE = wire({"type": 3, "invocationId": "0"})
 def recorded(name: str) -> list[str]:
     """The records of a recording, each as one WebSocket message."""
     lines = (RECORDED / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
-    return [line + SEPARATOR for line in lines]
+    return [line + END for line in lines]
 
 
 # The streams that these make are synthetic: no whole one was recorded. Names and values are those of the recordings.
@@ -72,6 +73,35 @@ def update(*messages: dict[str, Any], **arguments: Any) -> str:
     """One type 1 frame as a WebSocket message."""
     shown = {"messages": list(messages)} if messages else {}
     return wire({"type": 1, "target": "update", "arguments": [{**shown, "requestId": "r1", **arguments}]})
+
+
+def snapshot(text: str, card: str | None = None, *, number: int = 0, **message: Any) -> bytes:
+    """An update of the answer as the service writes it, byte for byte (recording 03); the card has the text too.
+
+    Its times follow from the number, and the fields of `message` are added to the message.
+    """
+    at = f"2023-05-26T12:38:{17 + number}.{9978221 * number}+00:00"
+    block = {"type": "TextBlock", "text": text if card is None else card, "wrap": True}
+    answer = {
+        "text": text,
+        "author": "bot",
+        "createdAt": at,
+        "timestamp": at,
+        "messageId": "5d91d7e3-bddd-4dfa-9ee6-d6c54a9ac81c",
+        "offense": "Unknown",
+        "adaptiveCards": [{"type": "AdaptiveCard", "version": "1.0", "body": [block]}],
+        "sourceAttributions": [],
+        "feedback": {"tag": None, "updatedOn": None, "type": "None"},
+        "contentOrigin": "DeepLeo",
+        "privacy": None,
+        **message,
+    }
+    return compact({"type": 1, "target": "update", "arguments": [{"messages": [answer], "requestId": "r1"}]})
+
+
+def compact(value: Any) -> bytes:
+    """One WebSocket message that holds this record, without blanks between its parts, as the service writes them."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + SEPARATOR
 
 
 def cursor(message_id: str) -> dict[str, Any]:
@@ -142,7 +172,7 @@ def play(script: Sequence[Step], asked: frames.Chat | None = None) -> Outcome:
     try:
         for step in script:
             if isinstance(step, str):
-                turn.receive_text(step)
+                turn.receive(step.encode())
             else:
                 step(turn)
             given.extend(drained(turn))
