@@ -497,7 +497,7 @@ async def test_a_warm_turn_that_cannot_be_sent_leaves_no_socket(
         async def broken(*_args: Any) -> None:
             raise ConnectionResetError
 
-        monkeypatch.setattr(Socket, "send_str", broken)
+        monkeypatch.setattr(Socket, "send_frame", broken)
         assert type(await failure(backend.open_warm(warm, prompt, in_time()))) is kind
         await backend._http.aclose()
         await server.idle()
