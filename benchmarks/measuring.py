@@ -13,9 +13,23 @@ import inspect
 import statistics
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["Bound", "Sample", "Work", "difference", "interleaved", "median", "quotient", "reading", "report"]
+__all__ = [
+    "Bound",
+    "Sample",
+    "Take",
+    "Work",
+    "by_turns",
+    "difference",
+    "interleaved",
+    "median",
+    "quotient",
+    "reading",
+    "report",
+    "sample",
+]
 
 Work: TypeAlias = Callable[[], Awaitable[int]]
 """Streams one answer and counts its chunks."""
@@ -27,6 +41,10 @@ class Sample(NamedTuple):
     cpu_us: float
     wall_us: float
     chunks: float
+
+
+Take: TypeAlias = Callable[[], Awaitable[Sample]]
+"""Takes one sample, maybe of another process."""
 
 
 class Bound(NamedTuple):
@@ -68,14 +86,20 @@ def reading(
 
 async def interleaved(works: Mapping[str, Work], *, deltas: int, rounds: int) -> dict[str, list[Sample]]:
     """The samples of each work, by its name: one a round, after a round that does not count."""
-    samples: dict[str, list[Sample]] = {name: [] for name in works}
+    return await by_turns({name: partial(sample, work, deltas) for name, work in works.items()}, rounds=rounds)
+
+
+async def by_turns(takes: Mapping[str, Take], *, rounds: int) -> dict[str, list[Sample]]:
+    """The samples of each taker, by its name: one a round, after a round that does not count."""
+    samples: dict[str, list[Sample]] = {name: [] for name in takes}
     for _ in range(rounds + 1):
-        for name, work in works.items():
-            samples[name].append(await _sample(work, deltas))
+        for name, take in takes.items():
+            samples[name].append(await take())
     return {name: taken[1:] for name, taken in samples.items()}
 
 
-async def _sample(work: Work, deltas: int) -> Sample:
+async def sample(work: Work, deltas: int) -> Sample:
+    """What one answer of so many deltas costs this process."""
     gc.collect()
     wall, cpu = time.perf_counter(), time.process_time()
     chunks = await work()

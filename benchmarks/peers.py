@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["G4F", "SYDNEY_PY", "driven"]
+__all__ = ["G4F", "SYDNEY_PY", "driven", "installed"]
 
 SYDNEY_PY = "sydney-py==0.23.1"
 G4F = "g4f==0.2.7.0"
@@ -24,11 +26,22 @@ def driven(requirement: str, driver: str, *arguments: str) -> Any:
     Raises:
         SystemExit: The client cannot be installed, or the script failed; its words are in the message.
     """
+    with installed(requirement) as python:
+        return json.loads(_run(python, _DRIVERS / driver, *arguments))
+
+
+@contextmanager
+def installed(requirement: str) -> Iterator[Path]:
+    """The Python of an environment that has this package, and is there meanwhile.
+
+    Raises:
+        SystemExit: It cannot be installed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         python = Path(folder) / ("Scripts" if os.name == "nt" else "bin") / "python"
         _run(sys.executable, "-m", "venv", folder)
         _run(python, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", requirement)
-        return json.loads(_run(python, _DRIVERS / driver, *arguments))
+        yield python
 
 
 def _run(*command: str | Path) -> str:

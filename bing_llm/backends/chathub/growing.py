@@ -20,6 +20,7 @@ _HEAD = b'{"type":1,"target":"update","arguments":[{"messages":[{"text":"'
 _CREATED = b'","author":"bot","createdAt":"'
 _TIMESTAMP = b'","timestamp":"'
 _CARD = b'"adaptiveCards":[{"type":"AdaptiveCard","version":"1.0","body":[{"type":"TextBlock","text":"'
+_AFTER_CREATED, _AFTER_TIMESTAMP = len(_CREATED), len(_TIMESTAMP)
 
 _QUOTE = b'"'
 _MOST_ESCAPED = 1000  # quotation marks in one string; each takes as long as a thousand other characters
@@ -42,15 +43,25 @@ class Growing:
         self._card_start = 0  # in the newest
 
     def take(self, message: bytes) -> bool:
-        """Take this message as the newest, if it does nothing but go on with the answer that was read."""
-        if not message.startswith(self._text):
+        """Take this message as the newest, if it does nothing but go on with the answer that was read.
+
+        This is done for each message: so there are few steps, and no calls but of `bytes`.
+        """
+        text = self._text
+        if not message.startswith(text):
             return False
-        known = len(self._text)
-        at = _after_times(message, message.find(_QUOTE, known))
-        if at < 0:
-            at = _after_times(message, _end(message, known))
+        known = len(text)
+        at = message.find(_QUOTE, known)
+        if not message.startswith(_CREATED, at):
+            at = _end(message, known)
+            if not message.startswith(_CREATED, at):
+                return False
+        at = message.find(_QUOTE, at + _AFTER_CREATED)
+        if not message.startswith(_TIMESTAMP, at):
+            return False
+        at = message.find(_QUOTE, at + _AFTER_TIMESTAMP)
         card = self._card
-        if at < 0 or not message.startswith(card, at):
+        if not message.startswith(card, at):
             return False
         known = at + len(card)
         rest = self._rest
@@ -77,20 +88,17 @@ class Growing:
 def learn(record: bytes) -> Growing | None:
     """What the updates look like that go on with this one, which has one message, the answer; None for another form."""
     text_end = _end(record, len(_HEAD))
-    times_end = _after_times(record, text_end)
+    created_end = record.find(_QUOTE, text_end + _AFTER_CREATED)
+    times_end = record.find(_QUOTE, created_end + _AFTER_TIMESTAMP)
     card = record.find(_CARD, times_end)
     card_end = _end(record, card + len(_CARD))
-    if not record.startswith(_HEAD) or min(text_end, times_end, card, card_end) < 0:
+    if not record.startswith(_HEAD) or min(text_end, created_end, times_end, card, card_end) < 0:
         return None
-    return Growing(record[:text_end], record[times_end:card_end], record[card_end:] + SEPARATOR)
-
-
-def _after_times(message: bytes, text_end: int) -> int:
-    """Where the second of the times ends that follow the text; -1 where they do not."""
-    if not message.startswith(_CREATED, text_end):
-        return -1
-    at = message.find(_QUOTE, text_end + len(_CREATED))
-    return message.find(_QUOTE, at + len(_TIMESTAMP)) if message.startswith(_TIMESTAMP, at) else -1
+    growing = Growing(record[:text_end], record[times_end:card_end], record[card_end:] + SEPARATOR)
+    if not growing.take(record + SEPARATOR):  # these were not the times
+        return None
+    growing.more()
+    return growing
 
 
 def _end(message: bytes, at: int) -> int:
