@@ -19,6 +19,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 from benchmarks import (
     continuation,
     crowd,
+    frames,
     growth,
     import_time,
     langchain_import,
@@ -165,6 +166,14 @@ def test_scale_opens_all_turns_at_once(capsys: pytest.CaptureFixture[str]) -> No
     assert [row[0] for row in rows.values()] == [4, 4]
     assert verdicts[0].startswith("kept: turns that did not complete")
     assert len(verdicts) == 3
+
+
+def test_frames_are_read_by_all(capsys: pytest.CaptureFixture[str]) -> None:
+    """The floor reads each frame and parses none; ours give the whole answer."""
+    rows, verdicts = table(frames.main, ["--frames", "50", "--rounds", "1"], capsys)
+    assert tuple(rows) == (frames.FLOOR, frames.STREAM, frames.ASK)
+    assert rows[frames.FLOOR][-1] == 53
+    assert len(verdicts) == 2
 
 
 def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> None:
