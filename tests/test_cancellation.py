@@ -22,6 +22,7 @@ from bing_llm.emulator import Emulator, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
+from bing_llm.stream import TurnStream
 from bing_llm.sync import background_loop, run
 from bing_llm.sync_client import SyncBingClient
 from tests.stepping import Interruption, stepped
@@ -37,12 +38,18 @@ Settings: TypeAlias = Mapping[str, Any]
 Work: TypeAlias = Callable[[BingClient], Coroutine[Any, Any, object]]
 
 
-SETTINGS: Mapping[str, Settings] = {"plain": {}, "one at a time": {"max_concurrency": 1}}
-"""What else the clients are made with."""
+SETTINGS: Mapping[str, Settings] = {"one at a time": {"max_concurrency": 1}}
+"""What else the clients are made with. A slot that is lost shows in the next turn, which would wait for ever."""
+
+LONG = "Earlier. " * 500_000
+"""A context that no socket takes at once, in characters."""
+
+held: list[TurnStream] = []
+"""Streams that outlive the task that reads them: what closes them is not their collection."""
 
 
 class Brain:
-    """Says each word alone, late enough that the client has begun to wait for it. Fails first, as often as it is told."""
+    """Says each word alone, when the client has begun to wait for it. Fails first, as often as it is told."""
 
     def __init__(self) -> None:
         self.failures: list[BingError] = []
@@ -108,6 +115,7 @@ async def stream(client: BingClient) -> None:
 async def leave(client: BingClient) -> None:
     """A stream that is closed at its first text."""
     turn = client.stream("Hello")
+    held.append(turn)
     assert await anext(turn.text) == WORDS[0]
     await turn.aclose()
 
@@ -169,6 +177,11 @@ async def upload(client: BingClient) -> None:
     assert (await client.ask("Hello", images=[PNG])).text == ANSWER
 
 
+async def send(client: BingClient) -> None:
+    """A request that takes a while to be sent."""
+    assert (await client.ask("Hello", context=LONG)).text == ANSWER
+
+
 async def tidy(client: BingClient) -> None:
     """The list of conversations, and the deletion of one of them."""
     conversation = await client.create_conversation()
@@ -199,6 +212,7 @@ CASES = {
     "queue": Case(queue),
     "create": Case(create),
     "close": Case(close),
+    "send": Case(send, services=("chathub",)),
     "upload": Case(upload, services=("chathub",)),
     "tidy": Case(tidy, services=("chathub",)),
 }
@@ -220,31 +234,41 @@ async def test_a_cancellation_comes_out_and_leaves_nothing(
 ) -> None:
     """At every suspension: CancelledError, no task, no connection in use, no slot taken, and the client goes on."""
     brain = Brain()
-    async with Emulator(brain) as emulator:
+    async with Emulator(brain, context_limit=2 * len(LONG)) as emulator:
         service = Service(name, emulator, brain)
-        at, goes_on = 0, True
-        while goes_on:
-            async with BingClient(**service.settings(settings)) as client:
-                service.fail_next(creations=case.creations, turns=case.turns)
-                goes_on = await cancelled(case.work(client), at, served=served)
-                assert in_use(client) == 0
-                service.fail_next()
-                await asyncio.wait_for(client.aclose() if case.work is close else ask(client), GRACE_S)
-            at += 1
+        with stepped(asyncio.get_running_loop()):
+            at = 0
+            while await goes_on(case, service, settings, at, served=served):
+                at += 1
     assert at > 2
+
+
+async def goes_on(case: Case, service: Service, settings: Settings, at: int, *, served: bool) -> bool:
+    """Cancel the work of a new client at that suspension, and use it again. False where the work ended before."""
+    async with BingClient(**service.settings(settings)) as client:
+        service.fail_next(creations=case.creations, turns=case.turns)
+        was_reached = await cancelled(case.work(client), at, served=served)
+        assert in_use(client) == 0
+        held.clear()
+        service.fail_next()
+        await asyncio.wait_for(client.aclose() if case.work is close else ask(client), GRACE_S)
+    return was_reached
 
 
 async def cancelled(work: Coroutine[Any, Any, object], at: int, *, served: bool) -> bool:
     """Cancel the work at that suspension, or before its first step. False where it has come to its end before."""
     loop = asyncio.get_running_loop()
-    interruption = Interruption(at, served=served, strike=lambda: task.cancel())
-    with stepped(loop):
-        with interruption:
-            task = loop.create_task(work)
-        was_cancelled = at == 0 and task.cancel()
-        _, working = await asyncio.wait({task}, timeout=GRACE_S)
-        assert not working, "the work hangs"
-        await ended(interruption)
+
+    def strike() -> bool:
+        return task.cancel()
+
+    interruption = Interruption(at, served=served, strike=strike)
+    with interruption:
+        task = loop.create_task(work)
+    was_cancelled = at == 0 and task.cancel()
+    _, working = await asyncio.wait({task}, timeout=GRACE_S)
+    assert not working, "the work hangs"
+    await ended(interruption)
     if was_cancelled or interruption.struck:
         assert task.cancelled(), f"the cancellation was swallowed: {task}"
     else:
@@ -278,14 +302,15 @@ def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(way: str, nam
     brain = Brain()
     with Emulator(brain) as emulator:
         service = Service(name, emulator, brain)
-        at, goes_on = 1, True
-        while goes_on:
-            with SyncBingClient(**service.settings({"max_concurrency": 1})) as client:
-                goes_on = interrupted(SYNCHRONOUS[way], client, at)
-                assert in_use(client._client) == 0
-                assert client.ask("Hello").text == ANSWER
-            at += 1
-    assert at > 3
+        at, was_reached = 0, True
+        with stepped(background_loop()):
+            while was_reached:
+                at += 1
+                with SyncBingClient(**service.settings(SETTINGS["one at a time"])) as client:
+                    was_reached = interrupted(SYNCHRONOUS[way], client, at)
+                    assert in_use(client._client) == 0
+                    assert client.ask("Hello").text == ANSWER
+    assert at > 2
 
 
 def ask_in_this_thread(client: SyncBingClient) -> None:
@@ -318,7 +343,7 @@ def interrupted(work: Callable[[SyncBingClient], None], client: SyncBingClient, 
     caller = threading.get_ident()
     interruption = Interruption(at, served=False, strike=lambda: signal.pthread_kill(caller, signal.SIGINT))
     came_out = False
-    with stepped(background_loop()), interruption:
+    with interruption:
         try:
             work(client)
         except KeyboardInterrupt:
