@@ -1,8 +1,8 @@
 """The servers of the benchmarks over sockets, each in a process of its own.
 
-`python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, and ends
+`python -m benchmarks.servers NAME NUMBER` prints its URL, answers every request with so many one-word deltas, and ends
 when its standard input does. Each delta is sent alone and as soon as the last one is on its way; `paced` waits 50 ms
-before each.
+before each. Of `faulty`, the number is the seed of its faults.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager, contextmanager
 import msgspec
 from aiohttp import web
 
+from benchmarks.faulty import faulty
 from benchmarks.memory import words
 from bing_llm.emulator import Emulator, Question, Scripted
 from bing_llm.events import TextDelta
@@ -27,9 +28,9 @@ PACE_S = 0.05
 
 
 @contextmanager
-def served(name: str, deltas: int) -> Iterator[str]:
+def served(name: str, number: int) -> Iterator[str]:
     """The URL of one of `SERVERS`, which runs meanwhile."""
-    command = [sys.executable, "-m", "benchmarks.servers", name, str(deltas)]
+    command = [sys.executable, "-m", "benchmarks.servers", name, str(number)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         url = process.stdout.readline().strip() if process.stdout else ""
         try:
@@ -105,11 +106,11 @@ def _line(choice: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-SERVERS = {"emulator": _emulator, "paced": _paced, "openai": _openai}
+SERVERS = {"emulator": _emulator, "paced": _paced, "openai": _openai, "faulty": faulty}
 
 
-async def _serve(name: str, deltas: int) -> None:
-    async with SERVERS[name](deltas) as url:
+async def _serve(name: str, number: int) -> None:
+    async with SERVERS[name](number) as url:
         print(url, flush=True)  # noqa: T201 - `served` reads it
         await asyncio.to_thread(sys.stdin.read)
 

@@ -211,7 +211,7 @@ class Emulator:
         if runner is not None and self._pid == os.getpid():
             await runner.cleanup()
 
-    async def _chat(self, request: web.Request) -> web.WebSocketResponse:
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(
             compress=False,  # frames are small, and a compressed one may be sent out of order
             max_msg_size=MAX_RECORD_CHARACTERS,
@@ -220,7 +220,7 @@ class Emulator:
         try:
             await socket.prepare(request)
         except ConnectionResetError:  # the client has left meanwhile
-            return socket
+            return web.Response()  # nobody gets it; a socket that was not opened, aiohttp would try to close
         session = Session(self._state, socket, request)
         self._sessions.add(session)
         try:
