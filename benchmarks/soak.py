@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.faulty import ANSWER, KINDS
 from benchmarks.measuring import Bound, report
@@ -64,7 +64,12 @@ class Soak:
         limits = Timeouts(silence=patience, answer=patience, turn=HUNG_S / 2)
         retries = Retries(first_wait=0.05)
         # Kept conversations are limited by their number, which a minute does not reach: it would look like a leak.
-        settings = {"timeouts": limits, "retries": retries, "continue_conversations": False, "max_concurrency": 1}
+        settings: dict[str, Any] = {
+            "timeouts": limits,
+            "retries": retries,
+            "continue_conversations": False,
+            "max_concurrency": 1,
+        }
         hubs = [BingClient(endpoint=url, **settings) for _ in range(clients - clients // 2)]
         rest = [BingClient(endpoint=f"{url}/rest", token=TOKEN, **settings) for _ in range(clients // 2)]
         seeds = (f"{seed} {number}" for number in range(clients))

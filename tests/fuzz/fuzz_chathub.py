@@ -26,4 +26,4 @@ def seeds() -> list[bytes]:
         wire({"type": 7, "error": "boom", "allowReconnect": True}),
     ]
     texts = [*(recording.replace("\n", "\x1e") for recording in recordings), *turns]
-    return [b"\x07" + (ACK + text).encode() for text in texts]
+    return [b"\xff" + (ACK + text).encode() for text in texts]

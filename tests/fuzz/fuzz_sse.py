@@ -28,4 +28,4 @@ def seeds() -> list[bytes]:
         partial("A").replace(b"\n", b"\r\n") + event("[DONE]"),
         event(conversation(message("A"), state="active")),
     ]
-    return [b"\x07" + stream for stream in streams]
+    return [b"\xff" + stream for stream in streams]
