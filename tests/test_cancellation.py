@@ -7,15 +7,16 @@ waits, or when what it waits for has come already. Then the cancellation must ha
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from contextlib import suppress
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
 import pytest
 
 from bing_llm import events as ev
+from bing_llm import sync
 from bing_llm.client import BingClient
 from bing_llm.completion import Completion, JsonFormat, Request
 from bing_llm.emulator import Emulator, Question
@@ -295,10 +296,13 @@ def in_use(client: BingClient) -> int:
 # --- interrupted threads ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["chathub", "workiq"] if hasattr(signal, "pthread_kill") else [])
+@pytest.mark.parametrize("name", ["chathub", "workiq"])
 @pytest.mark.parametrize("way", ["ask", "stream", "converse"])
-def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(way: str, name: str) -> None:
+def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(
+    way: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At every suspension of the background loop: KeyboardInterrupt in the caller's thread, and the client goes on."""
+    monkeypatch.setattr(sync, "Future", Interruptible)
     brain = Brain()
     with Emulator(brain) as emulator:
         service = Service(name, emulator, brain)
@@ -340,8 +344,7 @@ SYNCHRONOUS: Mapping[str, Callable[[SyncBingClient], None]] = {
 
 def interrupted(work: Callable[[SyncBingClient], None], client: SyncBingClient, at: int) -> bool:
     """Press Ctrl-C at that suspension. False where the work has come to its end before."""
-    caller = threading.get_ident()
-    interruption = Interruption(at, served=False, strike=lambda: signal.pthread_kill(caller, signal.SIGINT))
+    interruption = Interruption(at, served=False, strike=lambda: Interruptible.newest.wakes.put(item=True))
     came_out = False
     with interruption:
         try:
@@ -351,3 +354,21 @@ def interrupted(work: Callable[[SyncBingClient], None], client: SyncBingClient, 
     run(ended(interruption))
     assert came_out == interruption.struck
     return interruption.suspensions >= at
+
+
+class Interruptible(Future[Any]):
+    """What a synchronous call waits for. Its wait can be interrupted at will; a signal comes when it likes."""
+
+    newest: Interruptible
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wakes: SimpleQueue[bool] = SimpleQueue()
+        self.add_done_callback(lambda _: self.wakes.put(item=False))
+        Interruptible.newest = self
+
+    def result(self, timeout: float | None = None) -> Any:
+        """The result, or the interrupt."""
+        if self.wakes.get(timeout=GRACE_S):
+            raise KeyboardInterrupt
+        return super().result(timeout)
