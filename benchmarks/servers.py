@@ -1,8 +1,8 @@
 """The servers of the benchmarks over sockets, each in a process of its own.
 
-`python -m benchmarks.servers NAME DELTAS` prints its URL, answers every request with so many one-word deltas, and ends
+`python -m benchmarks.servers NAME NUMBER` prints its URL, answers every request with so many one-word deltas, and ends
 when its standard input does. Each delta is sent alone and as soon as the last one is on its way; `paced` waits 50 ms
-before each.
+before each. Of `faulty`, the number is the seed of its faults.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import asynccontextmanager, contextmanager
 import msgspec
 from aiohttp import WSMsgType, web
 
+from benchmarks.faulty import faulty
 from benchmarks.memory import words
 from benchmarks.relay import relayed
 from bing_llm.backends.chathub import frames
@@ -37,9 +38,9 @@ _ROUND_TRIP_S = 0.05  # as from one continent to another
 
 
 @contextmanager
-def served(name: str, deltas: int) -> Iterator[str]:
+def served(name: str, number: int) -> Iterator[str]:
     """The URL of one of `SERVERS`, which runs meanwhile."""
-    command = [sys.executable, "-m", "benchmarks.servers", name, str(deltas)]
+    command = [sys.executable, "-m", "benchmarks.servers", name, str(number)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         url = process.stdout.readline().strip() if process.stdout else ""
         try:
@@ -165,11 +166,18 @@ def _messages(deltas: int) -> list[bytes]:
     return [encode(*message) for message in written]
 
 
-SERVERS = {"distant": _distant, "emulator": _emulator, "frames": _frames, "paced": _paced, "openai": _openai}
+SERVERS = {
+    "distant": _distant,
+    "emulator": _emulator,
+    "faulty": faulty,
+    "frames": _frames,
+    "paced": _paced,
+    "openai": _openai,
+}
 
 
-async def _serve(name: str, deltas: int) -> None:
-    async with SERVERS[name](deltas) as url:
+async def _serve(name: str, number: int) -> None:
+    async with SERVERS[name](number) as url:
         print(url, flush=True)  # noqa: T201 - `served` reads it
         await asyncio.to_thread(sys.stdin.read)
 

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=15, help="samples of each")
     parser.add_argument("--peers", action="store_true", help="measure other clients too, which are downloaded for it")
     chosen = parser.parse_args(arguments)
-    with served("distant", deltas=3) as url:
+    with served("distant", number=3) as url:
         measured = asyncio.run(measure(url, rounds=chosen.rounds), debug=False)
         for peer, driver in PEERS.items() if chosen.peers else ():
             measured[peer] = driven(peer, driver, url, str(chosen.rounds))

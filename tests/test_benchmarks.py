@@ -30,6 +30,7 @@ from benchmarks import (
     llama_index_socket,
     measuring,
     scale,
+    soak,
     warm,
 )
 
@@ -184,6 +185,17 @@ def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> N
     assert len(verdicts) == 2
 
 
+def test_soak_accounts_for_every_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    """A short one keeps its bounds: each turn ends in one of the known ways, and nothing is left."""
+    size = ["--seconds", "2", "--clients", "8", "--patience", "0.5"]
+    rows, verdicts = table(soak.main, size, capsys)
+    turns = rows["turns"]
+    assert turns[0] == 8
+    assert turns[2] == sum(row[2] for name, row in rows.items() if name not in soak.MEASURES)
+    assert len(verdicts) == 5
+    assert all(verdict.startswith("kept: ") for verdict in verdicts), verdicts
+
+
 @pytest.mark.parametrize("module", [import_time, langchain_import, llama_index_import])
 def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """What takes long to import, and a new model does not use, is not imported with it."""
@@ -194,7 +206,7 @@ def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.Ca
 
 def test_what_both_adapters_share_loads_no_framework() -> None:
     """What one framework takes to load is no part of what is measured of the other."""
-    shared = "bare, crowd, growth, import_time, imports, measuring, memory, scale, servers, sockets"
+    shared = "bare, crowd, faulty, growth, import_time, imports, measuring, memory, scale, servers, soak, sockets"
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())

@@ -88,12 +88,33 @@ def test_convert_names_the_message_that_it_cannot_read(message: Any, complaint: 
 
 @given(PARTS | st.lists(PARTS, max_size=4))
 def test_convert_raises_nothing_but_type_errors(messages: Any) -> None:
-    """Whatever is passed, the answer is a text or a TypeError."""
+    """Whatever is passed, the answer is a text or a TypeError, which names the first message that cannot be read."""
     try:
         written = convert(messages)
-    except TypeError:
+    except TypeError as exc:
+        if isinstance(messages, list):
+            bad = int(str(exc).removeprefix("Message ").partition(" ")[0])
+            assert convert(messages[:bad]) is not None
+            with pytest.raises(TypeError, match=r"^Message 0 "):
+                convert(messages[bad:])
         return
     assert isinstance(written, str)
+
+
+TEXT_PARTS = st.text() | st.builds(lambda text: {"type": "text", "text": text}, st.text())
+
+
+@given(st.lists(st.tuples(st.sampled_from(["user", "assistant"]), st.text() | st.lists(TEXT_PARTS, max_size=3))))
+def test_convert_keeps_every_text(history: list[tuple[str, Any]]) -> None:
+    """Each message is written once, in its place, with each character of its text parts."""
+    written = convert([{"role": role, "content": content} for role, content in history])
+    for role, content in history:
+        parts = [content] if isinstance(content, str) else content
+        text = "\n".join(part if isinstance(part, str) else part["text"] for part in parts)
+        head = f"[{role}](#message)\n{text}\n\n"
+        assert written.startswith(head)
+        written = written.removeprefix(head)
+    assert not written
 
 
 @pytest.mark.parametrize(("context", "characters"), [(None, 5), ("", 5), ("earlier", 12)])

@@ -9,6 +9,7 @@ from urllib.request import urlopen
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 import bing_llm.emulator
 from bing_llm import errors
@@ -170,6 +171,20 @@ def test_public_names_are_loaded_when_used() -> None:
         assert getattr(bing_llm.emulator, name).__name__ == name
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = bing_llm.emulator.Nothing
+
+
+async def test_a_client_may_leave_while_its_socket_is_opened(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no failure of the server, which says nothing of it."""
+
+    async def leave(*_: object) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", leave)
+    async with aiohttp.ClientSession() as http, http.get(f"{emulator.url}/sydney/ChatHub") as answer:
+        assert answer.status == 200
+    assert not [record for record in caplog.records if record.name == "aiohttp.server"]
 
 
 async def test_a_forked_child_leaves_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.chathub.framing import SEPARATOR, RecordReader
 from bing_llm.errors import ProtocolError
 from tests.backends.chathub import wire
 
@@ -183,6 +183,31 @@ def test_a_handshake_names_protocol_and_version(record: bytes) -> None:
     """A first record of a client that is no handshake raises ProtocolError."""
     with pytest.raises(ProtocolError, match="does not parse"):
         codec.decode_handshake(record)
+
+
+TEXTS = st.none() | st.text()
+MESSAGES = st.builds(
+    frames.WireMessage, text=TEXTS, author=TEXTS, message_id=TEXTS, content_origin=TEXTS, message_type=TEXTS
+)
+SENT: st.SearchStrategy[frames.ServerFrame] = st.one_of(
+    st.builds(
+        frames.Update, st.lists(st.builds(frames.UpdateArguments, messages=st.lists(MESSAGES, max_size=2)), max_size=2)
+    ),
+    st.builds(frames.Final, st.builds(frames.FinalItem, messages=st.lists(MESSAGES, max_size=2)), st.text()),
+    st.builds(frames.Completion, st.text(), TEXTS),
+    st.builds(frames.Close, TEXTS, allow_reconnect=st.none() | st.booleans()),
+    st.just(frames.Ping()),
+)
+
+
+@given(st.lists(SENT, max_size=3), st.data())
+def test_any_frames_are_read_as_they_were_written(sent: list[frames.ServerFrame], data: st.DataObject) -> None:
+    """Any texts come through encoding, cutting and decoding unchanged: the separator is escaped inside a record."""
+    text = codec.encode(*sent)
+    cut = data.draw(st.integers(0, len(text)))
+    reader = RecordReader()
+    records = [*reader.feed(text[:cut]), *reader.feed(text[cut:])]
+    assert [codec.decode_server(record) for record in records] == sent
 
 
 @given(
