@@ -28,7 +28,7 @@ from bing_llm.backends.emulator import EmulatorBackend
 from bing_llm.backends.workiq.backend import WorkIQBackend
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Emulator, Fault, Scripted
 from bing_llm.emulator.brains.scripted import Line
 from bing_llm.errors import (
     BingError,
@@ -688,8 +688,8 @@ async def test_stop_on_the_wire(bing_emulator: Emulator) -> None:
 async def test_secrets_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixture) -> None:
     """Cookies and signatures are in no log line, at any level, and in no error; the retry is logged at INFO."""
     caplog.set_level(logging.DEBUG)
-    failures = [ServiceError(), Throttled(retry_after=1)]
-    async with Emulator(script([ServiceError()], ["Hi"], [Throttled()]), creation_failures=failures) as emulator:
+    failures = [Fault(ServiceError(), "creation"), Fault(Throttled(retry_after=1), "creation")]
+    async with Emulator(script([ServiceError()], ["Hi"], [Throttled()]), faults=failures) as emulator:
         async with BingClient(endpoint=emulator.url, cookies=f"_U={SECRET}", retries=Time().retries()) as bing:
             await bing.ask("Hello")
             with pytest.raises(Throttled) as caught:
