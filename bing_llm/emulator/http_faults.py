@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from aiohttp import web
@@ -31,9 +32,9 @@ async def play(
         case HttpAnswer():
             return _answer(fault)
         case Split():
-            return await _send_in_pieces(fault, request, answer())
+            return await _send_in_pieces(fault, state, request, answer())
         case Silence():
-            await _wait_until_left(state, request)
+            await _wait(state, request)
         case _:  # a Cut: nothing else fits there
             break_off(request)
     return web.Response()  # nobody gets it
@@ -54,7 +55,7 @@ def _answer(fault: HttpAnswer) -> web.Response:
     return web.Response(status=fault.status, text=fault.body, content_type="text/html", headers=headers)
 
 
-async def _send_in_pieces(fault: Split, request: web.Request, answer: web.Response) -> web.StreamResponse:
+async def _send_in_pieces(fault: Split, state: State, request: web.Request, answer: web.Response) -> web.StreamResponse:
     body = answer.body
     delivery: Delivery[bytes] = Delivery()
     delivery.change(fault)
@@ -63,18 +64,21 @@ async def _send_in_pieces(fault: Split, request: web.Request, answer: web.Respon
     await response.prepare(request)
     for piece in delivery.pieces(body if isinstance(body, bytes) else b""):
         await response.write(piece)
-        await asyncio.sleep(delivery.pause)
+        await _wait(state, request, delivery.pause)
     await response.write_eof()
     return response
 
 
-async def _wait_until_left(state: State, request: web.Request) -> None:
+async def _wait(state: State, request: web.Request, seconds: float = math.inf) -> None:
+    """Wait so long, or until the client or the emulator ends the connection."""
     transport = request.transport
     if transport is None:
         return
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
     state.held.add(transport)
     try:
-        while not transport.is_closing():  # noqa: ASYNC110 - nothing sets an event when it closes
-            await asyncio.sleep(LOOK_S)
+        while not transport.is_closing() and now() < end:  # noqa: ASYNC110 - nothing sets an event when it closes
+            await asyncio.sleep(min(seconds, LOOK_S))
     finally:
         state.held.discard(transport)

@@ -27,6 +27,7 @@ def emulator() -> Iterator[Emulator]:
     """One that always says the same, in a thread of its own: so all other tasks and sockets are the client's."""
     running = Emulator(Scripted(lambda _: PIECES), ping_interval=0.05)
     loop = asyncio.new_event_loop()
+    loop.set_debug(False)
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     asyncio.run_coroutine_threadsafe(running.start(), loop).result()

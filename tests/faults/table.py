@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -21,7 +21,7 @@ from bing_llm.emulator import (
 )
 from bing_llm.emulator.faults import Service, Step, What
 
-__all__ = ["PIECES", "SILENCES", "TEXT", "Ends", "Row", "rows"]
+__all__ = ["PIECES", "TEXT", "Ends", "Row", "rows", "silences"]
 
 PIECES = ("Zwölf Boxkämpfer ", "jagen 🦊 quer ", "über den Deich.")
 TEXT = "".join(PIECES)
@@ -96,7 +96,7 @@ _STRANGE_EVENT = '{"@odata.type":"#microsoft.graph.somethingNew","value":[1,2,3]
 _SHRUNK = ev.TextRevised(PIECES[0])
 _REWRITTEN = ev.TextRevised("Etwas anderes: ")
 
-_Cells = dict[str, Ends]
+_Cells: TypeAlias = dict[Step, Ends]
 
 
 def _turn(first: Ends, mid: Ends | None = None, last: Ends | None = None) -> _Cells:
@@ -129,7 +129,7 @@ _CHATHUB: dict[str, tuple[What, _Cells]] = {
     "malformed JSON": (Raw(_TORN), {"handshake": GARBLED, **_turn(GARBLED)}),
     "20 MB": (Raw(_HUGE), _turn(GARBLED)),
     "unknown type": (Raw(_STRANGE_FRAME), _turn(WHOLE)),
-    "split": (Split(7), {"handshake": WHOLE, **_turn(WHOLE)}),
+    "split": (Split(31), {"handshake": WHOLE, **_turn(WHOLE)}),
     "merged": (Merge(), {"first": WHOLE, "mid": WHOLE}),
     "duplicated": (Duplicate(), _turn(WHOLE)),
     "new message id": (NewMessage(), {"first": WHOLE, "mid": WHOLE}),
@@ -168,7 +168,7 @@ _WORKIQ: dict[str, tuple[What, _Cells]] = {
     "malformed JSON": (Raw(_TORN), _turn(GARBLED)),
     "20 MB": (Raw(_HUGE), _turn(GARBLED)),
     "unknown event": (Raw(_STRANGE_EVENT), _turn(WHOLE)),
-    "split": (Split(7), _turn(WHOLE)),
+    "split": (Split(31), _turn(WHOLE)),
     "merged": (Merge(), {"first": WHOLE, "mid": WHOLE}),
     "duplicated": (Duplicate(), _turn(WHOLE)),
     "new message id": (NewMessage(), {"first": WHOLE, "mid": WHOLE}),
@@ -189,27 +189,39 @@ _REWRITES: dict[str, tuple[tuple[Fault, ...], Ends]] = {
     "shrunk and back": ((Fault(_SHRUNK, "mid", after=2), Fault(ev.TextRevised(TEXT), "last")), WHOLE),
 }
 
-SILENCES: list[Row] = [
-    Row(service, name, (Fault(what, step, after=2 if step == "mid" else 1),), TIMED_OUT)
-    for name, what, service, steps in (
-        ("silence", Silence(), "chathub", ("creation", "upgrade", "handshake", "first", "mid", "last")),
-        ("silence", Silence(), "workiq", ("creation", "request", "first", "mid", "last")),
-        ("slow body", Split(1, pause=3600.0), "chathub", ("creation",)),
-        ("slow body", Split(1, pause=3600.0), "workiq", ("creation",)),
-        ("pings alone", Silence(pings=True), "chathub", ("first", "mid", "last")),
-        ("pings alone", Silence(pings=True), "workiq", ("first", "mid", "last")),
-    )
-    for step in steps
-]
-"""What ends by a time limit."""
+_SILENT: Mapping[Service, dict[str, tuple[What, _Cells]]] = {
+    "chathub": {
+        "silence": (
+            Silence(),
+            {"creation": TIMED_OUT, "upgrade": TIMED_OUT, "handshake": TIMED_OUT, **_turn(TIMED_OUT)},
+        ),
+        "slow body": (Split(1, pause=3600.0), {"creation": TIMED_OUT}),
+        "pings alone": (Silence(pings=True), _turn(TIMED_OUT)),
+    },
+    "workiq": {
+        "silence": (Silence(), {"creation": TIMED_OUT, "request": TIMED_OUT, **_turn(TIMED_OUT)}),
+        "slow body": (Split(1, pause=3600.0), {"creation": TIMED_OUT}),
+        "pings alone": (Silence(pings=True), _turn(TIMED_OUT)),
+    },
+}
+_LOUD: Mapping[Service, dict[str, tuple[What, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ}
 
 
 def rows() -> Iterator[Row]:
     """All that ends without a time limit."""
-    services: Any = (("chathub", _CHATHUB), ("workiq", _WORKIQ))
-    for service, table in services:
+    yield from _rows_of(_LOUD)
+    for service in _LOUD:
+        for name, (faults, ends) in _REWRITES.items():
+            yield Row(service, name, faults, ends)
+
+
+def silences() -> Iterator[Row]:
+    """What ends by a time limit."""
+    yield from _rows_of(_SILENT)
+
+
+def _rows_of(tables: Mapping[Service, dict[str, tuple[What, _Cells]]]) -> Iterator[Row]:
+    for service, table in tables.items():
         for name, (what, cells) in table.items():
             for step, ends in cells.items():
                 yield Row(service, name, (Fault(what, step, after=2 if step == "mid" else 1),), ends)
-        for name, (faults, ends) in _REWRITES.items():
-            yield Row(service, name, faults, ends)

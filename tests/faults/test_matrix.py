@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from bing_llm.emulator import Cut, Emulator, Fault, Moment
 from bing_llm.emulator.faults import Service, What
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.sync import run
-from tests.faults.table import SILENCES, TEXT, Ends, Row, rows
+from tests.faults.table import TEXT, Ends, Row, rows, silences
 from tests.faults.ways import WAYS, History, Seen, Way
 
 QUESTION = "Wer jagt?"
@@ -30,26 +30,25 @@ LIMIT_S = 0.5
 """How long a service may be silent in these tests, in seconds; each is over as soon as that has passed."""
 
 
-class Case(NamedTuple):
-    """One row, asked in one way; with a service that fails each time, or once."""
+class Trial(NamedTuple):
+    """One row, with a service that fails once, or each time."""
 
     row: Row
-    way: Way
     each_time: bool
 
     def __str__(self) -> str:
         how_often = " each time" if self.each_time else ""
-        return f"{self.row.service}: {self.row.name} at {self.row.step}{how_often}, {self.way.name}"
+        return f"{self.row.service}: {self.row.name} at {self.row.step}{how_often}"
 
 
-def _cases() -> list[Case]:
-    """What would be tried again is shown twice: to fail once, and each time."""
-    return [
-        Case(row, way, each_time)
-        for row in rows()
-        for way in WAYS
-        for each_time in ((False, True) if row.ends.again and not row.partial else (False,))
-    ]
+SILENCES = list(silences())
+
+TRIALS = [
+    Trial(row, each_time)
+    for row in rows()
+    for each_time in ((False, True) if row.ends.again and not row.partial else (False,))
+]
+"""What would be tried again is shown twice: to fail once, and each time."""
 
 
 class Asked:
@@ -85,6 +84,7 @@ class Asked:
             self.error = exc
         finally:
             await close_unused(self._client)
+            await check_idle()
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -92,15 +92,19 @@ class Asked:
 
 
 async def close_unused(client: BingClient) -> None:
-    """Close a client whose turns are over: no socket of theirs may be open, and no task run."""
+    """Close a client whose turns are over: no socket of theirs may be open."""
     backend: Any = client.backend
     held = backend._http._sessions.get(asyncio.get_running_loop())
     left_open = [one for one in (held.sockets if held else ()) if is_open(one)]
     await client.aclose()
+    assert not left_open
+
+
+async def check_idle() -> None:
+    """No task of a client may run on this loop."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:  # that were told to end a moment ago
         _, tasks = await asyncio.wait(tasks, timeout=GRACE_S)
-    assert not left_open
     assert not tasks
 
 
@@ -110,6 +114,13 @@ def is_open(held: Socket | ByteStream) -> bool:
         return not held._transport.is_closing()
     connection = held._response.connection
     return connection is not None and connection.transport is not None and not connection.transport.is_closing()
+
+
+@pytest.fixture(autouse=True)
+def idle_background() -> Iterator[None]:
+    """No test leaves a task on the loop of all synchronous calls."""
+    yield
+    run(check_idle())
 
 
 def settings_of(emulator: Emulator, service: Service, **more: Any) -> dict[str, Any]:
@@ -133,7 +144,7 @@ def always(row: Row) -> Callable[[Moment], What | None]:
     return choose
 
 
-def check_error(asked: Asked, row: Row, *, partial: str = "") -> str:
+def check_error(asked: Asked, row: Row, way: Way, *, partial: str = "") -> str:
     """It failed as the row says, with the text that had come; each character was given once."""
     error = asked.error
     assert row.ends.error is not None
@@ -141,7 +152,7 @@ def check_error(asked: Asked, row: Row, *, partial: str = "") -> str:
     assert str(error)
     assert error.partial_text == partial
     assert asked.seen.final is None
-    assert asked.seen.given in {"", partial}
+    assert asked.seen.given == (partial if way.streams else "")
     return f"{row.ends.error.__name__}, with {'the text that had come' if partial else 'no text'}"
 
 
@@ -162,37 +173,39 @@ def check_answer(asked: Asked, row: Row, way: Way) -> str:
     return "the whole answer, at the second attempt" if asked.waits else "the whole answer"
 
 
-CASES = _cases()
+@pytest.mark.parametrize("trial", TRIALS, ids=str)
+def test_each_fault_has_its_documented_end(trial: Trial, emulator: Emulator, tally: Counter[str]) -> None:
+    """In each way, a turn ends as the table says, after as many attempts as it says, and leaves nothing open."""
+    for way in WAYS:
+        tally[ending(trial, way, emulator)] += 1
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_each_fault_has_its_documented_end(case: Case, emulator: Emulator, tally: Counter[str]) -> None:
-    """A turn ends as the table says, after as many attempts as it says, and leaves nothing open."""
-    row, way, each_time = case
+def ending(trial: Trial, way: Way, emulator: Emulator) -> str:
+    """How one case ended, which is as it should."""
+    row, each_time = trial
     emulator.clear()
-    emulator.faults = always(row) if each_time else row.faults  # type: ignore[assignment]
+    emulator.faults = always(row) if each_time else row.faults
     asked = Asked(way, settings_of(emulator, row.service), [QUESTION])
     tried_again = row.ends.again and not row.partial
     assert asked.waits == ([row.ends.wait or 0.0] if tried_again else [])
     assert emulator.faults == []
-    assert len([one for one in emulator.requests if one.kind == "creation"]) == 1 + len(asked.waits)
-    fails = row.ends.error is not None and (each_time or not tried_again)
-    tally[check_error(asked, row, partial=row.partial) if fails else check_answer(asked, row, way)] += 1
-    if way.streams and fails:
-        assert asked.seen.given == row.partial
+    assert [one.kind for one in emulator.requests].count("creation") == 1 + len(asked.waits)
+    if row.ends.error is not None and (each_time or not tried_again):
+        return check_error(asked, row, way, partial=row.partial)
+    return check_answer(asked, row, way)
 
 
 @pytest.mark.parametrize("row", SILENCES, ids=lambda row: f"{row.service}: {row.name} at {row.step}")
 def test_each_silence_has_its_limit(row: Row, emulator: Emulator, tally: Counter[str]) -> None:
     """Where nothing comes any more, or only pings, a turn ends when its limit has passed; all ways wait together."""
-    emulator.faults = always(row)  # type: ignore[assignment]
+    emulator.faults = always(row)
     limits = Timeouts(connect=LIMIT_S, handshake=LIMIT_S, silence=LIMIT_S, answer=LIMIT_S)
     settings = settings_of(emulator, row.service, timeouts=limits)
     with ThreadPoolExecutor(len(WAYS)) as pool:
-        calls = [pool.submit(Asked, way, settings, [QUESTION]) for way in WAYS]
-    for call in calls:
+        calls = {way: pool.submit(Asked, way, settings, [QUESTION]) for way in WAYS}
+    for way, call in calls.items():
         asked = call.result()
-        tally[check_error(asked, row, partial=row.partial)] += 1
+        tally[check_error(asked, row, way, partial=row.partial)] += 1
         assert "timeouts." in str(asked.error)
         assert len(asked.waits) == (0 if row.partial else 1)
 
@@ -206,27 +219,34 @@ def test_a_refused_connection(way: Way, where: str, emulator: Emulator, tally: C
     settings = {**settings_of(emulator, service), "endpoint": endpoint if where == "upgrade" else dead_url}
     asked = Asked(way, settings, [QUESTION])
     row = Row(service, "refused", (Fault(Cut(), "creation"),), Ends(errors.ConnectionFailed, again=True))
-    tally[check_error(asked, row)] += 1
+    tally[check_error(asked, row, way)] += 1
     assert asked.waits == [0.0]
 
 
-LOST_CONVERSATIONS: list[tuple[Service, What, type[errors.BingError]]] = [
-    ("chathub", errors.SessionExpired(), errors.SessionExpired),
-    ("chathub", errors.TurnLimitReached(), errors.TurnLimitReached),
-    ("chathub", Cut(), errors.ConnectionLost),
-    ("workiq", errors.SessionExpired(), errors.SessionExpired),
-    ("workiq", errors.SessionExpired(value="400"), errors.SessionExpired),
-    ("workiq", errors.SessionExpired(value="409"), errors.SessionExpired),
-    ("workiq", Cut(), errors.ConnectionLost),
+class Gone(NamedTuple):
+    """What a service says in the second turn of a conversation that is gone, and the error that it is."""
+
+    service: Service
+    what: What
+    error: type[errors.BingError]
+
+
+LOST_CONVERSATIONS = [
+    Gone("chathub", errors.SessionExpired(), errors.SessionExpired),
+    Gone("chathub", errors.TurnLimitReached(), errors.TurnLimitReached),
+    Gone("chathub", Cut(), errors.ConnectionLost),
+    Gone("workiq", errors.SessionExpired(), errors.SessionExpired),
+    Gone("workiq", errors.SessionExpired(value="400"), errors.SessionExpired),
+    Gone("workiq", errors.SessionExpired(value="409"), errors.SessionExpired),
+    Gone("workiq", Cut(), errors.ConnectionLost),
 ]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-@pytest.mark.parametrize(("service", "what", "error"), LOST_CONVERSATIONS)
-def test_a_conversation_that_is_gone(
-    way: Way, service: Service, what: What, error: type[errors.BingError], emulator: Emulator, tally: Counter[str]
-) -> None:
+@pytest.mark.parametrize("gone", LOST_CONVERSATIONS)
+def test_a_conversation_that_is_gone(way: Way, gone: Gone, emulator: Emulator, tally: Counter[str]) -> None:
     """A history goes on in a new conversation, and nobody notices; a conversation of one's own raises."""
+    service, what, error = gone
     emulator.clear()
     emulator.faults = [Fault(what, "first", turn=2)]
     settings = settings_of(emulator, service)
@@ -253,12 +273,13 @@ async def second_turn(way: Way, settings: dict[str, Any]) -> errors.BingError:
             await way.call(conversation, ["Und dann?"], Seen())  # type: ignore[misc]
     finally:
         await close_unused(client)
+        await check_idle()
     assert caught.value.partial_text == ""
     return caught.value
 
 
 def test_the_readme_quotes_the_count() -> None:
     """README names how many cases there are."""
-    count = len(CASES) + len(WAYS) * (len(SILENCES) + 3 + len(LOST_CONVERSATIONS))
+    count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 3 + len(LOST_CONVERSATIONS))
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"{count:,} cases" in readme

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from langchain_bing import ChatBing
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from llama_index.core.llms import ChatMessage
-from llama_index.llms.bing import Bing
 
 from bing_llm.client import BingClient
+from langchain_bing import ChatBing
+from llama_index.llms.bing import Bing
 
 __all__ = ["WAYS", "History", "Seen", "Way"]
 
