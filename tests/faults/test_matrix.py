@@ -200,6 +200,8 @@ def test_each_silence_has_its_limit(row: Row, emulator: Emulator, tally: Counter
     """Where nothing comes any more, or only pings, a turn ends when its limit has passed; all ways wait together."""
     emulator.faults = always(row)
     limits = Timeouts(connect=LIMIT_S, handshake=LIMIT_S, silence=LIMIT_S, answer=LIMIT_S)
+    if row.partial:  # the text must have come by then, on a busy machine too
+        limits = Timeouts(silence=2 * LIMIT_S, answer=2 * LIMIT_S)
     settings = settings_of(emulator, row.service, timeouts=limits)
     with ThreadPoolExecutor(len(WAYS)) as pool:
         calls = {way: pool.submit(Asked, way, settings, [QUESTION]) for way in WAYS}
