@@ -8,7 +8,7 @@ from random import Random
 
 from benchmarks.memory import words
 from bing_llm import errors
-from bing_llm.emulator import Emulator, Question, Scripted
+from bing_llm.emulator import Emulator, Moment, Question, Scripted
 from bing_llm.events import TextDelta
 
 __all__ = ["ANSWER", "KINDS", "faulty"]
@@ -49,12 +49,14 @@ async def faulty(seed: int) -> AsyncGenerator[str, None]:
 
     def turn(question: Question) -> list[TextDelta | errors.BingError]:
         del question
-        if random.random() < REFUSED_CREATIONS:
-            emulator._state.creation_failures.append(random.choice(_CREATION)())  # noqa: SLF001 - no setting adds later
         deltas = [TextDelta(word) for word in WORDS]
         if random.random() >= FAULTY_TURNS:
             return [*deltas]
         return [*deltas[: random.randint(0, len(deltas))], random.choice(KINDS)()]
 
-    async with Emulator(Scripted(turn)) as emulator:
+    def refused(moment: Moment) -> errors.BingError | None:
+        refuses = moment.step == "creation" and random.random() < REFUSED_CREATIONS
+        return random.choice(_CREATION)() if refuses else None
+
+    async with Emulator(Scripted(turn), faults=refused) as emulator:
         yield emulator.url

@@ -20,7 +20,7 @@ import pytest
 import bing_llm
 from bing_llm import bing, messages
 from bing_llm.bing import Defaults, OptionsSets, _create_completion, _format, convert, run, stream_generate
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Emulator, Fault, Scripted
 from bing_llm.emulator.received import Received
 from bing_llm.errors import ConfigurationError, ContentFiltered, InvalidRequest, ServiceError
 
@@ -234,7 +234,7 @@ async def test_create_conversation_gives_the_triple(service: Emulator) -> None:
 async def test_create_conversation_tries_five_times(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
     """As in the original: a fifth try is made, a sixth is not."""
     monkeypatch.setattr(random, "random", lambda: 0.0)  # no wait between attempts
-    async with Emulator(creation_failures=[ServiceError() for _ in range(failures)]) as emulator:
+    async with Emulator(faults=[Fault(ServiceError(), "creation")] * failures) as emulator:
         monkeypatch.setenv("BING_LLM_ENDPOINT", emulator.url)
         if failures == 4:
             assert await bing.create_conversation()

@@ -19,7 +19,7 @@ from bing_llm import events as ev
 from bing_llm import sync
 from bing_llm.client import BingClient
 from bing_llm.completion import Completion, JsonFormat, Request
-from bing_llm.emulator import Emulator, Question
+from bing_llm.emulator import Emulator, Fault, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
@@ -95,7 +95,7 @@ class Service:
 
     def fail_next(self, *, creations: int = 0, turns: int = 0) -> None:
         """Let the next ones fail, each with an error that is worth another attempt."""
-        self._emulator._state.creation_failures[:] = [ServiceError() for _ in range(creations)]
+        self._emulator.faults = [Fault(ServiceError(), "creation") for _ in range(creations)]
         self._brain.failures[:] = [ServiceError() for _ in range(turns)]
 
 

@@ -29,7 +29,7 @@ from bing_llm.backends.http import Http
 from bing_llm.backends.workiq.backend import WorkIQBackend
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Emulator, Fault, Scripted
 from bing_llm.emulator.brains.scripted import Line
 from bing_llm.errors import (
     BingError,
@@ -689,8 +689,8 @@ async def test_stop_on_the_wire(bing_emulator: Emulator) -> None:
 async def test_secrets_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixture) -> None:
     """Cookies and signatures are in no log line, at any level, and in no error; the retry is logged at INFO."""
     caplog.set_level(logging.DEBUG)
-    failures = [ServiceError(), Throttled(retry_after=1)]
-    async with Emulator(script([ServiceError()], ["Hi"], [Throttled()]), creation_failures=failures) as emulator:
+    failures = [Fault(ServiceError(), "creation"), Fault(Throttled(retry_after=1), "creation")]
+    async with Emulator(script([ServiceError()], ["Hi"], [Throttled()]), faults=failures) as emulator:
         async with BingClient(endpoint=emulator.url, cookies=f"_U={SECRET}", retries=Time().retries()) as bing:
             await bing.ask("Hello")
             with pytest.raises(Throttled) as caught:
@@ -949,8 +949,8 @@ async def test_a_warm_socket_that_broke_is_replaced(bing_emulator: Emulator) -> 
 async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, without secrets, and waited out; turns create their own conversations meanwhile."""
     caplog.set_level(logging.INFO)
-    failures = [Throttled(retry_after=60)]
-    async with Emulator(script(["a"], ["b"]), creation_failures=failures) as emulator:
+    failures = [Fault(Throttled(retry_after=60), "creation")]
+    async with Emulator(script(["a"], ["b"]), faults=failures) as emulator:
         async with BingClient(endpoint=emulator.url, warm=1, cookies=f"_U={SECRET}") as bing:
             await settled(bing.pool)
             assert [(await bing.ask(text)).text for text in ("one", "two")] == ["a", "b"]

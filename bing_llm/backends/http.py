@@ -375,7 +375,7 @@ class Http:
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
                 ws_response_class=Socket,
-                middlewares=(_refuse_redirects,),
+                middlewares=(_refuse_redirects, _send_once),
                 trace_configs=[_tell_when_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
@@ -460,6 +460,20 @@ async def _refuse_redirects(
         response.close()
         raise UpgradeRefused(_head(response.status, response.headers))
     return response
+
+
+async def _send_once(
+    request: aiohttp.ClientRequest,
+    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
+) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from sending a GET a second time when the connection breaks: attempts are ours to count."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        broke = aiohttp.ClientConnectionError("The connection broke before there was an answer.")
+    raise broke
 
 
 async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:

@@ -4,8 +4,8 @@
         ...  # BingClient(backend="chathub", endpoint=emulator.url)
         ...  # BingClient(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token)
 
-Its answers come from a brain: `Obedient` (the default), `Scripted` or `Upstream`. Names are loaded when first used,
-so that importing this package imports no network code.
+Its answers come from a brain: `Obedient` (the default), `Scripted` or `Upstream`. Each `Fault` is something that goes
+wrong on purpose. Names are loaded when first used, so that importing this package imports no network code.
 """
 
 from __future__ import annotations
@@ -18,19 +18,63 @@ if TYPE_CHECKING:
     from bing_llm.emulator.brains.obedient import Obedient
     from bing_llm.emulator.brains.scripted import Scripted
     from bing_llm.emulator.brains.upstream import Upstream
+    from bing_llm.emulator.faults import Fault
+    from bing_llm.emulator.plan import Moment
     from bing_llm.emulator.received import Received
     from bing_llm.emulator.server import Emulator
+    from bing_llm.emulator.wire_faults import (
+        Cut,
+        Duplicate,
+        HandshakeRefused,
+        HttpAnswer,
+        Merge,
+        NewMessage,
+        Raw,
+        Silence,
+        Split,
+    )
 
-__all__ = ["Brain", "Emulator", "Obedient", "PastTurn", "Question", "Received", "Scripted", "Upstream"]
+__all__ = [
+    "Brain",
+    "Cut",
+    "Duplicate",
+    "Emulator",
+    "Fault",
+    "HandshakeRefused",
+    "HttpAnswer",
+    "Merge",
+    "Moment",
+    "NewMessage",
+    "Obedient",
+    "PastTurn",
+    "Question",
+    "Raw",
+    "Received",
+    "Scripted",
+    "Silence",
+    "Split",
+    "Upstream",
+]
 
 _HOMES = {
     "Brain": "brains.base",
+    "Cut": "wire_faults",
+    "Duplicate": "wire_faults",
     "Emulator": "server",
+    "Fault": "faults",
+    "HandshakeRefused": "wire_faults",
+    "HttpAnswer": "wire_faults",
+    "Merge": "wire_faults",
+    "Moment": "plan",
+    "NewMessage": "wire_faults",
     "Obedient": "brains.obedient",
     "PastTurn": "brains.base",
     "Question": "brains.base",
+    "Raw": "wire_faults",
     "Received": "received",
     "Scripted": "brains.scripted",
+    "Silence": "wire_faults",
+    "Split": "wire_faults",
     "Upstream": "brains.upstream",
 }
 

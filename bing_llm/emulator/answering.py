@@ -11,18 +11,19 @@ from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.options import NO_SEARCH
 from bing_llm.emulator.admission import admit
+from bing_llm.emulator.brain_errors import breakage_of, is_refusal, result_of
 from bing_llm.emulator.brains.base import PastTurn, Question, Thought
 from bing_llm.emulator.conversations import Conversation
-from bing_llm.emulator.faults import Breakage, breakage_of, is_refusal, result_of
 from bing_llm.emulator.received import Received
 from bing_llm.emulator.state import State
 from bing_llm.emulator.thinking import broken, ends, thoughts_of, vetted
+from bing_llm.emulator.wire_faults import WIRE_FAULTS, NewMessage, WireFault
 from bing_llm.emulator.writing import AnswerWriter, Frames
 
 __all__ = ["Outgoing", "answer_turn"]
 
-Outgoing: TypeAlias = Frames | Breakage
-"""Frames that go out as one WebSocket message, or the way in which the connection fails."""
+Outgoing: TypeAlias = Frames | WireFault
+"""Frames that go out as one WebSocket message, or what happens to the connection."""
 
 
 async def answer_turn(
@@ -56,8 +57,15 @@ async def answer_turn(
     failure: errors.BingError | None = None
     try:
         yield writer.opening()
-        async with aclosing(thoughts_of(state.brain, question)) as thoughts:
+        thoughts = state.plan.interrupt("chathub", thoughts_of(state.brain, question))
+        async with aclosing(thoughts):
             async for thought in thoughts:
+                if isinstance(thought, NewMessage):
+                    writer.begin_message()
+                    continue
+                if isinstance(thought, WIRE_FAULTS):
+                    yield thought
+                    continue
                 written = _written(writer, thought)
                 conversation.ended |= ends(thought)
                 if isinstance(written, errors.BingError):

@@ -1,74 +1,194 @@
-"""How the emulator plays an error: as the service reports it (protocol notes, sections b, e and f)."""
+"""Faults on purpose: what goes wrong in a turn of the emulator, and where.
+
+    Emulator(faults=[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)])
+
+The first creation is answered with 503, and the second turn is cut after three pieces of its answer.
+"""
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from itertools import product
+from typing import Any, Literal, TypeAlias, get_args
 
-from bing_llm import errors
-from bing_llm.backends.chathub.frames import Result
+import msgspec
 
-__all__ = ["Breakage", "breakage_of", "check_playable", "is_refusal", "result_of"]
+from bing_llm.emulator.brain_errors import check_playable
+from bing_llm.emulator.creation_faults import check_refusable
+from bing_llm.emulator.wire_faults import (
+    WIRE_FAULTS,
+    Cut,
+    Duplicate,
+    HandshakeRefused,
+    How,
+    HttpAnswer,
+    Merge,
+    NewMessage,
+    Raw,
+    Silence,
+    Split,
+    WireFault,
+)
+from bing_llm.emulator.writing import unplayable
+from bing_llm.errors import BingError, CaptchaRequired, ConfigurationError
+from bing_llm.events import Event
+
+__all__ = [
+    "Cut",
+    "Duplicate",
+    "Fault",
+    "HandshakeRefused",
+    "HttpAnswer",
+    "Merge",
+    "NewMessage",
+    "Raw",
+    "Service",
+    "Silence",
+    "Split",
+    "Step",
+    "What",
+    "check_what",
+    "fits",
+]
+
+Service: TypeAlias = Literal["chathub", "workiq"]
+
+Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first", "mid", "last"]
+
+What: TypeAlias = WireFault | Event | BingError
+"""What goes wrong: on the wire; or what the brain seems to say then, as in `Scripted`: an event, or an error that ends
+the turn."""
+
+_Place: TypeAlias = tuple[Service, Step]
+
+_EVENTS: tuple[type, ...] = get_args(Event)
+_SERVICES: tuple[Service, ...] = get_args(Service)
 
 
-class Breakage(Enum):
-    """What happens to a turn that has no frame to end it."""
-
-    CLOSE = auto()
-    """The socket is closed with code 1000 and no word."""
-    ABORT = auto()
-    """The connection breaks, without a close frame."""
-    SILENCE = auto()
-    """Nothing comes any more, not even a ping, until the client leaves."""
-    GARBAGE = auto()
-    """A record comes that is no JSON."""
+def _places(services: tuple[Service, ...], *steps: Step) -> frozenset[_Place]:
+    return frozenset(product(services, steps))
 
 
-_BREAKAGES: dict[type[errors.BingError], Breakage] = {
-    errors.PromptTooLong: Breakage.CLOSE,
-    errors.ConnectionLost: Breakage.ABORT,
-    errors.TimedOut: Breakage.SILENCE,
-    errors.ProtocolError: Breakage.GARBAGE,
+_TURN = _places(_SERVICES, "first", "mid", "last")
+_CHATHUB_TURN = _places(("chathub",), "first", "mid", "last")
+_CREATION = _places(_SERVICES, "creation")
+_HANDSHAKE = _places(("chathub",), "handshake")
+_HTTP = _CREATION | _places(("chathub",), "upgrade") | _places(("workiq",), "request")
+
+_OF_CUTS: dict[How, frozenset[_Place]] = {
+    "abort": _HTTP | _HANDSHAKE | _TURN,
+    "type 3": _CHATHUB_TURN,
+    "end": _places(("workiq",), "first", "mid", "last"),
+}
+_OF_KINDS: dict[type, frozenset[_Place]] = {
+    HttpAnswer: _HTTP,
+    Cut: _HANDSHAKE | _CHATHUB_TURN,
+    Silence: _HTTP | _HANDSHAKE | _TURN,
+    Raw: _HANDSHAKE | _TURN,
+    Split: _CREATION | _HANDSHAKE | _TURN,
+    Merge: _places(_SERVICES, "first", "mid"),
+    Duplicate: _TURN,
+    NewMessage: _places(_SERVICES, "first", "mid"),
+    HandshakeRefused: _HANDSHAKE,
 }
 
-# value, message, and `error` where the recordings have one (04, 08, 10).
-_RESULTS: dict[type[errors.BingError], tuple[str, str, str | None]] = {
-    errors.Throttled: ("Throttled", "Request is throttled.", "Request is throttled."),
-    errors.CaptchaRequired: ("CaptchaChallenge", "User needs to solve CAPTCHA to continue.", "CaptchaChallenge"),
-    errors.SessionExpired: ("InvalidSession", "The conversation doesn't exist or has expired.", None),
-    errors.Unauthorized: ("UnauthorizedRequest", "Cannot retrieve user status.", "UnauthorizedRequest"),
-    errors.InvalidRequest: ("InvalidRequest", "The request is invalid.", "InvalidRequest"),
-    errors.ConversationBusy: ("ProcessingMessage", "A message is being processed.", "ProcessingMessage"),
-    errors.ServiceError: ("InternalError", "Unhandled Dependency Failure: DeepLeo", "InternalError"),
-}
 
-_MODERATION = (errors.ContentFiltered, errors.ConversationEnded, errors.TurnLimitReached)
+class Fault(msgspec.Struct, frozen=True):
+    """One thing that goes wrong, once.
 
+    ==============  ======================================================  =================================
+    step            where it hits                                           what may hit there
+    ==============  ======================================================  =================================
+    `creation`      in place of the answer to a creation                    HttpAnswer, Cut, Silence, Split;
+                                                                            Throttled, Unauthorized,
+                                                                            ServiceError, ProtocolError
+    `upgrade`       ChatHub: in place of an open socket                     HttpAnswer, Cut, Silence
+    `handshake`     ChatHub: in place of the answer to the handshake        HandshakeRefused, Cut, Silence,
+                                                                            Raw, Split
+    `request`       Work IQ: in place of the answer to a turn               HttpAnswer, Cut, Silence
+    `first`         before the first piece of an answer                     Cut, Silence, Raw, Split, Merge,
+    `mid`           behind `after` pieces of it                             Duplicate, NewMessage; events and
+    `last`          behind the last piece, before the final frame           errors, as in `Scripted`
+    ==============  ======================================================  =================================
 
-def breakage_of(error: errors.BingError) -> Breakage | None:
-    """What the error does to the connection; None where it has a frame."""
-    return _BREAKAGES.get(type(error))
+    A connection is refused where nobody listens: close the emulator for that.
 
-
-def is_refusal(error: errors.BingError) -> bool:
-    """Whether the turn is refused by a result, so that it is no turn of the conversation."""
-    return type(error) in _RESULTS
-
-
-def result_of(error: errors.BingError) -> Result:
-    """The result that reports the error. Its own `value` and words, where it has them, replace the usual ones."""
-    value, message, code = _RESULTS[type(error)]
-    said = error.service_message or error.message or message
-    return Result(value=error.value or value, message=said, error=code)
-
-
-def check_playable(error: errors.BingError) -> None:
-    """Refuse an error that no turn of the service can end with.
+    Attributes:
+        what: What goes wrong.
+        step: Where it hits.
+        turn: At which one, from 1 on, counted for each step since the plan was set: with `mid`, 2 is the second turn
+            that is answered, with `creation` the second creation. None for the next one.
+        after: With `mid`, behind how many pieces: events of the brain, a frame each.
 
     Raises:
-        ConfigurationError: It is another one; the text names those that can be played.
+        ConfigurationError: No service can play it there.
     """
-    playable = (*_RESULTS, *_MODERATION, *_BREAKAGES)
-    if type(error) not in playable:
-        names = ", ".join(sorted(kind.__name__ for kind in playable))
-        msg = f"The emulator cannot play {type(error).__name__}: no turn of the service ends with it."
-        raise errors.ConfigurationError(msg, hint=f"It can play {names}.")
+
+    what: What
+    step: Step
+    turn: int | None = None
+    after: int = 1
+
+    def __post_init__(self) -> None:
+        if self.step not in get_args(Step):
+            allowed = ", ".join(get_args(Step))
+            raise ConfigurationError(f"The step of a fault is {self.step!r}; it must be one of {allowed}.")
+        _check_count("after", self.after)
+        if self.turn is not None:
+            _check_count("turn", self.turn)
+        if self.after != 1 and self.step != "mid":
+            raise ConfigurationError(f"after is of step 'mid' alone; the step of this fault is {self.step!r}.")
+        check_what(self.what, self.step)
+
+
+def _check_count(name: str, count: Any) -> None:
+    if not (isinstance(count, int) and count >= 1):
+        raise ConfigurationError(f"{name} of a fault is {count!r}; it must be a whole number from 1 on.")
+
+
+def fits(what: What, service: Service, step: Step) -> bool:
+    """Whether it may hit this step of this service."""
+    return (service, step) in _places_of(what, step)
+
+
+def check_what(what: What, step: Step) -> None:
+    """Refuse what no service can play at this step.
+
+    Raises:
+        ConfigurationError: The text says why.
+    """
+    if not isinstance(what, (*WIRE_FAULTS, *_EVENTS, BingError)):
+        shown = f"the class {what.__name__}" if isinstance(what, type) else f"a {type(what).__name__}"
+        raise ConfigurationError(f"The emulator cannot play {shown}.", hint="Pass a fault, an event or an error.")
+    _check_values(what)
+    if isinstance(what, BingError):
+        (check_refusable if step == "creation" else check_playable)(what)
+    elif not isinstance(what, WIRE_FAULTS) and (why := unplayable(what)) is not None:
+        raise ConfigurationError(f"The emulator cannot send {why}.")
+    if not any(fits(what, service, step) for service in _SERVICES):
+        raise ConfigurationError(f"{what!r} cannot hit the step {step!r}.", hint="The docstring of Fault has a table.")
+
+
+def _places_of(what: What, step: Step) -> frozenset[_Place]:
+    match what:
+        case Cut(how=how):
+            return _OF_CUTS.get(how, _OF_KINDS[Cut])
+        case Silence(pings=True):
+            return _TURN
+        case CaptchaRequired():
+            return _CHATHUB_TURN
+        case BingError() if step == "creation":
+            return _CREATION
+        case _:
+            return _OF_KINDS.get(type(what), _TURN)
+
+
+def _check_values(what: Any) -> None:
+    match what:
+        case HttpAnswer(status=status) if status not in range(200, 600):
+            raise ConfigurationError(f"The status of an HttpAnswer is {status!r}; it must be from 200 to 599.")
+        case Cut(how=how) if how not in get_args(How):
+            raise ConfigurationError(f"Cut({how!r}) is not known; it must be one of {', '.join(get_args(How))}.")
+        case Split(size=size, pause=pause) if not (size >= 1 and pause >= 0):
+            raise ConfigurationError(f"{what!r} must have a size from 1 on and a pause of 0 or more.")
+        case _:
+            pass

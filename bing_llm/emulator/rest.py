@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from bing_llm.emulator import creation_faults
+from bing_llm.emulator import creation_faults, http_faults
 from bing_llm.emulator.admission import signature_fits
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.forms import form_fields
 from bing_llm.emulator.received import Kind, Received
 from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import timestamp
+from bing_llm.emulator.wire_faults import WIRE_FAULTS
+from bing_llm.errors import BingError
 
 __all__ = ["Rest"]
 
@@ -45,12 +47,18 @@ class Rest:
             web.get("/images/blob", self.blob),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def create(self, request: web.Request) -> web.StreamResponse:
         """A new conversation, or new signatures for the one that `conversationId` names."""
         wanted = request.query.get("conversationId", "")
         self._note("creation", request, conversation_id=wanted)
-        if self._state.creation_failures:
-            return creation_faults.response(self._state.creation_failures.pop(0))
+        what = self._state.plan.come_to("chathub", "creation")
+        if isinstance(what, BingError):
+            return creation_faults.response(what)
+        if isinstance(what, WIRE_FAULTS):
+            return await http_faults.play(what, self._state, request, lambda: self._create(request, wanted))
+        return self._create(request, wanted)
+
+    def _create(self, request: web.Request, wanted: str) -> web.Response:
         if not wanted:
             return self._created(self._state.conversations.create(signed_in=_SIGNED_IN in request.cookies))
         found = self._state.conversations.find(wanted)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Literal
 
 from aiohttp import web
@@ -14,13 +14,16 @@ from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.obedient import Obedient
 from bing_llm.emulator.conversations import Conversations
-from bing_llm.emulator.creation_faults import check_refusable
+from bing_llm.emulator.faults import Fault
+from bing_llm.emulator.http_faults import play
+from bing_llm.emulator.plan import Faults, Plan
 from bing_llm.emulator.received import Received
 from bing_llm.emulator.rest import Rest
 from bing_llm.emulator.session import Session
 from bing_llm.emulator.state import State
+from bing_llm.emulator.wire_faults import WIRE_FAULTS
 from bing_llm.emulator.workiq import WorkIQ
-from bing_llm.errors import BingError, ConfigurationError
+from bing_llm.errors import ConfigurationError
 from bing_llm.sync import run
 
 __all__ = ["Emulator"]
@@ -52,17 +55,19 @@ class Emulator:
         lifetime: How long a conversation lives after its last turn, in seconds.
         context_limit: The longest prompt and context together, in characters; on a longer one the socket closes, and
             Work IQ answers with status 413.
-        ping_interval: How long nothing is sent before a ping, in seconds; of the ChatHub alone.
+        ping_interval: How long nothing is sent before a ping, in seconds. Work IQ has none but
+            in a `Silence` with pings.
         signatures: Where the creation puts its signatures: `headers` as since October 2023, or one in the `body` as
             before.
-        creation_failures: Errors with which the next creations are refused, one each: `Throttled`, `Unauthorized`,
-            `ServiceError`, `ProtocolError`.
+        faults: What goes wrong, and where. A list of `Fault` is used up in its order, as the steps of its faults come
+            by: `[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)]` answers the first creation
+            with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
+            is given each `Moment` and returns what goes wrong there, None for nothing: for faults by chance.
         token: The bearer token that Work IQ takes.
         clock: The time, in seconds since 1970.
 
     Raises:
-        ConfigurationError: A limit is not above zero, the token is empty, or no creation can be refused with one of
-            the errors.
+        ConfigurationError: A limit is not above zero, the token is empty, or the faults are no plan.
     """
 
     def __init__(
@@ -76,7 +81,7 @@ class Emulator:
         context_limit: int = CONTEXT_LIMIT,
         ping_interval: float = PING_INTERVAL_S,
         signatures: Literal["headers", "body"] = "headers",
-        creation_failures: Iterable[BingError] = (),
+        faults: Faults = (),
         token: str = TOKEN,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -89,9 +94,6 @@ class Emulator:
         for name, value in limits.items():
             if not value > 0:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0.")
-        failures = list(creation_failures)
-        for failure in failures:
-            check_refusable(failure)
         if not token:
             raise ConfigurationError("token is empty.", hint="Pass the token that clients shall send.")
         self._host = host
@@ -106,7 +108,7 @@ class Emulator:
             context_limit=context_limit,
             ping_interval=ping_interval,
             signed_in_body=signatures == "body",
-            creation_failures=failures,
+            plan=Plan(faults),
             token=token,
         )
         self._workiq = WorkIQ(self._state)
@@ -173,6 +175,19 @@ class Emulator:
         self._state.brain = brain
 
     @property
+    def faults(self) -> list[Fault]:
+        """Those of the plan that have not hit yet; none of a function. Set it to begin with another plan.
+
+        Raises:
+            ConfigurationError: What is set is no plan.
+        """
+        return self._state.plan.left
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._state.plan = Plan(faults)
+
+    @property
     def requests(self) -> list[Received]:
         """What it was sent, in order: the last 1,000 requests."""
         return self._state.requests
@@ -212,6 +227,9 @@ class Emulator:
             await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        what = self._state.plan.come_to("chathub", "upgrade")
+        if isinstance(what, WIRE_FAULTS):
+            return await play(what, self._state, request, web.Response)
         socket = web.WebSocketResponse(
             decode_text=False,
             compress=False,  # frames are small, and a compressed one may be sent out of order
@@ -234,3 +252,5 @@ class Emulator:
         for session in self._sessions:
             session.abort()
         self._workiq.abort()
+        for transport in self._state.held:
+            transport.abort()

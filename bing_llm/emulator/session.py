@@ -12,10 +12,13 @@ from aiohttp import WSMsgType, web
 from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.connection import Connection, Role, Sentinel
 from bing_llm.backends.chathub.connection import State as ConnectionState
+from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.emulator.answering import Outgoing, answer_turn
-from bing_llm.emulator.faults import Breakage, result_of
+from bing_llm.emulator.brain_errors import result_of
+from bing_llm.emulator.delivery import Delivery
 from bing_llm.emulator.received import Received
 from bing_llm.emulator.state import State
+from bing_llm.emulator.wire_faults import Cut, Duplicate, HandshakeRefused, How, Merge, Raw, Silence, Split
 from bing_llm.emulator.writing import AnswerWriter
 from bing_llm.errors import ConversationBusy, ProtocolError
 
@@ -23,8 +26,6 @@ __all__ = ["Session"]
 
 _log = logging.getLogger(__name__)
 
-_CLOSED_WITH_AN_ERROR = frames.Close("Connection closed with an error.", allow_reconnect=True)  # recording 12
-_GARBAGE = b'{"type":1,"target":"update","arguments":[{"messages":[\x1e'
 _BUSY = {ConnectionState.ANSWERING, ConnectionState.STOPPING}
 
 
@@ -48,6 +49,7 @@ class Session:
         self._closing = False
         self._pinging: asyncio.Task[None] | None = None
         self._spoke_at = 0.0
+        self._delivery: Delivery[str] = Delivery()
 
     def abort(self) -> None:
         """Break the connection now."""
@@ -73,7 +75,8 @@ class Session:
         try:
             self._connection.receive(data)
             while not isinstance(frame := await self._next_frame(), Sentinel):
-                await self._handle(frame)
+                if not await self._handle(frame):
+                    return False
         except ProtocolError as exc:
             _log.info("A client broke the protocol: %s", exc.message)
             await self._refuse_to_go_on()
@@ -91,31 +94,59 @@ class Session:
             await self._refuse_second(frame)
             return frames.Ping()
 
-    async def _handle(self, frame: frames.ServerFrame | frames.ClientFrame) -> None:
+    async def _handle(self, frame: frames.ServerFrame | frames.ClientFrame) -> bool:
+        """Act on one frame; answer whether to go on."""
         match frame:
             case frames.HandshakeRequest():
-                await self._greet(frame)
+                return await self._greet(frame)
             case frames.Chat():
                 await self._begin_turn(frame)
             case frames.Invocation(target="stop"):
                 await self._stop(frame)
             case _:
                 pass  # a ping is not answered: two ends that echo each other never stop
+        return True
 
-    async def _greet(self, handshake: frames.HandshakeRequest) -> None:
-        if (handshake.protocol, handshake.version) == (frames.HANDSHAKE.protocol, frames.HANDSHAKE.version):
-            await self._send(frames.HandshakeAck())
-            self._pinging = asyncio.create_task(self._keep_alive())
-        else:
+    async def _greet(self, handshake: frames.HandshakeRequest) -> bool:
+        if (handshake.protocol, handshake.version) != (frames.HANDSHAKE.protocol, frames.HANDSHAKE.version):
             error = f"The protocol '{handshake.protocol}' in version {handshake.version} is not supported."
-            await self._send(frames.HandshakeAck(error))
-            await self._socket.close()
+            return await self._refuse_handshake(error)
+        match self._state.plan.come_to("chathub", "handshake"):
+            case HandshakeRefused(error=error):
+                return await self._refuse_handshake(error)
+            case Cut(how=how):
+                await self._cut(how)
+                return False
+            case Silence():
+                return await self._listen_only()
+            case Raw(text=text):
+                await self._send_text(text + SEPARATOR.decode())
+                return await self._listen_only()
+            case Split() as split:
+                self._delivery.change(split)
+            case _:
+                pass
+        await self._deliver(self._connection.send(frames.HandshakeAck()).decode())
+        self._delivery = Delivery()
+        self._pinging = asyncio.create_task(self._keep_alive())
+        return True
+
+    async def _refuse_handshake(self, error: str) -> bool:
+        await self._send(frames.HandshakeAck(error))
+        await self._socket.close()
+        return False
+
+    async def _listen_only(self) -> bool:
+        """Say nothing until the client leaves."""
+        async for _ in self._socket:
+            pass
+        return False
 
     async def _refuse_to_go_on(self) -> None:
         """Answer a breach of the protocol: before the handshake with a bare close, later with a close frame."""
         await _cancel(self._turn)
         if self._connection.state not in {ConnectionState.NEW, ConnectionState.CLOSED}:
-            await self._send(_CLOSED_WITH_AN_ERROR)
+            await self._send(_closed_with_an_error(allow_reconnect=True))
         await self._socket.close()
 
     # --- turns ----------------------------------------------------------------------------------------------------
@@ -130,6 +161,7 @@ class Session:
             if self._turn is not None:
                 await asyncio.wait({self._turn})  # it has sent its last frame
             self._invocation_id = chat.invocation_id
+            self._delivery = Delivery()
             self._turn = asyncio.create_task(self._play(request, chat))
 
     async def _refuse_second(self, chat: frames.Chat) -> None:
@@ -142,25 +174,50 @@ class Session:
         try:
             async with aclosing(answer_turn(self._state, request, chat, request.query.get("sec_access_token"))) as turn:
                 async for outgoing in turn:
-                    await self._perform(outgoing)
+                    if not await self._perform(outgoing):
+                        return
+            for piece in self._delivery.rest():
+                await self._send_text(piece)
         except Exception:  # noqa: BLE001 - a mistake in here must not leave the client waiting
             _log.exception("A turn of the emulator failed.")
             self.abort()
 
-    async def _perform(self, outgoing: Outgoing) -> None:
+    async def _perform(self, outgoing: Outgoing) -> bool:
+        """Send it, or let it happen; answer whether the turn goes on."""
         match outgoing:
-            case Breakage.CLOSE:
-                self._closing = True
-                await self._socket.close()
-            case Breakage.ABORT:
-                self.abort()
-            case Breakage.GARBAGE:
-                await self._send_data(_GARBAGE)
-            case Breakage.SILENCE:
-                await _cancel(self._pinging)
+            case tuple():
+                await self._deliver(self._connection.send(*outgoing).decode())
+            case Cut(how=how):
+                await self._cut(how)
+                return False
+            case Silence(pings=pings):
+                if not pings:
+                    await _cancel(self._pinging)
                 await asyncio.Event().wait()
+            case Raw(text=text):
+                await self._deliver(text + SEPARATOR.decode())
+            case Split() | Merge() | Duplicate():
+                await _cancel(self._pinging)  # none may come between two pieces of a record
+                self._delivery.change(outgoing)
             case _:
-                await self._send(*outgoing)
+                pass
+        return True
+
+    async def _cut(self, how: How) -> None:
+        match how:
+            case "abort":
+                self.abort()
+            case "type 3":
+                await self._send(frames.Completion(self._invocation_id, "The turn failed."))
+            case "type 7" | "type 7 allowReconnect":
+                await self._send(_closed_with_an_error(allow_reconnect=how != "type 7"))
+                await self._close(1000)
+            case _:
+                await self._close(1001 if how == "close 1001" else 1000)
+
+    async def _close(self, code: int) -> None:
+        self._closing = True
+        await self._socket.close(code=code)
 
     async def _stop(self, frame: frames.Invocation) -> None:
         self._state.note(
@@ -197,6 +254,14 @@ class Session:
     async def _send(self, *outgoing: frames.ServerFrame) -> None:
         await self._send_data(self._connection.send(*outgoing))
 
+    async def _deliver(self, text: str) -> None:
+        for piece in self._delivery.pieces(text):
+            await self._send_text(piece)
+            await asyncio.sleep(self._delivery.pause)
+
+    async def _send_text(self, text: str) -> None:
+        await self._send_data(text.encode())
+
     async def _send_data(self, data: bytes) -> None:
         self._spoke_at = asyncio.get_running_loop().time()
         with contextlib.suppress(ConnectionError):  # the client may be gone: some leave as soon as they have type 2
@@ -211,6 +276,10 @@ class Session:
                 await asyncio.sleep(left)
             else:
                 await self._send(frames.Ping())
+
+
+def _closed_with_an_error(*, allow_reconnect: bool) -> frames.Close:
+    return frames.Close("Connection closed with an error.", allow_reconnect=allow_reconnect)  # recording 12
 
 
 async def _cancel(task: asyncio.Task[None] | None) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bing_llm.emulator.blobs import Blobs
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.conversations import Conversations
+from bing_llm.emulator.plan import Plan
 from bing_llm.emulator.received import Received
-from bing_llm.errors import BingError
 
 __all__ = ["REQUESTS_KEPT", "State"]
 
@@ -29,10 +30,11 @@ class State:
     context_limit: int
     ping_interval: float
     signed_in_body: bool
-    creation_failures: list[BingError]
+    plan: Plan
     token: str = field(repr=False)
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)
+    held: set[asyncio.Transport] = field(default_factory=set)  # of HTTP calls that get no answer
 
     def note(self, request: Received) -> None:
         """Keep a request; the oldest goes where there are too many."""

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 
 from bing_llm import errors
 from bing_llm import events as ev
+from bing_llm.emulator.brain_errors import check_playable
 from bing_llm.emulator.brains.base import Brain, Question, Thought
-from bing_llm.emulator.faults import check_playable
 from bing_llm.emulator.writing import unplayable
 
 __all__ = ["broken", "ends", "thoughts_of", "vetted"]

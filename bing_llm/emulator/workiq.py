@@ -10,12 +10,14 @@ import msgspec
 from aiohttp import web
 
 from bing_llm import errors
+from bing_llm.emulator import http_faults
 from bing_llm.emulator import workiq_faults as faults
 from bing_llm.emulator import workiq_wire as wire
 from bing_llm.emulator.admission import signature_fits
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.received import Kind, Received
 from bing_llm.emulator.state import State
+from bing_llm.emulator.wire_faults import WIRE_FAULTS
 from bing_llm.emulator.workiq_answering import answer_turn, begin
 from bing_llm.emulator.workiq_playing import Play, RunningTurn, answer_in_events, answer_whole
 from bing_llm.emulator.workiq_requests import ChatBody, read_chat
@@ -58,14 +60,20 @@ class WorkIQ:
         self._note("creation", request, body)
         try:
             self._authorize(request)
-            if self._state.creation_failures:
-                raise self._state.creation_failures.pop(0)
+            what = self._state.plan.come_to("workiq", "creation")
+            if isinstance(what, errors.BingError):
+                raise what
             if not isinstance(_decoded(body), dict):
                 raise errors.InvalidRequest
         except errors.ProtocolError:
-            return faults.json_response(faults.TORN)
+            return faults.json_response(faults.TORN.encode())
         except errors.BingError as refusal:
             return self._refused(request, refusal)
+        if isinstance(what, WIRE_FAULTS):
+            return await http_faults.play(what, self._state, request, self._create)
+        return self._create()
+
+    def _create(self) -> web.Response:
         made = self._state.workiq_conversations.add(str(uuid.uuid4()))
         shown = wire.conversation(made.id, name="", turns=0, messages=None, created=made.created_at)
         return faults.json_response(shown, status=201)
@@ -81,11 +89,16 @@ class WorkIQ:
     async def _take_turn(self, request: web.Request, play: Play) -> web.StreamResponse:
         raw = await request.read()
         try:
-            conversation, chat = await self._admit(request, raw)
+            conversation_id, chat = self._read(request, raw)
+            what = self._state.plan.come_to("workiq", "request")
+            if isinstance(what, WIRE_FAULTS):
+                return await http_faults.play(what, self._state, request, web.Response)
+            conversation, body = await self._admit(conversation_id, chat)
         except errors.BingError as refusal:
             return self._refused(request, refusal)
-        answer = answer_turn(self._state, conversation, chat)
-        turn = RunningTurn(request, play(request, answer, partial(self._refused, request)))
+        answer = answer_turn(self._state, conversation, body)
+        playing = play(request, answer, partial(self._refused, request), self._state.ping_interval)
+        turn = RunningTurn(request, playing)
         self._running[conversation.id] = turn
         try:
             return await turn.run()
@@ -93,13 +106,19 @@ class WorkIQ:
             if self._running.get(conversation.id) is turn:  # else the next one runs, or ran, already
                 del self._running[conversation.id]
 
-    async def _admit(self, request: web.Request, raw: bytes) -> tuple[Conversation, ChatBody]:
-        """Begin the turn that is asked for, or refuse it."""
+    def _read(self, request: web.Request, raw: bytes) -> tuple[str, ChatBody | errors.InvalidRequest]:
+        """The conversation that is asked for, and what is asked of it, if that can be read."""
         conversation_id = request.match_info["id"]
         chat = _read(raw)
         known = None if isinstance(chat, errors.BingError) else chat
         self._note("chat", request, raw, chat=known, conversation_id=conversation_id)
         self._authorize(request)
+        return conversation_id, chat
+
+    async def _admit(
+        self, conversation_id: str, chat: ChatBody | errors.InvalidRequest
+    ) -> tuple[Conversation, ChatBody]:
+        """Begin the turn that is asked for, or refuse it."""
         conversation = self._state.workiq_conversations.find(conversation_id)
         if conversation is None:
             raise errors.SessionExpired(service_message=self._state.workiq_conversations.expired_text(conversation_id))

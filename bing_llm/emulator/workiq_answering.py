@@ -14,14 +14,15 @@ from bing_llm.emulator.brains.base import PastTurn, Question, Thought
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.state import State
 from bing_llm.emulator.thinking import broken, thoughts_of, vetted
+from bing_llm.emulator.wire_faults import WIRE_FAULTS, NewMessage, WireFault
 from bing_llm.emulator.workiq_requests import ChatBody
 from bing_llm.emulator.workiq_snapshots import Snapshot, SnapshotWriter
 from bing_llm.events import TextRevoked
 
 __all__ = ["Outgoing", "answer_turn", "begin"]
 
-Outgoing: TypeAlias = bytes | errors.BingError
-"""The JSON of a snapshot, or the error with which the turn fails: the last that comes."""
+Outgoing: TypeAlias = bytes | WireFault | errors.BingError
+"""The JSON of a snapshot; what happens to the connection; or the error that refuses the turn, which comes last."""
 
 
 def begin(conversation: Conversation, chat: ChatBody, *, context_limit: int) -> None:
@@ -48,8 +49,15 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
     failure: errors.BingError | None = None
     opened = False
     try:
-        async with aclosing(thoughts_of(state.brain, question)) as thoughts:
+        thoughts = state.plan.interrupt("workiq", thoughts_of(state.brain, question))
+        async with aclosing(thoughts):
             async for thought in thoughts:
+                if isinstance(thought, NewMessage):
+                    writer.begin_message()
+                    continue
+                if isinstance(thought, WIRE_FAULTS):
+                    yield thought
+                    continue
                 written = _written(writer, conversation, thought)
                 if isinstance(written, errors.BingError):
                     failure = written
@@ -67,7 +75,7 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
         is_turn = failure is None or not faults.is_refusal(failure)
         conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
     if failure is not None:
-        yield failure
+        yield faults.breakage_of(failure) or failure
         return
     for snapshot in _encoded(writer.closing()):
         yield snapshot

@@ -30,12 +30,13 @@ from aiohttp import web
 
 from bing_llm import errors
 from bing_llm.emulator import workiq_wire as wire
-from bing_llm.emulator.faults import Breakage
+from bing_llm.emulator.brain_errors import Breakage
 from bing_llm.emulator.wire import new_id, timestamp
+from bing_llm.emulator.wire_faults import Cut, Raw, Silence
 
 __all__ = ["TORN", "breakage_of", "error_event", "is_moderation", "is_refusal", "json_response", "response"]
 
-TORN = b'{"id":"torn","messages":[{"text":"'
+TORN = '{"id":"torn","messages":[{"text":"'
 """JSON that breaks off."""
 
 
@@ -75,13 +76,13 @@ def breakage_of(error: errors.BingError) -> Breakage | None:
     """What the error does to the connection; None where it has a status."""
     match error:
         case errors.ConnectionLost(value=None):
-            return Breakage.ABORT
+            return Cut("abort")
         case errors.ConnectionLost():
-            return Breakage.CLOSE
+            return Cut("end")
         case errors.TimedOut():
-            return Breakage.SILENCE
+            return Silence()
         case errors.ProtocolError():
-            return Breakage.GARBAGE
+            return Raw(TORN)
         case _:
             return None
 

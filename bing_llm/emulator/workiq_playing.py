@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
@@ -12,7 +12,9 @@ from aiohttp import web
 
 from bing_llm import errors
 from bing_llm.emulator import workiq_faults as faults
-from bing_llm.emulator.faults import Breakage
+from bing_llm.emulator.delivery import Delivery
+from bing_llm.emulator.http_faults import LOOK_S, break_off
+from bing_llm.emulator.wire_faults import Cut, Duplicate, Merge, Raw, Silence, Split
 from bing_llm.emulator.workiq_answering import Outgoing
 from bing_llm.emulator.workiq_events import EventWriter
 
@@ -22,11 +24,9 @@ Refuse: TypeAlias = Callable[[errors.BingError], web.Response]
 """Makes the answer that reports an error which has a status."""
 
 Play: TypeAlias = Callable[
-    [web.Request, AsyncGenerator[Outgoing, None], Refuse], Coroutine[Any, Any, web.StreamResponse]
+    [web.Request, AsyncGenerator[Outgoing, None], Refuse, float], Coroutine[Any, Any, web.StreamResponse]
 ]
-"""One of the two ways to answer."""
-
-_LOOK_S = 0.05  # between two looks whether the client is still there: aiohttp does not tell a handler that waits
+"""One of the two ways to answer; the number is the interval of pings, in seconds."""
 
 
 class RunningTurn:
@@ -45,7 +45,7 @@ class RunningTurn:
         """Wait for the answer, as long as the client does."""
         try:
             while not self._answering.done() and not self._is_left:
-                await asyncio.wait({self._answering}, timeout=_LOOK_S)
+                await asyncio.wait({self._answering}, timeout=LOOK_S)
         finally:
             await self._end()
         if self._answering.cancelled() or isinstance(self._answering.exception(), ConnectionError):
@@ -54,7 +54,7 @@ class RunningTurn:
 
     def abort(self) -> None:
         """Break the connection now."""
-        _break(self._request)
+        break_off(self._request)
         self._answering.cancel()
 
     async def end_if_left(self) -> None:
@@ -72,66 +72,100 @@ class RunningTurn:
 
 
 async def answer_whole(
-    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse
+    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, _ping_interval: float
 ) -> web.StreamResponse:
-    """Send the last snapshot alone."""
+    """Send the last snapshot alone; there is nothing in it that could be cut, held or repeated."""
     shown = b""
     async with aclosing(answer):
         async for outgoing in answer:
-            if isinstance(outgoing, bytes):
-                shown = outgoing
-            elif faults.is_refusal(outgoing):
-                return refuse(outgoing)
-            else:
-                shown = await _break_off(outgoing, request) or shown
+            match outgoing:
+                case bytes():
+                    shown = outgoing
+                case errors.BingError():
+                    return refuse(outgoing)
+                case Cut(how=how):
+                    if how == "abort":
+                        break_off(request)
+                    break
+                case Silence():
+                    await asyncio.Event().wait()
+                case Raw(text=text):
+                    shown = text.encode()
+                case _:
+                    pass
     return faults.json_response(shown)
 
 
 async def answer_in_events(
-    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse
+    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, ping_interval: float
 ) -> web.StreamResponse:
     """Send each snapshot as an event. Status and headers go out with the first: an error before it has its own."""
-    response: web.StreamResponse | None = None
-    events = EventWriter()
+    stream = _Stream(request)
     async with aclosing(answer):
         async for outgoing in answer:
-            if isinstance(outgoing, bytes):
-                data = outgoing
-            elif not faults.is_refusal(outgoing):
-                data = await _break_off(outgoing, request)
-            elif response is None:
-                return refuse(outgoing)
-            else:
-                data = faults.error_event(outgoing)
-            response = response or await _open_stream(request)
-            if data:
-                await response.write(events.event(data))
-    response = response or await _open_stream(request)
-    await response.write_eof()
-    return response
+            match outgoing:
+                case bytes():
+                    await stream.send(outgoing)
+                case errors.BingError():
+                    if not stream.is_open:
+                        return refuse(outgoing)
+                    await stream.send(faults.error_event(outgoing))
+                case Cut(how=how):
+                    if how == "abort":
+                        break_off(request)
+                    break
+                case Silence(pings=pings):
+                    await stream.say_nothing(ping_interval if pings else None)
+                case Raw(text=text):
+                    await stream.send(text.encode())
+                case Split() | Merge() | Duplicate():
+                    stream.delivery.change(outgoing)
+                case _:
+                    pass
+    return await stream.end()
 
 
-async def _break_off(error: errors.BingError, request: web.Request) -> bytes:
-    """Play an error that has no status; what is still to be sent, b"" for nothing."""
-    match faults.breakage_of(error):
-        case Breakage.GARBAGE:
-            return faults.TORN
-        case Breakage.ABORT:
-            _break(request)
-        case Breakage.SILENCE:
-            await asyncio.Event().wait()
-        case _:  # the answer ends here, as if it were complete
-            pass
-    return b""
+class _Stream:
+    """A stream of events, which is opened by what is sent first."""
 
+    def __init__(self, request: web.Request) -> None:
+        self.delivery: Delivery[bytes] = Delivery()
+        self._request = request
+        self._events = EventWriter()
+        self._response: web.StreamResponse | None = None
 
-async def _open_stream(request: web.Request) -> web.StreamResponse:
-    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
-    response = web.StreamResponse(headers={**headers, "request-id": str(uuid.uuid4())})
-    await response.prepare(request)
-    return response
+    @property
+    def is_open(self) -> bool:
+        """Whether status and headers went out."""
+        return self._response is not None
 
+    async def send(self, data: bytes) -> None:
+        """Send one event."""
+        await self._write(self.delivery.pieces(self._events.event(data)))
 
-def _break(request: web.Request) -> None:
-    if request.transport is not None:
-        request.transport.abort()
+    async def say_nothing(self, ping_interval: float | None) -> None:
+        """Send nothing for ever, or a comment each so many seconds."""
+        while ping_interval is not None:
+            await self._write([b": ping\n\n"])
+            await asyncio.sleep(ping_interval)
+        await asyncio.Event().wait()
+
+    async def end(self) -> web.StreamResponse:
+        """End it in good order."""
+        await self._write(self.delivery.rest())
+        response = await self._opened()
+        await response.write_eof()
+        return response
+
+    async def _write(self, pieces: Sequence[bytes]) -> None:
+        response = await self._opened()
+        for piece in pieces:
+            await response.write(piece)
+            await asyncio.sleep(self.delivery.pause)
+
+    async def _opened(self) -> web.StreamResponse:
+        if self._response is None:
+            headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+            self._response = web.StreamResponse(headers={**headers, "request-id": str(uuid.uuid4())})
+            await self._response.prepare(self._request)
+        return self._response

@@ -79,6 +79,10 @@ class SnapshotWriter:
                 pass
         return []
 
+    def begin_message(self) -> None:
+        """Go on under another message id."""
+        self._answer_id = new_id()
+
     def disengage(self, notice: str) -> None:
         """The service ends the conversation."""
         self._notice = notice

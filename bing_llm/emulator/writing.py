@@ -110,6 +110,10 @@ class AnswerWriter:
             case _:
                 assert_never(event)
 
+    def begin_message(self) -> None:
+        """Go on under another message id."""
+        self._answer_id = wire.new_id()
+
     def limited(self) -> Frames:
         """The message that the conversation has had its turns."""
         self.quota = ev.Quota(self.quota.limit, self.quota.limit)

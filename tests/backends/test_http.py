@@ -186,6 +186,16 @@ async def test_a_broken_answer_is_a_failed_connection(
 
 
 @pytest.mark.parametrize("call", CALLS)
+async def test_a_call_is_sent_once(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
+    """A connection that breaks is one failed attempt: the library below sends nothing a second time by itself."""
+    http = Http()
+    async with Server(cut_off(b"")) as server:
+        await failure(ConnectionFailed, call(http, server.url()))
+        assert len(server.requests) == 1
+        await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("url", ["http://exa mple/?hunter2", "nothing?hunter2", "ftp://127.0.0.1/?hunter2"])
 async def test_a_bad_url_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]], url: str) -> None:
     """A URL that the library refuses is none of its exceptions."""

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Emulator, Fault, Scripted
 from bing_llm.errors import Throttled
 from tests.emulator.visitor import Created, Visitor, chat
 
@@ -93,7 +93,7 @@ async def test_one_signature_may_be_in_the_body() -> None:
 
 async def test_creations_can_be_refused() -> None:
     """Each of the given failures is played once, then conversations are created."""
-    async with Emulator(creation_failures=[Throttled()]) as emulator, aiohttp.ClientSession() as http:
+    async with Emulator(faults=[Fault(Throttled(), "creation")]) as emulator, aiohttp.ClientSession() as http:
         visitor = Visitor(emulator, http)
         async with http.get(visitor.url("/turing/conversation/create")) as response:
             assert response.status == 404

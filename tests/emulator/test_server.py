@@ -155,10 +155,13 @@ async def test_work_iq_has_its_own_url(emulator: Emulator) -> None:
     assert emulator.workiq_url == f"{emulator.url}/rest"
 
 
-def test_impossible_creation_failures_are_refused() -> None:
-    """An error that no creation ends with is refused when the emulator is made."""
+def test_what_is_no_plan_is_refused() -> None:
+    """Faults are refused when the emulator is made, and when they are set."""
     with pytest.raises(errors.ConfigurationError, match="TimedOut"):
-        Emulator(creation_failures=[errors.TimedOut()])
+        Emulator(faults=[errors.TimedOut()])  # type: ignore[list-item]
+    emulator = Emulator()
+    with pytest.raises(errors.ConfigurationError, match="list of Fault"):
+        emulator.faults = [errors.TimedOut()]  # type: ignore[list-item]
 
 
 def test_public_names_are_loaded_when_used() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import aiohttp
 import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Emulator, Scripted
-from tests.emulator.visitor import HANDSHAKE, SEPARATOR, Visitor, chat
+from bing_llm.emulator import Cut, Duplicate, Emulator, Fault, HandshakeRefused, Merge, Scripted, Split
+from bing_llm.emulator.wire_faults import How
+from tests.emulator.visitor import HANDSHAKE, PATIENCE_S, SEPARATOR, Socket, Visitor, chat
 
 CLOSE = {"type": 7, "error": "Connection closed with an error.", "allowReconnect": True}  # recording 12
 
@@ -272,7 +274,8 @@ async def test_a_timeout_is_silence_without_pings() -> None:
             while (await socket.frame())["type"] == 6:
                 pass
             with pytest.raises(asyncio.TimeoutError):
-                await asyncio.wait_for(socket.raw.receive(), 0.05)
+                for _ in range(1000):  # a few may come before the silence; without it, they would never end
+                    await asyncio.wait_for(socket.raw.receive(), 0.05)
 
 
 async def test_headers_of_public_clients_are_accepted(emulator: Emulator, visitor: Visitor) -> None:
@@ -284,3 +287,75 @@ async def test_headers_of_public_clients_are_accepted(emulator: Emulator, visito
         assert kinds(await socket.turn()) == [1, 1, 2, 3]
     assert emulator.requests[-1].headers["origin"] == "https://www.bing.com"
     assert emulator.requests[-1].query["sec_access_token"] == created.token
+
+
+# --- faults -----------------------------------------------------------------------------------------------------------
+
+
+async def until_closed(socket: Socket) -> tuple[list[Any], int | None]:
+    """The records up to the end of the socket, and the code of its close frame; None where none came."""
+    records: list[Any] = []
+    while (message := await asyncio.wait_for(socket.raw.receive(), PATIENCE_S)).type is aiohttp.WSMsgType.TEXT:
+        records += [json.loads(record) for record in message.data.split(SEPARATOR) if record]
+    return records, message.data if message.type is aiohttp.WSMsgType.CLOSE else None
+
+
+@pytest.mark.parametrize(
+    ("how", "record", "code"),
+    [
+        ("abort", None, None),
+        ("close 1000", None, 1000),
+        ("close 1001", None, 1001),
+        ("type 7", {**CLOSE, "allowReconnect": False}, 1000),
+        ("type 7 allowReconnect", CLOSE, 1000),
+    ],
+)
+async def test_a_socket_is_cut(
+    emulator: Emulator, visitor: Visitor, how: How, record: dict[str, Any] | None, code: int | None
+) -> None:
+    """In the middle of an answer, and in place of the answer to the handshake."""
+    said = [] if record is None else [record]
+    created = await visitor.create()
+    emulator.faults = [Fault(Cut(how), "last")]
+    async with visitor.socket(created.token) as socket:
+        await socket.send(chat(created))
+        records, closed_with = await until_closed(socket)
+        assert (kinds(records)[-1] == 7, closed_with) == (record is not None, code)
+        assert 2 not in kinds(records)
+    emulator.faults = [Fault(Cut(how), "handshake")]
+    async with visitor.socket(created.token, greeted=False) as socket:
+        await socket.raw.send_str(HANDSHAKE)
+        assert await until_closed(socket) == (said, code)
+
+
+async def test_a_turn_ends_with_an_error_alone(emulator: Emulator, visitor: Visitor) -> None:
+    """`type 3` completes the invocation with an error; the socket stays open."""
+    emulator.faults = [Fault(Cut("type 3"), "mid")]
+    created = await visitor.create()
+    async with visitor.socket(created.token) as socket:
+        await socket.send(chat(created))
+        assert (await socket.turn())[-1] == {"type": 3, "invocationId": "0", "error": "The turn failed."}
+        await socket.send(chat(created, "more", 1))
+        assert (await socket.turn())[-1] == {"type": 3, "invocationId": "1"}
+
+
+async def test_a_handshake_is_refused_on_purpose(emulator: Emulator, visitor: Visitor) -> None:
+    """With the words of the fault, and the socket closes."""
+    emulator.faults = [Fault(HandshakeRefused("Not today."), "handshake")]
+    async with visitor.socket(None, greeted=False) as socket:
+        await socket.raw.send_str(HANDSHAKE)
+        assert await socket.frame() == {"error": "Not today."}
+        assert await socket.frame() is None
+
+
+async def test_records_are_mangled(emulator: Emulator, visitor: Visitor) -> None:
+    """Split, merged and doubled, a turn has the same records; the next turn is as ever."""
+    emulator.faults = [
+        Fault(Split(50), "first", turn=1),
+        Fault(Merge(), "first", turn=2),
+        Fault(Duplicate(), "last", turn=3),
+    ]
+    replies = [await visitor.ask("Hello") for _ in range(4)]
+    texts = [[event.text for event in events if isinstance(event, ev.TextDelta)] for events in replies]
+    assert texts == [["You said: Hello"]] * 4
+    assert emulator.faults == []

@@ -10,7 +10,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Emulator, Obedient, Scripted
+from bing_llm.emulator import Emulator, Fault, Obedient, Scripted
 from tests.emulator.workiq_visitor import Waiting, WorkIQVisitor, body
 
 BASES = ("/rest", "/rest/beta", "/beta/copilot")
@@ -43,7 +43,10 @@ async def test_a_creation_has_a_body(workiq: WorkIQVisitor, sent: bytes) -> None
 async def test_creations_can_be_refused() -> None:
     """The failures that were asked for come first, one each."""
     failures = [errors.Throttled(retry_after=7), errors.Unauthorized(), errors.ServiceError(), errors.ProtocolError()]
-    async with Emulator(creation_failures=failures) as emulator, aiohttp.ClientSession() as http:
+    async with (
+        Emulator(faults=[Fault(failure, "creation") for failure in failures]) as emulator,
+        aiohttp.ClientSession() as http,
+    ):
         workiq = WorkIQVisitor(emulator, http)
         answers = [await workiq.post("/conversations", {}) for _ in range(5)]
     assert [answer.status for answer in answers] == [429, 401, 500, 200, 201]

@@ -11,7 +11,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from bing_llm import errors
 from bing_llm.emulator import workiq_faults as faults
-from bing_llm.emulator.faults import Breakage
+from bing_llm.emulator.brain_errors import Breakage
+from bing_llm.emulator.wire_faults import Cut, Raw, Silence
 
 
 def played(error: errors.BingError, **headers: str) -> tuple[web.Response, Any]:
@@ -77,17 +78,17 @@ def test_an_error_in_a_stream_has_code_and_message() -> None:
 @pytest.mark.parametrize(
     ("error", "breakage"),
     [
-        (errors.ConnectionLost(), Breakage.ABORT),
-        (errors.ConnectionLost(value="end"), Breakage.CLOSE),
-        (errors.TimedOut(), Breakage.SILENCE),
-        (errors.ProtocolError(), Breakage.GARBAGE),
+        (errors.ConnectionLost(), Cut()),
+        (errors.ConnectionLost(value="end"), Cut("end")),
+        (errors.TimedOut(), Silence()),
+        (errors.ProtocolError(), Raw(faults.TORN)),
         (errors.PromptTooLong(), None),
         (errors.Throttled(), None),
     ],
 )
 def test_some_errors_break_the_connection(error: errors.BingError, breakage: Breakage | None) -> None:
     """Errors without a status are things that happen to the connection."""
-    assert faults.breakage_of(error) is breakage
+    assert faults.breakage_of(error) == breakage
     assert faults.is_refusal(error) is (breakage is None)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Emulator, Scripted
+from bing_llm.emulator import Cut, Duplicate, Emulator, Fault, Merge, Raw, Scripted, Silence, Split
+from bing_llm.emulator.faults import What
 from tests.emulator.workiq_visitor import Waiting, WorkIQVisitor, body
 
 
@@ -98,3 +99,28 @@ async def test_closing_ends_running_turns(emulator: Emulator, workiq: WorkIQVisi
         with pytest.raises(aiohttp.ClientPayloadError):
             await stream.event()
     assert waiting.closed.is_set()
+
+
+@pytest.mark.parametrize("what", [Split(9), Merge(), Duplicate(), Raw("{}")])
+async def test_a_stream_is_mangled(emulator: Emulator, workiq: WorkIQVisitor, what: What) -> None:
+    """Split, merged, doubled or with one more event, it has the same last event; whole answers stay as they are."""
+    emulator.faults = [Fault(what, "first")]
+    assert (await workiq.stream()).events[-1]["messages"][-1]["text"] == "You said: Hello"
+    emulator.faults = [Fault(what, "first")]
+    assert (await workiq.chat()).json["messages"][-1]["text"] == "You said: Hello"
+
+
+async def test_only_comments_come(workiq: WorkIQVisitor) -> None:
+    """In a silence with pings, there are comments and no further event."""
+    async with Emulator(ping_interval=0.001, faults=[Fault(Silence(pings=True), "first")]) as emulator:
+        conversation = await WorkIQVisitor(emulator, workiq.http).create()
+        url = f"{emulator.workiq_url}/conversations/{conversation}/chatOverStream"
+        headers = {"Authorization": f"Bearer {emulator.token}"}
+        async with workiq.http.post(url, json=body(), headers=headers) as response:
+            assert await response.content.readexactly(18) == b": ping\n\n: ping\n\n: "
+
+
+async def test_a_whole_answer_may_end_early(emulator: Emulator, workiq: WorkIQVisitor) -> None:
+    """A cut that ends a stream in good order leaves the last snapshot of a whole answer."""
+    emulator.faults = [Fault(Cut("end"), "last")]
+    assert [message["text"] for message in (await workiq.chat()).json["messages"]] == ["You said: Hello"]

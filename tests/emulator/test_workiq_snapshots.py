@@ -126,3 +126,13 @@ def test_a_disengagement_has_no_answer(notice: str, shown: list[str]) -> None:
     final = made.closing()[-1]
     assert final["state"] == "disengagedForRai"
     assert texts([final]) == [shown]
+
+
+def test_an_answer_may_go_on_in_another_message() -> None:
+    """From then on, the whole text comes under a new id."""
+    made = writer()
+    (before,) = made.write(ev.TextDelta("Hel"))
+    made.begin_message()
+    (after,) = made.write(ev.TextDelta("lo"))
+    assert before["messages"][0]["id"] != after["messages"][0]["id"]
+    assert texts([after]) == [["Hello"]]

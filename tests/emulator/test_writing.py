@@ -304,3 +304,14 @@ def test_ids_of_the_request_are_found_or_made() -> None:
         final, _ = sent(AnswerWriter(chat, lifetime=1, clock=lambda: 0.0).closing())
         expected = message_id or argument_id
         assert final["item"]["requestId"] == expected if expected else final["item"]["requestId"]
+
+
+def test_an_answer_may_go_on_in_another_message() -> None:
+    """From then on, the whole text comes under a new id."""
+    made = writer()
+    first = sent(made.write(ev.TextDelta("Hel")))
+    made.begin_message()
+    second = sent(made.write(ev.TextDelta("lo")))
+    (before,), (after,) = (frame[0]["arguments"][0]["messages"] for frame in (first, second))
+    assert before["messageId"] != after["messageId"]
+    assert after["text"] == "Hello"

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
 from bing_llm import events as ev
+from bing_llm.emulator.brain_errors import check_playable
 from bing_llm.emulator.brains.base import Question, Thought
-from bing_llm.emulator.faults import check_playable
 from bing_llm.emulator.writing import unplayable
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
 

@@ -1,0 +1,51 @@
+"""How what is sent for a turn is cut, held and repeated, without I/O."""
+
+from __future__ import annotations
+
+from typing import AnyStr, Generic
+
+from bing_llm.emulator.wire_faults import Duplicate, Merge, Split
+
+__all__ = ["Delivery"]
+
+
+class Delivery(Generic[AnyStr]):
+    """From what is to be sent to the pieces in which it goes out: one each, until a fault changes that.
+
+    Attributes:
+        pause: How long to wait between two pieces, in seconds.
+    """
+
+    def __init__(self) -> None:
+        self.pause = 0.0
+        self._size: int | None = None
+        self._copies = 1
+        self._held: list[AnyStr] | None = None
+
+    def change(self, fault: Split | Merge | Duplicate) -> None:
+        """Go on as the fault says."""
+        match fault:
+            case Split(size=size, pause=pause):
+                self._size, self.pause = size, pause
+            case Merge():
+                self._held = self._held or []
+            case Duplicate():
+                self._copies = 2
+
+    def pieces(self, sent: AnyStr) -> list[AnyStr]:
+        """The pieces of one message."""
+        copies = [sent] * self._copies
+        if self._held is None:
+            return [piece for copy in copies for piece in self._cut(copy)]
+        self._held += copies
+        return []
+
+    def rest(self) -> list[AnyStr]:
+        """The pieces of what was held back."""
+        held, self._held = self._held, None
+        return self._cut(held[0][:0].join(held)) if held else []
+
+    def _cut(self, sent: AnyStr) -> list[AnyStr]:
+        if self._size is None:
+            return [sent]
+        return [sent[start : start + self._size] for start in range(0, len(sent), self._size)]

@@ -1,0 +1,67 @@
+"""How errors are played."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bing_llm import errors
+from bing_llm.backends.chathub.results import error_for
+from bing_llm.emulator.brain_errors import Breakage, breakage_of, check_playable, result_of
+from bing_llm.emulator.wire_faults import Cut, Silence
+
+RECORDED = Path(__file__).parents[1] / "fixtures" / "recorded"
+WITH_A_RESULT = (
+    errors.Throttled,
+    errors.CaptchaRequired,
+    errors.SessionExpired,
+    errors.Unauthorized,
+    errors.InvalidRequest,
+    errors.ConversationBusy,
+    errors.ServiceError,
+)
+
+
+@pytest.mark.parametrize("kind", WITH_A_RESULT, ids=lambda kind: kind.__name__)
+def test_the_client_reads_the_error_that_was_played(kind: type[errors.BingError]) -> None:
+    """The result that stands for an error is read as that error."""
+    assert type(error_for(result_of(kind()), what="the turn")) is kind
+
+
+def test_throttled_is_as_recorded() -> None:
+    """The result has the value, message and error of recording 08."""
+    line = (RECORDED / "08-error-Throttled.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    recorded = json.loads(line)["item"]["result"]
+    result = result_of(errors.Throttled())
+    assert (result.value, result.message, result.error) == (recorded["value"], recorded["message"], recorded["error"])
+
+
+def test_own_words_replace_the_usual_ones() -> None:
+    """An error's value, and the service's words or else its own message, are what is sent."""
+    result = result_of(errors.ServiceError("mine", value="InternalServerError", service_message="theirs"))
+    assert (result.value, result.message) == ("InternalServerError", "theirs")
+    assert result_of(errors.ServiceError("mine")).message == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "breakage"),
+    [
+        (errors.PromptTooLong, Cut("close 1000")),
+        (errors.ConnectionLost, Cut()),
+        (errors.TimedOut, Silence()),
+        (errors.Throttled, None),
+        (errors.ContentFiltered, None),
+    ],
+)
+def test_some_errors_break_the_connection(kind: type[errors.BingError], breakage: Breakage | None) -> None:
+    """Errors without a frame are things that happen to the connection."""
+    assert breakage_of(kind()) == breakage
+
+
+@pytest.mark.parametrize("kind", [errors.ConnectionFailed, errors.UploadFailed, errors.ConfigurationError])
+def test_other_errors_cannot_be_played(kind: type[errors.BingError]) -> None:
+    """An error that no turn of the service ends with is refused, and the text names those that can be played."""
+    with pytest.raises(errors.ConfigurationError, match=f"{kind.__name__}.*Throttled"):
+        check_playable(kind())

@@ -1,0 +1,287 @@
+"""Every fault at every step, asked in every way: the whole answer or the documented error, and nothing left open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from bing_llm import errors
+from bing_llm.backends.http import ByteStream, Socket
+from bing_llm.client import BingClient
+from bing_llm.emulator import Cut, Emulator, Fault, Moment
+from bing_llm.emulator.faults import Service, What
+from bing_llm.limits import Retries, Timeouts
+from bing_llm.sync import run
+from tests.faults.table import TEXT, Ends, Row, rows, silences
+from tests.faults.ways import WAYS, History, Seen, Way
+
+QUESTION = "Wer jagt?"
+ATTEMPTS = 2
+GRACE_S = 5.0
+"""How long what was told to end may take, in seconds; only a leak waits that long."""
+
+LIMIT_S = 0.5
+"""How long a service may be silent in these tests, in seconds; each is over as soon as that has passed."""
+
+
+class Trial(NamedTuple):
+    """One row, with a service that fails once, or each time."""
+
+    row: Row
+    each_time: bool
+
+    def __str__(self) -> str:
+        how_often = " each time" if self.each_time else ""
+        return f"{self.row.service}: {self.row.name} at {self.row.step}{how_often}"
+
+
+SILENCES = list(silences())
+
+TRIALS = [
+    Trial(row, each_time)
+    for row in rows()
+    for each_time in ((False, True) if row.ends.again and not row.partial else (False,))
+]
+"""What would be tried again is shown twice: to fail once, and each time."""
+
+
+class Asked:
+    """Calls of one new client, in one way: what the last one saw, what it raised, and the waits between attempts."""
+
+    def __init__(self, way: Way, settings: dict[str, Any], *histories: History) -> None:
+        self.seen = Seen()
+        self.error: errors.BingError | None = None
+        self.waits: list[float] = []
+        retries = Retries(attempts=ATTEMPTS, first_wait=0.0, sleep=self._sleep)
+        self._client = BingClient(retries=retries, **settings)
+        if way.is_async:
+            asyncio.run(self._call_async(way, histories))
+        else:
+            self._call(way, histories)
+
+    def _call(self, way: Way, histories: Sequence[History]) -> None:
+        try:
+            for history in histories:
+                self.seen = Seen()
+                way.call(self._client, history, self.seen)
+        except errors.BingError as exc:
+            self.error = exc
+        finally:
+            run(close_unused(self._client))
+
+    async def _call_async(self, way: Way, histories: Sequence[History]) -> None:
+        try:
+            for history in histories:
+                self.seen = Seen()
+                await way.call(self._client, history, self.seen)  # type: ignore[misc]
+        except errors.BingError as exc:
+            self.error = exc
+        finally:
+            await close_unused(self._client)
+            await check_idle()
+
+    async def _sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+
+
+async def close_unused(client: BingClient) -> None:
+    """Close a client whose turns are over: no socket of theirs may be open."""
+    backend: Any = client.backend
+    held = backend._http._sessions.get(asyncio.get_running_loop())
+    left_open = [one for one in (held.sockets if held else ()) if is_open(one)]
+    await client.aclose()
+    assert not left_open
+
+
+async def check_idle() -> None:
+    """No task of a client may run on this loop."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:  # that were told to end a moment ago
+        _, tasks = await asyncio.wait(tasks, timeout=GRACE_S)
+    assert not tasks
+
+
+def is_open(held: Socket | ByteStream) -> bool:
+    """Whether a turn still has its connection."""
+    if isinstance(held, Socket):
+        return not held._transport.is_closing()
+    connection = held._response.connection
+    return connection is not None and connection.transport is not None and not connection.transport.is_closing()
+
+
+@pytest.fixture(autouse=True)
+def idle_background() -> Iterator[None]:
+    """No test leaves a task on the loop of all synchronous calls."""
+    yield
+    run(check_idle())
+
+
+def settings_of(emulator: Emulator, service: Service, **more: Any) -> dict[str, Any]:
+    """What makes a client of this service of the emulator."""
+    own = (
+        {"endpoint": emulator.url}
+        if service == "chathub"
+        else {"endpoint": emulator.workiq_url, "token": emulator.token, "time_zone": "Europe/Zurich"}
+    )
+    return {"backend": service, **own, **more}
+
+
+def always(row: Row) -> Callable[[Moment], What | None]:
+    """A plan by which the fault of this row hits each time."""
+    fault = row.faults[0]
+
+    def choose(moment: Moment) -> What | None:
+        hits = (moment.service, moment.step, moment.after) == (row.service, fault.step, fault.after)
+        return fault.what if hits else None
+
+    return choose
+
+
+def check_error(asked: Asked, row: Row, way: Way, *, partial: str = "") -> str:
+    """It failed as the row says, with the text that had come; each character was given once."""
+    error = asked.error
+    assert row.ends.error is not None
+    assert isinstance(error, row.ends.error), repr(error)
+    assert str(error)
+    assert error.partial_text == partial
+    assert asked.seen.final is None
+    assert asked.seen.given == (partial if way.streams else "")
+    return f"{row.ends.error.__name__}, with {'the text that had come' if partial else 'no text'}"
+
+
+def check_answer(asked: Asked, row: Row, way: Way) -> str:
+    """It was answered as the row says; each character was given once."""
+    ends = Ends() if row.ends.error is not None else row.ends  # another attempt was made
+    final = row.partial if ends.final is None else ends.final
+    assert asked.error is None, repr(asked.error)
+    assert asked.seen.final == final
+    assert asked.seen.given == ((ends.given if way.streams else None) or final)
+    assert asked.seen.withdrawn is ends.withdrawn
+    if ends.given is not None:
+        return "the final text, after a rewrite"
+    if ends.withdrawn:
+        return "the text that had come, withdrawn by the service"
+    if final != TEXT:
+        return "the text that had come, as the last turn of its conversation"
+    return "the whole answer, at the second attempt" if asked.waits else "the whole answer"
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=str)
+def test_each_fault_has_its_documented_end(trial: Trial, emulator: Emulator, tally: Counter[str]) -> None:
+    """In each way, a turn ends as the table says, after as many attempts as it says, and leaves nothing open."""
+    for way in WAYS:
+        tally[ending(trial, way, emulator)] += 1
+
+
+def ending(trial: Trial, way: Way, emulator: Emulator) -> str:
+    """How one case ended, which is as it should."""
+    row, each_time = trial
+    emulator.clear()
+    emulator.faults = always(row) if each_time else row.faults
+    asked = Asked(way, settings_of(emulator, row.service), [QUESTION])
+    tried_again = row.ends.again and not row.partial
+    assert asked.waits == ([row.ends.wait or 0.0] if tried_again else [])
+    assert emulator.faults == []
+    assert [one.kind for one in emulator.requests].count("creation") == 1 + len(asked.waits)
+    if row.ends.error is not None and (each_time or not tried_again):
+        return check_error(asked, row, way, partial=row.partial)
+    return check_answer(asked, row, way)
+
+
+@pytest.mark.parametrize("row", SILENCES, ids=lambda row: f"{row.service}: {row.name} at {row.step}")
+def test_each_silence_has_its_limit(row: Row, emulator: Emulator, tally: Counter[str]) -> None:
+    """Where nothing comes any more, or only pings, a turn ends when its limit has passed; all ways wait together."""
+    emulator.faults = always(row)
+    limits = Timeouts(connect=LIMIT_S, handshake=LIMIT_S, silence=LIMIT_S, answer=LIMIT_S)
+    if row.partial:  # the text must have come by then, on a busy machine too
+        limits = Timeouts(silence=2 * LIMIT_S, answer=2 * LIMIT_S)
+    settings = settings_of(emulator, row.service, timeouts=limits)
+    with ThreadPoolExecutor(len(WAYS)) as pool:
+        calls = {way: pool.submit(Asked, way, settings, [QUESTION]) for way in WAYS}
+    for way, call in calls.items():
+        asked = call.result()
+        tally[check_error(asked, row, way, partial=row.partial)] += 1
+        assert "timeouts." in str(asked.error)
+        assert len(asked.waits) == (0 if row.partial else 1)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("where", ["creation", "creation of Work IQ", "upgrade"])
+def test_a_refused_connection(way: Way, where: str, emulator: Emulator, tally: Counter[str], dead_url: str) -> None:
+    """Where nobody listens, it fails as what was not sent, after all attempts."""
+    service: Service = "workiq" if where == "creation of Work IQ" else "chathub"
+    endpoint = (f"{emulator.url}/turing/conversation/create", f"{dead_url}/sydney/ChatHub".replace("http", "ws"))
+    settings = {**settings_of(emulator, service), "endpoint": endpoint if where == "upgrade" else dead_url}
+    asked = Asked(way, settings, [QUESTION])
+    row = Row(service, "refused", (Fault(Cut(), "creation"),), Ends(errors.ConnectionFailed, again=True))
+    tally[check_error(asked, row, way)] += 1
+    assert asked.waits == [0.0]
+
+
+class Gone(NamedTuple):
+    """What a service says in the second turn of a conversation that is gone, and the error that it is."""
+
+    service: Service
+    what: What
+    error: type[errors.BingError]
+
+
+LOST_CONVERSATIONS = [
+    Gone("chathub", errors.SessionExpired(), errors.SessionExpired),
+    Gone("chathub", errors.TurnLimitReached(), errors.TurnLimitReached),
+    Gone("chathub", Cut(), errors.ConnectionLost),
+    Gone("workiq", errors.SessionExpired(), errors.SessionExpired),
+    Gone("workiq", errors.SessionExpired(value="400"), errors.SessionExpired),
+    Gone("workiq", errors.SessionExpired(value="409"), errors.SessionExpired),
+    Gone("workiq", Cut(), errors.ConnectionLost),
+]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("gone", LOST_CONVERSATIONS)
+def test_a_conversation_that_is_gone(way: Way, gone: Gone, emulator: Emulator, tally: Counter[str]) -> None:
+    """A history goes on in a new conversation, and nobody notices; a conversation of one's own raises."""
+    service, what, error = gone
+    emulator.clear()
+    emulator.faults = [Fault(what, "first", turn=2)]
+    settings = settings_of(emulator, service)
+    if way.name in {"ask", "stream"}:
+        raised = asyncio.run(second_turn(way, settings))
+        assert type(raised) is error
+        tally[f"{error.__name__}, with no text"] += 1
+        return
+    asked = Asked(way, settings, [QUESTION], [QUESTION, TEXT, "Und dann?"])
+    assert asked.error is None
+    assert (asked.seen.final, asked.seen.given, asked.waits) == (TEXT, TEXT, [])
+    assert [one.kind for one in emulator.requests].count("creation") == 2
+    assert emulator.faults == []
+    tally["the whole answer, in a new conversation"] += 1
+
+
+async def second_turn(way: Way, settings: dict[str, Any]) -> errors.BingError:
+    """What the second turn of a conversation raises."""
+    client = BingClient(**settings)
+    conversation: Any = await client.create_conversation()
+    try:
+        await conversation.ask(QUESTION)
+        with pytest.raises(errors.BingError) as caught:
+            await way.call(conversation, ["Und dann?"], Seen())  # type: ignore[misc]
+    finally:
+        await close_unused(client)
+        await check_idle()
+    assert caught.value.partial_text == ""
+    return caught.value
+
+
+def test_the_readme_quotes_the_count() -> None:
+    """README names how many cases there are."""
+    count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 3 + len(LOST_CONVERSATIONS))
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{count:,} cases" in readme
