@@ -19,7 +19,6 @@ from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
 from bing_llm.backends.chathub.frames import Result
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS
 from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.results import SUCCESS, error_for
@@ -59,6 +58,7 @@ class ChatHubBackend:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
         self._options = options
         self._timeouts = connection.timeouts
+        self._limits = connection.limits
         self._secrets = _cookie_values(connection.cookies)
         self._redact = Redactor(*self._secrets)
         self._headers = _headers(options, connection)
@@ -115,13 +115,13 @@ class ChatHubBackend:
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
-                    max_bytes=MAX_RECORD_CHARACTERS,
+                    max_bytes=self._limits.frame_bytes,
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
         redact = Redactor(*handle.secrets, *self._secrets)
-        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact)
+        channel = ChatHubChannel(socket, self._timeouts, deadline, redact=redact, limits=self._limits)
         try:
             await channel.ask(chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url))
         except BaseException:

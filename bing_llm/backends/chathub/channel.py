@@ -16,7 +16,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import BingError, ConnectionLost, ProtocolError, TimedOut
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Timeouts
 
 __all__ = ["PING_SECONDS", "ChatHubChannel", "WebSocket"]
 
@@ -62,11 +62,21 @@ class ChatHubChannel:
         timeouts: The limits.
         deadline: The end of the whole turn; its clock and its label are the channel's.
         redact: Takes secrets out of frames before they are logged.
+        limits: How much is taken of what the service sends.
     """
 
-    def __init__(self, socket: WebSocket, timeouts: Timeouts, deadline: Deadline, *, redact: Redactor) -> None:
+    def __init__(
+        self,
+        socket: WebSocket,
+        timeouts: Timeouts,
+        deadline: Deadline,
+        *,
+        redact: Redactor,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         self._socket = socket
-        self._turn = Turn()
+        self._limits = limits
+        self._turn = Turn(limits)
         self._timeouts = timeouts
         self._deadline = deadline
         self._redact = redact
@@ -184,12 +194,19 @@ class ChatHubChannel:
             _log.debug("%s socket at its end, code %s", self._label, code)
             self._turn.receive_eof(code)
         elif message.type is aiohttp.WSMsgType.ERROR:
-            # aiohttp's own words name no URL: a frame that breaks RFC 6455, or one over the size limit.
-            msg = f"The service broke the WebSocket protocol, or sent too large a message ({message.data})."
-            raise ProtocolError(msg, partial_text=self._turn.text)
+            raise self._broken(message.data)
         else:
             msg = "The service sent a binary message; the ChatHub sends text."
             raise ProtocolError(msg, partial_text=self._turn.text)
+
+    def _broken(self, cause: Any) -> ProtocolError:
+        """The error for a frame that aiohttp does not take. Its own words name no URL."""
+        if getattr(cause, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            error = self._limits.exceeded("frame_bytes", "bytes in one message")
+        else:
+            error = ProtocolError(f"The service broke the WebSocket protocol ({cause}).")
+        error.partial_text = self._turn.text
+        return error
 
     def _served(self) -> float:
         """The time by a clock that stands still while the caller is away."""

@@ -26,8 +26,9 @@ from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import MAX_RECORD_CHARACTERS, RecordReader
+from bing_llm.backends.chathub.framing import RecordReader
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["EOF", "NEED_DATA", "TRANSITIONS", "UNANSWERED", "Connection", "Role", "Sentinel", "State"]
 
@@ -107,15 +108,15 @@ class Connection:
 
     Args:
         role: Which end we are.
-        max_characters: The longest record that is accepted, in characters.
+        limits: How much is taken of what the other end sends.
     """
 
-    def __init__(self, role: Role, *, max_characters: int = MAX_RECORD_CHARACTERS) -> None:
+    def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:
         self.role = role
         self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
         self.record = ""  # the text of the last frame
-        self._records = RecordReader(max_characters)
+        self._records = RecordReader(limits)
         self._incoming: deque[str] = deque()
         self._at_end = False
 

@@ -21,12 +21,13 @@ from bing_llm.backends.chathub import cards, frames
 from bing_llm.backends.chathub.codec import decode_json
 from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.fold import Fold
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["MAX_TURN_CHARACTERS", "AnswerReader"]
+__all__ = ["AnswerReader"]
 
-# What a turn may make us hold, beside one whole text, which fits in a record. A hundred searches, each with results of
-# the largest recorded size, have some 4 M.
-MAX_TURN_CHARACTERS = 32 * 1024 * 1024
+_PART = (
+    100  # what each part that a turn makes us hold counts beside its text, in characters: Python needs as much for it
+)
 
 _Holders: TypeAlias = Sequence[frames.UpdateArguments | frames.FinalItem]
 
@@ -77,13 +78,17 @@ class AnswerReader:
 
     An error that `update`, `final` or `completion` raises comes after the events that it has added.
 
+    Args:
+        limits: How much the turn may make us hold.
+
     Attributes:
         events: The events of the frames, for the caller to take from the left.
         conversation_id: The conversation of the turn, for a reply whose final frame does not name it.
         stopped: Whether the service was asked to stop, so that a short ending is what was wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
         self.events: deque[ev.Event] = deque()
         self.conversation_id = ""
         self.stopped = False
@@ -95,6 +100,7 @@ class AnswerReader:
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
+        self._pages = 0  # that searches found
         self._others: set[int] = set()  # hashes of the ids of messages that are not the answer
         self._references = msgspec.Raw()
         self._cursor = ""
@@ -174,7 +180,8 @@ class AnswerReader:
             self._others.discard(hash(message_id))
             self._answered(message, final=final)
             return
-        if message_id:
+        if message_id and hash(message_id) not in self._others:
+            self._keep("")
             self._others.add(hash(message_id))
         if kind in _MODERATION:
             self._moderated(kind, message)
@@ -212,12 +219,18 @@ class AnswerReader:
                 self._emit(ev.SearchStarted(query))
             case _Kind.SEARCH_RESULT if self._first("result", key):
                 self._keep(text)
-                self._emit(ev.SearchResults(cards.search_results_of(message)))
+                self._found(cards.search_results_of(message))
             case _Kind.IMAGE if self._first("image", key):
                 self._keep(text)
                 self._emit(ev.ImageRequested(text))
             case _Kind.UNKNOWN if self._first("unknown", key):
                 self._emit(ev.Unknown(self._raw(message)))
+
+    def _found(self, pages: tuple[ev.SearchResult, ...]) -> None:
+        self._pages += len(pages)
+        if self._pages > self._limits.citations:
+            raise self._limits.exceeded("citations", "pages found by the searches of one turn")
+        self._emit(ev.SearchResults(pages))
 
     def _moderated(self, kind: _Kind, message: frames.WireMessage) -> None:
         notice = message.text or message.hidden_text or ""
@@ -239,6 +252,8 @@ class AnswerReader:
     # --- text -----------------------------------------------------------------------------------------------------
 
     def _whole(self, text: str) -> None:
+        if len(text) > self._limits.answer_characters:
+            raise self._too_much()
         known, self._text = self.text, text
         if not text.startswith(known):
             self._emit(ev.TextRevised(text))
@@ -280,9 +295,13 @@ class AnswerReader:
         raise errors.ServiceError(msg, value=result.value, service_message=result.message)
 
     def _completed(self, item: frames.FinalItem) -> ev.TurnCompleted:
+        most = self._limits.citations
+        citations = cards.citations_of(self._answer, most + 1) or cards.references_of(self._references, most + 1)
+        if len(citations) > most:
+            raise self._limits.exceeded("citations", "sources of one answer")
         reply = msgspec.structs.replace(
             self._fold.reply(),
-            citations=cards.citations_of(self._answer) or cards.references_of(self._references),
+            citations=citations,
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),
@@ -314,6 +333,7 @@ class AnswerReader:
         mark = hash((what, key))
         if mark in self._seen:
             return False
+        self._keep("")
         self._seen.add(mark)
         return True
 
@@ -323,10 +343,12 @@ class AnswerReader:
         Raises:
             ProtocolError: It is more than any answer has.
         """
-        self._kept_characters += len(text)
-        if self._kept_characters > MAX_TURN_CHARACTERS:
-            msg = f"The service sent over {MAX_TURN_CHARACTERS:,} characters of text and searches in one turn."
-            raise errors.ProtocolError(msg)
+        self._kept_characters += len(text) + _PART
+        if self._kept_characters > self._limits.answer_characters:
+            raise self._too_much()
+
+    def _too_much(self) -> errors.ProtocolError:
+        return self._limits.exceeded("answer_characters", "characters of text and searches in one turn")
 
 
 def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frames.WireMessage]]:

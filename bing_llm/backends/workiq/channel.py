@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from bing_llm import events as ev
 from bing_llm._redact import Redactor
 from bing_llm.backends.answer import Answer
-from bing_llm.backends.workiq.sse import MAX_EVENT_BYTES
 from bing_llm.backends.workiq.turn import Sentinel, WorkIQTurn
 from bing_llm.errors import BingError, ConnectionLost, TimedOut
 from bing_llm.limits import Deadline, Timeouts
@@ -186,7 +185,7 @@ class WorkIQChannel:
             self._turn.receive(data) if data else self._turn.receive_eof()
             return
         self._body += data
-        if not data or len(self._body) > MAX_EVENT_BYTES:
+        if not data or len(self._body) > self._turn.limits.frame_bytes:
             self._turn.receive_body(bytes(self._body))
 
     def _lose(self, exc: ConnectionLost) -> None:

@@ -12,6 +12,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.codec import encode
 from bing_llm.backends.chathub.connection import EOF, NEED_DATA, TRANSITIONS, Connection, Role, Sentinel, State
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import Limits
 
 CLIENT_FRAMES: list[frames.ClientFrame] = [
     frames.HANDSHAKE,
@@ -188,7 +189,7 @@ def test_the_end_comes_after_the_last_frame() -> None:
 
 def test_a_record_may_not_be_too_long() -> None:
     """The longest record that is accepted can be set."""
-    connection = Connection(Role.SERVER, max_characters=10)
+    connection = Connection(Role.SERVER, Limits(frame_bytes=10))
     with pytest.raises(ProtocolError, match="over 10 characters"):
         connection.receive_text("x" * 11)
 

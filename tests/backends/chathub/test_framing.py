@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from bing_llm.backends.chathub.framing import MAX_RECORDS_A_MESSAGE, SEPARATOR, RecordReader
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import Limits
 
 CHUNKS = st.lists(st.text(st.sampled_from(["a", "b", SEPARATOR]), max_size=6), max_size=8)
 
 
 def read(chunks: list[str], max_characters: int = 1000) -> list[str]:
     """The records of these chunks."""
-    reader = RecordReader(max_characters)
+    reader = RecordReader(Limits(frame_bytes=max_characters))
     return [record for chunk in chunks for record in reader.feed(chunk)]
 
 
@@ -51,7 +52,7 @@ def test_the_limit_does_not_depend_on_chunks(chunks: list[str], limit: int) -> N
     too_long = max(map(len, text.split("\x1e"))) > limit
     for pieces in (chunks, [text], list(text)):
         if too_long:
-            with pytest.raises(ProtocolError, match=f"a record of over {limit} characters"):
+            with pytest.raises(ProtocolError, match=f"over {limit} characters in one record"):
                 read(pieces, limit)
         else:
             assert read(pieces, limit) == read([text])

@@ -11,9 +11,10 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.chathub import frames, reading
+from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.reading import AnswerReader
 from bing_llm.backends.chathub.turn import Turn
+from bing_llm.limits import Limits
 from tests.backends.chathub.wire import (
     ACK,
     DONE,
@@ -654,12 +655,12 @@ def test_frames_after_the_end_are_not_read() -> None:
     ],
     ids=["pieces", "results", "queries", "progress", "images"],
 )
-def test_a_turn_holds_so_much(monkeypatch: pytest.MonkeyPatch, flood: list[str]) -> None:
+def test_a_turn_holds_so_much(flood: list[str]) -> None:
     """What a turn makes us hold is bounded, in whatever form it comes."""
-    monkeypatch.setattr(reading, "MAX_TURN_CHARACTERS", 100)
-    outcome = hear(ACK, *flood, final(bot("Hi")))
+    outcome = play([ACK, *flood, final(bot("Hi"))], limits=Limits(answer_characters=250))
     assert outcome.error is errors.ProtocolError
-    assert "over 100 characters" in outcome.details["message"]
+    assert "over 250 characters" in outcome.details["message"]
+    assert "limits.answer_characters" in outcome.details["message"]
 
 
 def seconds(frame: str) -> float:
