@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bing_llm.cli.escaping import escape
+from bing_llm._escaping import escape
 from bing_llm.cli.markdown import Markdown, ending, split_blocks
 
 BEGINNINGS = (

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from bing_llm import events as ev
+from bing_llm._escaping import log_line
 from bing_llm._redact import Redactor
 from bing_llm._timeout import timeout
 from bing_llm.backends.chathub import frames
@@ -269,10 +270,11 @@ class ChatHubChannel:
 
     def _debug(self, direction: str, text: str) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s %s", self._label, direction, self._redact(text))
+            _log.debug("%s %s %s", self._label, direction, log_line(self._redact(text)))
 
 
 def _kind(raw: Any) -> str:
     """What an unknown thing calls itself, cut short."""
     names = (raw.get(key) for key in ("type", "target", "messageType", "contentType")) if isinstance(raw, dict) else ()
-    return " ".join(repr(name)[:40] for name in names if name is not None) or type(raw).__name__
+    shown = (repr(name[:40]) if isinstance(name, str) else type(name).__name__ for name in names if name is not None)
+    return " ".join(shown) or type(raw).__name__

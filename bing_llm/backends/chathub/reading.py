@@ -105,6 +105,7 @@ class AnswerReader:
         self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
+        self._is_news = False  # whether the messages of the update changed the text
 
     @property
     def text(self) -> str:
@@ -122,11 +123,13 @@ class AnswerReader:
         self._begin("arguments", record, update.arguments)
         for arguments in update.arguments:
             self._quota(arguments.throttling)
-            is_news = self._snapshot(arguments.messages) if arguments.messages else False
+            self._is_news = False
+            if arguments.messages:
+                self._snapshot(arguments.messages)
             self._references = arguments.references or self._references
             self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
-            if arguments.write_at_cursor and not is_news:
+            if arguments.write_at_cursor and not self._is_news:
                 self._append(arguments.write_at_cursor)
 
     def final(self, item: frames.FinalItem, record: str) -> None:
@@ -164,15 +167,13 @@ class AnswerReader:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
-        """Take in the messages of an update; answer whether they changed the text."""
-        known = self.text
+    def _snapshot(self, messages: list[frames.WireMessage]) -> None:
+        """Take in the messages of an update."""
         shown = [(_kind_of(message), message) for message in messages]
         answers = [message for kind, message in shown if kind is _Kind.ANSWER]
         for kind, message in shown:
             if kind is not _Kind.ANSWER or message is answers[-1]:  # the answers before the last are interim texts
                 self._message(kind, message)
-        return self.text != known
 
     def _message(self, kind: _Kind, message: frames.WireMessage, *, final: bool = False) -> None:
         message_id = message.message_id or ""
@@ -192,7 +193,7 @@ class AnswerReader:
         self._answer = message
         text = message.text or ""
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
-        stale = self._appended and not final and self.text.startswith(text)
+        stale = self._appended and not final and self._begins_with(text)
         if text and not stale:
             self._whole(text)
         if message.suggested_responses:
@@ -251,10 +252,16 @@ class AnswerReader:
 
     # --- text -----------------------------------------------------------------------------------------------------
 
+    def _begins_with(self, text: str) -> bool:
+        """Whether the whole text does. Pieces are joined for a long one alone, or each short frame would cost a copy."""
+        known = self._text if len(text) <= len(self._text) else self.text
+        return known.startswith(text)
+
     def _whole(self, text: str) -> None:
         if len(text) > self._limits.answer_characters:
             raise self._too_much()
         known, self._text = self.text, text
+        self._is_news = text != known
         if not text.startswith(known):
             self._emit(ev.TextRevised(text))
         elif len(text) > len(known):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from bing_llm import events as ev
+from bing_llm._escaping import log_line
 from bing_llm._redact import Redactor
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.workiq.turn import Sentinel, WorkIQTurn
@@ -234,6 +235,6 @@ class WorkIQChannel:
         self._unlogged = [lines.pop()] if data else []
         redact = self._redact()
         for line in filter(None, map(bytes.strip, lines)):
-            _log.debug("%s received %s", self._label, redact(line.decode(errors="replace")))
+            _log.debug("%s received %s", self._label, log_line(redact(line.decode(errors="replace"))))
         if not data:
             _log.debug("%s answer at its end", self._label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -34,18 +35,16 @@ PIECES = [
 STREAMS = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 
 
-def taken(lines: EventLines) -> list[str]:
+def taken(lines: EventLines) -> Iterator[str]:
     """All events that can be had now."""
-    found = []
     while isinstance(data := lines.next_event(), str):
-        found.append(data)
-    return found
+        yield data
 
 
 def read(*chunks: bytes, max_bytes: int = 100_000) -> list[str]:
     """The events of a stream that came in these chunks, to its end."""
     lines = EventLines(Limits(frame_bytes=max_bytes))
-    found = []
+    found: list[str] = []
     for chunk in chunks:
         lines.receive(chunk)
         found.extend(taken(lines))
@@ -190,7 +189,7 @@ def test_an_event_without_its_end_is_told_apart(stream: bytes, *, cut_off: bool)
     lines.receive(stream)
     lines.receive_eof()
     assert not (lines.cut_off and lines._events)
-    taken(lines)
+    list(taken(lines))
     assert lines.cut_off is cut_off
 
 
