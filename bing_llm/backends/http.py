@@ -32,7 +32,6 @@ __all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
 _SWITCHING = 101
-_MOST_COOKIES = 200  # browsers keep about 180 of a site
 _REDIRECTS = range(300, 400)
 
 T = TypeVar("T")
@@ -104,16 +103,6 @@ class Socket(aiohttp.ClientWebSocketResponse):
         """Drop the connection if nobody has closed it: on a closed loop, it could not be given back any more."""
         if not self._left:
             self.abort()
-
-
-class _CookieJar(aiohttp.CookieJar):
-    """The cookies that services set, as in a browser; all are forgotten where they are more than a browser keeps."""
-
-    def update_cookies(self, *cookies: Any, **more: Any) -> None:
-        """Keep cookies."""
-        super().update_cookies(*cookies, **more)
-        if len(self) > _MOST_COOKIES:
-            self.clear()
 
 
 class ByteStream:
@@ -368,7 +357,6 @@ class Http:
         if held is None:
             session = aiohttp.ClientSession(
                 trust_env=self._trust_env,
-                cookie_jar=_CookieJar(),
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
                 ws_response_class=Socket,

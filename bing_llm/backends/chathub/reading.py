@@ -253,7 +253,7 @@ class AnswerReader:
     # --- text -----------------------------------------------------------------------------------------------------
 
     def _begins_with(self, text: str) -> bool:
-        """Whether the whole text does. Pieces are joined for a long one alone, or each short frame would cost a copy."""
+        """Whether the whole text does. Pieces are joined for a long one alone, or each short frame would copy them."""
         known = self._text if len(text) <= len(self._text) else self.text
         return known.startswith(text)
 
