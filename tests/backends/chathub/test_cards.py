@@ -185,3 +185,11 @@ def test_a_part_that_does_not_parse_gives_nothing() -> None:
     message = WireMessage(adaptive_cards=broken, references=broken, suggested_responses=broken)
     assert cards.citations_of(message, MOST) == ()
     assert cards.suggestions_of(message) == ()
+
+
+def test_so_many_citations_are_read() -> None:
+    """No more than were asked for, of cards and of references."""
+    message = with_card("[1]: https://a.example\r\n[2]: https://b.example", "[3]: https://c.example")
+    references = WireMessage(references=raw({str(number): {"targetLink": "https://a.example"} for number in range(3)}))
+    for each in (message, references):
+        assert [len(cards.citations_of(each, most)) for most in (1, 2, 9)] == [1, 2, 3]
