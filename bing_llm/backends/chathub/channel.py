@@ -29,6 +29,7 @@ PING_SECONDS = 15.0
 # Kinds that were logged; bounded, since a hostile service could invent names for ever.
 _noted: set[str] = set()
 _MOST_NOTED = 100
+_HIGHEST_TYPE = 1_000_000  # of a frame; those that are known are below 10
 
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _STRETCH = 100  # messages and events without a wait; some milliseconds
@@ -263,7 +264,7 @@ class ChatHubChannel:
     def _note(self, event: ev.Event) -> None:
         """Log what this version does not know, once a kind."""
         if isinstance(event, ev.Unknown):
-            kind = self._redact(_kind(event.raw))
+            kind = _kind(event.raw, self._redact)
             if kind not in _noted and len(_noted) < _MOST_NOTED:
                 _noted.add(kind)
                 _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)
@@ -273,8 +274,15 @@ class ChatHubChannel:
             _log.debug("%s %s %s", self._label, direction, log_line(self._redact(text)))
 
 
-def _kind(raw: Any) -> str:
-    """What an unknown thing calls itself, cut short."""
+def _kind(raw: Any, redact: Redactor) -> str:
+    """What an unknown thing calls itself."""
     names = (raw.get(key) for key in ("type", "target", "messageType", "contentType")) if isinstance(raw, dict) else ()
-    shown = (repr(name[:40]) if isinstance(name, str) else type(name).__name__ for name in names if name is not None)
-    return " ".join(shown) or type(raw).__name__
+    return " ".join(_named(name, redact) for name in names if name is not None) or type(raw).__name__
+
+
+def _named(name: Any, redact: Redactor) -> str:
+    """A name, cut short behind the redactor: half of a secret would not be known as one."""
+    if isinstance(name, str):
+        return repr(redact(name))[:40]
+    is_short = isinstance(name, int) and abs(name) < _HIGHEST_TYPE  # a long one cannot be written, a list may be deep
+    return repr(name) if is_short else type(name).__name__
