@@ -10,7 +10,7 @@ import io
 import logging
 import pickle
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,8 +18,7 @@ import pytest
 from rich.pretty import pretty_repr
 
 from bing_llm import BingClient, BingError, ConfigurationError, Retries, SyncBingClient, Timeouts
-from bing_llm.sync import run
-from tests.backends.serving import Server, Talk
+from tests.backends.serving import Server, Talk, served
 from tests.cli.conftest import Command, command, same_logging
 from tests.echoing import (
     COOKIE,
@@ -241,17 +240,13 @@ def test_a_setting_that_is_refused_is_not_shown(name: str) -> None:
 # --- the command line -------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def served(talk: Talk) -> Iterator[str]:
-    """The URL of this service, which runs on the background loop."""
-    server = Server(talk)
-    run(server.__aenter__())
-    try:
-        yield server.url("")
-    finally:
-        run(server.__aexit__())
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No wait between attempts."""
+    monkeypatch.setattr("random.random", lambda: 0.0)
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("name", ["ask", "chat"])
 @pytest.mark.parametrize("fault", ["creation 403", "socket 401", "handshake", "result", "unknown message", "no JSON"])
 def test_the_command_line_shows_no_secret(
@@ -267,6 +262,7 @@ def test_the_command_line_shows_no_secret(
     assert MARK not in done.out + done.err
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("name", ["ask", "chat"])
 @pytest.mark.parametrize("fault", ["creation turn 403", "turn 401", "error in a stream", "unknown event", "no JSON"])
 def test_the_command_line_shows_no_token(

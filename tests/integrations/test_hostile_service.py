@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -22,26 +20,13 @@ from llama_index.core.instrumentation.event_handlers import BaseEventHandler
 from llama_index.core.tools import FunctionTool
 
 from bing_llm import BingError
-from bing_llm.sync import run
 from langchain_bing import ChatBing
 from llama_index.llms.bing import Bing
 from tests.backends.chathub.wire import ACK, bot, final, update
-from tests.backends.serving import Request, Server, Talk, silent, upgraded
+from tests.backends.serving import Request, Talk, served, silent, upgraded
 from tests.echoing import COOKIE, MARK, TOKEN, chathub, created, message, shown, work_iq
 from tests.integrations.langchain_bing.models import summed
 from tests.integrations.turns import call
-
-
-@contextmanager
-def served(talk: Talk) -> Iterator[str]:
-    """The URL of this service, which runs on the background loop."""
-    server = Server(talk)
-    run(server.__aenter__())
-    try:
-        yield server.url("")
-    finally:
-        run(server.__aexit__())
-
 
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
@@ -80,9 +65,12 @@ class Heard(BaseEventHandler):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_langchain_is_told_no_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_langchain_is_told_no_secret(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Errors, callbacks, traces, dumps and the log, in a chain, with a service that says back what it heard."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
     service, fault, access = SERVICES[name]
     told, traced = Told(), RunCollectorCallbackHandler()
     with served(service(fault)) as url:
@@ -106,9 +94,12 @@ def test_langchain_is_told_no_secret(name: str, caplog: pytest.LogCaptureFixture
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_llama_index_is_told_no_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_llama_index_is_told_no_secret(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Errors, callbacks, events of the instrumentation, dumps and the log."""
     caplog.set_level(logging.DEBUG)
+    monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
     service, fault, access = SERVICES[name]
     debug, heard, root = LlamaDebugHandler(print_trace_on_end=False), Heard(), get_dispatcher()
     root.add_event_handler(heard)
