@@ -682,8 +682,10 @@ def seconds(frame: str) -> float:
         lambda size: update(*[bot("Cats")] * size),
         lambda size: final(*[bot("Cats")] * size),
         lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}] * size}),
+        lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}, {"messages": [bot("x")]}] * size}),
+        lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}, {"messages": [user()]}] * size}),
     ],
-    ids=["text", "answers", "final answers", "pieces"],
+    ids=["text", "answers", "final answers", "pieces", "pieces and stale texts", "pieces and other messages"],
 )
 def test_a_frame_takes_linear_time(frame: Callable[[int], str]) -> None:
     """Eight times the frame takes about eight times the work, not sixty-four."""
