@@ -9,10 +9,10 @@ import aiohttp
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import parse_creation
 from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.turn import Turn
+from bing_llm.limits import DEFAULT_LIMITS
 from bing_llm.messages import Prompt
 
 __all__ = ["bare_session", "bare_turn"]
@@ -40,7 +40,7 @@ async def bare_turn(session: aiohttp.ClientSession, url: str) -> AsyncGenerator[
         stamp=Stamp("benchmark", "benchmark", "2023-10-01T00:00:00Z"),
     )
     address = endpoints.socket_for(conversation.encrypted_signature)
-    async with session.ws_connect(address, max_msg_size=MAX_RECORD_BYTES) as socket:
+    async with session.ws_connect(address, max_msg_size=DEFAULT_LIMITS.frame_bytes) as socket:
         await socket.send_str(Turn().ask(request).decode())
         async for message in socket:
             yield message.data

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     )
     from bing_llm.fold import Extension, Fold
     from bing_llm.images import Image
-    from bing_llm.limits import Retries, Timeouts
+    from bing_llm.limits import Limits, Retries, Timeouts
     from bing_llm.messages import Message, Prompt, convert
     from bing_llm.stream import TurnStream
     from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
@@ -96,6 +96,7 @@ __all__ = [
     "ImageCreated",
     "ImageRequested",
     "InvalidRequest",
+    "Limits",
     "Location",
     "Message",
     "Progress",
@@ -161,6 +162,7 @@ _OWNERS = {
     "ImageCreated": "events",
     "ImageRequested": "events",
     "InvalidRequest": "errors",
+    "Limits": "limits",
     "Location": "backends.chathub.options",
     "Message": "messages",
     "Progress": "events",

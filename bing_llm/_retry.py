@@ -12,6 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from bing_llm._escaping import log_line
 from bing_llm.errors import BingError, is_transient
 from bing_llm.limits import Deadline, Retries
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Attempts", "retried"]
 
 _log = logging.getLogger(__name__)
+
+_LONGEST_WORDS = 1000  # characters of an error in a line of the log: a service's own words have any number
 
 T = TypeVar("T")
 
@@ -89,7 +92,7 @@ class Attempts:
                 state.attempt_number,
                 self._retries.attempts,
                 type(exc).__name__,
-                exc.message,
+                log_line(exc.message[:_LONGEST_WORDS]),
                 state.upcoming_sleep,
             )
         return stop

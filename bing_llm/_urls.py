@@ -1,4 +1,4 @@
-"""What can be said of a URL: its public part, whether it stays on this machine, and whether it may be an endpoint."""
+"""What can be said of a URL: its public part, and whether it stays here, may be an endpoint, or is a harmless link."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from bing_llm.errors import ConfigurationError
 
-__all__ = ["checked_url", "is_loopback", "public_url"]
+__all__ = ["checked_url", "is_loopback", "public_url", "web_url"]
+
+_IN_NO_URL = frozenset(' "<>\\`')  # what ends a URL where it is shown in HTML or Markdown; browsers take "\\" for "/"
 
 
 def public_url(url: str) -> str:
@@ -22,6 +24,23 @@ def public_url(url: str) -> str:
     except ValueError:
         pass
     return "(not a URL)"
+
+
+def web_url(url: str) -> str:
+    """The URL where it may be shown as a link of a web page, else "".
+
+    That is http or https with a host, and without a user (`https://bing.com@evil.example` leads to the latter), blanks,
+    quotes, angle brackets, backslashes, and characters that are not seen: controls, and those that turn the direction
+    of writing. So no `javascript:`, `data:` or `file:` link is given on.
+    """
+    if not url.isprintable() or not _IN_NO_URL.isdisjoint(url):
+        return ""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where the port is no number
+    except ValueError:
+        return ""
+    return url if parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc else ""
 
 
 def is_loopback(host: str) -> bool:

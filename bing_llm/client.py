@@ -38,7 +38,7 @@ from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_dea
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
-from bing_llm.limits import Deadline, Retries, Timeouts
+from bing_llm.limits import Deadline, Limits, Retries, Timeouts
 from bing_llm.stream import TurnStream
 from bing_llm.warm import WarmPool
 
@@ -88,6 +88,7 @@ class BingClient:
 
         timeouts: The time limits, in seconds.
         retries: How often a turn is opened again while it has given no text.
+        limits: How much is taken of what the service sends.
         continue_conversations: Whether a history that an adapter sends goes on in the conversation that holds it
             already, so that only its last message is sent; True. What `ask` and `stream` send, and conversations of
             your own, are not concerned.
@@ -135,6 +136,7 @@ class BingClient:
         # limits
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
+        limits: Limits | None = None,
         continue_conversations: bool = True,
         max_concurrency: int | None = None,
         warm: int = 0,
@@ -153,7 +155,8 @@ class BingClient:
         refuse_foreign(self.backend_name, given, _DEFAULTS)
         self.timeouts = _of(Timeouts, timeouts, "timeouts")
         self.retries = _of(Retries, retries, "retries")
-        for part in (self.timeouts, self.retries):
+        limits = _of(Limits, limits, "limits")
+        for part in (self.timeouts, self.retries, limits):
             part.check()
         self.slots = None if max_concurrency is None else Slots(max_concurrency)
         is_workiq = self.backend_name == "workiq"
@@ -170,6 +173,7 @@ class BingClient:
             ssl_context=ssl_context,
             allow_insecure=allow_insecure,
             timeouts=self.timeouts,
+            limits=limits,
         )
         # The endpoint has a check of its own, which says more.
         check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from bing_llm._secrets import SecretStruct
 from bing_llm.errors import ConfigurationError
-from bing_llm.limits import Timeouts
+from bing_llm.limits import Limits, Timeouts
 
 __all__ = [
     "BACKENDS",
@@ -50,7 +50,8 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
         trust_env: Whether to take proxies from the environment, as aiohttp does.
         ssl_context: How to verify TLS; None for certifi's certificates.
         allow_insecure: Whether plain http to another machine is allowed.
-        timeouts: The limits of each step.
+        timeouts: The time limits of each step.
+        limits: How much is taken of what the service sends.
     """
 
     endpoint: Endpoint | None = None
@@ -62,6 +63,7 @@ class ConnectionSettings(SecretStruct, frozen=True, kw_only=True):
     ssl_context: ssl.SSLContext | None = None
     allow_insecure: bool = False
     timeouts: Timeouts = Timeouts()
+    limits: Limits = Limits()
 
 
 def pick_backend(backend: str | None, *, has_endpoint: bool, configured: bool, for_workiq: bool = False) -> str:

@@ -33,6 +33,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from bing_llm._escaping import escape
+
 __all__ = [
     "AccessError",
     "BingError",
@@ -59,9 +61,11 @@ __all__ = [
     "is_transient",
 ]
 
+_LONGEST_SHOWN = 1000  # characters of a message in a text; ours have at most some 600, a service's words any number
+
 
 class BingError(Exception):
-    """The base of all errors of this package.
+    """The base of all errors of this package. Its text is escaped for a terminal, and long words are cut there.
 
     Args:
         message: What happened, in one sentence.
@@ -94,7 +98,10 @@ class BingError(Exception):
         self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return " ".join(part for part in (self.message, self.hint) if part)
+        # A service's own words may be in it, and a traceback goes to a terminal as it is. Cut only here, where secrets
+        # were taken out: half of one would not be known.
+        message = self.message if len(self.message) <= _LONGEST_SHOWN else f"{self.message[:_LONGEST_SHOWN]}..."
+        return escape(" ".join(part for part in (message, self.hint) if part))
 
 
 class ConfigurationError(BingError):

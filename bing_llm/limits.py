@@ -1,4 +1,4 @@
-"""How long to wait and how often to try: `Timeouts`, `Retries`, and the `Deadline` of one turn.
+"""How long to wait, how often to try and how much to take: `Timeouts`, `Retries`, `Limits`, the `Deadline` of a turn.
 
 All times are in seconds.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from bing_llm.errors import ConfigurationError, TimedOut
+from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
 
-__all__ = ["Deadline", "Retries", "Timeouts"]
+__all__ = ["DEFAULT_LIMITS", "Deadline", "Limits", "Retries", "Timeouts"]
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +90,53 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
             if not (isinstance(seconds, int | float) and seconds >= 0):
                 msg = f"retries.{name} is {seconds!r} seconds; it must be a number, 0 or more."
                 raise ConfigurationError(msg)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of what a service sends is taken. Where it is more, the turn ends with a `ProtocolError` that names it.
+
+    What has a bound that nobody needs to change is not here: bodies of other HTTP calls (4 MiB), values in one JSON
+    text (500,000), and calls of tools (`bing_llm.tools`: 1,000,000 characters, 100 levels), which become an
+    `InvalidCall`.
+
+    Attributes:
+        frame_bytes: One frame, event or body of an answer, in bytes. 16777216: the largest recorded one has 39 KB, one
+            with the results of long searches some hundred KB.
+        answer_characters: What a turn may make us hold, in characters: its text, and what its searches asked and found;
+            each part counts for 100 more. 33554432: a hundred searches with results of the largest recorded size have
+            some 4 million.
+        citations: The sources of an answer, and also the pages that its searches found. 10000: an answer has tens, a
+            hundred searches have some thousand.
+    """
+
+    frame_bytes: int = 16 * 1024 * 1024
+    answer_characters: int = 32 * 1024 * 1024
+    citations: int = 10_000
+
+    def check(self) -> None:
+        """Refuse limits that leave nothing.
+
+        Raises:
+            ConfigurationError: A limit is no whole number above zero.
+        """
+        for name in self.__struct_fields__:
+            most = getattr(self, name)
+            if not (isinstance(most, int) and most > 0):
+                msg = f"limits.{name} is {most!r}; it must be a whole number above 0."
+                raise ConfigurationError(msg)
+
+    def exceeded(self, name: str, what: str) -> ProtocolError:
+        """The error of a service that sent more than one of these limits.
+
+        Args:
+            name: The field.
+            what: What it counts, for the message: "characters in one answer".
+        """
+        msg = f"The service sent over {getattr(self, name):,} {what} (limits.{name})."
+        return ProtocolError(msg, hint="No answer should need so much; if yours does, raise that limit (`limits=`).")
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 class Deadline:

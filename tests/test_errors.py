@@ -160,3 +160,12 @@ def test_a_connection_that_fails_for_good_is_not_tried_again() -> None:
 def test_other_exceptions_are_never_worth_another_try(exc: BaseException) -> None:
     """What is no leaf of ours was not judged, and is not retried."""
     assert not is_transient(exc)
+
+
+def test_an_error_is_shown_without_control_characters() -> None:
+    """A service's words in it cannot steer the terminal that a traceback goes to, nor fill it."""
+    error = errors.ServiceError(f"It said \x1b[2J\u202e.{'x' * 5000}")
+    assert str(error).startswith("It said \\u001b[2J\\u202e.xxx")
+    assert str(error).endswith(f"xxx... {error.hint}")
+    assert len(str(error)) < 1200
+    assert error.message.startswith("It said \x1b[2J")

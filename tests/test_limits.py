@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from bing_llm.errors import ConfigurationError, TimedOut
-from bing_llm.limits import Deadline, Retries, Timeouts
+from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Retries, Timeouts
 
 
 class Clock:
@@ -23,12 +23,12 @@ class Clock:
 
 def test_the_defaults_are_those_of_the_documentation() -> None:
     """Each default stands in the docstring, in seconds."""
-    for limits in (Timeouts(), Retries()):
+    for limits in (Timeouts(), Retries(), Limits()):
         documentation = " ".join((type(limits).__doc__ or "").split())
         for name in limits.__struct_fields__:
             value = getattr(limits, name)
             assert f"{name}: " in documentation
-            assert value is None or f" {value:g}" in documentation
+            assert value is None or f" {value:.10g}" in documentation
         limits.check()
 
 
@@ -38,6 +38,23 @@ def test_a_timeout_leaves_some_time(name: str, seconds: float) -> None:
     """A limit that is not above zero is refused by its name."""
     with pytest.raises(ConfigurationError, match=rf"^timeouts\.{name} is {seconds} seconds"):
         Timeouts(**{name: seconds}).check()
+
+
+@pytest.mark.parametrize("name", Limits.__struct_fields__)
+@pytest.mark.parametrize("most", [0, -1, 1.5, math.nan])
+def test_a_size_leaves_something(name: str, most: float) -> None:
+    """A limit that is no whole number above zero is refused by its name."""
+    with pytest.raises(ConfigurationError, match=rf"^limits\.{name} is {most}; it must be a whole number above 0"):
+        Limits(**{name: most}).check()  # type: ignore[arg-type]
+
+
+def test_the_error_of_a_size_names_it() -> None:
+    """What was too much, how much is allowed, and what to do."""
+    error = Limits(citations=5_000).exceeded("citations", "sources of one answer")
+    assert type(error) is ProtocolError
+    assert error.message == "The service sent over 5,000 sources of one answer (limits.citations)."
+    assert "`limits=`" in error.hint
+    assert Limits() == DEFAULT_LIMITS
 
 
 @pytest.mark.parametrize("attempts", [0, -1])

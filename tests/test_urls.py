@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm._urls import checked_url, is_loopback, public_url
+from bing_llm._urls import checked_url, is_loopback, public_url, web_url
 from bing_llm.errors import ConfigurationError
 
 SECRET = "hunter2"
@@ -85,3 +85,59 @@ def test_an_endpoint_is_checked_by_what_its_caller_allows(url: object, words: st
 def test_an_endpoint_is_tidied_up() -> None:
     """Its scheme is in lower case, and nothing empty stands at its end."""
     assert checked_url("WSS://a.example/b?#", ("ws", "wss"), allow_insecure=False, allowed="") == "wss://a.example/b"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com",
+        "HTTP://example.com:8080/a(b)?c=d,e;f&g={h}#i@j",
+        "https://[::1]/",
+        "https://bücher.example/ä",
+        "https://example.com/?to=javascript:alert(1)",
+    ],
+)
+def test_a_web_page_is_a_link(url: str) -> None:
+    """An http(s) URL with a host is given on as it is."""
+    assert web_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "javascript:alert(1)",
+        "JavaScript://example.com/%0aalert(1)",
+        "data:text/html,x",
+        "file:///etc/passwd",
+        "ftp://example.com",
+        "//example.com",
+        "example.com",
+        "https:",
+        "https:///path",
+        "https://bing.com@evil.example/",
+        "https://bob:hunter2@example.com/",
+        "https://evil.example\\@bing.com/",
+        "https://example.com:port/",
+        "https://[half",
+        "https://example.com/a b",
+        "https://example.com/\x1b[2J",
+        "https://example.com/\u202egnp.exe",
+        "https://exa\u200bmple.com/",
+        "https://example.com/\n",
+        " https://example.com/",
+        "https://example.com/><b>",
+        'https://example.com/"x',
+        "https://example.com/\ud800",
+    ],
+)
+def test_what_may_do_harm_is_no_link(url: str) -> None:
+    """Another scheme, a user before the host, and characters that hide or end a URL are not given on."""
+    assert web_url(url) == ""
+
+
+@given(st.text())
+def test_any_text_is_a_link_or_none(text: str) -> None:
+    """No text makes it fail."""
+    for url in (text, f"https://{text}", f"https://example.com/{text}"):
+        assert web_url(url) in {"", url}

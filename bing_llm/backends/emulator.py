@@ -43,7 +43,7 @@ class EmulatorBackend(ChatHubBackend):
     """
 
     def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
-        local = ConnectionSettings(timeouts=connection.timeouts)
+        local = ConnectionSettings(timeouts=connection.timeouts, limits=connection.limits)
         super().__init__(local, msgspec.structs.replace(options, signed_in=False))
         self._home = _Home()
 

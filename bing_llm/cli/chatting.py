@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 from rich.text import Text
 
+from bing_llm._escaping import escape, one_line
 from bing_llm._options import model_names
 from bing_llm.cli.answering import RunningTurn
-from bing_llm.cli.escaping import escape, one_line
 from bing_llm.cli.reporting import ExitCode, complain, report
 from bing_llm.cli.running import Loop
 from bing_llm.cli.settings import Settings, is_terminal, new_console, sendable

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
+from bing_llm._escaping import one_line
 from bing_llm.backends.workiq.auth import scope_of
 from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.login import login as sign_in
-from bing_llm.cli.escaping import one_line
 from bing_llm.cli.reporting import ExitCode
 from bing_llm.errors import ConfigurationError
 

@@ -9,12 +9,15 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from rich import markdown as rich_markdown
 
-from bing_llm.cli.escaping import escape
+from bing_llm._escaping import escape
+from bing_llm._urls import web_url
 
 __all__ = ["Markdown", "ending", "split_blocks"]
 
 # HTML is shown as the text that it is: a terminal draws none, and rich would leave it out. Pictures are shown as links.
 _PARSER = MarkdownIt("commonmark", {"html": False}).enable(["strikethrough", "table"]).disable("image")
+# What does not lead to a web page stays text; the parser alone would take `ftp:`, `tel:` and pictures in `data:`.
+_PARSER.validateLink = lambda url: bool(web_url(url))  # type: ignore[method-assign]
 _FENCES = ("```", "~~~")
 _CITED = re.compile(r"\[\^(\d{1,6})\^\]")
 

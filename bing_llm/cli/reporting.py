@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 
-from bing_llm.cli.escaping import escape, one_line
+from bing_llm._escaping import escape, one_line
 from bing_llm.config import NOT_CONFIGURED
 from bing_llm.errors import BingError, ConfigurationError
 

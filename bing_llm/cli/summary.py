@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bing_llm.cli.escaping import one_line
+from bing_llm._escaping import one_line
 from bing_llm.events import Quota, Reply
 
 __all__ = ["quota_line", "source_lines", "suggestion_lines"]

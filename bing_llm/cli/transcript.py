@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from bing_llm.cli.escaping import escape
+from bing_llm._escaping import escape
 from bing_llm.cli.summary import source_lines
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from bing_llm import events as ev
 from bing_llm._compat import Self
-from bing_llm.cli.escaping import escape, one_line
+from bing_llm._escaping import escape, one_line
 from bing_llm.cli.markdown import Markdown, ending, split_blocks
 from bing_llm.cli.settings import is_terminal
 from bing_llm.fold import Fold

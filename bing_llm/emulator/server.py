@@ -10,7 +10,6 @@ from typing import Literal
 from aiohttp import web
 
 from bing_llm._compat import Self
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.obedient import Obedient
 from bing_llm.emulator.conversations import Conversations
@@ -24,6 +23,7 @@ from bing_llm.emulator.state import State
 from bing_llm.emulator.wire_faults import WIRE_FAULTS
 from bing_llm.emulator.workiq import WorkIQ
 from bing_llm.errors import ConfigurationError
+from bing_llm.limits import DEFAULT_LIMITS
 from bing_llm.sync import run
 
 __all__ = ["Emulator"]
@@ -204,7 +204,7 @@ class Emulator:
         """
         if self._runner is not None:
             raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
-        app = web.Application(client_max_size=MAX_RECORD_BYTES)
+        app = web.Application(client_max_size=DEFAULT_LIMITS.frame_bytes)
         app.add_routes([*Rest(self._state).routes(), *self._workiq.routes(), web.get("/sydney/ChatHub", self._chat)])
         app.on_shutdown.append(self._break_connections)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
@@ -233,7 +233,7 @@ class Emulator:
         socket = web.WebSocketResponse(
             decode_text=False,
             compress=False,  # frames are small, and a compressed one may be sent out of order
-            max_msg_size=MAX_RECORD_BYTES,
+            max_msg_size=DEFAULT_LIMITS.frame_bytes,
             timeout=_CLOSE_TIMEOUT_S,
         )
         try:

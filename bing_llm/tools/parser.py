@@ -11,7 +11,7 @@ from bing_llm.tools.forms import Forms
 from bing_llm.tools.openings import CLOSERS, LONGEST_SPACE, MORE, Opening, closer_at, fence_at, tag_at
 from bing_llm.tools.scanning import Scanner
 
-__all__ = ["CallParser"]
+__all__ = ["MAX_CALL_CHARACTERS", "CallParser"]
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +24,11 @@ _LINE_ENDS = re.compile(r"[^\S\n]*\n")
 _FIRST_KEY = re.compile(r"""[\[\s]*\{\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)["'\u201c\u201d]""")
 _MAY_GET_A_KEY = re.compile(r"""[\[\s]*(?:\{\s*(?:["'\u201c\u201d][^"'\\\u201c\u201d]*)?)?""")
 _LONGEST_HEAD = 200  # characters up to the end of the first key, which are looked at again with each part
+
+MAX_CALL_CHARACTERS = 1_000_000
+"""The longest call. An answer has some 16,000 characters; one that has no end must not fill memory."""
+
+_LONGEST_SHOWN = 200  # characters of a call that is too long, in its `InvalidCall`
 
 _LONGEST_PART = 4096  # characters that are looked at together, so that what is left of a part is not copied too often
 
@@ -43,9 +48,20 @@ class _Block:
         self.space = space
         self.scanner = Scanner(wary=opening.always)
         self.parts: list[str] = []
+        self.characters = 0  # of the parts
         self.pending = ""  # what may begin the closer
         self.literal = False  # its JSON is broken: the first closer or opener ends it, in a string or not
         self.head: str | None = None if opening.always else ""  # until the first key is known
+
+    def add(self, part: str) -> None:
+        """Read some text."""
+        self.parts.append(part)
+        self.characters += len(part)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it is longer than a call may be."""
+        return self.characters > MAX_CALL_CHARACTERS
 
     @property
     def content(self) -> str:
@@ -73,6 +89,8 @@ class CallParser:
 
     **Broken JSON ends where the next call begins.** What was opened and is no call is an `InvalidCall`, to its closer
     or to the next tag that opens a call. Where a string in it never ends, that is seen when the reply is over.
+
+    **A call has an end.** One of over 1,000,000 characters is an `InvalidCall`, and ends the reply.
 
     **A reply ends with its calls.** What comes after the first of them and is neither whitespace nor another call is
     cut, since the model goes on with results that it makes up. Without a call before, a reply is cut where a line
@@ -249,7 +267,9 @@ class CallParser:
         if not self._may_be_calls(block, text):
             return self._reread(block, text, pieces)
         at = block.scanner.feed(text)
-        block.parts.append(text[:at])
+        block.add(text[:at])
+        if block.is_too_long:
+            return self._refuse(block, text[at:], pieces)
         tail = text[at:]
         closer = closer_at(tail, 0, block.opening.closers)
         if closer:
@@ -275,13 +295,23 @@ class CallParser:
             closer = closer_at(text, at, block.opening.closers)
             opening = tag_at(text, at)
             if closer == "" or opening is MORE:
-                block.parts.append(text[:at])
+                block.add(text[:at])
                 block.pending = text[at:]
                 return ""
             if closer or (opening is not None and opening.kind == "tag"):
-                block.parts.append(text[:at])
+                block.add(text[:at])
                 return self._end(block, text[at + len(closer or "") :], pieces, closer or "")
-        block.parts.append(text)
+        block.add(text)
+        return self._refuse(block, "", pieces) if block.is_too_long else ""
+
+    def _refuse(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
+        """End a block that is too long: what is meant as a call ends the reply, other JSON is text."""
+        if not block.opening.always:
+            return self._release(block, tail, pieces)
+        shown = f"{block.opening.text}{block.content[:_LONGEST_SHOWN]}..."
+        reason = f"The tool call has over {MAX_CALL_CHARACTERS:,} characters: write a shorter one."
+        self._give([InvalidCall(shown, reason)], pieces)
+        self.done = self.has_cut = True
         return ""
 
     def _read_again(self, block: _Block) -> list[Piece]:
@@ -291,6 +321,7 @@ class CallParser:
         """
         text, self._all_literal, block.literal = block.content, True, True
         block.parts.clear()
+        block.characters = 0
         block.pending = ""
         return self.feed(text)
 
@@ -323,6 +354,8 @@ class CallParser:
 
     def _end(self, block: _Block, tail: str, pieces: list[Piece], closer: str) -> str:
         """The block is closed. Answers with what is behind it."""
+        if block.is_too_long:
+            return self._refuse(block, closer + tail, pieces)
         content, raw = block.content, block.opening.text + block.content + closer
         if block.opening.always:
             closed = bool(closer) or block.is_whole

@@ -6,14 +6,15 @@ import asyncio
 import base64
 import hashlib
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TypeAlias
 
 import msgspec
 
 from bing_llm._compat import Self
+from bing_llm.sync import run
 
 GRACE_S = 10.0
 """How long to wait for what must happen, in seconds; only a failure waits that long."""
@@ -167,6 +168,17 @@ class Server:
             return routed
         self._scripted += 1
         return self._script[min(self._scripted, len(self._script)) - 1]
+
+
+@contextmanager
+def served(*script: Answer) -> Iterator[str]:
+    """The URL of a server that runs on the background loop."""
+    server = Server(*script)
+    run(server.__aenter__())
+    try:
+        yield server.url("")
+    finally:
+        run(server.__aexit__())
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import socket
 import ssl
 import threading
@@ -1115,4 +1116,21 @@ async def test_the_environment_names_a_proxy_if_it_is_trusted(
         http = Http(trust_env=trust_env)
         assert (await fetch(http, service.url())).status == (404 if trust_env else 200)
         assert (len(proxy.requests), len(service.requests)) == ((1, 0) if trust_env else (0, 1))
+        await http.aclose()
+
+
+async def test_the_cookies_that_a_service_sets_are_bounded() -> None:
+    """They are sent back as a browser would, and no more of them than a browser keeps, by aiohttp's own doing."""
+    numbers = itertools.count()
+
+    async def set_cookies(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cookies = "".join(f"Set-Cookie: name{next(numbers)}=value\r\n" for _ in range(90))
+        writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n{cookies}\r\n".encode())
+
+    async with Server(set_cookies) as server:
+        http = Http(proxy=server.url())  # so that the service has a name: of an address, no cookies are kept
+        for _ in range(10):
+            await fetch(http, "http://service.example/")
+        sent = [request.headers.get("cookie", "").count("value") for request in server.requests]
+        assert 0 < max(sent) <= 200
         await http.aclose()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bing_llm.cli.escaping import escape
+from bing_llm._escaping import escape
 from bing_llm.cli.markdown import Markdown, ending, split_blocks
 
 BEGINNINGS = (
@@ -79,6 +79,12 @@ def test_a_drawing_holds_no_control_character(text: str) -> None:
         ("[bold]not rich[/bold] :smile:", "[bold]not rich[/bold] :smile:"),
         ("&#x202e;x", "\\u202ex"),
         ("[a](javascript:alert)", "[a](javascript:alert)"),
+        ("[a](data:image/png;base64,x)", "[a](data:image/png;base64,x)"),
+        ("[a](file:///etc)", "[a](file:///etc)"),
+        ("[a](tel:1)", "[a](tel:1)"),
+        ("[a](https://bing.com@x.example)", "[a](https://bing.com@x.example)"),
+        ("<ftp://x.example>", "<ftp://x.example>"),
+        ("[a][x]\n\n[x]: javascript:alert", "[a][x]\n\n[x]: javascript:alert"),
     ],
 )
 def test_nothing_is_lost_or_hidden(text: str, shown: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bing_llm.tools import parser as parser_module
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
 from bing_llm.tools.parser import CallParser
 
@@ -455,3 +456,26 @@ def test_hostile_replies_take_linear_time(part: str) -> None:
     for size in (16, 1_000_000):
         short, long = (min(seconds(part, length, size) for _ in range(2)) for length in (3_000, 24_000))
         assert long < 25 * short
+
+
+@pytest.mark.parametrize("inside", ['{"name": "', '{"name": "a\\', "{oops ", "<", '"'])
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_a_call_that_is_too_long_ends_the_reply(monkeypatch: pytest.MonkeyPatch, inside: str, step: int) -> None:
+    """It is an invalid call, cut short, wherever it is seen; what follows is dropped."""
+    monkeypatch.setattr(parser_module, "MAX_CALL_CHARACTERS", 300)
+    reply = f"Wait. <tool_call>{{{inside}{'x' * 1000}"
+    text, call = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
+    assert text == "Wait."
+    assert isinstance(call, InvalidCall)
+    assert call.text == f"<tool_call>{{{inside}{'x' * 1000}"[: len("<tool_call>") + 200] + "..."
+    assert call.reason == "The tool call has over 300 characters: write a shorter one."
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """JSON without tags is no call where it is longer than one may be, and is not held back."""
+    monkeypatch.setattr(parser_module, "MAX_CALL_CHARACTERS", 300)
+    long = json.dumps({"name": "get_weather", "arguments": {"city": "x" * 1000}})
+    for reply in (long, f"{FENCE}json\n{long}\n{FENCE}"):
+        pieces = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
+        assert pieces == [reply]

@@ -20,7 +20,6 @@ from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
 from bing_llm.backends.chathub.frames import Chat, Result
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.results import SUCCESS, error_for
@@ -61,6 +60,7 @@ class ChatHubBackend:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
         self._options = options
         self._timeouts = connection.timeouts
+        self._limits = connection.limits
         self._secrets = _cookie_values(connection.cookies)
         self._redact = Redactor(*self._secrets)
         self._headers = _headers(options, connection)
@@ -144,12 +144,12 @@ class ChatHubBackend:
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
-                    max_bytes=MAX_RECORD_BYTES,
+                    max_bytes=self._limits.frame_bytes,
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         redact = Redactor(*handle.secrets, *self._secrets)
-        return ChatHubChannel(socket, self._timeouts, deadline, redact=redact)
+        return ChatHubChannel(socket, self._timeouts, deadline, redact=redact, limits=self._limits)
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))

@@ -1,17 +1,19 @@
 """What the shapeless parts of a message hold: citations in cards or references, suggestions, search results.
 
 These parts are decoration: one that does not have the known shape gives nothing, never an error. URLs are kept only
-with http or https: a hostile page must not get a `javascript:` or `data:` link shown as a source.
+where they are harmless links (`bing_llm._urls.web_url`).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
 
+from bing_llm._urls import web_url
 from bing_llm.backends.chathub.codec import decode_json
 from bing_llm.backends.chathub.frames import WireMessage
 from bing_llm.errors import ProtocolError
@@ -27,21 +29,27 @@ __all__ = [
 ]
 
 # `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
-_DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t]*')
+_DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t\r]*(?:\n|\Z)')
 
 
-def citations_of(message: WireMessage) -> tuple[Citation, ...]:
-    """The sources of an answer: link definitions at the head of its cards, else the references of the M365 hub."""
-    cards = tuple(citation for text in _card_texts(_decoded(message.adaptive_cards)) for citation in _definitions(text))
-    return cards or references_of(message.references)
+def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
+    """The sources of an answer: link definitions at the head of its cards, else the references of the M365 hub.
+
+    Args:
+        message: The answer.
+        most: How many are read.
+    """
+    texts = _card_texts(_decoded(message.adaptive_cards))
+    cards = tuple(islice(chain.from_iterable(map(_definitions, texts)), most))
+    return cards or references_of(message.references, most)
 
 
-def references_of(references: msgspec.Raw) -> tuple[Citation, ...]:
-    """The references of the M365 hub, numbered in their order.
+def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
+    """The references of the M365 hub, numbered in their order, as many as `most`.
 
     Sources disagree whether they stand in a message or beside it (protocol notes, sections e and l): both are read.
     """
-    return tuple(_references(_decoded(references)))
+    return tuple(islice(_references(_decoded(references)), most))
 
 
 def suggestions_of(message: WireMessage) -> tuple[str, ...]:
@@ -78,8 +86,7 @@ def search_results_of(message: WireMessage) -> tuple[SearchResult, ...]:
 
 def _results(entries: Any) -> Iterator[SearchResult]:
     for entry in _dicts(entries):
-        url = _text(entry, "url")
-        if _is_web(url):
+        if url := web_url(_text(entry, "url")):
             snippets = entry.get("snippets")
             texts = tuple(s for s in snippets if isinstance(s, str)) if isinstance(snippets, list) else ()
             yield SearchResult(_text(entry, "title"), url, texts)
@@ -92,19 +99,18 @@ def _card_texts(cards: Any) -> Iterator[str]:
 
 
 def _definitions(text: str) -> Iterator[Citation]:
-    for line in text.splitlines():
-        found = _DEFINITION.fullmatch(line)
-        if found is None:
-            return
-        if _is_web(found[2]):
-            yield Citation(int(found[1]), found[2], found[3] or "")
+    end = 0
+    while found := _DEFINITION.match(text, end):
+        end = found.end()
+        if url := web_url(found[2]):
+            yield Citation(int(found[1]), url, found[3] or "")
 
 
 def _references(references: Any) -> Iterator[Citation]:
     entries = references.values() if isinstance(references, dict) else ()
     for number, entry in enumerate(entries, 1):
-        url = _text(entry, "targetLink") if isinstance(entry, dict) else ""
-        if _is_web(url):
+        url = web_url(_text(entry, "targetLink")) if isinstance(entry, dict) else ""
+        if url:
             yield Citation(number, url, _display_title(entry))
 
 
@@ -122,10 +128,6 @@ def _between(text: str, opening: str, closing: str) -> str:
     _, opened, rest = text.partition(opening)
     inside, closed, _ = rest.rpartition(closing)
     return inside if opened and closed else ""
-
-
-def _is_web(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))
 
 
 def _text(item: dict[str, Any], key: str) -> str:

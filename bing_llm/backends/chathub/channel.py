@@ -11,13 +11,14 @@ from typing import Any, Protocol
 import aiohttp
 
 from bing_llm import events as ev
+from bing_llm._escaping import log_line
 from bing_llm._redact import Redactor
 from bing_llm._timeout import timeout
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import BingError, ConnectionLost, ProtocolError, TimedOut
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Timeouts
 
 __all__ = ["PING_SECONDS", "ChatHubChannel", "WebSocket"]
 
@@ -29,6 +30,7 @@ PING_SECONDS = 15.0
 # Kinds that were logged; bounded, since a hostile service could invent names for ever.
 _noted: set[str] = set()
 _MOST_NOTED = 100
+_HIGHEST_TYPE = 1_000_000  # of a frame; those that are known are below 10
 
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _BUSY = 8  # frames that came together; more are on their way then, and a turn of the loop costs less than a timer
@@ -65,6 +67,7 @@ class ChatHubChannel:
         deadline: The end of the whole turn; its clock and its label are the channel's.
         redact: Takes secrets out of frames before they are logged.
         turn: The turn, where its handshake is done; None for a new one.
+        limits: How much is taken of what the service sends.
     """
 
     def __init__(
@@ -75,9 +78,11 @@ class ChatHubChannel:
         *,
         redact: Redactor,
         turn: Turn | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._socket = socket
-        self._turn = turn or Turn()
+        self._limits = limits
+        self._turn = turn or Turn(limits)
         self._timeouts = timeouts
         self._deadline = deadline
         self._redact = redact
@@ -126,7 +131,9 @@ class ChatHubChannel:
 
     def under(self, deadline: Deadline) -> ChatHubChannel:
         """The same turn with another deadline, and with limits that begin now; this channel is used no more."""
-        return ChatHubChannel(self._socket, self._timeouts, deadline, redact=self._redact, turn=self._turn)
+        return ChatHubChannel(
+            self._socket, self._timeouts, deadline, redact=self._redact, turn=self._turn, limits=self._limits
+        )
 
     async def ask(self, chat: frames.Chat) -> None:
         """Send the request.
@@ -236,12 +243,19 @@ class ChatHubChannel:
             _log.debug("%s socket at its end, code %s", self._label, code)
             self._turn.receive_eof(code)
         elif message.type is aiohttp.WSMsgType.ERROR:
-            # aiohttp's own words name no URL: a frame that breaks RFC 6455, or one over the size limit.
-            msg = f"The service broke the WebSocket protocol, or sent too large a message ({message.data})."
-            raise ProtocolError(msg, partial_text=self._turn.text)
+            raise self._broken(message.data)
         else:
             msg = "The service sent a binary message; the ChatHub sends text."
             raise ProtocolError(msg, partial_text=self._turn.text)
+
+    def _broken(self, cause: Any) -> ProtocolError:
+        """The error for a frame that aiohttp does not take. Its own words name no URL."""
+        if getattr(cause, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            error = self._limits.exceeded("frame_bytes", "bytes in one message")
+        else:
+            error = ProtocolError(f"The service broke the WebSocket protocol ({cause}).")
+        error.partial_text = self._turn.text
+        return error
 
     def _served(self) -> float:
         """The time by a clock that stands still while the caller is away."""
@@ -297,17 +311,25 @@ class ChatHubChannel:
     def _note(self, event: ev.Event) -> None:
         """Log what this version does not know, once a kind."""
         if isinstance(event, ev.Unknown):
-            kind = self._redact(_kind(event.raw))
+            kind = _kind(event.raw, self._redact)
             if kind not in _noted and len(_noted) < _MOST_NOTED:
                 _noted.add(kind)
                 _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)
 
     def _debug(self, direction: str, data: bytes) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("%s %s %s", self._label, direction, self._redact(data.decode(errors="replace")))
+            _log.debug("%s %s %s", self._label, direction, log_line(self._redact(data.decode(errors="replace"))))
 
 
-def _kind(raw: Any) -> str:
-    """What an unknown thing calls itself, cut short."""
+def _kind(raw: Any, redact: Redactor) -> str:
+    """What an unknown thing calls itself."""
     names = (raw.get(key) for key in ("type", "target", "messageType", "contentType")) if isinstance(raw, dict) else ()
-    return " ".join(repr(name)[:40] for name in names if name is not None) or type(raw).__name__
+    return " ".join(_named(name, redact) for name in names if name is not None) or type(raw).__name__
+
+
+def _named(name: Any, redact: Redactor) -> str:
+    """A name, cut short behind the redactor: half of a secret would not be known as one."""
+    if isinstance(name, str):
+        return repr(redact(name))[:40]
+    is_short = isinstance(name, int) and abs(name) < _HIGHEST_TYPE  # a long one cannot be written, a list may be deep
+    return repr(name) if is_short else type(name).__name__

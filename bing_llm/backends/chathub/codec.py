@@ -8,6 +8,7 @@ import msgspec
 
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.json_size import check_values
 from bing_llm.errors import ProtocolError
 
 __all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "decode_string", "encode"]
@@ -69,9 +70,10 @@ def decode_server(record: bytes) -> frames.ServerFrame:
     One of an unknown type, and one of type 1 with an unknown target or shape, is an `UnknownFrame`.
 
     Raises:
-        ProtocolError: The record is not a JSON object, or a final, completion or close frame has another
-            shape.
+        ProtocolError: The record is not a JSON object, has too many values, or a final, completion or close frame has
+            another shape.
     """
+    check_values(record)
     try:
         frame = _server.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
@@ -85,8 +87,9 @@ def decode_client(record: bytes) -> frames.ClientFrame:
     """A frame from a client, after its handshake.
 
     Raises:
-        ProtocolError: The record is not a JSON object, or a chat request has another shape.
+        ProtocolError: The record is not a JSON object, has too many values, or a chat request has another shape.
     """
+    check_values(record)
     try:
         return _client.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
@@ -97,7 +100,7 @@ def decode_json(record: bytes | str | msgspec.Raw) -> Any:
     """Any JSON.
 
     Raises:
-        ProtocolError: The text is not JSON.
+        ProtocolError: The text is not JSON, or has too many values.
     """
     return _typed(_any, record)
 
@@ -112,6 +115,8 @@ def decode_string(inside: bytes) -> str:
 
 
 def _typed(decoder: msgspec.json.Decoder[T], record: bytes | str | msgspec.Raw) -> T:
+    if isinstance(record, bytes | str):  # what is raw is part of a record
+        check_values(record)
     try:
         return decoder.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:

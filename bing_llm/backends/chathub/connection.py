@@ -27,9 +27,10 @@ from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES, RecordReader
+from bing_llm.backends.chathub.framing import RecordReader
 from bing_llm.backends.chathub.growing import Growing, learn
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "EACH_READ_BYTES",
@@ -124,15 +125,15 @@ class Connection:
 
     Args:
         role: Which end we are.
-        max_bytes: The longest record that is accepted.
+        limits: How much is taken of what the other end sends.
     """
 
-    def __init__(self, role: Role, *, max_bytes: int = MAX_RECORD_BYTES) -> None:
+    def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:
         self.role = role
         self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
         self.record = b""  # of the last frame
-        self._records = RecordReader(max_bytes)
+        self._records = RecordReader(limits)
         self._incoming: deque[bytes] = deque()
         self._at_end = False
         self._growing: Growing | None = None

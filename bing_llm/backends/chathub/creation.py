@@ -14,6 +14,7 @@ from bing_llm._secrets import SecretStruct
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.frames import Result
 from bing_llm.backends.chathub.results import SUCCESS, error_for
+from bing_llm.backends.json_size import check_values
 
 __all__ = ["ChatHubConversation", "body_of", "error_for_status", "parse_creation"]
 
@@ -96,6 +97,7 @@ def body_of(answer: Answer, what: str, kind: type[Any]) -> Any:
     error = error_for_status(answer, what)
     if error is not None:
         raise error
+    check_values(answer.body)
     try:
         return msgspec.json.decode(answer.body, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:

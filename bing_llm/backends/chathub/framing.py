@@ -7,14 +7,11 @@ messages (protocol notes, section c; aspnetcore `src/SignalR/docs/specs/HubProto
 from __future__ import annotations
 
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["MAX_RECORDS_A_MESSAGE", "MAX_RECORD_BYTES", "SEPARATOR", "RecordReader"]
+__all__ = ["MAX_RECORDS_A_MESSAGE", "SEPARATOR", "RecordReader"]
 
 SEPARATOR = b"\x1e"
-
-# The largest recorded frame has 39 KB; the final frame of an answer with long search results has some hundred
-# KB. 16 Mi leaves room for both and bounds what a hostile server can make us hold.
-MAX_RECORD_BYTES = 16 * 1024 * 1024
 
 # Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
 MAX_RECORDS_A_MESSAGE = 10_000
@@ -26,11 +23,12 @@ class RecordReader:
     """Cuts what comes in into records, whatever pieces it comes in.
 
     Args:
-        max_bytes: The longest record that is accepted.
+        limits: `frame_bytes` is the longest record that is accepted.
     """
 
-    def __init__(self, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._max = max_bytes
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._max = limits.frame_bytes
         self._tail: list[bytes] = []
         self._tail_bytes = 0
 
@@ -66,6 +64,5 @@ class RecordReader:
                 self._tail = [b"".join(self._tail)]
         longest = max(self._tail_bytes, *map(len, complete)) if complete else self._tail_bytes
         if longest > self._max:
-            msg = f"The service sent a record of over {self._max:,} bytes."
-            raise ProtocolError(msg)
+            raise self._limits.exceeded("frame_bytes", "bytes in one record")
         return [record for record in complete if record]

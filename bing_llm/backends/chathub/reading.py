@@ -22,12 +22,13 @@ from bing_llm.backends.chathub import cards, frames
 from bing_llm.backends.chathub.codec import decode_json, decode_server
 from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.fold import Fold
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["MAX_TURN_CHARACTERS", "AnswerReader"]
+__all__ = ["AnswerReader"]
 
-# What a turn may make us hold, beside one whole text, which fits in a record. A hundred searches, each with results of
-# the largest recorded size, have some 4 M.
-MAX_TURN_CHARACTERS = 32 * 1024 * 1024
+_PART = (
+    100  # what each part that a turn makes us hold counts beside its text, in characters: Python needs as much for it
+)
 
 _Holders: TypeAlias = Sequence[frames.UpdateArguments | frames.FinalItem]
 
@@ -78,13 +79,17 @@ class AnswerReader:
 
     An error that `update`, `final` or `completion` raises comes after the events that it has added.
 
+    Args:
+        limits: How much the turn may make us hold.
+
     Attributes:
         events: The events of the frames, for the caller to take from the left.
         conversation_id: The conversation of the turn, for a reply whose final frame does not name it.
         stopped: Whether the service was asked to stop, so that a short ending is what was wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
         self.events: deque[ev.Event] = deque()
         self.conversation_id = ""
         self.stopped = False
@@ -96,11 +101,13 @@ class AnswerReader:
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
+        self._pages = 0  # that searches found
         self._others: set[int] = set()  # hashes of the ids of messages that are not the answer
         self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
         self._grown = b""  # the record of the last update, where it was not decoded
+        self._is_news = False  # whether the messages of the update changed the text
 
     @property
     def text(self) -> str:
@@ -121,11 +128,13 @@ class AnswerReader:
         self._begin("arguments", record, update.arguments)
         for arguments in update.arguments:
             self._quota(arguments.throttling)
-            is_news = self._snapshot(arguments.messages) if arguments.messages else False
+            self._is_news = False
+            if arguments.messages:
+                self._snapshot(arguments.messages)
             self._references = arguments.references or self._references
             self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
-            if arguments.write_at_cursor and not is_news:
+            if arguments.write_at_cursor and not self._is_news:
                 self._append(arguments.write_at_cursor)
         self._grown = b""
         match update.arguments:
@@ -180,15 +189,13 @@ class AnswerReader:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
-        """Take in the messages of an update; answer whether they changed the text."""
-        known = self.text
+    def _snapshot(self, messages: list[frames.WireMessage]) -> None:
+        """Take in the messages of an update."""
         shown = [(_kind_of(message), message) for message in messages]
         answers = [message for kind, message in shown if kind is _Kind.ANSWER]
         for kind, message in shown:
             if kind is not _Kind.ANSWER or message is answers[-1]:  # the answers before the last are interim texts
                 self._message(kind, message)
-        return self.text != known
 
     def _message(self, kind: _Kind, message: frames.WireMessage, *, final: bool = False) -> None:
         message_id = message.message_id or ""
@@ -196,7 +203,8 @@ class AnswerReader:
             self._others.discard(hash(message_id))
             self._answered(message, final=final)
             return
-        if message_id:
+        if message_id and hash(message_id) not in self._others:
+            self._keep("")
             self._others.add(hash(message_id))
         if kind in _MODERATION:
             self._moderated(kind, message)
@@ -207,7 +215,7 @@ class AnswerReader:
         self._answer = message
         text = message.text or ""
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
-        stale = self._appended and not final and self.text.startswith(text)
+        stale = self._appended and not final and self._begins_with(text)
         if text and not stale:
             self._whole(text)
         if message.suggested_responses:
@@ -234,12 +242,18 @@ class AnswerReader:
                 self._emit(ev.SearchStarted(query))
             case _Kind.SEARCH_RESULT if self._first("result", key):
                 self._keep(text)
-                self._emit(ev.SearchResults(cards.search_results_of(message)))
+                self._found(cards.search_results_of(message))
             case _Kind.IMAGE if self._first("image", key):
                 self._keep(text)
                 self._emit(ev.ImageRequested(text))
             case _Kind.UNKNOWN if self._first("unknown", key):
                 self._emit(ev.Unknown(self._raw(message)))
+
+    def _found(self, pages: tuple[ev.SearchResult, ...]) -> None:
+        self._pages += len(pages)
+        if self._pages > self._limits.citations:
+            raise self._limits.exceeded("citations", "pages found by the searches of one turn")
+        self._emit(ev.SearchResults(pages))
 
     def _moderated(self, kind: _Kind, message: frames.WireMessage) -> None:
         notice = message.text or message.hidden_text or ""
@@ -260,8 +274,16 @@ class AnswerReader:
 
     # --- text -----------------------------------------------------------------------------------------------------
 
+    def _begins_with(self, text: str) -> bool:
+        """Whether the whole text does. Pieces are joined for a long one alone, or each short frame would copy them."""
+        known = self._text if len(text) <= len(self._text) else self.text
+        return known.startswith(text)
+
     def _whole(self, text: str) -> None:
+        if len(text) > self._limits.answer_characters:
+            raise self._too_much()
         known, self._text = self.text, text
+        self._is_news = text != known
         if not text.startswith(known):
             self._emit(ev.TextRevised(text))
         elif len(text) > len(known):
@@ -302,9 +324,13 @@ class AnswerReader:
         raise errors.ServiceError(msg, value=result.value, service_message=result.message)
 
     def _completed(self, item: frames.FinalItem) -> ev.TurnCompleted:
+        most = self._limits.citations
+        citations = cards.citations_of(self._answer, most + 1) or cards.references_of(self._references, most + 1)
+        if len(citations) > most:
+            raise self._limits.exceeded("citations", "sources of one answer")
         reply = msgspec.structs.replace(
             self._fold.reply(),
-            citations=cards.citations_of(self._answer) or cards.references_of(self._references),
+            citations=citations,
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),
@@ -336,6 +362,7 @@ class AnswerReader:
         mark = hash((what, key))
         if mark in self._seen:
             return False
+        self._keep("")
         self._seen.add(mark)
         return True
 
@@ -345,10 +372,12 @@ class AnswerReader:
         Raises:
             ProtocolError: It is more than any answer has.
         """
-        self._kept_characters += len(text)
-        if self._kept_characters > MAX_TURN_CHARACTERS:
-            msg = f"The service sent over {MAX_TURN_CHARACTERS:,} characters of text and searches in one turn."
-            raise errors.ProtocolError(msg)
+        self._kept_characters += len(text) + _PART
+        if self._kept_characters > self._limits.answer_characters:
+            raise self._too_much()
+
+    def _too_much(self) -> errors.ProtocolError:
+        return self._limits.exceeded("answer_characters", "characters of text and searches in one turn")
 
 
 def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frames.WireMessage]]:

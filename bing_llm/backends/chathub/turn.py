@@ -14,8 +14,8 @@ from bing_llm import events as ev
 from bing_llm._compat import assert_never
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import NEED_DATA, Connection, Role, Sentinel, State
-from bing_llm.backends.chathub.framing import MAX_RECORD_BYTES
 from bing_llm.backends.chathub.reading import AnswerReader
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["NEED_DATA", "SILENT_REFUSAL_CHARACTERS", "Turn"]
 
@@ -30,12 +30,12 @@ class Turn:
     """One turn on one connection.
 
     Args:
-        max_bytes: The longest record that is accepted.
+        limits: How much is taken of what the service sends.
     """
 
-    def __init__(self, *, max_bytes: int = MAX_RECORD_BYTES) -> None:
-        self._connection = Connection(Role.CLIENT, max_bytes=max_bytes)
-        self._reader = AnswerReader()
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._connection = Connection(Role.CLIENT, limits)
+        self._reader = AnswerReader(limits)
         self._failure: errors.BingError | None = None
         self._invocation_id = ""
         self._asked_characters = 0

@@ -87,6 +87,7 @@ class WorkIQBackend:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
         self._options = options
         self._timeouts = connection.timeouts
+        self._limits = connection.limits
         self._tokens = TokenSource(token, host=self._endpoints.host)
         self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
 
@@ -145,7 +146,12 @@ class WorkIQBackend:
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         opening = asyncio.create_task(self._ask(handle, prompt, number, deadline, lambda: _settle(sent)))
-        turn = WorkIQTurn(asked=prompt.text, conversation_id=handle.id, entity_tags=self._options.entity_tags)
+        turn = WorkIQTurn(
+            asked=prompt.text,
+            conversation_id=handle.id,
+            entity_tags=self._options.entity_tags,
+            limits=self._limits,
+        )
         channel = WorkIQChannel(opening, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)
         try:
             either: set[asyncio.Future[Any]] = {opening, sent}

@@ -9,9 +9,9 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from bing_llm import events as ev
+from bing_llm._escaping import log_line
 from bing_llm._redact import Redactor
 from bing_llm.backends.answer import Answer
-from bing_llm.backends.workiq.sse import MAX_EVENT_BYTES
 from bing_llm.backends.workiq.turn import Sentinel, WorkIQTurn
 from bing_llm.errors import BingError, ConnectionLost, TimedOut
 from bing_llm.limits import Deadline, Timeouts
@@ -186,7 +186,7 @@ class WorkIQChannel:
             self._turn.receive(data) if data else self._turn.receive_eof()
             return
         self._body += data
-        if not data or len(self._body) > MAX_EVENT_BYTES:
+        if not data or len(self._body) > self._turn.limits.frame_bytes:
             self._turn.receive_body(bytes(self._body))
 
     def _lose(self, exc: ConnectionLost) -> None:
@@ -235,6 +235,6 @@ class WorkIQChannel:
         self._unlogged = [lines.pop()] if data else []
         redact = self._redact()
         for line in filter(None, map(bytes.strip, lines)):
-            _log.debug("%s received %s", self._label, redact(line.decode(errors="replace")))
+            _log.debug("%s received %s", self._label, log_line(redact(line.decode(errors="replace"))))
         if not data:
             _log.debug("%s answer at its end", self._label)

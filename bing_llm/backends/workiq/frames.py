@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bing_llm.backends.json_size import check_values
 from bing_llm.errors import ProtocolError
 
 __all__ = [
@@ -122,8 +123,10 @@ def decode_conversation(data: str | bytes) -> Conversation:
     """The conversation that a JSON text holds.
 
     Raises:
-        ProtocolError: It is no JSON object, or a part that a turn cannot do without has another type.
+        ProtocolError: It is no JSON object, has too many values, or a part that a turn cannot do without has another
+            type.
     """
+    check_values(data)
     try:
         return _conversation.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
@@ -135,8 +138,10 @@ def decode_json(data: str | bytes | msgspec.Raw) -> Any:
     """Any JSON.
 
     Raises:
-        ProtocolError: The text is not JSON.
+        ProtocolError: The text is not JSON, or has too many values.
     """
+    if not isinstance(data, msgspec.Raw):  # what is raw is part of a text
+        check_values(data)
     try:
         return _any.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:

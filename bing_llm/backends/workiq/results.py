@@ -50,7 +50,6 @@ _STATUSES: Final = {
 
 _INNER = re.compile(r"\bstatus ?(?:code)? ?[=:]? ?([1-5]\d\d)\b", re.IGNORECASE | re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_LONGEST_WORDS = 500  # of the service, in a message; `service_message` has all
 
 _BAD_REQUEST, _UNAUTHENTICATED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVERS = 400, 401, 404, 409, 429, 500
 _OF_AN_OLD_CONVERSATION = frozenset((_BAD_REQUEST, _NOT_FOUND, _CONFLICT))
@@ -162,8 +161,7 @@ def _explained(body: bytes) -> str:
 
 def _words(fault: Fault) -> str:
     """The service's words for a sentence, with the id that its support asks for."""
-    message = fault.message if len(fault.message) <= _LONGEST_WORDS else f"{fault.message[:_LONGEST_WORDS]}..."
-    words = ": ".join(part for part in (fault.code, message.strip().rstrip(".")) if part)
+    words = ": ".join(part for part in (fault.code, fault.message.strip().rstrip(".")) if part)
     request = f"request-id {fault.request_id}" if _REQUEST_ID.fullmatch(fault.request_id) else ""
     parts = "; ".join(part for part in (words, request) if part)
     return f" ({parts})" if parts else ""

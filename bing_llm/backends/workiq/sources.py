@@ -7,32 +7,42 @@ pages disagree where the sources stand, in `attributions` or in `references` (pr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
+from bing_llm._urls import web_url
 from bing_llm.backends.workiq.frames import Message, decoded
 from bing_llm.events import Citation
 
 __all__ = ["annotations_of", "citations_of", "sensitivity_label_of"]
 
 _CITATION = "citation"
+_LINKS: Final = ("seeMoreWebUrl", "imageWebUrl", "imageFavIcon")
 
 
-def citations_of(message: Message) -> tuple[Citation, ...]:
+def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
     """The sources behind the `[^n^]` markers: attributions of type citation, else references, numbered in order.
 
-    None is left out, so that numbers and places agree. One without a web address has the URL "": a `javascript:` URL
-    must not be shown as a source.
+    None is left out, so that numbers and places agree. One whose URL is no harmless link has the URL "".
+
+    Args:
+        message: The answer.
+        most: How many are read.
     """
     attributed = [each for each in _attributions(message) if each.get("attributionType") == _CITATION]
     named = [(_text(each, "seeMoreWebUrl"), _text(each, "providerDisplayName")) for each in attributed]
     if not named:
         named = [(_text(each, "targetLink"), "") for each in _references(message)]
-    return tuple(Citation(number, _web(url), title) for number, (url, title) in enumerate(named, 1))
+    return tuple(Citation(number, web_url(url), title) for number, (url, title) in enumerate(islice(named, most), 1))
 
 
 def annotations_of(message: Message) -> list[dict[str, Any]]:
-    """The attributions of other types, as they came: links of the people, files and events that the text names."""
-    return [each for each in _attributions(message) if each.get("attributionType") != _CITATION]
+    """The attributions of other types, as they came: links of the people, files and events that the text names.
+
+    But a URL that is no harmless link is "".
+    """
+    others = (each for each in _attributions(message) if each.get("attributionType") != _CITATION)
+    return [{**each, **{key: web_url(_text(each, key)) for key in _LINKS if key in each}} for each in others]
 
 
 def sensitivity_label_of(message: Message) -> dict[str, Any]:
@@ -57,7 +67,3 @@ def _dicts(value: Any) -> Iterator[dict[str, Any]]:
 def _text(item: dict[str, Any], key: str) -> str:
     value = item.get(key)
     return value if isinstance(value, str) else ""
-
-
-def _web(url: str) -> str:
-    return url if url.lower().startswith(("http://", "https://")) else ""

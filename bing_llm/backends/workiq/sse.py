@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Final, Literal
+from typing import Literal
 
 from bing_llm.backends.chathub.connection import EOF, NEED_DATA, Sentinel
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["EOF", "MAX_EVENT_BYTES", "NEED_DATA", "EventLines", "Sentinel"]
-
-# As for a ChatHub record: the final event of an answer has some hundred KB, since its card repeats the whole text.
-MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
+__all__ = ["EOF", "NEED_DATA", "EventLines", "Sentinel"]
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(r"[A-Za-z]")  # begins a field, known or not; a line of JSON inside an object begins otherwise
@@ -28,11 +26,12 @@ class EventLines:
     """Cuts incoming bytes into events. `receive` takes in, `next_event` gives.
 
     Args:
-        max_bytes: The longest event, and the longest line, in bytes.
+        limits: `frame_bytes` is the longest event, and the longest line.
     """
 
-    def __init__(self, max_bytes: int = MAX_EVENT_BYTES) -> None:
-        self._max = max_bytes
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._max = limits.frame_bytes
         self._events: deque[str] = deque()
         self._tail = bytearray()  # of a line whose end has not come
         self._after_cr = False
@@ -121,4 +120,4 @@ class EventLines:
 
     def _fail(self) -> None:
         self._tail, self._data = bytearray(), []
-        self._failure = ProtocolError(f"The service sent an event of over {self._max:,} bytes.")
+        self._failure = self._limits.exceeded("frame_bytes", "bytes in one event")

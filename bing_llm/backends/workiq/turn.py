@@ -16,9 +16,10 @@ from bing_llm import events as ev
 from bing_llm.backends.workiq.frames import DISENGAGED, Conversation, Message, decode_conversation, decode_json
 from bing_llm.backends.workiq.results import fault_error
 from bing_llm.backends.workiq.sources import annotations_of, citations_of, sensitivity_label_of
-from bing_llm.backends.workiq.sse import MAX_EVENT_BYTES, NEED_DATA, EventLines, Sentinel
+from bing_llm.backends.workiq.sse import NEED_DATA, EventLines, Sentinel
 from bing_llm.backends.workiq.tags import without_half_tag, without_tags
 from bing_llm.fold import Fold
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["NEED_DATA", "Sentinel", "WorkIQTurn"]
 
@@ -32,7 +33,7 @@ class WorkIQTurn:
         asked: The text of the prompt, by which its echo is known.
         conversation_id: For a reply whose events do not name it.
         entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
-        max_bytes: The longest event that is accepted, in bytes.
+        limits: How much is taken of what the service sends.
     """
 
     def __init__(
@@ -41,9 +42,10 @@ class WorkIQTurn:
         asked: str = "",
         conversation_id: str = "",
         entity_tags: Literal["keep", "strip"] = "keep",
-        max_bytes: int = MAX_EVENT_BYTES,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        self._lines = EventLines(max_bytes)
+        self.limits = limits
+        self._lines = EventLines(limits)
         self._body: bytes | None = None
         self._asked = asked
         self._strips = entity_tags == "strip"
@@ -78,7 +80,10 @@ class WorkIQTurn:
         self._lines.receive(data)
 
     def receive_body(self, body: bytes) -> None:
-        """Take in the whole answer of the call without a stream (`chat`): one conversation as JSON."""
+        """Take in the whole answer of the call without a stream (`chat`): one conversation as JSON.
+
+        What is longer than allowed may have been cut off: it is not read, and `next_event` says so.
+        """
         self._body = body
 
     def receive_eof(self) -> None:
@@ -110,6 +115,8 @@ class WorkIQTurn:
                 raise errors.ProtocolError("This turn is complete; it has no further event.")
             if self._body is not None:
                 body, self._body = self._body, None
+                if len(body) > self.limits.frame_bytes:
+                    raise self.limits.exceeded("frame_bytes", "bytes in one answer")
                 self._take(body, whole=True)
                 return None
             data = self._lines.next_event()
@@ -181,6 +188,8 @@ class WorkIQTurn:
     # --- text -----------------------------------------------------------------------------------------------------
 
     def _whole(self, text: str, *, final: bool) -> None:
+        if len(text) > self.limits.answer_characters:
+            raise self.limits.exceeded("answer_characters", "characters in one answer")
         known, self._text = self._text, self._shown(text, final=final)
         if not self._text.startswith(known):
             self._emit(ev.TextRevised(self._text))
@@ -200,15 +209,18 @@ class WorkIQTurn:
         self._complete()
 
     def _complete(self) -> None:
-        self._completed = True
         answer = self._answer or Message()
+        citations = citations_of(answer, self.limits.citations + 1)
+        if len(citations) > self.limits.citations:
+            raise self.limits.exceeded("citations", "sources of one answer")
         reply = msgspec.structs.replace(
             self._fold.reply(),
-            citations=citations_of(answer),
+            citations=citations,
             conversation_id=self._newest.id or self._conversation_id,
             message_id=answer.id or "",
             metadata=_metadata(self._newest, answer),
         )
+        self._completed = True
         self._emit(ev.TurnCompleted(reply))
 
     def _emit(self, event: ev.Event) -> None:

@@ -28,6 +28,10 @@ JSON = st.recursive(
 )
 
 
+MOST = 1000
+"""More citations than any of these has."""
+
+
 def raw(value: Any) -> msgspec.Raw:
     """A shapeless field."""
     return msgspec.Raw(json.dumps(value).encode())
@@ -47,7 +51,7 @@ def test_citations_are_the_definitions_at_the_head_of_a_card() -> None:
         "Cats purr [^1^][2].",
         "Learn more: [1. two.example](https://two.example)",
     )
-    assert cards.citations_of(message) == (
+    assert cards.citations_of(message, MOST) == (
         Citation(2, "https://two.example", 'Two, \\"quoted\\"'),
         Citation(1, "http://one.example/a(b)"),
         Citation(3, "https://three.example"),
@@ -69,13 +73,13 @@ def test_citations_are_the_definitions_at_the_head_of_a_card() -> None:
 )
 def test_other_text_defines_no_citation(text: str) -> None:
     """A line that stands below the head, has another form or no web address is no citation."""
-    assert cards.citations_of(with_card(text)) == ()
+    assert cards.citations_of(with_card(text), MOST) == ()
 
 
 def test_a_link_that_is_not_of_the_web_does_not_end_the_head() -> None:
     """A dropped definition leaves the others with their numbers."""
     message = with_card('[1]: javascript:alert(1) "x"\n[2]: HTTPS://two.example "Two"')
-    assert cards.citations_of(message) == (Citation(2, "HTTPS://two.example", "Two"),)
+    assert cards.citations_of(message, MOST) == (Citation(2, "HTTPS://two.example", "Two"),)
 
 
 def test_citations_of_the_m365_hub_are_references() -> None:
@@ -89,7 +93,7 @@ def test_citations_of_the_m365_hub_are_references() -> None:
         "turn1search6": "none",
         "turn1search7": {"targetLink": "https://seven.example", "isCitedInResponse": False},
     }
-    assert cards.citations_of(WireMessage(references=raw(references))) == (
+    assert cards.citations_of(WireMessage(references=raw(references)), MOST) == (
         Citation(1, "https://one.example", "One"),
         Citation(3, "https://three.example"),
         Citation(4, "https://four.example"),
@@ -103,10 +107,10 @@ def test_definitions_go_before_references() -> None:
     references = raw({"a": {"targetLink": "https://reference.example"}})
     both = with_card("[1]: https://card.example")
     both.references = references
-    assert cards.citations_of(both) == (Citation(1, "https://card.example"),)
+    assert cards.citations_of(both, MOST) == (Citation(1, "https://card.example"),)
     plain = with_card("Cats purr.")
     plain.references = references
-    assert cards.citations_of(plain) == (Citation(1, "https://reference.example"),)
+    assert cards.citations_of(plain, MOST) == (Citation(1, "https://reference.example"),)
 
 
 def test_suggestions_are_the_texts_of_suggested_responses() -> None:
@@ -167,8 +171,8 @@ def test_decoration_never_fails(value: Any) -> None:
         suggested_responses=raw(value),
     )
     for found in (
-        cards.citations_of(message),
-        cards.citations_of(WireMessage(adaptive_cards=raw(value), references=raw(value))),
+        cards.citations_of(message, MOST),
+        cards.citations_of(WireMessage(adaptive_cards=raw(value), references=raw(value)), MOST),
         cards.suggestions_of(message),
         cards.search_results_of(message),
     ):
@@ -179,5 +183,13 @@ def test_a_part_that_does_not_parse_gives_nothing() -> None:
     """JSON that is valid only as long as it is skipped is no reason to lose an answer."""
     broken = msgspec.Raw(b"1e999")
     message = WireMessage(adaptive_cards=broken, references=broken, suggested_responses=broken)
-    assert cards.citations_of(message) == ()
+    assert cards.citations_of(message, MOST) == ()
     assert cards.suggestions_of(message) == ()
+
+
+def test_so_many_citations_are_read() -> None:
+    """No more than were asked for, of cards and of references."""
+    message = with_card("[1]: https://a.example\r\n[2]: https://b.example", "[3]: https://c.example")
+    references = WireMessage(references=raw({str(number): {"targetLink": "https://a.example"} for number in range(3)}))
+    for each in (message, references):
+        assert [len(cards.citations_of(each, most)) for most in (1, 2, 9)] == [1, 2, 3]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import aiohttp
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WebSocketError, WSMsgType
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -903,3 +903,22 @@ async def test_what_a_service_repeats_of_a_secret_is_masked(caplog: pytest.LogCa
     error = await failure_of(channel)
     assert error.service_message == "bad token ***"
     assert "hunter2" not in f"{error} {error!r} {caplog.text} {noted}"
+
+
+async def test_a_frame_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing that a service sends looks like a line of ours, or steers a terminal."""
+    caplog.set_level(logging.DEBUG)
+    channel, _ = await asked(ACK, "{}\n[turn 9] forged \x1b[2J\x1e")
+    with pytest.raises(errors.ProtocolError):
+        await channel.next_event()
+    received = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
+    assert received == ["[turn t] received {}\\n[turn 9] forged \\u001b[2J\\u001e"]
+
+
+@pytest.mark.parametrize("code", [1009, 1002])
+async def test_a_frame_that_is_too_large_names_the_limit(code: int) -> None:
+    """Aiohttp refuses it; other breaches of the protocol are told as it tells them."""
+    channel, _ = await asked(ACK, Message(WSMsgType.ERROR, WebSocketError(code, "Hm.")))
+    with pytest.raises(errors.ProtocolError) as caught:
+        await channel.next_event()
+    assert ("limits.frame_bytes" in caught.value.message, "Hm." in caught.value.message) == (code == 1009, code == 1002)

@@ -12,6 +12,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.codec import encode
 from bing_llm.backends.chathub.connection import EOF, NEED_DATA, TRANSITIONS, Connection, Role, Sentinel, State
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import Limits
 from tests.backends.chathub.wire import snapshot
 
 CLIENT_FRAMES: list[frames.ClientFrame] = [
@@ -258,13 +259,13 @@ def test_another_frame_ends_what_was_expected() -> None:
 
 def test_more_keeps_to_the_limit() -> None:
     """An answer that goes on until its record is too long raises as any other record."""
-    connection = Connection(Role.CLIENT, max_bytes=len(snapshot(LONG)) + 10)
+    connection = Connection(Role.CLIENT, limits=Limits(frame_bytes=len(snapshot(LONG)) + 10))
     connection.state = State.ANSWERING
     connection.receive(snapshot(LONG))
     connection.next_frame()
     connection.expect_more()
     connection.receive(snapshot(LONG + " purr and play"))
-    with pytest.raises(ProtocolError, match="a record of over"):
+    with pytest.raises(ProtocolError, match="bytes in one record"):
         connection.next_frame()
 
 
@@ -279,7 +280,7 @@ def test_the_end_comes_after_the_last_frame() -> None:
 
 def test_a_record_may_not_be_too_long() -> None:
     """The longest record that is accepted can be set."""
-    connection = Connection(Role.SERVER, max_bytes=10)
+    connection = Connection(Role.SERVER, Limits(frame_bytes=10))
     with pytest.raises(ProtocolError, match="over 10 bytes"):
         connection.receive(b"x" * 11)
 

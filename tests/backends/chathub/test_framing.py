@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from bing_llm.backends.chathub.framing import MAX_RECORDS_A_MESSAGE, SEPARATOR, RecordReader
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import Limits
 
 CHUNKS = st.lists(st.lists(st.sampled_from([b"a", b"b", SEPARATOR]), max_size=6).map(b"".join), max_size=8)
 
 
 def read(chunks: list[bytes], max_bytes: int = 1000) -> list[bytes]:
     """The records of these chunks."""
-    reader = RecordReader(max_bytes)
+    reader = RecordReader(Limits(frame_bytes=max_bytes))
     return [record for chunk in chunks for record in reader.feed(chunk)]
 
 
@@ -57,7 +58,7 @@ def test_the_limit_does_not_depend_on_chunks(chunks: list[bytes], limit: int) ->
     too_long = max(map(len, whole.split(b"\x1e"))) > limit
     for pieces in (chunks, [whole], singles(whole)):
         if too_long:
-            with pytest.raises(ProtocolError, match=f"a record of over {limit} bytes"):
+            with pytest.raises(ProtocolError, match=f"over {limit} bytes in one record"):
                 read(pieces, limit)
         else:
             assert read(pieces, limit) == read([whole])

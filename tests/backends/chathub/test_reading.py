@@ -11,10 +11,11 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.chathub import frames, reading
+from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.codec import decode_server
 from bing_llm.backends.chathub.reading import AnswerReader
 from bing_llm.backends.chathub.turn import Turn
+from bing_llm.limits import Limits
 from tests.backends.chathub.wire import (
     ACK,
     DONE,
@@ -720,12 +721,12 @@ def test_frames_after_the_end_are_not_read() -> None:
     ],
     ids=["pieces", "results", "queries", "progress", "images"],
 )
-def test_a_turn_holds_so_much(monkeypatch: pytest.MonkeyPatch, flood: list[str]) -> None:
+def test_a_turn_holds_so_much(flood: list[str]) -> None:
     """What a turn makes us hold is bounded, in whatever form it comes."""
-    monkeypatch.setattr(reading, "MAX_TURN_CHARACTERS", 100)
-    outcome = hear(ACK, *flood, final(bot("Hi")))
+    outcome = play([ACK, *flood, final(bot("Hi"))], limits=Limits(answer_characters=250))
     assert outcome.error is errors.ProtocolError
-    assert "over 100 characters" in outcome.details["message"]
+    assert "over 250 characters" in outcome.details["message"]
+    assert "limits.answer_characters" in outcome.details["message"]
 
 
 def seconds(frame: str) -> float:
@@ -747,8 +748,10 @@ def seconds(frame: str) -> float:
         lambda size: update(*[bot("Cats")] * size),
         lambda size: final(*[bot("Cats")] * size),
         lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}] * size}),
+        lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}, {"messages": [bot("x")]}] * size}),
+        lambda size: wire({"type": 1, "arguments": [{"writeAtCursor": "x" * 100}, {"messages": [user()]}] * size}),
     ],
-    ids=["text", "answers", "final answers", "pieces"],
+    ids=["text", "answers", "final answers", "pieces", "pieces and stale texts", "pieces and other messages"],
 )
 def test_a_frame_takes_linear_time(frame: Callable[[int], str]) -> None:
     """Eight times the frame takes about eight times the work, not sixty-four."""

@@ -17,6 +17,7 @@ from bing_llm import events as ev
 from bing_llm.backends.chathub.connection import NEED_DATA, State
 from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.backends.chathub.turn import SILENT_REFUSAL_CHARACTERS, Turn
+from bing_llm.limits import Limits
 from tests.backends.chathub.test_codec import JSON, RECORDS, mutations
 from tests.backends.chathub.wire import (
     ACK,
@@ -338,7 +339,7 @@ def test_a_frame_of_a_client_is_never_taken() -> None:
 
 def test_a_record_may_not_be_too_long() -> None:
     """A record over the limit raises at once, with the text that had come."""
-    turn = Turn(max_bytes=200)
+    turn = Turn(Limits(frame_bytes=200))
     turn.ask(chat())
     turn.receive((ACK + update({"author": "bot", "text": "Cats"})).encode())
     assert list(drained(turn)) == [Delta("Cats")]

@@ -15,6 +15,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.backends.chathub.turn import NEED_DATA, Turn
 from bing_llm.errors import BingError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 Step: TypeAlias = "str | Callable[[Turn], object]"
 """One thing that happens to a turn: a WebSocket message comes in, or the function is called."""
@@ -164,9 +165,9 @@ class Outcome(msgspec.Struct, frozen=True):
         return self.of(ev.TextDelta, ev.TextRevised)
 
 
-def play(script: Sequence[Step], asked: frames.Chat | None = None) -> Outcome:
+def play(script: Sequence[Step], asked: frames.Chat | None = None, limits: Limits = DEFAULT_LIMITS) -> Outcome:
     """Run one turn through a script, exactly as it is written."""
-    turn = Turn()
+    turn = Turn(limits)
     turn.ask(asked or chat())
     given: list[ev.Event] = []
     try:

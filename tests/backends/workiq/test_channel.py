@@ -15,11 +15,10 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm._redact import Redactor
 from bing_llm.backends.answer import Answer
-from bing_llm.backends.workiq import channel as channel_module
 from bing_llm.backends.workiq.channel import WorkIQChannel
 from bing_llm.backends.workiq.turn import WorkIQTurn
 from bing_llm.errors import BingError, ConnectionLost
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Timeouts
 from tests.backends.workiq.wire import conversation, event, final, message, partial
 
 HELLO = partial("Hello")
@@ -114,12 +113,13 @@ def over(
     *secrets: str,
     turn: float = 900.0,
     opening: asyncio.Future[Network] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> WorkIQChannel:
     """A channel over this network."""
     deadline = Deadline(turn, network.clock, "[turn t]")
     return WorkIQChannel(
         opening or answered(network),
-        WorkIQTurn(asked="Ask", conversation_id="c1"),
+        WorkIQTurn(asked="Ask", conversation_id="c1", limits=limits),
         timeouts or Timeouts(),
         deadline,
         redact=lambda: Redactor(*secrets),
@@ -198,11 +198,12 @@ async def test_an_answer_that_is_no_stream_is_read_whole() -> None:
     assert type(error) is errors.Throttled
 
 
-async def test_json_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_json_without_an_end_is_refused() -> None:
     """What is no stream does not fill memory."""
-    monkeypatch.setattr(channel_module, "MAX_EVENT_BYTES", 100)
     network = Network(b"[" * 60, b"[" * 60, b"never read", kind="application/json")
-    assert type(await failure_of(over(network))) is errors.ProtocolError
+    error = await failure_of(over(network, limits=Limits(frame_bytes=100)))
+    assert type(error) is errors.ProtocolError
+    assert "over 100 bytes in one answer (limits.frame_bytes)" in error.message
     assert list(network.script) == [b"never read"]
 
 

@@ -70,7 +70,7 @@ def read(**fields: Any) -> Message:
 )
 def test_marker_n_is_the_nth_citation(fields: dict[str, Any], citations: tuple[Citation, ...]) -> None:
     """Attributions of type citation count, in order and none left out; without any, the references do."""
-    assert citations_of(read(**fields)) == citations
+    assert citations_of(read(**fields), 1000) == citations
 
 
 def test_annotations_are_kept_as_they_came() -> None:
@@ -92,3 +92,16 @@ def test_annotations_are_kept_as_they_came() -> None:
 def test_a_label_is_what_it_says(label: Any, shown: dict[str, Any]) -> None:
     """Fields without a value are left out; samples have labels of nothing else."""
     assert sensitivity_label_of(read(sensitivityLabel=label)) == shown
+
+
+def test_links_of_annotations_are_harmless() -> None:
+    """A URL that is no link of a web page is empty, the rest of the annotation stays."""
+    hostile = {**ANNOTATION, "seeMoreWebUrl": "javascript:alert(1)", "imageWebUrl": "data:x", "imageFavIcon": 7}
+    harmless = {**hostile, "seeMoreWebUrl": "", "imageWebUrl": "", "imageFavIcon": ""}
+    assert annotations_of(read(attributions=[hostile])) == [harmless]
+
+
+def test_so_many_citations_are_read() -> None:
+    """No more than were asked for."""
+    many = [attribution("https://a.example")] * 5
+    assert [len(citations_of(read(attributions=many), most)) for most in (1, 5, 9)] == [1, 5, 5]

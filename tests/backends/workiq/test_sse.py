@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.backends.workiq.sse import EOF, MAX_EVENT_BYTES, NEED_DATA, EventLines
+from bing_llm.backends.workiq.sse import EOF, NEED_DATA, EventLines
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import Limits
 
 PIECES = [
     b"data: x",
@@ -33,18 +35,16 @@ PIECES = [
 STREAMS = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 
 
-def taken(lines: EventLines) -> list[str]:
+def taken(lines: EventLines) -> Iterator[str]:
     """All events that can be had now."""
-    found = []
     while isinstance(data := lines.next_event(), str):
-        found.append(data)
-    return found
+        yield data
 
 
-def read(*chunks: bytes, max_bytes: int = MAX_EVENT_BYTES) -> list[str]:
+def read(*chunks: bytes, max_bytes: int = 100_000) -> list[str]:
     """The events of a stream that came in these chunks, to its end."""
-    lines = EventLines(max_bytes)
-    found = []
+    lines = EventLines(Limits(frame_bytes=max_bytes))
+    found: list[str] = []
     for chunk in chunks:
         lines.receive(chunk)
         found.extend(taken(lines))
@@ -123,7 +123,7 @@ def test_the_limit_does_not_depend_on_chunks(stream: bytes, limit: int) -> None:
     """A stream with an event that is too long gives the events before it and then fails, however it is cut."""
     outcomes = []
     for chunks in ([stream], singly(stream)):
-        lines = EventLines(limit)
+        lines = EventLines(Limits(frame_bytes=limit))
         found: list[str] = []
         try:
             for chunk in chunks:
@@ -142,19 +142,19 @@ def test_the_limit_does_not_depend_on_chunks(stream: bytes, limit: int) -> None:
 def test_an_event_has_its_bounds(stream: bytes) -> None:
     """A line or an event over the limit is refused, after what came before it; nothing comes after it."""
     for chunks in ([b"data: a\n\n" + stream], singly(b"data: a\n\n" + stream)):
-        lines = EventLines(10)
+        lines = EventLines(Limits(frame_bytes=10))
         for chunk in [*chunks, b"data: b\n\n"]:
             lines.receive(chunk)
         lines.receive_eof()
         assert lines.next_event() == "a"
         for _ in range(2):
-            with pytest.raises(ProtocolError, match="an event of over 10 bytes"):
+            with pytest.raises(ProtocolError, match="over 10 bytes in one event"):
                 lines.next_event()
 
 
 def test_a_line_that_does_not_end_is_bounded() -> None:
     """What is longer than an event may be is refused before its end has come, and let go."""
-    lines = EventLines(10)
+    lines = EventLines(Limits(frame_bytes=10))
     lines.receive(b"data: 45678")
     with pytest.raises(ProtocolError):
         lines.next_event()
@@ -189,7 +189,7 @@ def test_an_event_without_its_end_is_told_apart(stream: bytes, *, cut_off: bool)
     lines.receive(stream)
     lines.receive_eof()
     assert not (lines.cut_off and lines._events)
-    taken(lines)
+    list(taken(lines))
     assert lines.cut_off is cut_off
 
 

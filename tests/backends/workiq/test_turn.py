@@ -14,6 +14,7 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.workiq.frames import INTERMEDIATE
 from bing_llm.backends.workiq.turn import NEED_DATA, WorkIQTurn
+from bing_llm.limits import Limits
 from tests.backends.workiq.test_frames import JSON
 from tests.backends.workiq.wire import (
     Step,
@@ -286,7 +287,7 @@ def test_an_object_of_another_kind_is_kept() -> None:
 
 def test_an_event_is_bounded() -> None:
     """One longer than allowed is refused, after what came before it."""
-    outcome = hear(partial("A"), event({"x": "y" * 900}), max_bytes=800)
+    outcome = hear(partial("A"), event({"x": "y" * 900}), limits=Limits(frame_bytes=800))
     assert (outcome.texts, outcome.error) == ([Delta("A")], errors.ProtocolError)
     assert outcome.details["partial_text"] == "A"
 

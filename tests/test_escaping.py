@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.cli.escaping import escape, one_line
+from bing_llm._escaping import escape, log_line, one_line
 
 ANY_TEXT = st.text(
     st.one_of(
@@ -57,3 +57,10 @@ def test_controls_become_visible_and_text_stays(text: str, expected: str) -> Non
 def test_one_line_is_one_line() -> None:
     """Line breaks and runs of blanks become single blanks, and the rest is escaped."""
     assert one_line(" a\n\n b\tc\u2028d\x1b ") == "a b c d\\u001b"
+
+
+@given(ANY_TEXT)
+def test_a_line_of_a_log_is_one_line(text: str) -> None:
+    """A line feed is shown as an escape, so nothing looks like the next line."""
+    assert len(log_line(text).splitlines()) <= 1
+    assert log_line("a\nb\x1b") == "a\\nb\\u001b"

@@ -1,10 +1,10 @@
-"""What a service sent, made safe for a terminal. Pure."""
+"""What a service sent, made safe for a terminal and for a log. Pure."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["escape", "one_line"]
+__all__ = ["escape", "log_line", "one_line"]
 
 # C0 but tab and line feed, DEL and C1, line and paragraph separators, bidi embeddings, overrides and isolates (which
 # show text in another order than it is read), and surrogates, which no terminal can be sent.
@@ -18,6 +18,11 @@ def escape(text: str) -> str:
     JSON keeps its meaning.
     """
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def log_line(text: str) -> str:
+    r"""The text escaped, with line feeds as `\n`: nothing in it can look like a line of the log's own."""
+    return escape(text).replace("\n", "\\n")
 
 
 def one_line(text: str) -> str:

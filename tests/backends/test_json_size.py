@@ -1,0 +1,24 @@
+"""JSON is counted before it is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from bing_llm.backends.json_size import MAX_VALUES, check_values
+from bing_llm.errors import ProtocolError
+
+
+@pytest.mark.parametrize("part", ["{},", "[]", "0,", "[[", '{"a":'])
+def test_a_text_of_too_many_values_is_refused(part: str) -> None:
+    """Whatever the values are, as text and as bytes."""
+    text = part * (MAX_VALUES + 1)
+    for data in (text, text.encode()):
+        with pytest.raises(ProtocolError, match="over 500,000 values"):
+            check_values(data)
+
+
+@pytest.mark.parametrize("text", ["", "[" * MAX_VALUES, '"' + "no value at all " * 100_000 + '"'])
+def test_other_text_passes(text: str) -> None:
+    """As many values as are allowed pass, and any length of text without."""
+    check_values(text)
+    check_values(text.encode())
