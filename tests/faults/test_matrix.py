@@ -94,8 +94,7 @@ class Asked:
 async def close_unused(client: BingClient) -> None:
     """Close a client whose turns are over: no socket of theirs may be open."""
     backend: Any = client.backend
-    held = backend._http._sessions.get(asyncio.get_running_loop())
-    left_open = [one for one in (held.sockets if held else ()) if is_open(one)]
+    left_open = [one for session in backend._http._sessions for one in session.sockets if is_open(one)]
     await client.aclose()
     assert not left_open
 

@@ -191,7 +191,8 @@ MESSAGES = st.builds(
 )
 SENT: st.SearchStrategy[frames.ServerFrame] = st.one_of(
     st.builds(
-        frames.Update, st.lists(st.builds(frames.UpdateArguments, messages=st.lists(MESSAGES, max_size=2)), max_size=2)
+        frames.Update,
+        arguments=st.lists(st.builds(frames.UpdateArguments, messages=st.lists(MESSAGES, max_size=2)), max_size=2),
     ),
     st.builds(frames.Final, st.builds(frames.FinalItem, messages=st.lists(MESSAGES, max_size=2)), st.text()),
     st.builds(frames.Completion, st.text(), TEXTS),
