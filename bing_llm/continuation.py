@@ -180,7 +180,7 @@ class HistoryTurn(SingleTurn):
         self._goes_on = live is not None
         if live is None:
             self.sent, self._turns = self._whole, 1
-            self._handle, channel = await self._turn.open(deadline)
+            self._handle, channel = await self._opened(deadline)
             return channel
         new = compose(self._told.new, self._rules, limit=self._limit)
         self.sent = Composed(new.text, live.context + (new.context or "") or None)
