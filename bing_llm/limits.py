@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from bing_llm.errors import ConfigurationError, TimedOut
 
-__all__ = ["Deadline", "Retries", "Timeouts"]
+__all__ = ["CONVERSATION_SECONDS", "Deadline", "Retries", "Timeouts"]
+
+CONVERSATION_SECONDS: Final = 5 * 3600.0
+"""How old an unused conversation may become: a ChatHub keeps one for six hours after its last turn; of Work IQ nothing
+is known."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
