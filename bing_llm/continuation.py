@@ -39,14 +39,13 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.images import ImageSource
-from bing_llm.limits import Deadline
+from bing_llm.limits import CONVERSATION_SECONDS, Deadline
 from bing_llm.messages import Message
 from bing_llm.tools.prompt import Instructions
 
 __all__ = ["Continuations", "HistoryTurn", "HistoryWorkplace", "Live"]
 
 MOST_KEPT = 1024  # about a kilobyte each
-LONGEST_SECONDS = 5 * 3600.0  # a ChatHub keeps a conversation for six hours; of Work IQ nothing is known
 
 _GONE = (ConnectionLost, ConversationBusy, PromptTooLong, SessionExpired, TurnLimitReached, Unauthorized)
 """What a conversation may have come to since its last turn; a new one is none the worse for it. A turn that was stopped
@@ -85,7 +84,11 @@ class Continuations:
     """
 
     def __init__(
-        self, *, most: int = MOST_KEPT, seconds: float = LONGEST_SECONDS, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        most: int = MOST_KEPT,
+        seconds: float = CONVERSATION_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._most = most
         self._seconds = seconds
@@ -180,7 +183,7 @@ class HistoryTurn(SingleTurn):
         self._goes_on = live is not None
         if live is None:
             self.sent, self._turns = self._whole, 1
-            self._handle, channel = await self._turn.open(deadline)
+            self._handle, channel = await self._opened(deadline)
             return channel
         new = compose(self._told.new, self._rules, limit=self._limit)
         self.sent = Composed(new.text, live.context + (new.context or "") or None)

@@ -31,7 +31,7 @@ from bing_llm.messages import Prompt
 from bing_llm.stream import TurnStream
 from bing_llm.warm import WarmPool
 
-__all__ = ["Conversation", "FirstTurn", "SingleTurn", "Workplace", "first_turn", "make_prompt", "new_deadline"]
+__all__ = ["Conversation", "SingleTurn", "Workplace", "make_prompt", "new_deadline"]
 
 # What a fresh conversation may mend: a socket that broke, or went silent or was closed without a word while it waited
 # (which also means a prompt that is too long); a conversation or its signature that expired.
@@ -85,18 +85,11 @@ def new_deadline(workplace: Workplace) -> Deadline:
     return Deadline(workplace.timeouts.turn, workplace.retries.clock or time.monotonic, label)
 
 
-async def first_turn(
-    workplace: Workplace, prompt: Prompt, deadline: Deadline
-) -> tuple[ConversationHandle, TurnChannel]:
-    """One attempt at the first turn of a new conversation, the whole way."""
-    handle = await workplace.backend.create_conversation(deadline)
-    return handle, await workplace.backend.open_turn(handle, prompt, 0, deadline)
+class SingleTurn:
+    """A turn in a conversation of its own: it may be opened again in a new one until it gives text.
 
-
-class FirstTurn:
-    """The attempts at the first turn of a new conversation: the first of them on a warm one, where one is ready.
-
-    A warm one has waited, and may have gone stale unseen; so the next attempts go the whole way.
+    The first attempt takes a warm conversation, where one is ready. That has waited, and may have gone stale unseen; so
+    the next attempts go the whole way.
     """
 
     def __init__(self, workplace: Workplace, prompt: Prompt) -> None:
@@ -104,26 +97,6 @@ class FirstTurn:
         self._prompt = prompt
         self._is_first = True
         self._is_warm = False
-
-    async def open(self, deadline: Deadline) -> tuple[ConversationHandle, TurnChannel]:
-        """One attempt."""
-        warm = await self._workplace.pool.take() if self._is_first else None
-        self._is_first, self._is_warm = False, warm is not None
-        if warm is None:
-            return await first_turn(self._workplace, self._prompt, deadline)
-        return warm.handle, await self._workplace.backend.open_warm(warm, self._prompt, deadline)
-
-    def falls_back(self, failure: BingError) -> bool:
-        """Whether the attempt that failed was on a warm conversation, and that may be why."""
-        return self._is_warm and isinstance(failure, _STALE)
-
-
-class SingleTurn:
-    """A turn in a conversation of its own: it may be opened again in a new one until it gives text."""
-
-    def __init__(self, workplace: Workplace, prompt: Prompt) -> None:
-        self._workplace = workplace
-        self._turn = FirstTurn(workplace, prompt)
 
     @property
     def slots(self) -> Slots | None:
@@ -141,16 +114,26 @@ class SingleTurn:
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the turn in a warm conversation or a new one."""
-        _, channel = await self._turn.open(deadline)
+        _, channel = await self._opened(deadline)
         return channel
+
+    async def _opened(self, deadline: Deadline) -> tuple[ConversationHandle, TurnChannel]:
+        """One attempt: the conversation, and the turn in it."""
+        workplace = self._workplace  # asked for its backend anew each time: the client may be closed meanwhile
+        warm = await workplace.pool.take() if self._is_first else None
+        self._is_first, self._is_warm = False, warm is not None
+        if warm is not None:
+            return warm.handle, await workplace.backend.open_warm(warm, self._prompt, deadline)
+        handle = await workplace.backend.create_conversation(deadline)
+        return handle, await workplace.backend.open_turn(handle, self._prompt, 0, deadline)
 
     def may_reopen(self) -> bool:
         """Nothing is lost with the conversation."""
         return True
 
     def falls_back(self, failure: BingError) -> bool:
-        """Whether a warm conversation had gone stale: the next one is new."""
-        return self._turn.falls_back(failure)
+        """Whether the attempt that failed was on a warm conversation, and that may be why: the next one is new."""
+        return self._is_warm and isinstance(failure, _STALE)
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """Nothing to keep."""

@@ -13,7 +13,11 @@ import msgspec
 
 from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
 
-__all__ = ["DEFAULT_LIMITS", "Deadline", "Limits", "Retries", "Timeouts"]
+__all__ = ["CONVERSATION_SECONDS", "DEFAULT_LIMITS", "Deadline", "Limits", "Retries", "Timeouts"]
+
+CONVERSATION_SECONDS: Final = 5 * 3600.0
+"""How old an unused conversation may become: a ChatHub keeps one for six hours after its last turn; of Work IQ nothing
+is known."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,9 +20,9 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 from bing_llm._per_loop import PerLoop
 from bing_llm.backends.base import WarmConversation
 from bing_llm.errors import BingError, ConfigurationError, is_transient
-from bing_llm.limits import Deadline
+from bing_llm.limits import CONVERSATION_SECONDS, Deadline
 
-__all__ = ["MOST_WARM", "PING_SECONDS", "RENEW_SECONDS", "WarmPool"]
+__all__ = ["MOST_WARM", "PING_SECONDS", "WarmPool"]
 
 _log = logging.getLogger(__name__)
 
@@ -31,9 +31,6 @@ MOST_WARM: Final = 32
 
 PING_SECONDS: Final = 15.0
 """How often what is ready is looked at and pinged: a service may drop who says nothing for 30 s (see `Timeouts`)."""
-
-RENEW_SECONDS: Final = 5 * 3600.0
-"""How old a ready conversation may become: a ChatHub keeps one for six hours after its last turn."""
 
 _MOST_DOUBLINGS = 6  # of the wait after a failure: 15 s, 30 s, ... 16 min
 
@@ -201,7 +198,7 @@ class _Shelf:
     def _is_good(self, item: _Ready) -> bool:
         """Whether it can be used; else it is closed."""
         alive = item.conversation.alive()
-        if alive and self._plan.clock() - item.made_at < RENEW_SECONDS:
+        if alive and self._plan.clock() - item.made_at < CONVERSATION_SECONDS:
             return True
         item.conversation.close()
         if not alive:

@@ -23,8 +23,9 @@ from bing_llm.errors import (
     Throttled,
     Unauthorized,
 )
+from bing_llm.limits import CONVERSATION_SECONDS
 from bing_llm.sync import run
-from bing_llm.warm import MOST_WARM, PING_SECONDS, RENEW_SECONDS, WarmPool
+from bing_llm.warm import MOST_WARM, PING_SECONDS, WarmPool
 from tests.fakes import FakeBackend, FakeWarm, Pause, Time, settled
 
 SOMETHING = ContextVar("SOMETHING", default="nothing")
@@ -172,7 +173,7 @@ async def test_an_old_one_is_renewed() -> None:
     """After five hours each is made anew, before the service drops it, and without a wait."""
     backend, timers = FakeBackend(), Timers()
     pool = await filled(backend, 2, timers)
-    timers.time.now = RENEW_SECONDS - PING_SECONDS - 1
+    timers.time.now = CONVERSATION_SECONDS - PING_SECONDS - 1
     await timers.go_off(pool)
     assert len(backend.warmed) == 2
     await timers.go_off(pool)
@@ -184,7 +185,7 @@ async def test_an_old_one_is_not_taken() -> None:
     """Its age counts when it is taken, too: a loop may not have run for long."""
     backend, timers = FakeBackend(), Timers()
     pool = await filled(backend, timers=timers)
-    timers.time.now += RENEW_SECONDS
+    timers.time.now += CONVERSATION_SECONDS
     assert await pool.take() is None
     assert backend.warmed[0].closed
     await settled(pool)
