@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from bing_llm.tools import parser as parser_module
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
 from bing_llm.tools.parser import CallParser
+from tests.timing import cpu_seconds
 
 WEATHER = Tool(
     "get_weather",
@@ -443,11 +443,14 @@ HOSTILE = [
 def seconds(part: str, length: int, size: int) -> float:
     """The processor time that a reply of this length takes in parts of this size."""
     reply = (part * (length // len(part) + 1))[:length]
-    parser, begun = CallParser(BOX), time.thread_time()
-    for at in range(0, length, size):
-        parser.feed(reply[at : at + size])
-    parser.close()
-    return time.thread_time() - begun
+    parser = CallParser(BOX)
+
+    def parse() -> None:
+        for at in range(0, length, size):
+            parser.feed(reply[at : at + size])
+        parser.close()
+
+    return cpu_seconds(parse)
 
 
 @pytest.mark.parametrize("part", HOSTILE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -36,6 +35,7 @@ from tests.backends.chathub.wire import (
     user,
     wire,
 )
+from tests.timing import cpu_seconds
 
 Delta, Revised = ev.TextDelta, ev.TextRevised
 
@@ -735,10 +735,12 @@ def seconds(frame: str) -> float:
     turn.ask(chat())
     turn.receive((ACK + update(bot("x" * 1000))).encode())
     list(drained(turn))
-    begun = time.thread_time()
-    turn.receive(frame.encode())
-    list(drained(turn))
-    return time.thread_time() - begun
+
+    def read() -> None:
+        turn.receive(frame.encode())
+        list(drained(turn))
+
+    return cpu_seconds(read)
 
 
 @pytest.mark.parametrize(
