@@ -9,7 +9,7 @@ import msgspec
 
 from bing_llm.images import Image
 
-__all__ = ["Message", "Prompt", "convert"]
+__all__ = ["Message", "Prompt", "as_message", "convert"]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -61,10 +61,15 @@ def convert(messages: Iterable[Message | Mapping[str, Any]]) -> str:
     Raises:
         TypeError: A message has no role, or a role or a content of another type; the text names its index.
     """
-    return "".join(_written(index, message) for index, message in enumerate(messages))
+    return "".join(_written(as_message(index, message)) for index, message in enumerate(messages))
 
 
-def _written(index: int, message: Any) -> str:
+def as_message(index: int, message: Any) -> Message:
+    """One message of a history, its content as text.
+
+    Raises:
+        TypeError: As in `convert`.
+    """
     role: Any
     content: Any
     if isinstance(message, Message):
@@ -79,7 +84,11 @@ def _written(index: int, message: Any) -> str:
         found = "has no role" if role is None else f"has a role of type {type(role).__name__}"
         msg = f"Message {index} {found}; the role must be a str such as 'user', 'assistant' or 'system'."
         raise TypeError(msg)
-    return f"[{role}](#message)\n{_text_of(index, content)}\n\n"
+    return Message(role, _text_of(index, content))
+
+
+def _written(message: Message) -> str:
+    return f"[{message.role}](#message)\n{message.content}\n\n"
 
 
 def _text_of(index: int, content: Any) -> str:

@@ -1,0 +1,240 @@
+"""The rows of a batch: what one record of the input asks, and what the output says of it. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import msgspec
+
+from bing_llm.errors import BingError, InvalidRequest
+from bing_llm.events import Reply
+from bing_llm.messages import Message, as_message
+
+__all__ = [
+    "OUTPUT_FIELDS",
+    "Answered",
+    "BadRow",
+    "Failed",
+    "Outcome",
+    "Record",
+    "Row",
+    "bad_row",
+    "key_of",
+    "read",
+    "written",
+]
+
+OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "error", "line")
+"""What an output row has besides the fields of its input, which are kept as `input_<name>` where they are named so."""
+
+
+class Record(NamedTuple):
+    """One record of the input, before it is known what it asks.
+
+    Attributes:
+        number: Its place, from 1 on: the line where it begins in JSONL and CSV, else the row.
+        fields: What it holds, by name; an error where it cannot be read.
+    """
+
+    number: int
+    fields: dict[str, Any] | InvalidRequest
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One question. Either `prompt` or `messages` is given.
+
+    Attributes:
+        number: Its place in the input, as in `Record`.
+        id: Its own, or its place.
+        fields: All that the record held.
+        prompt: The user's message.
+        messages: A history that ends with it.
+        context: With a prompt, what the service shall know.
+        model: The model that is asked; None for the client's.
+    """
+
+    number: int
+    id: str | int
+    fields: dict[str, Any]
+    prompt: str | None = None
+    messages: tuple[Message, ...] | None = None
+    context: str | None = None
+    model: str | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: ids that are written alike are the same."""
+        return key_of({"id": self.id})
+
+
+class BadRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that asks nothing.
+
+    Attributes:
+        number: Its place in the input, as in `Record`.
+        fields: All that the record held; empty where it could not be read.
+        error: Why; it names the place.
+        id: Its own; None where it has none, or one that an earlier row has.
+    """
+
+    number: int
+    fields: dict[str, Any]
+    error: InvalidRequest
+    id: str | int | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others: its id, else its place."""
+        return key_of({"id": self.id, "line": self.number})
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """The answer to a row.
+
+    Attributes:
+        reply: What the service said.
+        attempts: How many turns were begun for it, the last included.
+        seconds: How long the last one took.
+    """
+
+    reply: Reply
+    attempts: int
+    seconds: float
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A row that has no answer.
+
+    Attributes:
+        error: Why.
+        attempts: How many turns were begun for it; 0 where nothing was sent.
+        seconds: How long the last one took.
+    """
+
+    error: BingError
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+Outcome: TypeAlias = Answered | Failed
+
+
+def read(record: Record) -> Row | BadRow:
+    """What a record asks. An empty text counts as none, as CSV knows no other."""
+    if isinstance(record.fields, InvalidRequest):
+        return BadRow(number=record.number, fields={}, error=record.fields)
+    try:
+        return _row(record.number, record.fields)
+    except InvalidRequest as exc:
+        own = record.fields.get("id")
+        return bad_row(record.number, record.fields, exc, id=own if _is_id(own) else None)
+
+
+def bad_row(number: int, fields: dict[str, Any], why: InvalidRequest, *, id: str | int | None = None) -> BadRow:  # noqa: A002 - its name in the row
+    """A row that asks nothing, with an error that names its place."""
+    error = InvalidRequest(f"Row {number}: {why.message}", hint=why.hint)
+    return BadRow(number=number, fields=fields, error=error, id=id)
+
+
+def key_of(row: Mapping[str, Any]) -> str:
+    """What tells an output row from all others: its id as text, else its line."""
+    own = row.get("id")
+    return f"id {own}" if _is_id(own) else f"line {row.get('line')}"
+
+
+def written(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
+    """The output row: the fields of the input, its id, and what came of it."""
+    if row.id is None:
+        kept = {"line": row.number, **_renamed(row.fields, {"id", *OUTPUT_FIELDS})}
+    else:
+        kept = {"id": row.id, **_renamed({**row.fields, "id": row.id}, {*OUTPUT_FIELDS})}
+    measured = {"attempts": outcome.attempts, "seconds": round(outcome.seconds, 3)}
+    match outcome:
+        case Answered(reply=reply):
+            citations = msgspec.to_builtins(reply.citations)
+            return {
+                **kept,
+                "text": reply.text,
+                "citations": citations,
+                "finish_reason": reply.finish_reason,
+                **measured,
+            }
+        case Failed(error=error):
+            told = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+            return {**kept, "error": told, **measured}
+
+
+def _row(number: int, fields: dict[str, Any]) -> Row:
+    prompt, context, model = (_text(fields, name) for name in ("prompt", "context", "model"))
+    messages = _messages(fields.get("messages"))
+    if prompt is None and messages is None:
+        raise InvalidRequest("There is neither a prompt nor messages.", hint="Give each row one of them.")
+    if prompt is not None and messages is not None:
+        raise InvalidRequest("There are both a prompt and messages.", hint="Give each row one of them.")
+    if context is not None and messages is not None:
+        raise InvalidRequest("There are both context and messages.", hint="Put the context into a system message.")
+    return Row(
+        number=number,
+        id=_id(number, fields),
+        fields=fields,
+        prompt=prompt,
+        messages=messages,
+        context=context,
+        model=model,
+    )
+
+
+def _id(number: int, fields: dict[str, Any]) -> str | int:
+    own = fields.get("id")
+    if own is None or own == "":
+        return number
+    if not _is_id(own):
+        raise InvalidRequest(f"The id is of type {type(own).__name__}.", hint="Use a text or a whole number.")
+    return own  # type: ignore[no-any-return]
+
+
+def _is_id(own: Any) -> bool:
+    return isinstance(own, str | int) and not isinstance(own, bool) and own != ""
+
+
+def _text(fields: dict[str, Any], name: str) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{name} is of type {type(value).__name__}.", hint="It must be a text.")
+    return value
+
+
+def _messages(value: Any) -> tuple[Message, ...] | None:
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):  # of a table, whose cells are texts
+        value = _json(value)
+    if not isinstance(value, list) or not value:
+        raise InvalidRequest("messages is no list of messages.", hint='Use [{"role": "user", "content": "..."}].')
+    try:
+        return tuple(as_message(index, one) for index, one in enumerate(value))
+    except TypeError as exc:
+        raise InvalidRequest(str(exc), hint='Use [{"role": "user", "content": "..."}].') from exc
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise InvalidRequest(
+            "messages is a text that is not JSON.", hint="Write the list of messages as JSON."
+        ) from exc
+
+
+def _renamed(fields: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
+    """The fields of an input, none of them with a name that the output gives."""
+    renamed: dict[str, Any] = {}
+    for name, value in fields.items():
+        free = name
+        while free in taken or (free != name and (free in fields or free in renamed)):
+            free = f"input_{free}"
+        renamed[free] = value
+    return renamed

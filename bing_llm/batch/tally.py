@@ -1,0 +1,87 @@
+"""What a batch has come to so far: `Tally`, and the `Summary` of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+
+from bing_llm.batch.rows import Answered, Failed, Outcome
+
+__all__ = ["Summary", "Tally"]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run ended. Rows of earlier runs with the same output count for `earlier` alone.
+
+    Attributes:
+        answered: Rows that have an answer.
+        failed: Rows that have an error, those that could not be read included.
+        withdrawn: Of the answered ones, how many the service withdrew (`finish_reason` is `content_filter`).
+        earlier: Rows of the input that an earlier run had done.
+        earlier_failed: Failed rows that an earlier run left in the output; `retry_failed` asks them again.
+        turns: Turns that were begun, which is what counts for the service's quota.
+        seconds: How long the run took.
+        errors: How many rows failed, by the name of the error.
+    """
+
+    answered: int
+    failed: int
+    withdrawn: int
+    earlier: int
+    earlier_failed: int
+    turns: int
+    seconds: float
+    errors: dict[str, int]
+
+
+class Tally:
+    """Counts while a run goes on; who shows them may read them at any time, from any thread.
+
+    Attributes:
+        total: Rows of the input; None while that is not known.
+        earlier, earlier_failed, answered, failed, withdrawn, turns, errors: As in `Summary`.
+        open: Rows that were begun and have not ended.
+        waiting: Why no turn is begun just now, for a person; "" while they are.
+    """
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.earlier = 0
+        self.earlier_failed = 0
+        self.answered = 0
+        self.failed = 0
+        self.withdrawn = 0
+        self.turns = 0
+        self.open = 0
+        self.waiting = ""
+        self.errors: Counter[str] = Counter()
+
+    @property
+    def done(self) -> int:
+        """Rows that the output holds, of this run and of earlier ones."""
+        return self.earlier + self.answered + self.failed
+
+    def add(self, outcome: Outcome) -> None:
+        """Count what came of a row."""
+        self.turns += outcome.attempts
+        match outcome:
+            case Answered(reply=reply):
+                self.answered += 1
+                self.withdrawn += reply.finish_reason == "content_filter"
+            case Failed(error=error):
+                self.failed += 1
+                self.errors[type(error).__name__] += 1
+
+    def summary(self, seconds: float) -> Summary:
+        """The counts of a run that took so long."""
+        return Summary(
+            answered=self.answered,
+            failed=self.failed,
+            withdrawn=self.withdrawn,
+            earlier=self.earlier,
+            earlier_failed=self.earlier_failed,
+            turns=self.turns,
+            seconds=seconds,
+            errors=dict(self.errors),
+        )
