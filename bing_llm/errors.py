@@ -4,6 +4,7 @@ The tree (only leaves are raised; no leaf derives from another)::
 
     BingError
     ├── ConfigurationError        our side: the settings cannot work; nothing was sent
+    ├── BatchStopped              a batch ended before all its rows were asked
     ├── RequestError              the request cannot be served as it is
     │   ├── InvalidRequest
     │   ├── PromptTooLong
@@ -31,12 +32,13 @@ these. None derives from RuntimeError, which LlamaIndex's `asyncio_run` would re
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bing_llm._escaping import escape
 
 __all__ = [
     "AccessError",
+    "BatchStopped",
     "BingError",
     "CaptchaRequired",
     "ConfigurationError",
@@ -108,6 +110,16 @@ class ConfigurationError(BingError):
     """The settings cannot work, or contradict each other. Nothing was sent."""
 
     default_hint = "Change the setting that is named here."
+
+
+class BatchStopped(BingError):
+    """A batch ended before all its rows were asked; `__cause__` says why. What was done is kept.
+
+    `summary` holds the counts so far, a `bing_llm.batch.Summary`.
+    """
+
+    summary: Any = None
+    default_hint = "Run it again with the same output; it goes on where it stopped."
 
 
 class RequestError(BingError):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
-
-from bing_llm.batch.rows import Answered, Failed, Outcome
 
 __all__ = ["Summary", "Tally"]
 
@@ -15,6 +15,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """How a run ended. Rows of earlier runs with the same output count for `earlier` alone.
 
     Attributes:
+        complete: Whether the output has every row of the input.
         answered: Rows that have an answer.
         failed: Rows that have an error, those that could not be read included.
         withdrawn: Of the answered ones, how many the service withdrew (`finish_reason` is `content_filter`).
@@ -25,6 +26,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         errors: How many rows failed, by the name of the error.
     """
 
+    complete: bool
     answered: int
     failed: int
     withdrawn: int
@@ -62,20 +64,20 @@ class Tally:
         """Rows that the output holds, of this run and of earlier ones."""
         return self.earlier + self.answered + self.failed
 
-    def add(self, outcome: Outcome) -> None:
-        """Count what came of a row."""
-        self.turns += outcome.attempts
-        match outcome:
-            case Answered(reply=reply):
-                self.answered += 1
-                self.withdrawn += reply.finish_reason == "content_filter"
-            case Failed(error=error):
-                self.failed += 1
-                self.errors[type(error).__name__] += 1
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one row of the output."""
+        self.turns += row["attempts"]
+        if "error" in row:
+            self.failed += 1
+            self.errors[row["error"]["type"]] += 1
+        else:
+            self.answered += 1
+            self.withdrawn += row["finish_reason"] == "content_filter"
 
-    def summary(self, seconds: float) -> Summary:
+    def summary(self, seconds: float, *, complete: bool) -> Summary:
         """The counts of a run that took so long."""
         return Summary(
+            complete=complete,
             answered=self.answered,
             failed=self.failed,
             withdrawn=self.withdrawn,
