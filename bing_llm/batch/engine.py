@@ -23,10 +23,10 @@ class Engine(Protocol):
         """Why no turn is begun just now, for a person; "" while they are."""
 
     def answers(self, rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
-        """The output row of each row that was asked, as `bing_llm.batch.rows.written` gives it, in the order of their ends.
+        """The output row of each row that was asked, as `rows.written` gives it, in the order of their ends.
 
         It takes a row only when it may begin it soon. To close the generator stops all that runs at once.
         """
 
     def stop(self) -> None:
-        """Begin no further turn. `answers` ends when the open ones have ended; rows that were not asked give nothing."""
+        """Begin no further turn. `answers` ends when the open ones have ended; rows not asked give nothing."""
