@@ -144,25 +144,29 @@ class Batch:
         return True
 
     async def _run(self, engine: Engine, source: Source, output: Output, began: float) -> Summary:
-        tally = self.tally
-        tally.earlier_failed = output.earlier_failed
-        tally.watch(engine)
+        self.tally.earlier_failed = output.earlier_failed
+        self.tally.watch(engine)
         self._engine = engine
         try:
-            async with aclosing(engine.answers(self._todo(source, output))) as answers:
-                async for row in answers:
-                    self._keep(output, row)
-            if engine.stopped is not None:
-                raise _stopped(engine.stopped) from engine.stopped
-            complete = self._is_read and not tally.open
-            if complete:
-                _finish(output, ordered=self._ordered)
-            elif not self._is_stopping:
-                raise BatchStopped(f"{tally.open} rows were asked and gave nothing.")
+            complete = await self._ask_all(engine, source, output)
         except BatchStopped as exc:
-            exc.summary = tally.summary(self._clock() - began, complete=False)
+            exc.summary = self.tally.summary(self._clock() - began, complete=False)
             raise
-        return tally.summary(self._clock() - began, complete=complete)
+        return self.tally.summary(self._clock() - began, complete=complete)
+
+    async def _ask_all(self, engine: Engine, source: Source, output: Output) -> bool:
+        """Whether the output has every row of the input now; False after `stop` alone."""
+        async with aclosing(engine.answers(self._todo(source, output))) as answers:
+            async for row in answers:
+                self._keep(output, row)
+        if engine.stopped is not None:
+            raise _stopped(engine.stopped) from engine.stopped
+        if self._is_read and not self.tally.open:
+            _finish(output, ordered=self._ordered)
+            return True
+        if not self._is_stopping:
+            raise BatchStopped(f"{self.tally.open} rows were asked and gave nothing.")
+        return False
 
     async def _todo(self, source: Source, output: Output) -> AsyncGenerator[Row, None]:
         """The rows that are to be asked."""
