@@ -85,7 +85,7 @@ def _show(summary: Summary, target: str) -> None:
     console = _console()
     with console.capture() as captured:  # rich itself ends the process where nobody reads
         console.print(summary_table(summary))
-    to_stderr(captured.get().rstrip("\n"))
+    to_stderr("\n".join(line.rstrip() for line in captured.get().splitlines()))
     if target != PIPE:
         to_stderr(f"The output is {one_line(target)}." if summary.complete else _GO_ON)
 

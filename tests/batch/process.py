@@ -59,10 +59,10 @@ def write_rows(path: Path, count: int) -> None:
         lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows)]
         path.write_text("\n".join(lines) + "\n")
     else:
-        import pyarrow  # noqa: PLC0415 - it takes a second
+        import pyarrow as pa  # noqa: PLC0415 - it takes a second
         from pyarrow import parquet  # noqa: PLC0415
 
-        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+        parquet.write_table(pa.Table.from_pylist(rows), path)
 
 
 def answer_to(prompt: str) -> str:

@@ -1,4 +1,4 @@
-"""A batch whose process is killed again and again, with a service that fails now and then: nothing lost, nothing twice."""
+"""A batch that is killed again and again, and a service that fails now and then: nothing lost, nothing twice."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def test_each_row_is_there_once_however_often_the_run_is_killed(
     source, target = tmp_path / f"prompts.{kind}", tmp_path / f"answers.{kind}"
     journal = target if kind == "jsonl" else tmp_path / f"answers.{kind}.journal.jsonl"
     write_rows(source, count)
-    command = (source, target, "--concurrency", "16", "--retry-failed")
+    command = (source, target, "--concurrency", "8", "--retry-failed")
     for torn in (True, False, True):
         kept = {row["prompt"] for row in read_rows(journal) if "error" not in row}
         service.asked.clear()
         process = start(endpoint, *command)
-        service.kill_after(service.random.randint(count // 8, count // 4) * MOMENTS, process)
+        service.kill_after(service.random.randint(count // 5, count // 4) * MOMENTS, process)
         code, _ = ended(process)
         assert code == -signal.SIGKILL
         assert not kept & service.asked
@@ -106,7 +106,7 @@ def test_each_row_is_there_once_however_often_the_run_is_killed(
             break
     assert code == 0, err
     assert service.hits > count / 20
-    assert [path for path in tmp_path.iterdir() if path.suffix not in {".lock"}] == [*sorted([target, source])]
+    assert {*tmp_path.iterdir()} == {source, target}
     check_all_answered(read_rows(target), count)
 
 

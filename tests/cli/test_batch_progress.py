@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from types import SimpleNamespace
 
 import pytest
@@ -12,24 +13,11 @@ from bing_llm.cli.batch_progress import BatchProgress, Speed
 from tests.cli.screen import Screen
 
 
-class Clock:
-    """A time that is set."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def drawn(tally: Tally, *, seconds: float = 60.0, width: int = 60) -> list[str]:
     """What a person sees that many seconds after the beginning."""
-    clock = Clock()
     screen = Screen(width)
     console = Console(file=screen, force_terminal=True, width=width)  # type: ignore[arg-type]
-    progress = BatchProgress(tally, console, clock=clock)
-    clock.now = seconds
-    console.print(progress)
+    console.print(BatchProgress(tally, console, clock=chain([0.0], repeat(seconds)).__next__))
     return screen.lines
 
 
@@ -92,22 +80,17 @@ def test_at_its_end_it_is_gone(tally: Tally) -> None:
 
 def test_the_speed_is_that_of_the_last_minutes() -> None:
     """A pause of an hour is forgotten five minutes after its end."""
-    clock = Clock()
-    speed = Speed(clock)
+    hour = 3600
+    speed = Speed(iter((0.0, 0.0, *map(float, range(hour, hour + 401)))).__next__)
     assert speed.see(0, 0) == (0.0, 0.0)
-    clock.now = 3600.0
-    speed.see(0, 0)
-    for second in range(1, 401):
-        clock.now = 3600.0 + second
-        seen = speed.see(4 * second, 2 * second)
-    assert seen == (4.0, 2.0)
+    seen = [speed.see(4 * second, 2 * second) for second in range(401)]
+    assert seen[0] == (0.0, 0.0)
+    assert seen[-1] == (4.0, 2.0)
 
 
 def test_the_speed_keeps_few_samples() -> None:
     """However often it is asked, it remembers at most one a second."""
-    clock = Clock()
-    speed = Speed(clock)
+    speed = Speed(iter(tick / 10 for tick in range(10_001)).__next__)
     for tick in range(10_000):
-        clock.now = tick / 10
         speed.see(tick, tick)
     assert len(speed._seen) <= 302

@@ -20,6 +20,7 @@ from bing_llm.cli.settings import Settings
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command
 from tests.cli.screen import Screen
+from tests.cli.test_process import run
 
 ANSWERED = {"attempts": 1, "finish_reason": "stop"}
 FAILED = {"attempts": 5, "error": {"type": "ServiceError"}}
@@ -34,7 +35,6 @@ class FakeBatch:
     Attributes:
         asked: What it was made with.
         rows: What it counts.
-        end: How it ends.
     """
 
     asked: tuple[Any, ...] = ()
@@ -46,14 +46,17 @@ class FakeBatch:
         self.presses = 0
 
     async def run(self) -> Summary:
+        """Count the rows, and end."""
         for row in self.rows:
             self.tally.add(row)
         return await self.end()
 
     async def end(self) -> Summary:
+        """In this way, if a test says nothing else."""
         return self.tally.summary(60.0, complete=True)
 
     def stop(self) -> bool:
+        """Whether it is the first time."""
         self.presses += 1
         return self.presses == 1
 
@@ -67,6 +70,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeBatch]:
 
     monkeypatch.setattr(batching, "Batch", Fake)
     return Fake
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the command; it has an input of one row."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"id": "x", "prompt": "Hi"}\n')
+    return tmp_path
 
 
 async def pressed(batch: FakeBatch, *, times: int) -> Summary:
@@ -148,54 +159,37 @@ def test_without_options_it_is_four_at_once_and_an_hour_of_patience(command: Com
     ],
 )
 def test_what_cannot_work_is_a_usage_error(
-    command: Command,
-    service: Emulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    says: str,
+    command: Command, service: Emulator, folder: Path, arguments: list[str], says: str
 ) -> None:
     """It is told on stderr, the exit code is 2, nothing is sent and no file is made."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "rows.jsonl").write_text('{"prompt": "Hi"}\n')
-    (tmp_path / "rows.txt").write_text("Hi\n")
+    (folder / "rows.txt").write_text("Hi\n")
     done = command("batch", *arguments)
     assert (done.code, done.out) == (2, "")
     assert says in done.err
     assert "Traceback" not in done.err
     assert service.requests == []
-    assert {path.name for path in tmp_path.iterdir()} == {"rows.jsonl", "rows.txt"}
+    assert {path.name for path in folder.iterdir()} == {"rows.jsonl", "rows.txt"}
 
 
-def test_without_a_service_it_says_what_is_needed(command: Command, tmp_path: Path) -> None:
+def test_without_a_service_it_says_what_is_needed(command: Command, folder: Path) -> None:
     """As the other commands do, and no output is begun."""
-    (tmp_path / "a.jsonl").write_text('{"prompt": "Hi"}\n')
-    done = command("batch", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"))
+    done = command("batch", "rows.jsonl", "b.jsonl")
     assert (done.code, done.out) == (2, "")
     assert "BING_LLM_BACKEND" in done.err
-    assert not (tmp_path / "b.jsonl").exists()
+    assert not (folder / "b.jsonl").exists()
 
 
 @pytest.mark.parametrize(
     ("missing", "arguments"),
-    [("filelock", ()), ("aiolimiter", ("--rate", "60")), ("pyarrow", ())],
+    [("filelock", ["b.jsonl"]), ("aiolimiter", ["b.jsonl", "--rate", "60"]), ("pyarrow.parquet", ["b.parquet"])],
 )
+@pytest.mark.usefixtures("folder")
 def test_without_its_extra_it_says_what_to_install(
-    command: Command,
-    service: Emulator,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    missing: str,
-    arguments: tuple[str, ...],
+    command: Command, service: Emulator, monkeypatch: pytest.MonkeyPatch, missing: str, arguments: list[str]
 ) -> None:
     """One line with the command to type, exit code 2, and nothing is sent."""
-    for name in [name for name in sys.modules if name.startswith("bing_llm.batch")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "bing_llm.cli.batching")
     monkeypatch.setitem(sys.modules, missing, None)
-    (tmp_path / "a.jsonl").write_text('{"prompt": "Hi"}\n')
-    target = "b.parquet" if missing == "pyarrow" else "b.jsonl"
-    done = command("batch", str(tmp_path / "a.jsonl"), str(tmp_path / target), *arguments)
+    done = command("batch", "rows.jsonl", *arguments)
     assert (done.code, done.out) == (2, "")
     assert 'pip install "bing-llm[batch]"' in done.err
     assert done.err.count("\n") == 1
@@ -331,29 +325,25 @@ def test_progress_is_drawn_where_a_person_looks_and_nothing_else_is(
 # --- the whole of it ------------------------------------------------------------------------------------------------
 
 
-def test_rows_are_asked(command: Command, service: Emulator, tmp_path: Path) -> None:
+def test_rows_are_asked(command: Command, service: Emulator, folder: Path) -> None:
     """Each row has its answer or its error, and a second run asks nothing again but what failed, if told to."""
-    service.brain = Scripted({"one": ["Uno."], "two": [errors.ContentFiltered()]})
-    source, target = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
-    source.write_text('{"id": "x", "prompt": "one"}\n{"id": "y", "prompt": "two"}\n')
-    first = command("batch", str(source), str(target))
-    assert first.code == 1
-    assert f"The output is {target}.\n" in first.err.replace("\n", "") + "\n"
-    again = command("batch", str(source), str(target))
+    service.brain = Scripted({"Hi": ["Hello."], "Ho": [errors.ContentFiltered()]})
+    with (folder / "rows.jsonl").open("a") as rows:
+        rows.write('{"id": "y", "prompt": "Ho"}\n')
+    first = command("batch", "rows.jsonl", "b.jsonl")
+    assert (first.code, first.err.splitlines()[-1]) == (1, "The output is b.jsonl.")
+    again = command("batch", "rows.jsonl", "b.jsonl")
     assert again.code == 0
-    assert "done before        2  1 failed: --retry-failed asks again\n" in again.err
+    assert "  1 failed: --retry-failed asks again\n" in again.err
     assert sum(request.kind == "chat" for request in service.requests) == 2
-    service.brain = Scripted({"two": ["Dos."]})
-    assert command("batch", str(source), str(target), "--retry-failed", "--ordered").code == 0
-    rows = [json.loads(line) for line in target.read_text().splitlines()]
-    assert [(row["id"], row["text"]) for row in rows] == [("x", "Uno."), ("y", "Dos.")]
+    service.brain = Scripted({"Ho": ["Hello again."]})
+    assert command("batch", "rows.jsonl", "b.jsonl", "--retry-failed", "--ordered").code == 0
+    done = [json.loads(line) for line in (folder / "b.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["text"]) for row in done] == [("x", "Hello."), ("y", "Hello again.")]
 
 
-def test_pipes_take_and_give_rows(service: Emulator, tmp_path: Path) -> None:
+def test_pipes_take_and_give_rows(service: Emulator) -> None:
     """With - and -, JSONL comes from stdin and goes to stdout, and the summary to stderr."""
-    from tests.cli.test_process import run  # noqa: PLC0415
-
-    del tmp_path
     service.brain = Scripted({"one": ["Uno."]})
     done = run("batch", "-", "-", stdin=b'{"id": "x", "prompt": "one"}\n')
     assert (done.returncode, json.loads(done.stdout)["text"]) == (0, "Uno.")
