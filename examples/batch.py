@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bing_llm import batch
 
-ROWS = [
+ROWS: list[dict[str, object]] = [
     {"id": "sum", "prompt": "What is 17 * 23?", "topic": "numbers"},
     {"id": "word", "prompt": "Reply with the word tide.", "topic": "words"},
     {"id": "chat", "messages": [{"role": "user", "content": "What is 91 / 7?"}], "topic": "numbers"},

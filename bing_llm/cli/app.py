@@ -178,9 +178,9 @@ def batch(
 
     def work() -> ExitCode:
         return run_batch(
-            settings,
             source,
             target,
+            client=settings.client,
             concurrency=concurrency,
             rate=rate,
             ordered=ordered,

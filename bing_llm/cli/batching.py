@@ -16,7 +16,7 @@ from bing_llm.cli.batch_progress import BatchProgress
 from bing_llm.cli.batch_summary import summary_table
 from bing_llm.cli.reporting import ExitCode, complain, give_up_stdout, to_stderr
 from bing_llm.cli.running import Loop
-from bing_llm.cli.settings import Settings, is_terminal
+from bing_llm.cli.settings import is_terminal
 from bing_llm.errors import BatchStopped
 
 __all__ = ["batch"]
@@ -27,11 +27,10 @@ PIPE = "-"
 _GO_ON = "It is not complete. What is done is kept, and the same command goes on with it."
 
 
-def batch(settings: Settings, source: str, target: str, **options: Unpack[Options]) -> ExitCode:
+def batch(source: str, target: str, **options: Unpack[Options]) -> ExitCode:
     """Ask all rows; stderr is shown how far it is, and what came of it.
 
     Args:
-        settings: Who is asked.
         source: The path of the input; `-` is stdin.
         target: The path of the output; `-` is stdout.
         **options: See `Options`.
@@ -42,7 +41,7 @@ def batch(settings: Settings, source: str, target: str, **options: Unpack[Option
         BrokenPipeError: The same, as nobody reads stdout any more.
         KeyboardInterrupt: The same, by a second Ctrl-C.
     """
-    work = Batch(source, target, client=settings.client, **options)
+    work = Batch(source, target, **options)
     began = time.monotonic()
     try:
         summary = _run(work, _progress(work, source, target))
@@ -85,9 +84,9 @@ def _show(summary: Summary, target: str) -> None:
     console = _console()
     with console.capture() as captured:  # rich itself ends the process where nobody reads
         console.print(summary_table(summary))
+        if target != PIPE:
+            console.print(f"The output is {one_line(target)}." if summary.complete else _GO_ON)
     to_stderr("\n".join(line.rstrip() for line in captured.get().splitlines()))
-    if target != PIPE:
-        to_stderr(f"The output is {one_line(target)}." if summary.complete else _GO_ON)
 
 
 def _console() -> Console:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from itertools import chain, repeat
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.console import Console
 
+from bing_llm.batch.engine import Engine
 from bing_llm.batch.tally import Tally
 from bing_llm.cli.batch_progress import BatchProgress, Speed
 from tests.cli.screen import Screen
@@ -39,7 +41,7 @@ def test_it_shows_how_far_it_is(tally: Tally) -> None:
 
 def test_it_shows_why_it_waits(tally: Tally) -> None:
     """The reason stands below, on one line and without control characters."""
-    tally.watch(SimpleNamespace(waiting="The service throttles:\n\x1b[2Jlater."))  # type: ignore[arg-type]
+    tally.watch(cast("Engine", SimpleNamespace(waiting="The service throttles:\n\x1b[2Jlater.")))
     assert drawn(tally)[2:] == ["The service throttles: \\u001b[2Jlater."]
 
 

@@ -16,7 +16,6 @@ import pytest
 from bing_llm import errors
 from bing_llm.batch.tally import Summary, Tally
 from bing_llm.cli import batching
-from bing_llm.cli.settings import Settings
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command
 from tests.cli.screen import Screen
@@ -317,7 +316,7 @@ def test_progress_is_drawn_where_a_person_looks_and_nothing_else_is(
 
     monkeypatch.setattr(fake, "end", end)
     monkeypatch.setenv("TERM", "xterm")
-    assert batching.batch(Settings(), source, target) == 0
+    assert batching.batch(source, target) == 0
     assert ("turns a minute" in "".join(seen[0])) is draws
     assert screen.lines[0] == "answered           1"
 
