@@ -198,7 +198,7 @@ def test_soak_accounts_for_every_turn(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_batch_rows_tells_what_a_row_costs(capsys: pytest.CaptureFixture[str]) -> None:
-    """Two lengths, each in a process of its own: memory, and CPU time of a row that is asked and of one that is done."""
+    """Two lengths, each in a process of its own: memory, and CPU time of a row that is asked or done before."""
     rows, verdicts = table(batch_rows.main, ["--rows", "500"], capsys)
     assert tuple(rows) == ("50", "500")
     assert all(ask > skip > 0 for _, ask, skip in rows.values())
