@@ -35,6 +35,6 @@ def test_another_extension_is_refused(name: str) -> None:
 
 def test_a_missing_module_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who has not installed it reads the command that does."""
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ConfigurationError, match=r'pyarrow is not installed.*pip install "bing-llm\[batch\]"'):
         needed("pyarrow.parquet")

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bing_llm.batch.formats import MAX_ROW
@@ -127,6 +127,7 @@ def test_a_line_of_the_limit_passes() -> None:
     ]
 
 
+@settings(max_examples=50)
 @given(st.lists(st.dictionaries(st.text(), VALUES, max_size=4), max_size=5))
 def test_what_was_written_is_read(rows: list[dict[str, Any]]) -> None:
     """Rows that are written as JSONL come back as they were."""

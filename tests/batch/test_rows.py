@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bing_llm.batch.rows import OUTPUT_FIELDS, Answered, BadRow, Failed, Record, Row, bad_row, key_of, read, written
@@ -155,6 +155,7 @@ def test_fields_of_the_input_give_way_to_those_of_the_output() -> None:
     assert "error" not in output
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(NAMES, VALUES), st.sampled_from([ANSWER, FAILURE]))
 def test_nothing_of_any_record_is_lost(fields: dict[str, Any], outcome: Answered | Failed) -> None:
     """Any record is a row or a bad one; its output has its key, its fields and what came of it, and survives JSON."""
