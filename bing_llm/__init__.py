@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bing_llm.conversation import Conversation
     from bing_llm.errors import (
         AccessError,
+        BatchStopped,
         BingError,
         CaptchaRequired,
         ConfigurationError,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessError",
+    "BatchStopped",
     "Bing",
     "BingClient",
     "BingError",
@@ -140,6 +142,7 @@ __all__ = [
 
 _OWNERS = {
     "AccessError": "errors",
+    "BatchStopped": "errors",
     "BingClient": "client",
     "BingError": "errors",
     "CaptchaRequired": "errors",

@@ -3,8 +3,8 @@
 import sys
 
 if sys.version_info >= (3, 11):
-    from typing import Self, assert_never
+    from typing import Self, Unpack, assert_never
 else:
-    from typing_extensions import Self, assert_never
+    from typing_extensions import Self, Unpack, assert_never
 
-__all__ = ["Self", "assert_never"]
+__all__ = ["Self", "Unpack", "assert_never"]

@@ -28,6 +28,7 @@ TREE = [kind for kind in descendants(BingError) if kind.__module__ == errors.__n
 LEAVES = [kind for kind in TREE if not children(kind)]
 
 TRANSIENT = {
+    errors.BatchStopped: False,
     errors.ConfigurationError: False,
     errors.InvalidRequest: False,
     errors.PromptTooLong: False,

@@ -20,6 +20,7 @@ BY_LLAMA_INDEX = "ignore::DeprecationWarning:inspect"
 """Its agents look at every attribute that they have, by `inspect`; also at those that pydantic will drop."""
 
 SHOWN = {
+    "batch.py": "3 answered, 0 failed, 0 done before; 3 turns",
     "conversation.py": "Ada",
     "llama_index_agent.py": "According to multiply: 391",
     "llama_index_chat.py": "Your name is Ada.",

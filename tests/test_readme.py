@@ -61,8 +61,11 @@ def test_readme_shows_python() -> None:
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # LlamaIndex's agents look at all
 @pytest.mark.parametrize(("line", "code"), PYTHON.items(), ids=[f"line {line + 1}" for line in PYTHON])
-async def test_python_block_runs(line: int, code: str, bing_emulator: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each Python block of the README runs as it stands, with the emulator as the configured service."""
+async def test_python_block_runs(
+    line: int, code: str, bing_emulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each Python block of the README runs as it stands, in an empty folder, with the emulator as the service."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BING_LLM_BACKEND", "chathub")
     monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
     await asyncio.to_thread(run, compiled(line, code), bing_emulator=bing_emulator)

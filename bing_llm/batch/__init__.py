@@ -4,3 +4,10 @@
 
 Needs the extra `batch`.
 """
+
+from __future__ import annotations
+
+from bing_llm.batch.running import Options, arun, run
+from bing_llm.batch.tally import Summary, Tally
+
+__all__ = ["Options", "Summary", "Tally", "arun", "run"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from bing_llm.batch.engine import Engine
+
 __all__ = ["Summary", "Tally"]
 
 
@@ -43,8 +45,7 @@ class Tally:
     Attributes:
         total: Rows of the input; None while that is not known.
         earlier, earlier_failed, answered, failed, withdrawn, turns, errors: As in `Summary`.
-        open: Rows that were begun and have not ended.
-        waiting: Why no turn is begun just now, for a person; "" while they are.
+        open: Rows that were taken from the input and have not ended.
     """
 
     def __init__(self) -> None:
@@ -56,13 +57,22 @@ class Tally:
         self.withdrawn = 0
         self.turns = 0
         self.open = 0
-        self.waiting = ""
+        self._engine: Engine | None = None
         self.errors: Counter[str] = Counter()
 
     @property
     def done(self) -> int:
         """Rows that the output holds, of this run and of earlier ones."""
         return self.earlier + self.answered + self.failed
+
+    @property
+    def waiting(self) -> str:
+        """Why no turn is begun just now, for a person; "" while they are."""
+        return "" if self._engine is None else self._engine.waiting
+
+    def watch(self, engine: Engine) -> None:
+        """Tell of its waits."""
+        self._engine = engine
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row of the output."""

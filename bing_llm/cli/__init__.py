@@ -1,12 +1,13 @@
-"""The command line: `bing-llm ask`, `bing-llm chat`, `bing-llm login` and `bing-llm emulator`.
+"""The command line: `bing-llm ask`, `bing-llm chat`, `bing-llm batch`, `bing-llm login` and `bing-llm emulator`.
 
 ====  ===========================================================================================
 exit  meaning
 ====  ===========================================================================================
 0     ok; also when the reader of a pipe has had enough, or a chat or an emulator was ended
-1     the service refused, failed or withdrew its answer, or the output could not be written
+1     the service refused, failed or withdrew its answer, or the output could not be written; of a
+      batch: rows failed, or it was stopped
 2     usage or configuration; nothing was sent
-130   Ctrl-C before the answer was complete
+130   Ctrl-C before the answer was complete, or before all rows were done
 ====  ===========================================================================================
 
 Needs the extra `cli`. Importing this module does not import it, so that its lack can be told in one line.

@@ -26,6 +26,12 @@ configuration, nothing was sent; 130 Ctrl-C before the answer was complete.
 Secrets are taken from the environment only (BING_COOKIES, WORKIQ_TOKEN) or from what login has kept, never from
 options: lists of processes show those."""
 
+_BATCH_EPILOG = """\
+Exit codes: 0 each row asked has an answer; 1 rows failed, or the run was stopped: the service was lost, or the output
+could not be written; 2 usage or configuration, nothing was sent; 130 Ctrl-C before all rows were done.
+
+""" + _EPILOG.partition("\n\n")[2]
+
 app = typer.Typer(
     help="Microsoft's Bing and Copilot chat on the command line.",
     epilog=_EPILOG,
@@ -124,6 +130,67 @@ def chat(
     log_to_stderr(verbose=verbose)
     settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
     raise typer.Exit(guarded(lambda: run_chat(settings)))
+
+
+@app.command(epilog=_BATCH_EPILOG)
+def batch(
+    source: Annotated[
+        str, typer.Argument(metavar="INPUT", help="The rows: .jsonl, .csv or .parquet; - reads JSONL from stdin.")
+    ],
+    target: Annotated[
+        str, typer.Argument(metavar="OUTPUT", help="Where they go with their answers; - writes JSONL to stdout.")
+    ],
+    *,
+    concurrency: Annotated[int, typer.Option(min=1, metavar="N", help="How many turns may be open at once.")] = 4,
+    rate: Annotated[
+        float | None, typer.Option(metavar="TURNS_PER_MINUTE", help="How many turns may begin. Default: no limit.")
+    ] = None,
+    ordered: Annotated[bool, typer.Option("--ordered", help="Sort the output as the input is, at the end.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask those rows again that failed in an earlier run.")
+    ] = False,
+    patience: Annotated[
+        float, typer.Option(metavar="MINUTES", help="How long to wait for a service that throttles or is away.")
+    ] = 60.0,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Ask from the machines of this Ray cluster; local starts one here."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="With --ray: how many processes ask.")] = None,
+    backend: _Backend = None,
+    model: _Model = None,
+    no_search: _NoSearch = False,
+    endpoint: _Endpoint = None,
+    time_zone: _TimeZone = None,
+    verbose: _Verbose = False,
+) -> None:
+    """Ask each row of a file, and write the rows with their answers to another.
+
+    A row has a prompt, or messages; an id, context and model if you like; the rest is carried through. Rows are written
+    as they end, and the same command goes on where an earlier one was ended, however that was.
+
+    Ctrl-C ends the open turns first; a second one stops at once.
+    """
+    from bing_llm.cli.batching import batch as run_batch  # noqa: PLC0415 - the other commands need none
+
+    log_to_stderr(verbose=verbose)
+    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
+
+    def work() -> ExitCode:
+        return run_batch(
+            source,
+            target,
+            client=settings.client,
+            concurrency=concurrency,
+            rate=rate,
+            ordered=ordered,
+            retry_failed=retry_failed,
+            patience=patience * 60,
+            ray=ray,
+            workers=workers,
+        )
+
+    raise typer.Exit(guarded(work))
 
 
 @app.command(epilog=_EPILOG)

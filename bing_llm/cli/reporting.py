@@ -14,7 +14,16 @@ from bing_llm._escaping import escape, one_line
 from bing_llm.config import NOT_CONFIGURED
 from bing_llm.errors import BingError, ConfigurationError
 
-__all__ = ["ExitCode", "complain", "guarded", "log_to_stderr", "report", "tolerate_any_character"]
+__all__ = [
+    "ExitCode",
+    "complain",
+    "give_up_stdout",
+    "guarded",
+    "log_to_stderr",
+    "report",
+    "to_stderr",
+    "tolerate_any_character",
+]
 
 
 class ExitCode(IntEnum):
@@ -28,18 +37,19 @@ class ExitCode(IntEnum):
 
 def complain(text: str) -> None:
     """One line on stderr."""
-    _to_stderr(f"bing-llm: {one_line(text)}")
+    to_stderr(f"bing-llm: {one_line(text)}")
 
 
 def report(error: BingError) -> None:
     """The error and its hint in one line; that nothing is configured in the five lines that say what to do."""
     if error.message == NOT_CONFIGURED:
-        _to_stderr(NOT_CONFIGURED)
+        to_stderr(NOT_CONFIGURED)
     else:
         complain(str(error) or type(error).__name__)
 
 
-def _to_stderr(text: str) -> None:
+def to_stderr(text: str) -> None:
+    """Some lines on stderr, as they are, if anybody reads them."""
     if sys.stderr is None:  # closed; print would turn to stdout
         return
     with suppress(OSError):  # nobody reads it
@@ -59,15 +69,15 @@ def guarded(work: Callable[[], ExitCode]) -> ExitCode:
         report(exc)
         return ExitCode.FAILED
     except BrokenPipeError:
-        _give_up_stdout()
+        give_up_stdout()
         return ExitCode.OK
     except OSError as exc:  # of stdout: errors of files and networks are BingErrors by now
-        _give_up_stdout()
+        give_up_stdout()
         complain(f"The output cannot be written: {exc.strerror or exc}.")
         return ExitCode.FAILED
 
 
-def _give_up_stdout() -> None:
+def give_up_stdout() -> None:
     """Send what is still buffered nowhere, or Python would complain about it when it exits."""
     with open(os.devnull, "wb") as nowhere, suppress(OSError):  # noqa: PTH123 - a device, not a path; stdout may be no file
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
@@ -98,4 +108,4 @@ class _StderrHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""
-        _to_stderr(escape(self.format(record)))
+        to_stderr(escape(self.format(record)))

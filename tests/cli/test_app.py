@@ -36,7 +36,16 @@ def test_help_ends_with_exit_codes_and_where_secrets_go(command: Command, name: 
     assert "Secrets are taken from the environment only (BING_COOKIES, WORKIQ_TOKEN)" in words
 
 
-@pytest.mark.parametrize("name", ["ask", "chat", "login", "emulator"])
+def test_help_of_batch_has_exit_codes_of_its_own(command: Command) -> None:
+    """What counts there is what came of the rows."""
+    done = command("batch", "--help")
+    words = " ".join(done.out.split())
+    assert (done.code, done.err) == (0, "")
+    assert "Exit codes: 0 each row asked has an answer; 1 rows failed, or the run was stopped" in words
+    assert "Secrets are taken from the environment only (BING_COOKIES, WORKIQ_TOKEN)" in words
+
+
+@pytest.mark.parametrize("name", ["ask", "chat", "batch", "login", "emulator"])
 def test_no_option_takes_a_secret(command: Command, name: str) -> None:
     """There is no option for cookies, tokens or keys: lists of processes show those."""
     options = [word for word in command(name, "--help").out.split() if word.startswith("--")]

@@ -28,8 +28,8 @@ FAMILY = {
     errors.ConnectionLost: "ModelConnectionError",
     errors.TimedOut: "ModelTimeoutError",
 }
-OURS_ALONE = {errors.ConfigurationError, errors.ConversationBusy}
-"""No service reports the first, and no call of a model meets the second: each has a conversation of its own."""
+OURS_ALONE = {errors.BatchStopped, errors.ConfigurationError, errors.ConversationBusy}
+"""Batches ask no model, no service reports a setting, and each call of a model has a conversation of its own."""
 
 
 def leaves(kind: type[errors.BingError] = errors.BingError) -> set[type[errors.BingError]]:

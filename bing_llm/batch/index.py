@@ -1,0 +1,85 @@
+"""Which rows are known, on disk: a batch may have more of them than memory."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+__all__ = ["Claim", "Index"]
+
+Claim: TypeAlias = Literal["new", "done", "again"]
+
+
+class Index:
+    """Keys of rows, each with its place in the input and in the output, in a temporary database of its own.
+
+    Every method raises OSError where that database cannot be written. `close` it.
+    """
+
+    def __init__(self) -> None:
+        with _as_os_error():
+            # "": a file that SQLite makes and removes. No journal, no commits: it ends with the process.
+            self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = OFF")
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.execute(
+                "CREATE TABLE rows (key TEXT PRIMARY KEY, number INTEGER, place INTEGER) WITHOUT ROWID"
+            )
+            self._database.execute("BEGIN")
+
+    def add(self, key: str, place: int) -> bool:
+        """A row of an earlier run, at this byte of the output; False where its key is known already."""
+        with _as_os_error():
+            return self._changed("INSERT OR IGNORE INTO rows VALUES (?, NULL, ?)", key, place)
+
+    def claim(self, key: str, number: int) -> Claim:
+        """The row with this number in the input has this key: is that new, of an earlier run, or seen in this one?"""
+        with _as_os_error():
+            if self._changed("INSERT OR IGNORE INTO rows VALUES (?, ?, NULL)", key, number):
+                return "new"
+            if self._changed("UPDATE rows SET number = ? WHERE key = ? AND number IS NULL", number, key):
+                return "done"
+            return "again"
+
+    def holds(self, key: str) -> bool:
+        """Whether the output has the row with this key."""
+        with _as_os_error():
+            found = self._database.execute("SELECT 1 FROM rows WHERE key = ? AND place IS NOT NULL", (key,))
+            return found.fetchone() is not None
+
+    def put(self, key: str, place: int) -> None:
+        """A claimed row is at this byte of the output."""
+        with _as_os_error():
+            self._database.execute("UPDATE rows SET place = ? WHERE key = ?", (place, key))
+
+    def places(self) -> Iterator[int]:
+        """Where the rows of the output are, in the order of the input; those that the input has not, at the end."""
+        with _as_os_error():
+            found = self._database.execute(
+                "SELECT place FROM rows WHERE place IS NOT NULL ORDER BY number IS NULL, number, place"
+            )
+            for (place,) in found:
+                yield place
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        with _as_os_error():
+            self._database.execute("DELETE FROM rows")
+
+    def close(self) -> None:
+        """Remove the database; twice is fine."""
+        self._database.close()
+
+    def _changed(self, statement: str, *values: str | int) -> bool:
+        return self._database.execute(statement, values).rowcount == 1
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as exc:
+        raise OSError(errno.ENOSPC, f"The temporary database of the batch failed: {exc}") from exc

@@ -1,0 +1,114 @@
+"""JSONL: one JSON object a line, and what holds for the rows of every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bing_llm.batch.formats import MAX_ROW
+from bing_llm.batch.rows import Record
+from bing_llm.errors import InvalidRequest
+
+__all__ = ["JsonLines", "as_fields", "lines", "records"]
+
+_MAX_VALUES: Final = 500_000  # of one row: each takes many times its text in memory
+_MAX_DEPTH: Final = 100  # of one row: it is written deeper in the stack than it was read, and must not fail there
+_BOM: Final = b"\xef\xbb\xbf"
+_HINT: Final = "Write one JSON object a line, in UTF-8."
+
+
+class JsonLines:
+    """The rows of a JSONL file."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        path.open("rb").close()
+
+    def count(self) -> int | None:
+        """How many rows the file has."""
+        with self._path.open("rb") as file:
+            return sum(1 for _ in _filled(file))
+
+    def records(self) -> Iterator[Record]:
+        """The rows, in order."""
+        with self._path.open("rb") as file:
+            yield from records(file)
+
+
+def records(file: BinaryIO) -> Iterator[Record]:
+    """The rows of a JSONL file; blank lines are counted but are none."""
+    for number, line in _filled(file):
+        place = f"Line {number}"
+        yield Record(number, _too_long(place) if line is None else _parsed(line, place))
+
+
+def as_fields(row: Mapping[str, Any], place: str) -> dict[str, Any] | InvalidRequest:
+    """A row of objects as its line of JSONL would give it: dates are texts, NaN is null, names are texts."""
+    try:
+        line = msgspec.json.encode(dict(row))
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
+        return InvalidRequest(f"{place} cannot be written as JSON: {exc}.", hint="Use texts, numbers, lists and dicts.")
+    return _too_long(place) if len(line) > MAX_ROW else _parsed(line, place)
+
+
+def lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
+    """Each line with its number from 1 on and its line break; None for one over `longest` bytes."""
+    for number in count(1):
+        line = file.readline(longest + 1)
+        if not line:
+            return
+        if len(line) <= longest or line.endswith(b"\n"):
+            yield number, line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(longest + 1)
+        yield number, None
+
+
+def _filled(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    for number, line in lines(file, MAX_ROW):
+        found = line.removeprefix(_BOM) if line is not None and number == 1 else line
+        if found is None or found.strip():
+            yield number, found
+
+
+def _too_long(place: str) -> InvalidRequest:
+    return InvalidRequest(f"{place} is over {MAX_ROW // 2**20} MiB.", hint="Write shorter rows, one a line.")
+
+
+def _parsed(line: bytes, place: str) -> dict[str, Any] | InvalidRequest:
+    opened = line.count(b"{") + line.count(b"[")
+    if opened + line.count(b",") > _MAX_VALUES:
+        return InvalidRequest(f"{place} has over {_MAX_VALUES:,} values.", hint="Write smaller rows.")
+    try:
+        fields = msgspec.json.decode(line)
+    except RecursionError:
+        return _too_deep(place)
+    except (msgspec.MsgspecError, ValueError) as exc:
+        return InvalidRequest(f"{place} is not a JSON object: {exc}.", hint=_HINT)
+    if not isinstance(fields, dict):
+        return InvalidRequest(f"{place} is not a JSON object but of type {type(fields).__name__}.", hint=_HINT)
+    return _too_deep(place) if opened > _MAX_DEPTH and _is_deep(fields) else fields
+
+
+def _too_deep(place: str) -> InvalidRequest:
+    return InvalidRequest(f"{place} is nested over {_MAX_DEPTH} levels deep.", hint="Write flatter rows.")
+
+
+def _is_deep(fields: dict[str, Any]) -> bool:
+    level: list[Any] = [fields]
+    for _ in range(_MAX_DEPTH):
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    inner = value.values() if isinstance(value, dict) else value
+    return (one for one in inner if isinstance(one, dict | list))

@@ -1,0 +1,207 @@
+"""Parquet, by pyarrow, which is loaded when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from bing_llm.batch.formats import needed
+from bing_llm.batch.jsonl import as_fields
+from bing_llm.batch.rows import Record
+from bing_llm.errors import ConfigurationError, InvalidRequest
+
+__all__ = ["ParquetTable", "kind_of", "read", "read_names", "write"]
+
+_READ_AT_ONCE: Final = 256  # rows
+_WRITTEN_AT_ONCE: Final = 4096  # rows of a row group, which is in memory while it is written
+_MAX_WRITTEN: Final = 16 * 2**20  # characters of texts of one
+_EXACT: Final = 2**53  # up to here each whole number is a float
+_LONGEST: Final = 2**63
+_JSON: Final = {b"bing_llm": b"json"}
+"""Marks a column whose values are of several types, or nested: each is its JSON text."""
+
+
+class ParquetTable:
+    """The rows of a Parquet file that has a column `prompt` or `messages`."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._path = path
+        if not {"prompt", "messages"} & set(read_names(path)):
+            raise ConfigurationError(
+                f"{self.name!r} has neither a column prompt nor messages.", hint="Name one of its columns so."
+            )
+
+    def count(self) -> int | None:
+        """How many rows the file has."""
+        with _opened(self._path) as file:
+            return int(file.metadata.num_rows)
+
+    def records(self) -> Iterator[Record]:
+        """The rows, in order, each with its number from 1 on."""
+        number = 0
+        with _opened(self._path) as file:
+            for batch in _batches(file, self.name):
+                for row in _rows(batch):
+                    number += 1
+                    place = f"Row {number}"
+                    yield Record(number, _unreadable(place, row) if isinstance(row, str) else as_fields(row, place))
+
+
+def read_names(path: Path) -> list[str]:
+    """The names of the columns.
+
+    Raises:
+        ConfigurationError: The file is not Parquet, or has two columns of one name.
+    """
+    with _opened(path) as file:
+        names: list[str] = file.schema_arrow.names
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"{str(path)!r} has two columns of one name.", hint="Give each a name of its own.")
+    return names
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a file that `write` made, without what is null.
+
+    Raises:
+        OSError: A row cannot be read.
+    """
+    with _opened(path) as file:
+        texts = {field.name for field in file.schema_arrow if field.metadata == _JSON}
+        for batch in _batches(file, str(path)):
+            for row in batch.to_pylist():
+                yield {
+                    name: msgspec.json.decode(value) if name in texts else value
+                    for name, value in row.items()
+                    if value is not None
+                }
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value, as far as a column's depends on it."""
+    match value:
+        case bool():
+            return "bool"
+        case int():
+            return "int" if -_EXACT <= value <= _EXACT else "long" if -_LONGEST <= value < _LONGEST else "json"
+        case float():
+            return "float"
+        case str():
+            return "text"
+        case _:
+            return "json"
+
+
+def write(file: BinaryIO, kinds: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows of an output.
+
+    Args:
+        file: The file.
+        kinds: All columns in their order, each with the kinds of its values, as `kind_of` gives them.
+        rows: The rows; a value that is missing is null.
+    """
+    parquet = needed("pyarrow.parquet")
+    schema = _schema(kinds)
+    with parquet.ParquetWriter(file, schema) as writer:
+        for group in _groups(rows):
+            writer.write_batch(_batch(schema, group))
+
+
+def _schema(kinds: Mapping[str, set[str]]) -> Any:
+    pa = needed("pyarrow")
+    text = pa.string()
+    citation = pa.struct({"number": pa.int64(), "url": text, "title": text})
+    fixed = {
+        "line": pa.int64(),
+        "text": text,
+        "citations": pa.list_(citation),
+        "finish_reason": text,
+        "attempts": pa.int64(),
+        "seconds": pa.float64(),
+        "error": pa.struct({"type": text, "message": text, "hint": text}),
+    }
+    return pa.schema([(name, fixed[name]) if name in fixed else _field(name, found) for name, found in kinds.items()])
+
+
+def _field(name: str, kinds: set[str]) -> Any:
+    pa = needed("pyarrow")
+    if kinds <= {"text"}:
+        return pa.field(name, pa.string())
+    if kinds <= {"bool"}:
+        return pa.field(name, pa.bool_())
+    if kinds <= {"int", "long"}:
+        return pa.field(name, pa.int64())
+    if kinds <= {"int", "float"}:
+        return pa.field(name, pa.float64())
+    # Ids that are written alike are the same: a number may become its text.
+    return pa.field(name, pa.string(), metadata=None if name == "id" else _JSON)
+
+
+def _batch(schema: Any, rows: list[Mapping[str, Any]]) -> Any:
+    pa = needed("pyarrow")
+    columns = [pa.array([_value(field, row.get(field.name)) for row in rows], field.type) for field in schema]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _value(field: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    if field.metadata == _JSON:
+        return msgspec.json.encode(value).decode()
+    return str(value) if field.name == "id" and field.type == "string" else value
+
+
+def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    group: list[Mapping[str, Any]] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(group) >= _WRITTEN_AT_ONCE or size >= _MAX_WRITTEN:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _opened(path: Path) -> Any:
+    parquet = needed("pyarrow.parquet")
+    try:
+        return parquet.ParquetFile(str(path), buffer_size=2**20, pre_buffer=False)
+    except needed("pyarrow").ArrowException as exc:
+        raise ConfigurationError(f"{str(path)!r} is not a Parquet file: {exc}", hint="Choose another file.") from exc
+
+
+def _batches(file: Any, name: str) -> Iterator[Any]:
+    try:
+        yield from file.iter_batches(batch_size=_READ_AT_ONCE)
+    except needed("pyarrow").ArrowException as exc:
+        raise OSError(f"{name!r} cannot be read to its end: {exc}") from exc
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
+    """Each row of a batch, or what is wrong with it."""
+    try:
+        yield from batch.to_pylist()
+    except _BAD_VALUE:
+        for place in range(batch.num_rows):
+            yield _row(batch.slice(place, 1))
+
+
+def _row(batch: Any) -> dict[str, Any] | str:
+    try:
+        row: dict[str, Any] = batch.to_pylist()[0]
+    except _BAD_VALUE as exc:
+        return str(exc)
+    return row
+
+
+_BAD_VALUE: Final = (ValueError, OverflowError)  # not UTF-8, a date beyond the year 9999
+
+
+def _unreadable(place: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{place} cannot be read: {why}.", hint="Write its values as texts.")
