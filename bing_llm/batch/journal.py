@@ -52,12 +52,14 @@ class Journal:
         self._end = self._file.tell()
         self._torn = False
 
-    def append(self, key: str, row: Mapping[str, Any]) -> None:
-        """Keep a claimed row.
+    def append(self, key: str, row: Mapping[str, Any]) -> bool:
+        """Keep a claimed row; False, and nothing is written, where a row with its key is kept already.
 
         Raises:
             OSError: It could not be kept; all earlier rows are.
         """
+        if self._index.holds(key):
+            return False
         line = as_line(row)
         if self._torn:
             self._cut()
@@ -71,6 +73,7 @@ class Journal:
         self._torn = False
         place, self._end = self._end, self._end + len(line)
         self._index.put(key, place)
+        return True
 
     def sync(self) -> None:
         """Have the disk keep what was appended, too, against a loss of power.

@@ -37,8 +37,8 @@ class Output(Protocol):
             OSError: There is no room to remember it.
         """
 
-    def append(self, key: str, row: Mapping[str, Any]) -> None:
-        """Keep a claimed row.
+    def append(self, key: str, row: Mapping[str, Any]) -> bool:
+        """Keep a claimed row; False, and nothing is written, where a row with its key is kept already.
 
         Raises:
             OSError: It could not be kept; all earlier rows are.
@@ -94,9 +94,13 @@ class _Stdout:
     def claim(self, key: str, number: int) -> Claim:
         return self._index.claim(key, number)
 
-    def append(self, key: str, row: Mapping[str, Any]) -> None:  # noqa: ARG002 - it is in the row
+    def append(self, key: str, row: Mapping[str, Any]) -> bool:
+        if self._index.holds(key):
+            return False
         sys.stdout.buffer.write(as_line(row))
         sys.stdout.buffer.flush()
+        self._index.put(key, 0)
+        return True
 
     def finish(self, *, ordered: bool) -> None:
         """Nothing is left to do; what is written cannot be sorted."""
@@ -127,8 +131,8 @@ class _File:
     def claim(self, key: str, number: int) -> Claim:
         return self._index.claim(key, number)
 
-    def append(self, key: str, row: Mapping[str, Any]) -> None:
-        self._journal.append(key, row)
+    def append(self, key: str, row: Mapping[str, Any]) -> bool:
+        return self._journal.append(key, row)
 
     def finish(self, *, ordered: bool) -> None:
         self._journal.sync()
