@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import threading
@@ -170,7 +169,6 @@ LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})
 """No file grows beyond that, as on a full disk. Python ignores the signal that says so."""
 
 
-@pytest.mark.skipif(os.name == "nt", reason="such limits are POSIX's")
 def test_a_full_disk_stops_it(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
     """The output ends with a whole line, and the reason is told; with room again, it is completed."""
     brain.release()
