@@ -32,7 +32,7 @@ class CsvTable:
         if not {"prompt", "messages"} & set(header):
             raise ConfigurationError(
                 f"The first line of {self.name!r} names neither prompt nor messages.",
-                hint="Begin the file with a line that names its columns, one of them prompt or messages.",
+                hint="Begin it with a line that names the columns, with commas between; one is prompt or messages.",
             )
 
     def count(self) -> int | None:

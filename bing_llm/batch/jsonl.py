@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
@@ -50,7 +51,7 @@ def records(file: BinaryIO) -> Iterator[Record]:
 def as_fields(row: Mapping[str, Any], place: str) -> dict[str, Any] | InvalidRequest:
     """A row of objects as its line of JSONL would give it: dates are texts, NaN is null, names are texts."""
     try:
-        line = msgspec.json.encode(dict(row))
+        line = msgspec.json.encode(dict(row), enc_hook=_plain)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
         return InvalidRequest(f"{place} cannot be written as JSON: {exc}.", hint="Use texts, numbers, lists and dicts.")
     return _too_long(place) if len(line) > MAX_ROW else _parsed(line, place)
@@ -75,6 +76,20 @@ def _filled(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         found = line.removeprefix(_BOM) if line is not None and number == 1 else line
         if found is None or found.strip():
             yield number, found
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec knows, for a value of a subclass: numpy and pandas, by which tables are read, have their own."""
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat()
+    for base in (str, int, float):
+        if isinstance(value, base):
+            return base(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"it holds an object of type {type(value).__name__}")
 
 
 def _too_long(place: str) -> InvalidRequest:

@@ -80,17 +80,21 @@ async def test_an_error_of_closing_comes_out() -> None:
 
 
 async def test_records_are_closed_where_they_are_left() -> None:
-    """By their thread, since nobody else may while it reads."""
-    closed = threading.Event()
+    """By their thread, since nobody else may while it reads; also when it waits for room."""
+    full, closed = threading.Event(), threading.Event()
 
     def records() -> Iterator[Record]:
         try:
-            yield from numbered(10_000)
+            for number in range(1, 100):
+                if number == 5:  # one was taken, three wait, and so does the thread with this one
+                    full.set()
+                yield Record(number, {})
         finally:
             closed.set()
 
     taken = ahead(records(), most=3)
     await anext(taken)
+    await asyncio.to_thread(full.wait)
     await taken.aclose()
     assert await asyncio.to_thread(closed.wait, 10)
 
@@ -145,18 +149,27 @@ async def test_waiting_for_a_record_can_be_cancelled() -> None:
 async def test_the_loop_is_not_kept_from_other_work() -> None:
     """Records that are there already come without a wait, and a run may skip thousands of them."""
     turns = 0
+    full = threading.Event()
+
+    def records() -> Iterator[Record]:
+        for number in range(1, 100):
+            if number == 12:  # one was taken, and ten wait
+                full.set()
+            yield Record(number, {})
 
     async def other() -> None:
         nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+        turns += 1
 
+    taken = ahead(records(), most=10)
+    await anext(taken)
+    await asyncio.to_thread(full.wait)
     task = asyncio.create_task(other())
-    async for _ in ahead(numbered(1000), most=10):
-        pass
-    task.cancel()
-    assert turns >= 100
+    for _ in range(10):
+        await anext(taken)
+    assert turns == 1
+    await task
+    await taken.aclose()
 
 
 def test_a_loop_that_is_gone_ends_the_thread() -> None:

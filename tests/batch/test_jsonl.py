@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import math
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -160,6 +161,46 @@ def test_objects_become_what_json_has() -> None:
         "bytes": "eA==",
         "tuple": [1, 2],
         "7": "seven",
+    }
+
+
+class Text(str):
+    """As numpy has."""
+
+    __slots__ = ()
+
+
+class Whole(int):
+    """As an enumeration has."""
+
+
+class Time(dt.datetime):
+    """As pandas has."""
+
+
+class Array:
+    """As numpy has."""
+
+    def tolist(self) -> list[int]:
+        """What it holds."""
+        return [1, 2]
+
+
+def test_objects_of_subclasses_are_what_they_are_made_of() -> None:
+    """Tables are often read through numpy and pandas, which have types of their own."""
+    row = {
+        "text": Text("a"),
+        "whole": Whole(7),
+        "at": Time(2024, 5, 1, 12, 30),
+        "array": Array(),
+        "mapping": MappingProxyType({"a": Text("b")}),
+    }
+    assert as_fields(row, "Row 1") == {
+        "text": "a",
+        "whole": 7,
+        "at": "2024-05-01T12:30:00",
+        "array": [1, 2],
+        "mapping": {"a": "b"},
     }
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,6 +95,26 @@ def test_an_ended_run_can_be_gone_on_with(path: Path) -> None:
     assert shown(path) == ["a", "b", "c", "d"]
     run(path, [answered(own) for own in "abcd"])
     assert shown(path) == ["a", "b", "c", "d"]
+
+
+def test_the_journal_of_a_run_that_was_broken_off_is_what_counts(path: Path) -> None:
+    """It has all that the output of the ended run before it has, and more."""
+    run(path, [answered("a")])
+    broken_off(path, [answered("a"), answered("b")])
+    output = open_output(path)
+    assert output.earlier == 2
+    output.close()
+
+
+def test_an_output_may_be_closed_in_another_thread(path: Path) -> None:
+    """It is opened in one where the event loop shall not wait for the disk."""
+    with ThreadPoolExecutor(1) as other:
+        output = other.submit(open_output, path).result()
+    fill(output, [answered("a")])
+    output.finish(ordered=False)
+    output.close()
+    assert shown(path) == ["a"]
+    run(path, [answered("a"), answered("b")])
 
 
 def test_failed_rows_of_an_ended_run_are_asked_again(path: Path) -> None:
@@ -224,6 +245,7 @@ def test_a_link_is_the_file_it_leads_to(path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from bing_llm.batch.outputs import open_output
 output = open_output(sys.argv[1])
@@ -250,7 +272,7 @@ def test_the_lock_of_a_killed_run_is_gone(path: Path) -> None:
         ("out.txt", "is of no known format"),
         ("missing/out.jsonl", "There is no folder"),
         ("folder.jsonl", "is not a file"),
-        ("a\0.jsonl", "null byte"),
+        ("a\0.jsonl", r"null (byte|character)"),
         ("x" * 300 + ".jsonl", "cannot be written: File name too long"),
     ],
 )

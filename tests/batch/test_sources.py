@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -59,7 +58,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, extension: str) -
     missing = tmp_path / f"in{extension}"
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         open_source(missing)
-    with pytest.raises(ConfigurationError, match=r"cannot be read: .*null byte"):
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*null (byte|character)"):
         open_source(f"a\0{extension}")
     missing.mkdir()
     with pytest.raises(ConfigurationError, match="is not a file"):
@@ -190,12 +189,3 @@ def test_what_is_no_source_is_refused(source: Any) -> None:
     """A single row above all, which is an iterable of its names."""
     with pytest.raises(ConfigurationError, match="Use a path, - for stdin, or a list of rows"):
         open_source(source)
-
-
-def test_reading_needs_no_thread(tmp_path: Path) -> None:
-    """Whoever wants one reads ahead."""
-    path = tmp_path / "in.parquet"
-    parquet(path, 3)
-    before = threading.active_count()
-    assert len(list(open_source(path).records())) == 3
-    assert threading.active_count() == before
