@@ -11,14 +11,14 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple, TypeAlias
 
 from benchmarks.measuring import Bound, report
 from benchmarks.servers import served
-from bing_llm.batch.local import LocalEngine
-from bing_llm.batch.rows import Row
+from bing_llm.batch import arun
 from bing_llm.client import BingClient
 
 __all__ = ["main"]
@@ -45,17 +45,11 @@ class Pace(NamedTuple):
     cpu_ms: float
 
 
-async def _rows(turns: int) -> AsyncGenerator[Row, None]:
-    for number in range(1, turns + 1):
-        yield Row(number=number, id=number, fields={"prompt": _PROMPT}, prompt=_PROMPT)
-
-
 async def _batch(client: BingClient, turns: int, at_once: int) -> None:
-    engine = LocalEngine(client, concurrency=at_once)
-    async with aclosing(_rows(turns)) as rows, aclosing(engine.answers(rows)) as answers:
-        ends = [row.get("error") for row in [row async for row in answers]]
-    if len(ends) != turns or any(ends) or engine.stopped:
-        raise SystemExit(f"{len(ends)} of {turns} rows came, with {ends}.")
+    with TemporaryDirectory() as folder:
+        summary = await arun([_PROMPT] * turns, Path(folder) / "answers.jsonl", client=client, concurrency=at_once)
+    if summary.answered != turns:
+        raise SystemExit(f"Of {turns} rows {summary.answered} were answered: {summary.errors}.")
 
 
 async def _bare(client: BingClient, turns: int, at_once: int) -> None:
@@ -112,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and report; 1 where a bound is broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.batch", description=__doc__)
     parser.add_argument("--milliseconds", type=int, default=500, help="what an answer takes")
-    parser.add_argument("--each", type=int, default=8, help="turns one after the other in each place")
+    parser.add_argument("--each", type=int, default=20, help="turns one after the other in each place")
     parser.add_argument("--most", type=int, default=2000, help="turns of one sample")
     parser.add_argument("--at-once", type=int, nargs="+", default=AT_ONCE, help="rows at once")
     parser.add_argument("--rounds", type=int, default=3, help="samples of each")

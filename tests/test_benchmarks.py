@@ -18,6 +18,7 @@ from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
 from benchmarks import (
     batch_rows,
+    batch,
     continuation,
     crowd,
     frames,
@@ -168,6 +169,18 @@ def test_scale_opens_all_turns_at_once(capsys: pytest.CaptureFixture[str]) -> No
     assert [row[0] for row in rows.values()] == [4, 4]
     assert verdicts[0].startswith("kept: turns that did not complete")
     assert len(verdicts) == 3
+
+
+def test_batch_is_measured_beside_a_bare_loop(capsys: pytest.CaptureFixture[str]) -> None:
+    """Both do all their turns, with each number of rows at once; the ideal is a bound only where it can be reached."""
+    size = ["--milliseconds", "10", "--each", "2", "--at-once", "1", "3", "200", "--most", "4", "--rounds", "1"]
+    rows, verdicts = table(batch.main, size, capsys)
+    assert list(rows) == [f"{number}, {name}" for number in (1, 3, 200) for name in (batch.BATCH, batch.BARE)]
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert [verdict.split(", ")[0].partition("short of ")[2] for verdict in verdicts] == [
+        *("the ideal", "a bare loop") * 2,
+        "a bare loop",
+    ]
 
 
 def test_frames_are_read_by_all(capsys: pytest.CaptureFixture[str]) -> None:

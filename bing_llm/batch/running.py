@@ -156,7 +156,7 @@ class Batch:
 
     async def _ask_all(self, engine: Engine, source: Source, output: Output) -> bool:
         """Whether the output has every row of the input now; False after `stop` alone."""
-        async with aclosing(engine.answers(self._todo(source, output))) as answers:
+        async with aclosing(self._todo(source, output)) as rows, aclosing(engine.answers(rows)) as answers:
             async for row in answers:
                 self._keep(output, row)
         if engine.stopped is not None:
@@ -280,8 +280,9 @@ def _stopped(why: BingError) -> BatchStopped:
 def _finish(output: Output, *, ordered: bool) -> None:
     try:
         output.finish(ordered=ordered)
-    except OSError as exc:
-        raise BatchStopped(f"The output cannot be completed: {exc.strerror or exc}.") from exc
+    except (OSError, ConfigurationError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else exc.message.rstrip(".")
+        raise BatchStopped(f"The output cannot be completed: {why or exc}.") from exc
 
 
 def _check_count(name: str, count: Any) -> None:

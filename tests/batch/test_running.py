@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,34 @@ async def test_stop_ends_after_what_is_open(folder: Folder) -> None:
     assert not batch.stop()
     assert (summary.complete, summary.answered) == (False, 2)
     assert len(folder.read()) == 2
+
+
+async def test_stop_ends_the_reading_ahead(folder: Folder) -> None:
+    """No thread is left behind that reads rows which nobody takes."""
+    folder.write(*questions(1000))
+
+    def stop(_: Tally) -> None:
+        batch.stop()
+
+    batch = folder.batch(progress=stop)
+    assert not (await batch.run()).complete
+    for thread in threading.enumerate():
+        if thread.name == "bing-llm-batch-reader":
+            await asyncio.to_thread(thread.join, 5.0)
+            assert not thread.is_alive()
+
+
+async def test_a_table_that_cannot_be_made_is_no_setting(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By then all rows were asked: the batch has stopped, with what it says of the reason."""
+    folder.write(*questions(1))
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ConfigurationError("There are too many columns.", hint="Use JSONL.")
+
+    monkeypatch.setattr("bing_llm.batch.outputs.to_table", refuse)
+    folder.output = folder.output.with_suffix(".csv")
+    with pytest.raises(BatchStopped, match="cannot be completed: There are too many columns"):
+        await folder.batch().run()
 
 
 async def test_what_stops_the_engine_stops_the_batch(folder: Folder) -> None:
