@@ -232,7 +232,7 @@ class Batch:
             concurrency=self._concurrency,
             rate=self._rate,
             patience=self._patience,
-            folder=None if os.fspath(self._output) == "-" else Path(self._output).parent,
+            folder=None if os.fspath(self._output) == "-" else Path(f"{os.fspath(self._output)}.rows"),
         )
 
     def _local(self, client: BingClient) -> Engine:
