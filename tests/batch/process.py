@@ -12,7 +12,7 @@ from typing import IO, Any
 
 __all__ = ["TIMEOUT_S", "answer_to", "check_all_answered", "ended", "read_rows", "start", "write_rows"]
 
-TIMEOUT_S = 120.0
+TIMEOUT_S = 60.0
 """Far beyond what any of these needs: reached only by one that hangs."""
 
 _START = "from bing_llm.cli import main; main()"

