@@ -17,8 +17,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
 from benchmarks import (
-    batch_rows,
     batch,
+    batch_rows,
     continuation,
     crowd,
     frames,

@@ -41,9 +41,8 @@ class Index:
 
     def holds(self, key: str) -> bool:
         """Whether the output has the row with this key."""
-        with _as_os_error():
-            found = self._database.execute("SELECT 1 FROM rows WHERE key = ? AND place IS NOT NULL", (key,))
-            return found.fetchone() is not None
+        found = self._run("SELECT 1 FROM rows WHERE key = ? AND place IS NOT NULL", key)
+        return found.fetchone() is not None
 
     def put(self, key: str, place: int) -> None:
         """A claimed row is at this byte of the output."""

@@ -290,7 +290,7 @@ async def test_cancelling_keeps_what_is_done(folder: Folder) -> None:
 
     ask, folder.engine.answers = folder.engine.answers, stuck  # type: ignore[method-assign]
     task = asyncio.ensure_future(folder.batch().run())
-    await reached.wait()
+    await asyncio.wait([task, asyncio.ensure_future(reached.wait())], return_when=asyncio.FIRST_COMPLETED)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
