@@ -14,10 +14,10 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from benchmarks.bare import bare_session, bare_turn
+from benchmarks.resident import kib_at_most
 from bing_llm.client import BingClient
 
 __all__ = ["BARE", "OURS", "Crowd", "crowd"]
@@ -87,23 +87,13 @@ async def _run(name: str, url: str, turns: int) -> Crowd:
     async with _OPENED[name](url) as turn:
         await reader.read(turn())  # brings all imports, and what is kept between turns
         gc.collect()
-        memory, wall, cpu = _peak_kib(), time.perf_counter(), time.process_time()
+        memory, wall, cpu = kib_at_most(), time.perf_counter(), time.process_time()
         ends = await asyncio.gather(*(reader.read(turn()) for _ in range(turns)), return_exceptions=True)
-        cpu, wall, memory = time.process_time() - cpu, time.perf_counter() - wall, _peak_kib() - memory
+        cpu, wall, memory = time.process_time() - cpu, time.perf_counter() - wall, kib_at_most() - memory
     failures = [end for end in ends if isinstance(end, BaseException)]
     for failure in failures[:1]:
         print(f"{len(failures)} failed, the first with {failure!r}", file=sys.stderr)  # noqa: T201 - for who looks into it
     return Crowd(turns - len(failures), reader.most, memory / turns, cpu / turns * 1e3, wall)
-
-
-def _peak_kib() -> float:
-    """The most memory that this process has had in use so far, in KiB."""
-    status = Path("/proc/self/status")
-    if status.exists():  # what `resource` says on Linux includes the program that has started this one
-        return next(float(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    import resource  # noqa: PLC0415 - not everywhere
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # bytes, on macOS
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.servers NAME NUMBER` prints its URL, answers every request with so many one-word deltas, and ends
 when its standard input does. Each delta is sent alone and as soon as the last one is on its way; `paced` waits 50 ms
-before each. Of `faulty`, the number is the seed of its faults.
+before each. Of `faulty`, the number is the seed of its faults; of `delayed`, the milliseconds before its one word.
 """
 
 from __future__ import annotations
@@ -75,6 +75,25 @@ class _Paced:
 async def _paced(deltas: int) -> AsyncGenerator[str, None]:
     """A ChatHub whose answers take as long as real ones."""
     async with Emulator(_Paced(words(deltas))) as emulator:
+        yield emulator.url
+
+
+class _Delayed:
+    """Waits, and says one word."""
+
+    def __init__(self, milliseconds: int) -> None:
+        self._seconds = milliseconds / 1e3
+
+    async def answer(self, question: Question) -> AsyncIterator[TextDelta]:
+        del question
+        await asyncio.sleep(self._seconds)
+        yield TextDelta("Hello.")
+
+
+@asynccontextmanager
+async def _delayed(milliseconds: int) -> AsyncGenerator[str, None]:
+    """A ChatHub all of whose answers take the same time."""
+    async with Emulator(_Delayed(milliseconds)) as emulator:
         yield emulator.url
 
 
@@ -167,6 +186,7 @@ def _messages(deltas: int) -> list[bytes]:
 
 
 SERVERS = {
+    "delayed": _delayed,
     "distant": _distant,
     "emulator": _emulator,
     "faulty": faulty,

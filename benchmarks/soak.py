@@ -15,12 +15,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
 from benchmarks.faulty import ANSWER, KINDS
 from benchmarks.measuring import Bound, report
+from benchmarks.resident import kib_in_use
 from benchmarks.servers import served
 from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.http import ByteStream, Socket
@@ -207,18 +207,7 @@ class Count(NamedTuple):
 def _count(soak: Soak, began: float) -> Count:
     gc.collect()
     live = sum(type(each) in _LIVE for each in gc.get_objects())
-    return Count(time.monotonic() - began, soak.begun, soak.outcomes.copy(), _memory_mib(), _open_files(), live)
-
-
-def _memory_mib() -> float:
-    """The memory that this process has in use; where the system does not tell, the most that it has had."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
-        return float(line.split()[1]) / 1024
-    import resource  # noqa: PLC0415 - not everywhere
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2  # bytes, on macOS
+    return Count(time.monotonic() - began, soak.begun, soak.outcomes.copy(), kib_in_use() / 1024, _open_files(), live)
 
 
 def _open_files() -> int:

@@ -17,6 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from llama_index.core.llms import ChatMessage, ChatResponse, MessageRole
 
 from benchmarks import (
+    batch_rows,
     continuation,
     crowd,
     frames,
@@ -196,6 +197,14 @@ def test_soak_accounts_for_every_turn(capsys: pytest.CaptureFixture[str]) -> Non
     assert all(verdict.startswith("kept: ") for verdict in verdicts), verdicts
 
 
+def test_batch_rows_tells_what_a_row_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two lengths, each in a process of its own: memory, and CPU time of a row that is asked or done before."""
+    rows, verdicts = table(batch_rows.main, ["--rows", "500"], capsys)
+    assert tuple(rows) == ("50", "500")
+    assert all(ask > skip > 0 for _, ask, skip in rows.values())
+    assert verdicts[0].startswith("kept: ")
+
+
 @pytest.mark.parametrize("module", [import_time, langchain_import, llama_index_import])
 def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """What takes long to import, and a new model does not use, is not imported with it."""
@@ -206,7 +215,9 @@ def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.Ca
 
 def test_what_both_adapters_share_loads_no_framework() -> None:
     """What one framework takes to load is no part of what is measured of the other."""
-    shared = "bare, crowd, faulty, growth, import_time, imports, measuring, memory, scale, servers, soak, sockets"
+    shared = (
+        "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
+    )
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())

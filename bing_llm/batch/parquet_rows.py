@@ -170,6 +170,7 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
 
 def _opened(path: Path) -> Any:
     parquet = needed("pyarrow.parquet")
+    path.open("rb").close()  # a missing file is told in fewer words than pyarrow has for it
     try:
         return parquet.ParquetFile(str(path), buffer_size=2**20, pre_buffer=False)
     except needed("pyarrow").ArrowException as exc:

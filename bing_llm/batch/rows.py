@@ -152,7 +152,7 @@ def written(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
     measured = {"attempts": outcome.attempts, "seconds": round(outcome.seconds, 3)}
     match outcome:
         case Answered(reply=reply):
-            citations = msgspec.to_builtins(reply.citations)
+            citations = [msgspec.to_builtins(citation) for citation in reply.citations]
             return {
                 **kept,
                 "text": reply.text,

@@ -171,12 +171,12 @@ def batch(
 
     Ctrl-C ends the open turns first; a second one stops at once.
     """
-    from bing_llm.cli.batching import batch as run_batch  # noqa: PLC0415 - the other commands need none
-
     log_to_stderr(verbose=verbose)
     settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
 
     def work() -> ExitCode:
+        from bing_llm.cli.batching import batch as run_batch  # noqa: PLC0415 - the other commands need none
+
         return run_batch(
             source,
             target,

@@ -84,8 +84,10 @@ def _show(summary: Summary, target: str) -> None:
     console = _console()
     with console.capture() as captured:  # rich itself ends the process where nobody reads
         console.print(summary_table(summary))
-        if target != PIPE:
-            console.print(f"The output is {one_line(target)}." if summary.complete else _GO_ON)
+        if target != PIPE and summary.complete:
+            console.print(f"The output is {one_line(target)}.", soft_wrap=True)  # a path shall be one word to a mouse
+        elif target != PIPE:
+            console.print(_GO_ON)
     to_stderr("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,27 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
         code, written = terminal.end(again=CTRL_C)
     assert code == 0
     assert "Traceback" not in written
+
+
+@pytest.mark.usefixtures("endless")
+def test_ctrl_c_ends_a_batch(tmp_path: Path) -> None:
+    """The progress gives way to what Ctrl-C said, and to the summary; the second one ends it with 130."""
+    (tmp_path / "rows.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
+    with Terminal("batch", str(tmp_path / "rows.jsonl"), str(tmp_path / "answers.jsonl")) as terminal:
+        terminal.until(b"0/2   0 %")
+        terminal.type(CTRL_C)
+        terminal.until(b"Ctrl-C again")
+        terminal.type(CTRL_C)
+        code, written = terminal.end()
+    screen = Screen()
+    screen.write(written.replace("^C", ""))
+    assert code == 130
+    assert screen.cursor_shown
+    assert screen.lines[:2] == [
+        "bing-llm: No further row is begun, and the open ones are ended. Ctrl-C again",
+        "stops at once.",
+    ]
+    assert [line.split()[0] for line in screen.lines[2:]] == ["answered", "failed", "turns", "time", "It"]
 
 
 def test_ctrl_c_ends_the_emulator() -> None:

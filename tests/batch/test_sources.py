@@ -1,0 +1,201 @@
+"""Where rows come from."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bing_llm.batch import csv_rows, parquet_rows
+from bing_llm.batch.rows import Record
+from bing_llm.batch.sources import open_source
+from bing_llm.errors import ConfigurationError, InvalidRequest
+
+
+def jsonl(path: Path, rows: int) -> None:
+    """Write that many rows."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f'{{"prompt": "What is {number}?"}}\n' for number in range(rows))
+
+
+def csv(path: Path, rows: int) -> None:
+    """Write that many rows."""
+    with path.open("wb") as file:
+        csv_rows.write(file, ["prompt"], ([f"What is {number}?"] for number in range(rows)))
+
+
+def parquet(path: Path, rows: int) -> None:
+    """Write that many rows."""
+    with path.open("wb") as file:
+        parquet_rows.write(file, {"prompt": {"text"}}, ({"prompt": f"What is {number}?"} for number in range(rows)))
+
+
+WRITERS: dict[str, Callable[[Path, int], None]] = {".jsonl": jsonl, ".NDJSON": jsonl, ".csv": csv, ".parquet": parquet}
+
+
+@pytest.mark.parametrize("extension", WRITERS)
+def test_a_file_is_read_by_its_extension(tmp_path: Path, extension: str) -> None:
+    """As often as it is asked for; its name is its path."""
+    path = tmp_path / f"in{extension}"
+    WRITERS[extension](path, 3)
+    for given in (str(path), path):
+        source = open_source(given)
+        assert (source.name, source.count()) == (str(path), 3)
+        for _ in range(2):
+            assert [record.fields for record in source.records()] == [
+                {"prompt": f"What is {number}?"} for number in range(3)
+            ]
+
+
+@pytest.mark.parametrize("extension", WRITERS)
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, extension: str) -> None:
+    """Missing, a folder, or no name of a file at all."""
+    missing = tmp_path / f"in{extension}"
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        open_source(missing)
+    with pytest.raises(ConfigurationError, match=r"cannot be read: .*null byte"):
+        open_source(f"a\0{extension}")
+    missing.mkdir()
+    with pytest.raises(ConfigurationError, match="is not a file"):
+        open_source(missing)
+
+
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """It can be read once only, as stdin can: the error names that."""
+    path = tmp_path / "in.jsonl"
+    os.mkfifo(path)
+    with pytest.raises(ConfigurationError, match="Use - to read JSONL from stdin"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("extension", [".csv", ".parquet"])
+def test_a_table_without_questions_is_refused(tmp_path: Path, extension: str) -> None:
+    """Before anything is asked."""
+    path = tmp_path / f"in{extension}"
+    with path.open("wb") as file:
+        if extension == ".csv":
+            csv_rows.write(file, ["question"], [])
+        else:
+            parquet_rows.write(file, {"question": {"text"}}, [])
+    with pytest.raises(ConfigurationError, match=r"neither .*prompt nor messages"):
+        open_source(path)
+
+
+@pytest.mark.parametrize("extension", WRITERS)
+def test_a_closed_source_closes_its_file(tmp_path: Path, extension: str) -> None:
+    """Also in the middle; a file that stays open would be a warning here."""
+    path = tmp_path / f"in{extension}"
+    WRITERS[extension](path, 3)
+    records: Any = open_source(path).records()
+    next(records)
+    records.close()
+    gc.collect()
+
+
+@pytest.mark.parametrize("extension", [".jsonl", ".csv", ".parquet"])
+def test_memory_does_not_grow_with_the_input(tmp_path: Path, extension: str) -> None:
+    """Rows are read one at a time."""
+
+    def peak(rows: int) -> int:
+        path = tmp_path / f"{rows}{extension}"
+        WRITERS[extension](path, rows)
+        source = open_source(path)
+        tracemalloc.start()
+        try:
+            assert source.count() == sum(1 for _ in source.records()) == rows
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(100)  # what is made once for all
+    assert peak(4_000) < 2 * peak(600)
+
+
+@pytest.fixture
+def stdin() -> Iterator[int]:
+    """The writing end of a pipe that stands for stdin."""
+    kept = os.dup(0)
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+    os.close(reading)
+    yield writing
+    os.dup2(kept, 0)
+    os.close(kept)
+
+
+def test_stdin_is_read_as_it_comes(stdin: int) -> None:
+    """Each row as soon as its line is there; how many there are nobody knows."""
+    source = open_source("-")
+    assert (source.name, source.count()) == ("stdin", None)
+    records = source.records()
+    os.write(stdin, b'{"prompt": "a"}\n{"pro')
+    assert next(records) == Record(1, {"prompt": "a"})
+    os.write(stdin, b'mpt": "b"}')
+    os.close(stdin)
+    assert list(records) == [Record(2, {"prompt": "b"})]
+    assert os.fstat(0), "it is not ours to close"
+
+
+def test_given_rows_are_read_as_they_are_asked_for() -> None:
+    """A str is a prompt; an iterator is not read ahead, and has no length."""
+
+    def rows() -> Iterator[Any]:
+        yield "Hi"
+        yield {"id": 1, "prompt": "Ho"}
+        pytest.fail("it was read ahead")
+
+    source = open_source(rows())
+    assert (source.name, source.count()) == ("the given rows", None)
+    records = source.records()
+    assert [next(records), next(records)] == [
+        Record(1, {"prompt": "Hi"}),
+        Record(2, {"id": 1, "prompt": "Ho"}),
+    ]
+
+
+def test_given_rows_have_their_length() -> None:
+    """Where it is known."""
+    assert open_source(["a", "b"]).count() == 2
+    assert open_source([]).count() == 0
+
+
+def test_the_objects_of_the_caller_are_not_ours() -> None:
+    """What is done with a row never changes what was given."""
+    given = {"prompt": "a", "tags": ["x"]}
+    ((_, fields),) = open_source([given]).records()
+    assert fields == given
+    assert isinstance(fields, dict)
+    assert fields is not given
+    assert fields["tags"] is not given["tags"]
+
+
+@pytest.mark.parametrize("row", [7, None, b"Hi", ["Hi"], {"prompt": object()}, "\ud800"])
+def test_a_given_row_that_is_none_costs_only_itself(row: Any) -> None:
+    """The error names its place."""
+    _, wrong, last = open_source(["a", row, "b"]).records()
+    assert wrong.number == 2
+    assert isinstance(wrong.fields, InvalidRequest)
+    assert wrong.fields.message.startswith("Row 2 ")
+    assert last == Record(3, {"prompt": "b"})
+
+
+@pytest.mark.parametrize("source", [{"prompt": "Hi"}, b"in.jsonl", 7, None])
+def test_what_is_no_source_is_refused(source: Any) -> None:
+    """A single row above all, which is an iterable of its names."""
+    with pytest.raises(ConfigurationError, match="Use a path, - for stdin, or a list of rows"):
+        open_source(source)
+
+
+def test_reading_needs_no_thread(tmp_path: Path) -> None:
+    """Whoever wants one reads ahead."""
+    path = tmp_path / "in.parquet"
+    parquet(path, 3)
+    before = threading.active_count()
+    assert len(list(open_source(path).records())) == 3
+    assert threading.active_count() == before
