@@ -14,7 +14,7 @@ import math
 import os
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, contextmanager, suppress
 from importlib import import_module
@@ -161,7 +161,7 @@ class RayEngine:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(thread, steps.close))
             thread.shutdown()
 
-    def _steps(self, folder: Path) -> Iterator[list[tuple[str, dict[str, Any]]] | None]:
+    def _steps(self, folder: Path) -> Generator[list[tuple[str, dict[str, Any]]] | None, None, None]:
         """The work of Ray's thread: first nothing, when there is a gate, then answers as they come, then None.
 
         What it has begun it ends when it is closed, as the gate is asked once more before that.

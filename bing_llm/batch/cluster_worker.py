@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -52,17 +53,18 @@ class Asker:
 
     async def __call__(self, table: pa.Table) -> pa.Table:
         """The output rows of those that were asked. None of them where the gate is lost: nobody would take them."""
-        if self._attending is None:
-            self._attending = asyncio.create_task(self._attend())
-        try:
-            return answers_table(self._name, await self._answers(table))
-        except GateLost:
-            return answers_table(self._name, [])
+        rows: list[dict[str, Any]] = []
+        if self._client is not None:
+            if self._attending is None:
+                self._attending = asyncio.create_task(self._attend())
+            with suppress(GateLost):
+                rows = await self._answers(self._client, table)
+        return answers_table(self._name, rows)
 
-    async def _answers(self, table: pa.Table) -> list[dict[str, Any]]:
-        if self._client is None or not await self._gate.begin():
+    async def _answers(self, client: BingClient, table: pa.Table) -> list[dict[str, Any]]:
+        if not await self._gate.begin():
             return []
-        tasks = [asyncio.create_task(self._answer(self._client, row)) for row in rows_of(table)]
+        tasks = [asyncio.create_task(self._answer(client, row)) for row in rows_of(table)]
         self._open.update(tasks)
         try:
             await asyncio.wait(tasks)
