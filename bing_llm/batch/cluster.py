@@ -39,7 +39,7 @@ the rows that may be open, and what a killed run has to ask again is not much mo
 _MORE_CALLS: Final = 1000
 """Calls that the gate takes at once, besides those of all workers: our own, and what dead workers have left there."""
 
-_NOTHING_YET: Final = State(None, "", None)
+_NOTHING_YET: Final = State(None, "", 0, None)
 
 
 class RayEngine:
@@ -95,6 +95,11 @@ class RayEngine:
     def stopped(self) -> BingError | None:
         """As in `Engine`."""
         return self._state.stopped or self._lost
+
+    @property
+    def turns(self) -> int:
+        """As in `Engine`, at most a second old."""
+        return self._state.turns
 
     @property
     def waiting(self) -> str:

@@ -25,11 +25,13 @@ class State(NamedTuple):
     Attributes:
         stopped: As of the gate.
         waiting: As of the gate.
+        turns: As of the gate.
         ended: Once nothing is open and nothing will be any more, how many rows each worker has answered; else None.
     """
 
     stopped: BingError | None
     waiting: str
+    turns: int
     ended: dict[str, int] | None
 
 
@@ -128,7 +130,7 @@ class SharedGate:
         """How the run stands."""
         has_ended = self._gate.closed and not any(worker.tables for worker in self._workers.values())
         ended = {name: worker.answered for name, worker in self._workers.items()} if has_ended else None
-        return State(self._gate.stopped, self._gate.waiting, ended)
+        return State(self._gate.stopped, self._gate.waiting, self._gate.turns, ended)
 
     def _worker(self, name: str) -> _Worker:
         if name in self._gone:

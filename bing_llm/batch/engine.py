@@ -19,6 +19,10 @@ class Engine(Protocol):
         """Why it takes no more rows though there may be some; None while it does, and after `stop`."""
 
     @property
+    def turns(self) -> int:
+        """Turns that were begun, those of rows that have given nothing included."""
+
+    @property
     def waiting(self) -> str:
         """Why no turn is begun just now, for a person; "" while they are."""
 

@@ -43,6 +43,7 @@ class LocalGate:
     Attributes:
         stopped: Why it was closed by what a turn met; None while it is open, and where `close` came first.
         closed: Whether no further turn may begin.
+        turns: How many have begun.
 
     Raises:
         ConfigurationError: There is a rate, and no aiolimiter.
@@ -59,6 +60,7 @@ class LocalGate:
         retries = retries or Retries()
         self.stopped: BingError | None = None
         self.closed = False
+        self.turns = 0
         self._pace = Pace(concurrency, patience=patience, retries=retries, clock=retries.clock or time.monotonic)
         self._limiter = None if rate is None else _limiter(rate)
         self._sleep = retries.sleep or asyncio.sleep
@@ -78,6 +80,7 @@ class LocalGate:
                 if self._limiter is not None:
                     await self._until_closed(self._limiter.acquire())
                 if not self.closed and self._pace.may_begin():  # else something has happened meanwhile
+                    self.turns += 1
                     return self._pace.begin()
         return None
 

@@ -49,6 +49,11 @@ class LocalEngine:
         return self._gate.stopped
 
     @property
+    def turns(self) -> int:
+        """As in `Engine`."""
+        return self._gate.turns
+
+    @property
     def waiting(self) -> str:
         """As in `Engine`."""
         return self._gate.waiting

@@ -44,7 +44,7 @@ class Tally:
 
     Attributes:
         total: Rows of the input; None while that is not known.
-        earlier, earlier_failed, answered, failed, withdrawn, turns, errors: As in `Summary`.
+        earlier, earlier_failed, answered, failed, withdrawn, errors: As in `Summary`.
         open: Rows that were taken from the input and have not ended.
     """
 
@@ -55,7 +55,6 @@ class Tally:
         self.answered = 0
         self.failed = 0
         self.withdrawn = 0
-        self.turns = 0
         self.open = 0
         self._engine: Engine | None = None
         self.errors: Counter[str] = Counter()
@@ -64,6 +63,11 @@ class Tally:
     def done(self) -> int:
         """Rows that the output holds, of this run and of earlier ones."""
         return self.earlier + self.answered + self.failed
+
+    @property
+    def turns(self) -> int:
+        """Turns that were begun in this run."""
+        return 0 if self._engine is None else self._engine.turns
 
     @property
     def waiting(self) -> str:
@@ -76,7 +80,6 @@ class Tally:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Count one row of the output."""
-        self.turns += row["attempts"]
         if "error" in row:
             self.failed += 1
             self.errors[row["error"]["type"]] += 1

@@ -79,7 +79,7 @@ def test_a_row_has_the_attempts_of_its_client() -> None:
 def test_when_the_gate_closes_open_turns_end_and_others_do_not_begin() -> None:
     """The rows that were not asked give nothing, and neither do tables that come later."""
     worker = Worker(concurrency=2)
-    asked = worker.of(table("a", "b", "c"), meanwhile=lambda: worker.handle.close.remote())
+    asked = worker.of(table("a", "b", "c"), meanwhile=worker.handle.close.remote)
     assert asked == [["a", "b"]]
     assert worker.service.texts == ["a", "b"]
 
@@ -87,7 +87,7 @@ def test_when_the_gate_closes_open_turns_end_and_others_do_not_begin() -> None:
 def test_a_closed_gate_ends_the_wait_for_another_attempt() -> None:
     """Nobody waits half a minute for an attempt that will not be made."""
     worker = Worker(lambda _: ServiceError("Down."))
-    worker.loop.call_later(0.6, lambda: worker.handle.close.remote())
+    worker.loop.call_later(0.6, worker.handle.close.remote)
     assert worker.of(table("a")) == [[]]
     assert worker.loop.now == pytest.approx(0.7, abs=0.01)
 

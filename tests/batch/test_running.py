@@ -34,6 +34,7 @@ class FakeEngine:
         self.say = say
         self.stopped: BingError | None = None
         self.waiting = ""
+        self.turns = 0
         self.asked: list[str | int] = []
         self.is_told_to_stop = False
 
@@ -41,6 +42,7 @@ class FakeEngine:
         """As `Engine.answers`; None stands for a row that was not asked."""
         async for row in rows:
             self.asked.append(row.id)
+            self.turns += 1
             match said := self.say(row):
                 case Reply():
                     yield written(row, Answered(said, 1, 0.5))

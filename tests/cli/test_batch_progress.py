@@ -28,7 +28,8 @@ def tally() -> Tally:
     """A run of a minute that an earlier one had half done."""
     tally = Tally()
     tally.total, tally.earlier = 2000, 1000
-    tally.answered, tally.failed, tally.turns = 188, 12, 230
+    tally.answered, tally.failed = 188, 12
+    tally.watch(cast("Engine", SimpleNamespace(turns=230, waiting="")))
     return tally
 
 
@@ -41,7 +42,7 @@ def test_it_shows_how_far_it_is(tally: Tally) -> None:
 
 def test_it_shows_why_it_waits(tally: Tally) -> None:
     """The reason stands below, on one line and without control characters."""
-    tally.watch(cast("Engine", SimpleNamespace(waiting="The service throttles:\n\x1b[2Jlater.")))
+    tally.watch(cast("Engine", SimpleNamespace(turns=230, waiting="The service throttles:\n\x1b[2Jlater.")))
     assert drawn(tally)[2:] == ["The service throttles: \\u001b[2Jlater."]
 
 

@@ -9,11 +9,13 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from bing_llm import errors
+from bing_llm.batch.engine import Engine
 from bing_llm.batch.tally import Summary, Tally
 from bing_llm.cli import batching
 from bing_llm.emulator import Emulator, Scripted
@@ -48,6 +50,7 @@ class FakeBatch:
         """Count the rows, and end."""
         for row in self.rows:
             self.tally.add(row)
+        self.tally.watch(cast("Engine", SimpleNamespace(turns=len(self.rows), waiting="")))
         return await self.end()
 
     async def end(self) -> Summary:
