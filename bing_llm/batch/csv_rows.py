@@ -32,7 +32,7 @@ class CsvTable:
         if not {"prompt", "messages"} & set(header):
             raise ConfigurationError(
                 f"The first line of {self.name!r} names neither prompt nor messages.",
-                hint="Begin the file with a line that names its columns, one of them prompt or messages.",
+                hint="Begin the file with the names of its columns, commas between them, one of them prompt or messages.",
             )
 
     def count(self) -> int | None:
@@ -84,7 +84,7 @@ def read_header(found: Iterator[tuple[int, list[str] | str]], name: str) -> list
             return header
         problem = "a column is named twice"
     raise ConfigurationError(
-        f"{name!r} has no header: {problem}.", hint="Begin the file with a line that names each column once."
+        f"{name!r} has no header: {problem}.", hint="Begin the file with a line that names each column once, in UTF-8."
     )
 
 
