@@ -84,7 +84,7 @@ def read_header(found: Iterator[tuple[int, list[str] | str]], name: str) -> list
             return header
         problem = "a column is named twice"
     raise ConfigurationError(
-        f"{name!r} has no header: {problem}.", hint="Begin the file with a line that names each column once."
+        f"{name!r} has no header: {problem}.", hint="Begin the file with a line that names each column once, in UTF-8."
     )
 
 

@@ -189,13 +189,17 @@ def _id(number: int, fields: dict[str, Any]) -> str | int:
     own = fields.get("id")
     if own is None or own == "":
         return number
+    if isinstance(own, str) and "\0" in own:
+        raise InvalidRequest("The id has a NUL in it.", hint="Take it out: CSV cannot hold one.")
     if not _is_id(own):
         raise InvalidRequest(f"The id is of type {type(own).__name__}.", hint="Use a text or a whole number.")
     return own  # type: ignore[no-any-return]
 
 
 def _is_id(own: Any) -> bool:
-    return isinstance(own, str | int) and not isinstance(own, bool) and own != ""
+    if isinstance(own, str):
+        return own != "" and "\0" not in own  # which would not come back from CSV
+    return isinstance(own, int) and not isinstance(own, bool)
 
 
 def _text(fields: dict[str, Any], name: str) -> str | None:

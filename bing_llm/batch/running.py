@@ -308,5 +308,5 @@ def _check_places(source: Given, output: str | os.PathLike[str], *, ordered: boo
 def _is_same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one of them does not exist, or cannot be looked at: whoever opens it tells
+    except (OSError, ValueError):  # one of them does not exist, or cannot be looked at: whoever opens it tells
         return False

@@ -36,17 +36,22 @@ async def all_of(engine: RayEngine, asked: AsyncGenerator[Row, None]) -> list[di
         return [answered async for answered in answers]
 
 
+def files_in(folder: Path) -> list[Path]:
+    """What is left there."""
+    return [*folder.iterdir()]
+
+
 async def test_without_rows_there_is_no_ray(tmp_path: Path) -> None:
     """A run that is complete already starts nothing."""
     assert not await all_of(engine(tmp_path / "rows"), rows(0))
-    assert not [*tmp_path.iterdir()]
+    assert not files_in(tmp_path)
 
 
 async def test_without_ray_nothing_is_asked(tmp_path: Path) -> None:
     """The error names the extra, and the working folder is gone."""
     with pytest.raises(ConfigurationError, match=r"bing-llm\[ray\]"):
         await all_of(engine(tmp_path / "rows"), rows(3))
-    assert not [*tmp_path.iterdir()]
+    assert not files_in(tmp_path)
 
 
 def test_the_client_protocol_is_refused() -> None:
@@ -65,7 +70,7 @@ async def test_a_stop_does_not_wait_for_further_rows(tmp_path: Path) -> None:
         await asyncio.Event().wait()
 
     assert not await all_of(stopped, endless())
-    assert not [*tmp_path.iterdir()]
+    assert not files_in(tmp_path)
     assert stopped.stopped is None
     assert stopped.waiting == ""
 
@@ -79,7 +84,7 @@ async def test_rows_that_cannot_be_read_end_it(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         await all_of(engine(tmp_path / "rows"), broken())
-    assert not [*tmp_path.iterdir()]
+    assert not files_in(tmp_path)
 
 
 async def test_to_cancel_it_cancels_the_reading(tmp_path: Path) -> None:
@@ -95,4 +100,4 @@ async def test_to_cancel_it_cancels_the_reading(tmp_path: Path) -> None:
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    assert not [*tmp_path.iterdir()]
+    assert not files_in(tmp_path)

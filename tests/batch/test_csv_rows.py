@@ -155,8 +155,16 @@ def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     """As of a file in UTF-16."""
     path = tmp_path / "in.csv"
     path.write_bytes("prompt\na\n".encode("utf-16"))
-    with pytest.raises(ConfigurationError, match="has no header"):
+    with pytest.raises(ConfigurationError, match="has no header") as caught:
         CsvTable(path)
+    assert "UTF-8" in caught.value.hint
+
+
+def test_a_header_with_other_separators_is_refused(tmp_path: Path) -> None:
+    """As of a spreadsheet where commas separate decimals; the hint names commas."""
+    with pytest.raises(ConfigurationError, match="names neither prompt nor messages") as caught:
+        CsvTable(_written(tmp_path, "id;prompt\n1;Hello\n"))
+    assert "commas" in caught.value.hint
 
 
 @given(st.lists(st.lists(TEXTS, min_size=2, max_size=2), max_size=5))

@@ -79,6 +79,7 @@ def test_what_is_empty_is_missing() -> None:
         ({"prompt": "a", "id": 1.5}, "id is of type float"),
         ({"prompt": "a", "id": True}, "id is of type bool"),
         ({"prompt": "a", "id": ["b"]}, "id is of type list"),
+        ({"prompt": "a", "id": "b\0"}, "id has a NUL in it"),
     ],
 )
 def test_a_record_that_asks_nothing_is_an_error_of_its_own(fields: dict[str, Any], why: str) -> None:
@@ -93,6 +94,7 @@ def test_a_record_that_asks_nothing_keeps_its_id() -> None:
     """Whoever reads the output finds it by that; what is no id is none."""
     assert (refused(id="a").id, refused(id="a").key) == ("a", "id a")
     assert (refused(id=1.5).id, refused(id=1.5).key) == (None, "line 3")
+    assert (refused(id="a\0").id, refused(id="a\0").key) == (None, "line 3")
 
 
 def test_a_record_that_could_not_be_read_keeps_its_error() -> None:

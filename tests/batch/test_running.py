@@ -356,6 +356,13 @@ async def test_one_file_cannot_be_both(folder: Folder) -> None:
     assert folder.input.read_bytes() == before
 
 
+async def test_a_path_that_cannot_be_is_refused(folder: Folder) -> None:
+    """As any other that cannot be opened."""
+    folder.write(*questions(1))
+    with pytest.raises(ConfigurationError, match="null byte"):
+        await arun(folder.input, "a\0.jsonl", client=folder.client)
+
+
 async def test_a_client_is_made_where_none_is_given(folder: Folder) -> None:
     """A function that makes one is called once, and what it made is closed at the end."""
     backend = FakeBackend()
