@@ -32,7 +32,7 @@ class CsvTable:
         if not {"prompt", "messages"} & set(header):
             raise ConfigurationError(
                 f"The first line of {self.name!r} names neither prompt nor messages.",
-                hint="Begin the file with the names of its columns, commas between them, one of them prompt or messages.",
+                hint="Begin the file with its columns' names, commas between them, one of them prompt or messages.",
             )
 
     def count(self) -> int | None:
