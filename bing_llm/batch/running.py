@@ -20,7 +20,7 @@ from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, key_of, read, writ
 from bing_llm.batch.sources import Source, open_source
 from bing_llm.batch.tally import Summary, Tally
 from bing_llm.client import BingClient
-from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest
+from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
 
 __all__ = ["Batch", "Options", "arun", "run"]
 
@@ -274,6 +274,8 @@ def run(source: Given, output: str | os.PathLike[str], **options: Unpack[Options
 
 def _stopped(why: BingError) -> BatchStopped:
     hint = f"{why.hint} {BatchStopped.default_hint}".strip()
+    if isinstance(why, Throttled):
+        hint += " With more patience it would wait longer."
     return BatchStopped(f"The batch stopped: {why.message}", hint=hint, retry_after=why.retry_after)
 
 

@@ -20,6 +20,7 @@ from bing_llm.errors import (
     BingError,
     ConfigurationError,
     ContentFiltered,
+    Throttled,
     Unauthorized,
 )
 from bing_llm.events import Reply
@@ -189,6 +190,19 @@ async def test_what_stops_the_engine_stops_the_batch(folder: Folder) -> None:
     folder.engine = FakeEngine(echo)
     assert (await folder.batch().run()).answered == 2
     assert len(folder.read()) == 3
+
+
+async def test_a_service_that_throttles_for_too_long_is_told_with_what_helps(folder: Folder) -> None:
+    """The hint names the patience, which is what ended it."""
+    folder.write(*questions(1))
+
+    def refuse(_row: Row) -> Reply | None:
+        folder.engine.stopped = Throttled("Too many.")
+        return None
+
+    folder.engine.say = refuse
+    with pytest.raises(BatchStopped, match="more patience"):
+        await folder.batch().run()
 
 
 async def test_a_row_without_an_end_is_no_success(folder: Folder) -> None:
