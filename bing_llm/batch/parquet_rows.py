@@ -205,4 +205,4 @@ _BAD_VALUE: Final = (ValueError, OverflowError)  # not UTF-8, a date beyond the 
 
 
 def _unreadable(place: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"{place} cannot be read: {why}.", hint="Write its values as texts.")
+    return InvalidRequest(f"{place} cannot be read: {why.rstrip('.')}.", hint="Write its values as texts.")
