@@ -284,6 +284,8 @@ def _finish(output: Output, *, ordered: bool) -> None:
         output.finish(ordered=ordered)
     except OSError as exc:
         raise BatchStopped(f"The output cannot be completed: {exc.strerror or exc}.") from exc
+    except ConfigurationError as exc:  # which would say that nothing was asked
+        raise BatchStopped(f"The output cannot be completed: {exc.message}", hint=exc.hint) from exc
 
 
 def _check_count(name: str, count: Any) -> None:

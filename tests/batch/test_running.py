@@ -250,6 +250,17 @@ async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.M
     assert [row["id"] for row in folder.read()] == ["q1"]
 
 
+async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All were asked: so it is no usage error, the counts are told, and the journal has the answers."""
+    monkeypatch.setattr("bing_llm.batch.tables._MAX_COLUMNS", 3)
+    folder.write(*questions(2))
+    folder.output = folder.output.with_name("out.csv")
+    with pytest.raises(BatchStopped, match=r"over 3 different fields.* journal") as caught:
+        await folder.batch().run()
+    assert caught.value.summary.answered == 2
+    assert folder.output.with_name("out.csv.journal.jsonl").exists()
+
+
 async def test_an_input_that_breaks_off_stops_the_batch(folder: Folder) -> None:
     """An error of the system in the midst of reading is told; what was read before is answered."""
 
