@@ -13,8 +13,8 @@ from bing_llm.batch.rows import Record
 __all__ = ["ahead"]
 
 
-async def ahead(records: Iterator[Record], *, most: int = 256) -> AsyncGenerator[Record, None]:
-    """The records, read in a thread of their own, at most `most` of them ahead: a batch has few turns open.
+async def ahead(records: Iterator[Record], *, most: int = 32) -> AsyncGenerator[Record, None]:
+    """The records, read in a thread of their own, at most `most` of them ahead: each may take megabytes.
 
     What reading them raises is raised here. Closed, it ends at once; the thread closes `records` when the read that it
     is in has ended, and does not keep the process alive.

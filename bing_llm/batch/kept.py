@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import msgspec
 
-from bing_llm.batch.formats import MAX_ROW
 from bing_llm.batch.rows import key_of
 
 __all__ = ["MAX_LINE", "Kept", "as_line", "is_torn", "kept"]
 
-MAX_LINE: Final = 4 * MAX_ROW
-"""Bytes of one line of the output: a row with its answer, and room for what CSV must escape in JSON."""
+MAX_LINE: Final = 512 * 2**20
+"""Bytes of one line of the output: the largest row and the longest answer, where JSON needs six bytes a character."""
 
 _BEGINNINGS: Final = (b'{"id":', b'{"line":')
 

@@ -89,6 +89,8 @@ class _Stdout:
     earlier_failed = 0
 
     def __init__(self) -> None:
+        if sys.stdout is None:
+            raise ConfigurationError("stdout is closed.", hint="Name a file for the output.")
         self._index = Index()
 
     def claim(self, key: str, number: int) -> Claim:

@@ -113,7 +113,7 @@ class Pace:
         way = way_of(error)
         if way == "stop":
             self.stopped = error
-        elif way == "wait" or error.retry_after is not None:
+        elif way == "wait" or error.retry_after:
             self._meets_trouble(ticket, error)
         if isinstance(error, errors.ServiceFault) and way != "wait":
             self._counts_fault(error, self._retries.attempts if way == "fail" else 1)
@@ -139,10 +139,11 @@ class Pace:
             self._rounds += 1
             if isinstance(error, errors.Throttled):
                 self._window = max(1.0, self._window / 2)
-        elif error.retry_after is None:
+        elif not error.retry_after:
             return
         left = self._since + self._patience - now
-        pause = min(self._growing(error), left) if error.retry_after is None else error.retry_after
+        # A wait of 0, as of a date that is past, is none: turn upon turn would be sent without a pause.
+        pause = error.retry_after or min(self._growing(error), left)
         if left <= 0 or pause > left or self._was_never_there(error):
             self.stopped = error
             return

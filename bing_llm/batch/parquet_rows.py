@@ -15,7 +15,7 @@ from bing_llm.errors import ConfigurationError, InvalidRequest
 
 __all__ = ["ParquetTable", "kind_of", "read", "read_names", "write"]
 
-_READ_AT_ONCE: Final = 256  # rows
+_READ_AT_ONCE: Final = 32  # rows, each of which may take megabytes
 _WRITTEN_AT_ONCE: Final = 4096  # rows of a row group, which is in memory while it is written
 _MAX_WRITTEN: Final = 16 * 2**20  # characters of texts of one
 _EXACT: Final = 2**53  # up to here each whole number is a float
@@ -205,4 +205,4 @@ _BAD_VALUE: Final = (ValueError, OverflowError)  # not UTF-8, a date beyond the 
 
 
 def _unreadable(place: str, why: str) -> InvalidRequest:
-    return InvalidRequest(f"{place} cannot be read: {why}.", hint="Write its values as texts.")
+    return InvalidRequest(f"{place} cannot be read: {why.rstrip('.')}.", hint="Write its values as texts.")

@@ -219,9 +219,20 @@ def _messages(value: Any) -> tuple[Message, ...] | None:
     if not isinstance(value, list) or not value:
         raise InvalidRequest("messages is no list of messages.", hint='Use [{"role": "user", "content": "..."}].')
     try:
-        return tuple(as_message(index, one) for index, one in enumerate(value))
+        messages = tuple(as_message(index, one) for index, one in enumerate(value))
     except TypeError as exc:
         raise InvalidRequest(str(exc), hint='Use [{"role": "user", "content": "..."}].') from exc
+    for index, one in enumerate(value):
+        if not _is_text(one.get("content")):
+            msg = f"Message {index} has a part that is no text."
+            raise InvalidRequest(msg, hint="A batch sends text alone: ask about pictures one by one.")
+    return messages
+
+
+def _is_text(content: Any) -> bool:
+    """Whether nothing of a message would be left out: who asks about a picture is not answered without it."""
+    parts = content if isinstance(content, list) else ()
+    return all(isinstance(part, str) or part.get("type", "text") == "text" for part in parts)
 
 
 def _json(text: str) -> Any:

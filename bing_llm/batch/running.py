@@ -20,7 +20,7 @@ from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, key_of, read, writ
 from bing_llm.batch.sources import Source, open_source
 from bing_llm.batch.tally import Summary, Tally
 from bing_llm.client import BingClient
-from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest
+from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
 
 __all__ = ["Batch", "Options", "arun", "run"]
 
@@ -274,15 +274,18 @@ def run(source: Given, output: str | os.PathLike[str], **options: Unpack[Options
 
 def _stopped(why: BingError) -> BatchStopped:
     hint = f"{why.hint} {BatchStopped.default_hint}".strip()
+    if isinstance(why, Throttled):
+        hint += " With more patience it would wait longer."
     return BatchStopped(f"The batch stopped: {why.message}", hint=hint, retry_after=why.retry_after)
 
 
 def _finish(output: Output, *, ordered: bool) -> None:
     try:
         output.finish(ordered=ordered)
-    except (OSError, ConfigurationError) as exc:
-        why = exc.strerror if isinstance(exc, OSError) else exc.message.rstrip(".")
-        raise BatchStopped(f"The output cannot be completed: {why or exc}.") from exc
+    except OSError as exc:
+        raise BatchStopped(f"The output cannot be completed: {exc.strerror or exc}.") from exc
+    except ConfigurationError as exc:  # which would say that nothing was asked
+        raise BatchStopped(f"The output cannot be completed: {exc.message}", hint=exc.hint) from exc
 
 
 def _check_count(name: str, count: Any) -> None:

@@ -49,6 +49,25 @@ async def test_only_so_many_are_read_ahead() -> None:
     await taken.aclose()
 
 
+async def test_few_are_read_ahead_where_nothing_is_said() -> None:
+    """A row may take megabytes, and the service is slower than the disk."""
+    read = 0
+    enough = threading.Event()
+
+    def records() -> Iterator[Record]:
+        nonlocal read
+        for read in range(1, 1000):
+            if read == 34:  # one is taken, 32 wait, and one is in the hand of the thread
+                enough.set()
+            yield Record(read, {})
+
+    taken = ahead(records())
+    assert (await anext(taken)).number == 1
+    await asyncio.to_thread(enough.wait)
+    assert read == 34
+    await taken.aclose()
+
+
 async def test_an_error_comes_out_behind_what_was_read() -> None:
     """As it was raised."""
 

@@ -323,6 +323,13 @@ def test_stdout_has_each_row_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     output.close()
 
 
+def test_a_stdout_that_is_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is asked."""
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(ConfigurationError, match="stdout is closed"):
+        open_output("-")
+
+
 def test_closing_twice_is_fine(path: Path) -> None:
     """Also behind the end."""
     output = open_output(path)

@@ -199,6 +199,22 @@ def test_nothing_begins_while_the_service_asked_to_wait() -> None:
     assert clocked.pace.may_begin()
 
 
+def test_to_be_asked_for_no_wait_is_none() -> None:
+    """`Retry-After: 0`, or a date that is past: a service that says so again and again is not asked without a pause."""
+    clocked = Clocked()
+    clocked.meets(errors.Throttled(retry_after=0.0))
+    assert clocked.wait() == 15.0
+    clocked.meets(errors.Throttled(retry_after=0.0))
+    assert clocked.wait() == pytest.approx(30.0)
+
+
+def test_a_failure_that_asks_for_no_wait_is_one_row_s_own() -> None:
+    """As one that does not ask."""
+    clocked = Clocked()
+    clocked.meets(errors.ServiceError(retry_after=0.0))
+    assert clocked.pace.may_begin()
+
+
 def test_the_longest_wait_that_was_asked_for_counts() -> None:
     """Of several turns that were throttled, the one that was told to wait longest decides."""
     clocked = Clocked()

@@ -76,6 +76,10 @@ def test_what_is_empty_is_missing() -> None:
         ({"messages": '"hello"'}, "messages is no list of messages"),
         ({"messages": ["hello"]}, "Message 0 is a str"),
         ({"messages": [{"content": "hello"}]}, "Message 0 has no role"),
+        (
+            {"messages": [{"role": "user", "content": ["Who?", {"type": "image_url"}]}]},
+            "Message 0 has a part that is no",
+        ),
         ({"prompt": "a", "id": 1.5}, "id is of type float"),
         ({"prompt": "a", "id": True}, "id is of type bool"),
         ({"prompt": "a", "id": ["b"]}, "id is of type list"),

@@ -21,6 +21,7 @@ from bing_llm.errors import (
     BingError,
     ConfigurationError,
     ContentFiltered,
+    Throttled,
     Unauthorized,
 )
 from bing_llm.events import Reply
@@ -222,6 +223,19 @@ async def test_what_stops_the_engine_stops_the_batch(folder: Folder) -> None:
     assert len(folder.read()) == 3
 
 
+async def test_a_service_that_throttles_for_too_long_is_told_with_what_helps(folder: Folder) -> None:
+    """The hint names the patience, which is what ended it."""
+    folder.write(*questions(1))
+
+    def refuse(_row: Row) -> Reply | None:
+        folder.engine.stopped = Throttled("Too many.")
+        return None
+
+    folder.engine.say = refuse
+    with pytest.raises(BatchStopped, match="more patience"):
+        await folder.batch().run()
+
+
 async def test_a_row_without_an_end_is_no_success(folder: Folder) -> None:
     """Where an engine ends with rows that gave nothing, and says no reason, the batch does not pass for complete."""
     folder.write(*questions(2))
@@ -265,6 +279,17 @@ async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.M
     with pytest.raises(BatchStopped, match="cannot be written: No space left on device"):
         await folder.batch().run()
     assert [row["id"] for row in folder.read()] == ["q1"]
+
+
+async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All were asked: so it is no usage error, the counts are told, and the journal has the answers."""
+    monkeypatch.setattr("bing_llm.batch.tables._MAX_COLUMNS", 3)
+    folder.write(*questions(2))
+    folder.output = folder.output.with_name("out.csv")
+    with pytest.raises(BatchStopped, match=r"over 3 different fields.* journal") as caught:
+        await folder.batch().run()
+    assert caught.value.summary.answered == 2
+    assert folder.output.with_name("out.csv.journal.jsonl").exists()
 
 
 async def test_an_input_that_breaks_off_stops_the_batch(folder: Folder) -> None:
