@@ -184,9 +184,10 @@ class RayEngine:
             pool = ray.data.ActorPoolStrategy(size=workers, max_concurrent_calls_per_actor=tables)
             dataset = self._dataset(ray, folder, rows, pool)
             try:
-                # No prefetching: it would hold an answer back until the next one is there.
-                for table in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                    yield answers_of(table)
+                # Not iter_batches: it leaves a thread behind, and holds each table back until the next one is there.
+                for bundle in dataset.iter_internal_ref_bundles():
+                    for table in ray.get(bundle.block_refs):
+                        yield answers_of(table)
             except ray.exceptions.RayTaskError:
                 raise  # a fault of ours
             except ray.exceptions.RayError as exc:
