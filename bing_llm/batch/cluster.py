@@ -121,14 +121,15 @@ class RayEngine:
             rows: What to ask; it stays open.
 
         Raises:
-            ConfigurationError: Ray is not installed or not reached, the client's function cannot be pickled, or there
-                is no room for the working folder.
+            ConfigurationError: Ray is not installed or not reached, the client's function cannot be pickled, or the
+                working folder cannot be made or is not seen by all machines.
+            BatchStopped: The rows cannot be written to it.
         """
         with working_folder(self._folder) as folder:
             count = await self._written(rows, folder)
             if not count or self._is_stopping:
                 return
-            async with aclosing(self._asked(folder)) as answers:
+            async with aclosing(self._asked(folder, count)) as answers:
                 async for row in answers:
                     yield row
 
@@ -142,10 +143,10 @@ class RayEngine:
                 await self._writing
         return 0 if self._writing.cancelled() else self._writing.result()
 
-    async def _asked(self, folder: Path) -> AsyncGenerator[dict[str, Any], None]:
+    async def _asked(self, folder: Path, count: int) -> AsyncGenerator[dict[str, Any], None]:
         # All of Ray that blocks happens on one thread, which stays until Ray is ended: a Ray of our own ends with it.
         thread = ThreadPoolExecutor(1, "bing-llm-ray")
-        steps = self._steps(folder)
+        steps = self._steps(folder, count)
         looking: asyncio.Task[None] | None = None
 
         async def step() -> list[tuple[str, dict[str, Any]]] | None:
@@ -166,15 +167,17 @@ class RayEngine:
             await asyncio.shield(asyncio.get_running_loop().run_in_executor(thread, steps.close))
             thread.shutdown()
 
-    def _steps(self, folder: Path) -> Generator[list[tuple[str, dict[str, Any]]] | None, None, None]:
+    def _steps(self, folder: Path, count: int) -> Generator[list[tuple[str, dict[str, Any]]] | None, None, None]:
         """The work of Ray's thread: first nothing, when there is a gate, then answers as they come, then None.
 
         What it has begun it ends when it is closed, as the gate is asked once more before that.
         """
         ray = _imported()
+        _check_sendable(ray, self._make_client)
         with _connected(ray, self._address, self._workers or min(self._concurrency, os.cpu_count() or 1)):
-            workers = self._workers or min(self._concurrency, int(ray.cluster_resources().get("CPU", 1)))
-            rows = _rows_a_table(self._concurrency)
+            workers = self._workers or min(self._concurrency, max(1, int(ray.cluster_resources().get("CPU", 1))))
+            rows = math.ceil(self._concurrency / _TABLES_A_TURN)
+            workers = min(workers, math.ceil(count / rows))  # Ray would warn of one that has nothing to do
             # Each worker has its share of what is open, and as much again that waits: none is idle while a table ends.
             tables = math.ceil(2 * self._concurrency / workers / rows) + 1
             self._gate = gate = self._new_gate(ray, calls=workers * (tables * rows + 4))
@@ -188,8 +191,11 @@ class RayEngine:
                 for bundle in dataset.iter_internal_ref_bundles():
                     for table in ray.get(bundle.block_refs):
                         yield answers_of(table)
-            except ray.exceptions.RayTaskError:
-                raise  # a fault of ours
+            except ray.exceptions.RayTaskError as exc:
+                if not isinstance(exc.cause, OSError):
+                    raise  # a fault of ours
+                msg = f"A machine of the cluster cannot read {str(folder)!r}: {exc.cause}"
+                raise ConfigurationError(msg, hint="Put the output where all of its machines see it.") from exc
             except ray.exceptions.RayError as exc:
                 self._lost = _lost(exc)
             yield None
@@ -245,18 +251,22 @@ class RayEngine:
                 _imported().kill(self._gate)
 
 
-def _rows_a_table(concurrency: int) -> int:
-    return math.ceil(concurrency / _TABLES_A_TURN)
-
-
 def _imported() -> Any:
     try:
-        for part in ("data", "exceptions", "util.scheduling_strategies"):
+        for part in ("cloudpickle", "data", "exceptions", "util.scheduling_strategies"):
             import_module(f"ray.{part}")
     except ImportError as exc:
         msg = "Ray is not installed, or not the parts of it that handle data."
         raise ConfigurationError(msg, hint='Run `pip install "bing-llm[ray]"`.') from exc
     return import_module("ray")
+
+
+def _check_sendable(ray: Any, make_client: MakeClient | None) -> None:
+    try:
+        ray.cloudpickle.dumps(make_client)
+    except Exception as exc:  # whatever the pickling of what it holds raises
+        msg = f"The function that makes a client cannot be sent to other processes: {exc}"
+        raise ConfigurationError(msg, hint="Make all that it needs inside of it.") from exc
 
 
 @contextmanager

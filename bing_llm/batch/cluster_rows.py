@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bing_llm.batch.rows import BadRow, Record, Row, read
-from bing_llm.errors import ConfigurationError
+from bing_llm.errors import BatchStopped, ConfigurationError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +59,7 @@ async def write_rows(rows: AsyncIterator[Row], folder: Path) -> int:
         How many there were.
 
     Raises:
-        OSError: They cannot be written.
+        BatchStopped: They cannot be written; what `rows` raises is raised as it is.
     """
     count = 0
     some: list[Row] = []
@@ -107,7 +107,10 @@ def _write(rows: Sequence[Row], path: Path) -> None:
 
     numbers = pa.array([row.number for row in rows], pa.int64())
     records = pa.array([msgspec.json.encode(row.fields).decode() for row in rows], pa.large_string())
-    parquet.write_table(pa.table({"number": numbers, "record": records}), path)
+    try:
+        parquet.write_table(pa.table({"number": numbers, "record": records}), path)
+    except OSError as exc:
+        raise BatchStopped(f"The working folder cannot be written: {exc.strerror or exc}.") from exc
 
 
 def _remove(folder: Path) -> None:

@@ -9,11 +9,13 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
 
 from bing_llm import events as ev
+from bing_llm.batch.cluster import RayEngine
 from bing_llm.batch.running import Batch, arun
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, Moment, Question
@@ -118,6 +120,11 @@ def on_this_loop(call: Callable[[], object]) -> Callable[[], object]:
     return lambda: loop.call_soon_threadsafe(call)
 
 
+def names(folder: Path) -> set[str]:
+    """What is in a folder."""
+    return {file.name for file in folder.iterdir()}
+
+
 def without_measures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Output rows by their ids, without what differs from run to run."""
     kept = [{name: value for name, value in row.items() if name not in ("attempts", "seconds")} for row in rows]
@@ -140,7 +147,7 @@ async def test_two_workers_give_what_one_process_gives(service: Service, source:
     rows = read_rows(target)
     check_all_answered(rows, 2000)
     assert without_measures(rows) == without_measures(read_rows(other))
-    assert {file.name for file in tmp_path.iterdir()} == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
+    assert names(tmp_path) == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
 
 
 async def test_a_worker_that_is_killed_loses_nothing(service: Service, source: Path, tmp_path: Path) -> None:
@@ -211,6 +218,33 @@ async def test_a_worker_that_cannot_make_its_client_ends_the_run(source: Path, t
     assert caught.value.summary.turns == 0
 
 
+async def test_a_function_that_cannot_be_sent_is_refused(source: Path, tmp_path: Path) -> None:
+    """A client that it holds stays here, with its secrets."""
+    write_rows(source, 1)
+    client = BingClient(backend="chathub", endpoint="https://bing.example", cookies="_U=secret")
+    with pytest.raises(ConfigurationError, match="cannot be sent") as caught:
+        await arun(source, tmp_path / "answers.jsonl", client=lambda: client, **TWO)
+    assert "secret" not in str(caught.value)
+    await client.aclose()
+
+
+async def test_a_machine_that_does_not_see_the_rows_ends_the_run(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says what all machines must see."""
+    made = RayEngine._dataset
+
+    def unseen(self: RayEngine, ray: Any, folder: Path, *more: Any) -> Any:
+        dataset = made(self, ray, folder, *more)
+        rmtree(folder)
+        return dataset
+
+    monkeypatch.setattr(RayEngine, "_dataset", unseen)
+    write_rows(source, 10)
+    with pytest.raises(ConfigurationError, match="where all of its machines see it"):
+        await arun(source, tmp_path / "answers.jsonl", **TWO)
+
+
 def test_a_killed_run_goes_on_where_it_was(service: Service, source: Path, tmp_path: Path) -> None:
     """SIGKILL for the process that runs the batch ends its Ray too; the next run asks what is not kept."""
     target = tmp_path / "answers.jsonl"
@@ -231,4 +265,4 @@ def test_a_killed_run_goes_on_where_it_was(service: Service, source: Path, tmp_p
     assert code == 0, err
     assert not {row["prompt"] for row in kept} & {*service.asked}
     check_all_answered(read_rows(target), 200)
-    assert {*tmp_path.iterdir()} == {source, target}
+    assert names(tmp_path) == {"prompts.jsonl", "answers.jsonl"}

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from bing_llm.batch.cluster_rows import answers_of, answers_table, rows_of, working_folder, write_rows
 from bing_llm.batch.rows import Record, Row, read
-from bing_llm.errors import ConfigurationError
+from bing_llm.errors import BatchStopped, ConfigurationError
 
 RECORDS: list[dict[str, Any]] = [
     {"prompt": "Hello", "id": "a", "label": 1},
@@ -56,6 +56,13 @@ async def test_no_rows_are_no_files(tmp_path: Path) -> None:
     """Nothing is written where nothing is to be asked."""
     assert await write_rows(given(), tmp_path) == 0
     assert not tables(tmp_path)
+
+
+async def test_rows_that_cannot_be_written_stop_the_batch(tmp_path: Path) -> None:
+    """Nothing was asked; the reason is that of the system."""
+    with pytest.raises(BatchStopped, match="cannot be written") as caught:
+        await write_rows(given(*RECORDS), tmp_path / "missing")
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 @pytest.mark.parametrize("rows", [[], [{"id": 1, "text": "Hé", "citations": []}, {"id": "b", "error": {"type": "T"}}]])
