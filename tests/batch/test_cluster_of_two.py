@@ -31,6 +31,11 @@ SETTINGS = {
 TWO: dict[str, Any] = {"ray": "local", "workers": 2}
 
 
+def names_in(folder: Path) -> set[str]:
+    """What is there."""
+    return {file.name for file in folder.iterdir()}
+
+
 class Service:
     """What answers, and counts.
 
@@ -140,7 +145,7 @@ async def test_two_workers_give_what_one_process_gives(service: Service, source:
     rows = read_rows(target)
     check_all_answered(rows, 2000)
     assert without_measures(rows) == without_measures(read_rows(other))
-    assert {file.name for file in tmp_path.iterdir()} == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
+    assert names_in(tmp_path) == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
 
 
 async def test_a_worker_that_is_killed_loses_nothing(service: Service, source: Path, tmp_path: Path) -> None:
