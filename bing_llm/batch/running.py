@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict
 
@@ -122,7 +122,7 @@ class Batch:
         """
         began = self._clock()
         source = open_source(self._source)
-        self.tally.total = source.count()
+        self.tally.total = _count(source)
         async with self._new_engine() as engine:
             output = open_output(self._output, retry_failed=self._retry_failed)
             try:
@@ -159,11 +159,11 @@ class Batch:
         async with aclosing(self._todo(source, output)) as rows, aclosing(engine.answers(rows)) as answers:
             async for row in answers:
                 self._keep(output, row)
-        if engine.stopped is not None:
-            raise _stopped(engine.stopped) from engine.stopped
-        if self._is_read and not self.tally.open:
+        if self._is_read and not self.tally.open:  # even if the last rows were one failure after another
             _finish(output, ordered=self._ordered)
             return True
+        if engine.stopped is not None:
+            raise _stopped(engine.stopped) from engine.stopped
         if not self._is_stopping:
             raise BatchStopped(f"{self.tally.open} rows were asked and gave nothing.")
         return False
@@ -186,10 +186,11 @@ class Batch:
 
     def _claimed(self, row: Row | BadRow, output: Output) -> Row | None:
         """The row, if it is to be asked. What cannot be asked is reported here."""
-        claim = output.claim(row.key, row.number)
-        if claim == "again":
-            row = bad_row(row.number, row.fields, _TWICE)
+        with _writing():
             claim = output.claim(row.key, row.number)
+            if claim == "again":
+                row = bad_row(row.number, row.fields, _TWICE)
+                claim = output.claim(row.key, row.number)
         if claim == "done":
             self.tally.earlier += 1
             return None
@@ -200,10 +201,8 @@ class Batch:
         return None
 
     def _keep(self, output: Output, row: Mapping[str, Any]) -> None:
-        try:
+        with _writing():
             is_new = output.append(key_of(row), row)
-        except OSError as exc:
-            raise BatchStopped(f"The output cannot be written: {exc.strerror or exc}.") from exc
         if is_new:
             self.tally.open -= 1
             self.tally.add(row)
@@ -277,6 +276,22 @@ def _stopped(why: BingError) -> BatchStopped:
     if isinstance(why, Throttled):
         hint += " With more patience it would wait longer."
     return BatchStopped(f"The batch stopped: {why.message}", hint=hint, retry_after=why.retry_after)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise BatchStopped(f"The output cannot be written: {exc.strerror or exc}.") from exc
+
+
+def _count(source: Source) -> int | None:
+    try:
+        return source.count()
+    except OSError as exc:
+        msg = f"{source.name} cannot be read: {exc.strerror or exc}."
+        raise ConfigurationError(msg, hint="Choose another input.") from exc
 
 
 def _finish(output: Output, *, ordered: bool) -> None:

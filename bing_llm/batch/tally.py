@@ -23,8 +23,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         withdrawn: Of the answered ones, how many the service withdrew (`finish_reason` is `content_filter`).
         earlier: Rows of the input that an earlier run had done.
         earlier_failed: Failed rows that an earlier run left in the output; `retry_failed` asks them again.
-        turns: Turns that were begun for the rows that ended, which is what counts for the service's quota. Where a run
-            was stopped, those of the rows that it left undone came on top.
+        turns: Turns that were begun, which is what counts for the service's quota; also those of rows that the run left
+            undone.
         seconds: How long the run took.
         errors: How many rows failed, by the name of the error.
     """

@@ -33,6 +33,11 @@ SETTINGS = {
 TWO: dict[str, Any] = {"ray": "local", "workers": 2}
 
 
+def names_in(folder: Path) -> set[str]:
+    """What is there."""
+    return {file.name for file in folder.iterdir()}
+
+
 class Service:
     """What answers, and counts.
 
@@ -120,11 +125,6 @@ def on_this_loop(call: Callable[[], object]) -> Callable[[], object]:
     return lambda: loop.call_soon_threadsafe(call)
 
 
-def names(folder: Path) -> set[str]:
-    """What is in a folder."""
-    return {file.name for file in folder.iterdir()}
-
-
 def without_measures(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Output rows by their ids, without what differs from run to run."""
     kept = [{name: value for name, value in row.items() if name not in ("attempts", "seconds")} for row in rows]
@@ -147,7 +147,7 @@ async def test_two_workers_give_what_one_process_gives(service: Service, source:
     rows = read_rows(target)
     check_all_answered(rows, 2000)
     assert without_measures(rows) == without_measures(read_rows(other))
-    assert names(tmp_path) == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
+    assert names_in(tmp_path) == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
 
 
 async def test_a_worker_that_is_killed_loses_nothing(service: Service, source: Path, tmp_path: Path) -> None:
@@ -265,4 +265,4 @@ def test_a_killed_run_goes_on_where_it_was(service: Service, source: Path, tmp_p
     assert code == 0, err
     assert not {row["prompt"] for row in kept} & {*service.asked}
     check_all_answered(read_rows(target), 200)
-    assert names(tmp_path) == {"prompts.jsonl", "answers.jsonl"}
+    assert names_in(tmp_path) == {"prompts.jsonl", "answers.jsonl"}

@@ -189,19 +189,6 @@ async def test_stop_ends_the_reading_ahead(folder: Folder) -> None:
             assert not thread.is_alive()
 
 
-async def test_a_table_that_cannot_be_made_is_no_setting(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By then all rows were asked: the batch has stopped, with what it says of the reason."""
-    folder.write(*questions(1))
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise ConfigurationError("There are too many columns.", hint="Use JSONL.")
-
-    monkeypatch.setattr("bing_llm.batch.outputs.to_table", refuse)
-    folder.output = folder.output.with_suffix(".csv")
-    with pytest.raises(BatchStopped, match="cannot be completed: There are too many columns"):
-        await folder.batch().run()
-
-
 async def test_what_stops_the_engine_stops_the_batch(folder: Folder) -> None:
     """The error has the reason as its cause, its hint and the counts; the next run goes on."""
     folder.write(*questions(3))
@@ -236,6 +223,20 @@ async def test_a_service_that_throttles_for_too_long_is_told_with_what_helps(fol
         await folder.batch().run()
 
 
+async def test_what_is_complete_was_not_stopped(folder: Folder) -> None:
+    """Where all rows have come to an end, it does not matter that the engine would have taken no more."""
+    folder.write(*questions(2))
+    ask = folder.engine.answers
+
+    async def then_stopped(rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
+        async for row in ask(rows):
+            yield row
+        folder.engine.stopped = Unauthorized("No more.")
+
+    folder.engine.answers = then_stopped  # type: ignore[method-assign]
+    assert (await folder.batch().run()).complete
+
+
 async def test_a_row_without_an_end_is_no_success(folder: Folder) -> None:
     """Where an engine ends with rows that gave nothing, and says no reason, the batch does not pass for complete."""
     folder.write(*questions(2))
@@ -259,26 +260,41 @@ async def test_what_comes_twice_is_kept_once(folder: Folder) -> None:
     assert [row["text"] for row in folder.read()] == ["Re: What is 1?", "Re: What is 2?"]
 
 
-async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was written is kept, and the error says what the system said."""
+@pytest.mark.parametrize("step", ["claim", "append"])
+async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """What was written is kept, and the error says what the system said; so where a row cannot be remembered."""
     folder.write(*questions(3))
 
     def nearly_full(*arguments: Any, **more: Any) -> Any:
         output = open_output(*arguments, **more)
-        append = output.append
+        works = getattr(output, step)
 
-        def full(key: str, row: Any) -> bool:
-            if row["id"] == "q2":
+        def full(key: str, value: Any) -> Any:
+            if key == "id q2":
                 raise OSError(28, "No space left on device")
-            return append(key, row)
+            return works(key, value)
 
-        monkeypatch.setattr(output, "append", full)
+        monkeypatch.setattr(output, step, full)
         return output
 
     monkeypatch.setattr("bing_llm.batch.running.open_output", nearly_full)
-    with pytest.raises(BatchStopped, match="cannot be written: No space left on device"):
+    with pytest.raises(BatchStopped, match="cannot be written: No space left on device") as caught:
         await folder.batch().run()
+    assert caught.value.summary.answered == 1
     assert [row["id"] for row in folder.read()] == ["q1"]
+
+
+async def test_an_input_that_is_gone_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there when it was looked at, and cannot be read now: nothing is asked, and no output is made."""
+    folder.write(*questions(1))
+
+    def gone(_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("bing_llm.batch.jsonl.JsonLines.count", gone)
+    with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
+        await folder.batch().run()
+    assert not folder.output.exists()
 
 
 async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
