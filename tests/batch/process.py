@@ -39,10 +39,10 @@ def start(
     )
 
 
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+def ended(process: subprocess.Popen[bytes], timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
     """Wait for its end: its exit code, and what it wrote to stderr. Nothing is on stdout."""
     try:
-        out, err = process.communicate(timeout=TIMEOUT_S)
+        out, err = process.communicate(timeout=timeout_s)
     finally:
         process.kill()
         process.wait()
