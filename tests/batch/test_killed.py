@@ -18,11 +18,11 @@ from bing_llm.emulator.faults import What
 from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
 
 FAULTY = 0.02
-"""Of each of these five steps; so one turn in ten meets one."""
+"""Of each of these five steps; so one turn in ten meets one. None asks to wait: the batch would, in earnest."""
 
 FAULTS: dict[str, tuple[What, ...]] = {
-    "creation": (HttpAnswer(503), HttpAnswer(429, retry_after=0), errors.ServiceError()),
-    "upgrade": (HttpAnswer(502), HttpAnswer(429, retry_after=0)),
+    "creation": (HttpAnswer(503), HttpAnswer(500), errors.ServiceError()),
+    "upgrade": (HttpAnswer(502), HttpAnswer(503)),
     "first": (Cut(), Cut("type 7"), errors.ServiceError(), errors.ConversationBusy(), errors.ContentFiltered()),
     "mid": (Cut(), Cut("close 1001"), errors.ServiceError(), errors.ProtocolError()),
     "last": (Cut(), Cut("close 1000"), Cut("type 3")),
