@@ -1,6 +1,6 @@
 """The rows of a batch, asked by the machines of a Ray cluster: `RayEngine`.
 
-    rows -> files -> read_parquet -> map_batches(Asker) -> rows
+    rows -> files -> read_json -> map_batches(Asker) -> rows
 
 Claiming, skipping and keeping rows stay with the process that runs the batch. A row may be asked again where a process
 dies, and comes out once.
@@ -210,7 +210,7 @@ class RayEngine:
 
     def _dataset(self, ray: Any, folder: Path, rows: int, pool: Any) -> Any:
         dataset = (
-            ray.data.read_parquet(str(folder.absolute()), num_cpus=0)
+            ray.data.read_json(str(folder.absolute()), num_cpus=0)
             .repartition(target_num_rows_per_block=rows)
             .map_batches(
                 Asker,

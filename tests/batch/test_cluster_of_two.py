@@ -22,6 +22,7 @@ from bing_llm.errors import BatchStopped, ConfigurationError
 from bing_llm.limits import Retries
 from tests.batch.clustered import SETTINGS, Service
 from tests.batch.process import check_all_answered, read_rows, write_rows
+from tests.batch.quick import quick_loop
 
 pytestmark = pytest.mark.cluster
 
@@ -69,7 +70,8 @@ class Clients:
     def __call__(self) -> BingClient:
         """One more."""
         (self.folder / f"{os.getpid()}-{uuid.uuid4()}").touch()
-        return BingClient(backend="chathub", endpoint=self.url, retries=Retries(first_wait=0.01))
+        patient = Retries(attempts=8, first_wait=0.01)  # of 2,000 rows none shall meet so many faults in a row
+        return BingClient(backend="chathub", endpoint=self.url, retries=patient)
 
     @property
     def processes(self) -> list[int]:
@@ -99,7 +101,7 @@ async def test_two_workers_give_what_one_process_gives(service: Service, source:
     """2,000 prompts with a fault in each tenth turn: each id once, from one client a worker, at one pace."""
     target, other = tmp_path / "answers.jsonl", tmp_path / "other.jsonl"
     write_rows(source, 2000)
-    with Emulator(service, faults=one_in_ten) as emulator:
+    with Emulator(service, faults=one_in_ten) as emulator, quick_loop():
         clients = Clients(emulator, tmp_path / "clients")
         summary = await arun(source, target, client=clients, concurrency=64, **TWO)
         made = clients.processes

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyarrow import parquet
+from pyarrow import json
 
 from bing_llm.batch.cluster_rows import answers_of, answers_table, rows_of, working_folder, write_rows
 from bing_llm.batch.rows import Record, Row, read
@@ -33,7 +33,7 @@ async def given(*records: dict[str, Any]) -> AsyncIterator[Row]:
 
 def tables(folder: Path) -> list[Any]:
     """What the files there hold, in order."""
-    return [parquet.read_table(file) for file in sorted(folder.iterdir())]
+    return [json.read_json(file) for file in sorted(folder.iterdir())]
 
 
 async def test_rows_come_out_as_they_went_in(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -11,11 +10,12 @@ from random import Random
 
 import pytest
 
-from bing_llm import errors, sync
+from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.emulator import Cut, Emulator, HttpAnswer, Moment, Question
 from bing_llm.emulator.faults import What
 from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
+from tests.batch.quick import quick_loop
 
 FAULTY = 0.02
 """Of each of these five steps; so one turn in ten meets one. None asks to wait: the batch would, in earnest."""
@@ -74,18 +74,9 @@ def service() -> Service:
 
 @pytest.fixture
 def endpoint(service: Service) -> Iterator[str]:
-    """Where it is. Its loop runs without asyncio's debug mode, which would be a third of all the work."""
-
-    async def set_debug(*, on: bool) -> bool:
-        loop = asyncio.get_running_loop()
-        before = loop.get_debug()
-        loop.set_debug(on)
-        return before
-
-    with Emulator(service, faults=service) as emulator:
-        before = sync.run(set_debug(on=False))
+    """Where it is."""
+    with Emulator(service, faults=service) as emulator, quick_loop():
         yield emulator.url
-        sync.run(set_debug(on=before))
 
 
 @pytest.mark.parametrize(("kind", "count"), [("jsonl", 2000), ("csv", 120), ("parquet", 120)])
