@@ -1,7 +1,8 @@
 """How many turns a second a batch does, beside what so many rows at once allow, and beside a bare loop over the client.
 
 A ChatHub in another process answers each turn after half a second. With n rows at once, n turns in the time that a lone
-turn takes are the most that there can be.
+turn takes are the most that there can be. The client keeps conversations ready: else each row would wait for two more
+round trips.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.measuring import Bound, report
 from benchmarks.servers import served
 from bing_llm.batch import arun
 from bing_llm.client import BingClient
+from bing_llm.warm import MOST_WARM
 
 __all__ = ["main"]
 
@@ -74,7 +76,7 @@ async def measure(
     url: str, *, each: int, most: int, at_once: Sequence[int], rounds: int
 ) -> tuple[float, dict[tuple[int, str], list[Pace]]]:
     """The seconds that a lone turn takes, and the samples of each number of rows at once and each work, in turns."""
-    async with BingClient(endpoint=url) as client:
+    async with BingClient(endpoint=url, warm=MOST_WARM) as client:
         await client.ask(_PROMPT)  # brings all imports, and what is kept between turns
         lone = [1 / (await _pace(_bare, client, 1, 1)).per_second for _ in range(max(3, rounds))]
         paces: dict[tuple[int, str], list[Pace]] = {(rows, name): [] for rows in at_once for name in WORKS}

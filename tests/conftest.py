@@ -36,8 +36,6 @@ SETTINGS = (
 
 NO_FOLDER = Path(tempfile.gettempdir()) / "bing-llm-has-no-such-folder"
 
-os.environ["PYTHONASYNCIODEBUG"] = "1"  # for the loops that pytest does not make; asyncio_debug is for its own
-
 hypothesis.settings.register_profile(
     "bing_llm",
     deadline=None,  # a busy machine is not a fault
@@ -68,6 +66,12 @@ def _replaced_here(target: Any, name: str, new: Callable[..., Any]) -> Iterator[
 _backport = sys.modules.get("backports.asyncio.runner.runner")
 if _backport is not None:
     _backport._patch_object = _replaced_here  # type: ignore[attr-defined]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have the debug mode of `asyncio_debug` in the loops that pytest does not make, too."""
+    if config.getini("asyncio_debug"):
+        os.environ["PYTHONASYNCIODEBUG"] = "1"
 
 
 def pytest_collection_finish() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -309,7 +309,7 @@ def _check_count(name: str, count: Any) -> None:
 
 
 def _check_above_zero(name: str, value: Any) -> None:
-    if not (isinstance(value, int | float) and 0 < value < math.inf):
+    if not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
         raise ConfigurationError(f"{name} is {value!r}; it must be a number above 0.")
 
 

@@ -365,6 +365,7 @@ def test_rows_of_ones_own_are_asked_from_synchronous_code(tmp_path: Path) -> Non
         ({"concurrency": 0}, "concurrency is 0"),
         ({"rate": 0}, "rate is 0"),
         ({"rate": float("nan")}, "rate is nan"),
+        ({"rate": 10**400}, "rate is 1000"),
         ({"patience": "1h"}, "patience is '1h'"),
         ({"workers": 2}, "workers is of Ray alone"),
         ({"ray": "auto"}, "client cannot be sent"),
