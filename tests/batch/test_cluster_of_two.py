@@ -45,7 +45,7 @@ def _ray() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
-        patch.delenv("PYTHONASYNCIODEBUG")  # the workers would have it, and be slow
+        patch.delenv("PYTHONASYNCIODEBUG", raising=False)  # the workers would have it, and be slow
         import ray  # noqa: PLC0415 - of the group `cluster` alone
 
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
