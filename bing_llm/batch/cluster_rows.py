@@ -26,6 +26,8 @@ __all__ = ["answers_of", "answers_table", "rows_of", "working_folder", "write_ro
 _ROWS_A_FILE = 1000  # some megabytes of prompts: all that is held of the input at once
 _FILES = "rows-*.jsonl"
 
+_encoder = msgspec.json.Encoder()
+
 
 @contextmanager
 def working_folder(folder: Path | None) -> Iterator[Path]:
@@ -105,7 +107,7 @@ def _row(number: int, record: str) -> Row:
 def _write(rows: Sequence[Row], path: Path) -> None:
     lines = [{"number": row.number, "record": msgspec.json.encode(row.fields).decode()} for row in rows]
     try:
-        path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        path.write_bytes(_encoder.encode_lines(lines))
     except OSError as exc:
         raise BatchStopped(f"The working folder cannot be written: {exc.strerror or exc}.") from exc
 

@@ -181,6 +181,6 @@ def _locked(journal: Path) -> Iterator[None]:
 def _usable(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as exc:
+    except (OSError, ValueError, NotImplementedError) as exc:  # the last: filelock's, where a file system has no locks
         why = getattr(exc, "strerror", None) or exc
         raise ConfigurationError(f"{name!r} cannot be written: {why}.", hint="Choose another output.") from exc
