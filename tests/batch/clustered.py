@@ -24,6 +24,7 @@ class Service:
         open: How many turns are open.
         most: How many were, at most.
         when: What to do when so many turns have begun.
+        begun: When each turn began, in seconds of its loop.
     """
 
     def __init__(self) -> None:
@@ -31,15 +32,15 @@ class Service:
         self.open = 0
         self.most = 0
         self.when: dict[int, Callable[[], object]] = {}
-        self._begun = 0
+        self.begun: list[float] = []
 
     async def answer(self, question: Question) -> AsyncIterator[ev.Event]:
         """One piece of text, after the turns of others had their chance to begin."""
-        self._begun += 1
+        self.begun.append(asyncio.get_running_loop().time())
         self.open += 1
         self.most = max(self.most, self.open)
         try:
-            self.when.pop(self._begun, lambda: None)()
+            self.when.pop(len(self.begun), lambda: None)()
             await asyncio.sleep(0.02)
             self.asked[question.text] += 1
             yield ev.TextDelta(answer_to(question.text))

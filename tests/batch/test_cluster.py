@@ -1,4 +1,4 @@
-"""The engine of many machines, before and without a Ray; what it does with one is in test_cluster_ray.py."""
+"""The engine of many machines, before and without a Ray; what it does with one is in test_cluster_of_two.py."""
 
 from __future__ import annotations
 

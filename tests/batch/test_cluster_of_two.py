@@ -116,6 +116,16 @@ async def test_two_workers_give_what_one_process_gives(service: Service, source:
     assert names_in(tmp_path) == {"prompts.jsonl", "answers.jsonl", "other.jsonl", "clients"}
 
 
+async def test_the_rate_is_that_of_both_workers(service: Service, source: Path, tmp_path: Path) -> None:
+    """One turn a second is one of the whole run: were each worker to count by itself, half the time would do."""
+    write_rows(source, 8)
+    with Emulator(service) as emulator:
+        clients = Clients(emulator, tmp_path / "clients")
+        summary = await arun(source, tmp_path / "answers.jsonl", client=clients, concurrency=8, rate=60, **TWO)
+    assert (summary.complete, summary.turns, len(clients.processes)) == (True, 8, 2)
+    assert service.begun[-1] - service.begun[0] > 5  # of 7 s: the first turn may take long to get there
+
+
 async def test_a_worker_that_is_killed_loses_nothing(service: Service, source: Path, tmp_path: Path) -> None:
     """Its rows are asked again, its open turns are free again, and each id is there once."""
     target = tmp_path / "answers.jsonl"

@@ -245,7 +245,6 @@ def test_a_link_is_the_file_it_leads_to(path: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from bing_llm.batch.outputs import open_output
 output = open_output(sys.argv[1])
