@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
-OLDEST = (3, 10)
+OLDEST = (3, 11)
 """As `requires-python` in pyproject.toml."""
 
 

@@ -8,12 +8,11 @@ import ssl
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
 
 import msgspec
 
 from bing_llm._checks import check_text, check_types
-from bing_llm._compat import Self
 from bing_llm._lazy_backend import LazyBackend
 from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
 from bing_llm._retry import Attempts, retried

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import assert_never
 
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm._compat import assert_never
 
 __all__ = ["Extension", "Fold", "fold"]
 

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, Self
 
 from bing_llm import events as ev
-from bing_llm._compat import Self
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._slots import Slot, Slots

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from inspect import Parameter, Signature, signature
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self
 
-from bing_llm._compat import Self
 from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation
 from bing_llm.events import Event, Quota, Reply

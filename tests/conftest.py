@@ -10,13 +10,10 @@ import asyncio
 import gc
 import logging
 import os
-import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
@@ -43,29 +40,6 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("bing_llm")
-
-
-@contextmanager
-def _replaced_here(target: Any, name: str, new: Callable[..., Any]) -> Iterator[None]:
-    """Replace a callable for calls of this thread; other threads get the original."""
-    original, here = getattr(target, name), threading.get_ident()
-
-    def choose(*args: Any, **kw: Any) -> Any:
-        return (new if threading.get_ident() == here else original)(*args, **kw)
-
-    setattr(target, name, choose)
-    try:
-        yield
-    finally:
-        setattr(target, name, original)
-
-
-# On Python 3.10 pytest-asyncio runs on a backport that, while it makes the task of a test, replaces asyncio's Task and
-# `copy_context` for the whole process. What the background loop schedules meanwhile gets the context of that task. When
-# two threads enter one context at once, one of them fails and asyncio drops that step: somebody waits for ever.
-_backport = sys.modules.get("backports.asyncio.runner.runner")
-if _backport is not None:
-    _backport._patch_object = _replaced_here  # type: ignore[attr-defined]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pytest_asyncio import plugin as pytest_asyncio_plugin
 
 pytest_plugins = ["pytester"]
 
@@ -113,27 +108,3 @@ def test_what_may_stay_fails_nothing(pytester: pytest.Pytester, monkeypatch: pyt
     """The loop thread of synchronous calls, a worker of a loop and a task that is ending are no leaks."""
     monkeypatch.setenv("BING_COOKIES", "secret")
     run_guarded(pytester, TIDY, CONFTEST).assert_outcomes(passed=TIDY.count("def test_"))
-
-
-WHERE: contextvars.ContextVar[str] = contextvars.ContextVar("where")
-
-
-def test_other_threads_keep_their_context() -> None:
-    """While pytest-asyncio makes the task of a test, no other thread gets the context of that task."""
-    seen: list[str | None] = []
-
-    def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **kw: Any) -> asyncio.Task[Any]:
-        with ThreadPoolExecutor(1) as threads:
-            seen.append(threads.submit(lambda: contextvars.copy_context().get(WHERE)).result())
-        return asyncio.Task(coroutine, loop=loop, **kw)
-
-    def make_loop() -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        loop.set_task_factory(make_task)
-        return loop
-
-    context = contextvars.copy_context()
-    context.run(WHERE.set, "the test")
-    with pytest_asyncio_plugin.Runner(loop_factory=make_loop) as runner:  # type: ignore[attr-defined]
-        runner.run(asyncio.sleep(0), context=context)
-    assert seen[0] is None

@@ -16,7 +16,6 @@ import certifi
 import msgspec
 from yarl import URL
 
-from bing_llm import _timeout
 from bing_llm._per_loop import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
@@ -59,9 +58,9 @@ class Socket(aiohttp.ClientWebSocketResponse):
         self._transport = writer.transport
         self._left = False
 
-    async def receive(self, timeout: float | None = None) -> Any:
+    async def receive(self, seconds: float | None = None) -> Any:
         """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
-        async with _timeout.timeout(timeout):
+        async with asyncio.timeout(seconds):
             return await self._next()
 
     def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
@@ -126,14 +125,14 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
 
-    async def receive(self, timeout: float | None = None) -> bytes:
+    async def receive(self, seconds: float | None = None) -> bytes:
         """What has come since, at least one byte; empty at the end of the body.
 
         Raises:
             TimeoutError: Nothing came in that many seconds; it may be called again.
             ConnectionLost: The connection broke. What came before it is given first.
         """
-        async with _timeout.timeout(timeout):
+        async with asyncio.timeout(seconds):
             with suppress(aiohttp.ClientError, OSError):  # `ready` tells of it, after what came before
                 return await self._response.content.readany()
         return self.ready() or b""
@@ -162,8 +161,8 @@ class ByteStream:
         to its end, the connection is dropped.
         """
         body = bytearray()
-        with suppress(TimeoutError, asyncio.TimeoutError, ConnectionLost):
-            async with _timeout.timeout(seconds):
+        with suppress(TimeoutError, TimeoutError, ConnectionLost):
+            async with asyncio.timeout(seconds):
                 while len(body) < MAX_BODY_BYTES and (chunk := await self.receive()):
                     body += chunk
         self.abort()
@@ -398,7 +397,7 @@ def _end_without_loop(transport: Any) -> None:
 
 
 async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
-    async with _timeout.timeout(seconds):
+    async with asyncio.timeout(seconds):
         return await call
 
 
@@ -413,7 +412,7 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
     cause: BaseException | None = None
     try:
         return await call
-    except (TimeoutError, asyncio.TimeoutError):
+    except TimeoutError:
         failure = TimedOut(
             f"There was no answer to {what} from {public_url(url)} within {seconds:g} seconds (timeouts.{limit})."
         )

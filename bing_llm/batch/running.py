@@ -8,10 +8,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from bing_llm import sync
-from bing_llm._compat import Unpack
 from bing_llm.batch.ahead import ahead
 from bing_llm.batch.engine import Engine
 from bing_llm.batch.local import LocalEngine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import AbstractContextManager, nullcontext
+from typing import Unpack
 
 from rich.console import Console
 
-from bing_llm._compat import Unpack
 from bing_llm._escaping import one_line
 from bing_llm.batch.running import Batch, Options
 from bing_llm.batch.tally import Summary

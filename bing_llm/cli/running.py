@@ -11,9 +11,7 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
-
-from bing_llm._compat import Self
+from typing import Any, Self, TypeVar
 
 __all__ = ["Loop"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Protocol
+from typing import Protocol, Self
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
@@ -16,7 +16,6 @@ from rich.segment import Segment
 from rich.text import Text
 
 from bing_llm import events as ev
-from bing_llm._compat import Self
 from bing_llm._escaping import escape, one_line
 from bing_llm.cli.markdown import Markdown, ending, split_blocks
 from bing_llm.cli.settings import is_terminal

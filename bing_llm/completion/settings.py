@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
-from bing_llm._compat import Self
 from bing_llm._secrets import SecretStruct
 from bing_llm.client import BingClient
 from bing_llm.config import Endpoint

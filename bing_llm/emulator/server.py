@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Self
 
 from aiohttp import web
 
-from bing_llm._compat import Self
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.obedient import Obedient
 from bing_llm.emulator.conversations import Conversations

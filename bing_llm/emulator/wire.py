@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -108,5 +108,5 @@ def timestamp(seconds: float, zone: str = "+00:00") -> str:
         seconds: Since 1970.
         zone: What ends it: an offset, or `Z`.
     """
-    moment = datetime.fromtimestamp(seconds, tz=timezone.utc).replace(tzinfo=None)
+    moment = datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None)
     return f"{moment.isoformat(timespec='microseconds')}0{zone}"

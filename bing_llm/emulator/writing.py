@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import get_args
+from typing import assert_never, get_args
 
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm._compat import assert_never
 from bing_llm.backends.chathub import frames
 from bing_llm.emulator import messages, wire
 from bing_llm.emulator.citing import Sources
@@ -73,7 +72,7 @@ class AnswerWriter:
         """The first frame of a turn: nothing but the quota (recording 03)."""
         return (self._update(throttling=self._throttling()),)
 
-    def write(self, event: ev.Event) -> Frames:  # noqa: PLR0911, PLR0912, RET503 - one branch an event
+    def write(self, event: ev.Event) -> Frames:  # noqa: PLR0911, PLR0912 - one branch an event
         """The frames of one event; none for what only the final frame shows.
 
         Raises:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages import content as blocks
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk
-from typing_extensions import assert_never
 
 from bing_llm import events as ev
 from bing_llm.completion import Completed, Item, metadata_of, new_call_id, plain, told_in

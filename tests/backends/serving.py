@@ -9,11 +9,10 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import msgspec
 
-from bing_llm._compat import Self
 from bing_llm.sync import run
 
 GRACE_S = 10.0

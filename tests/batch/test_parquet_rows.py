@@ -46,7 +46,7 @@ def test_values_become_what_json_has(tmp_path: Path) -> None:
         tmp_path / "in.parquet",
         messages=[[{"role": "user", "content": "Hi"}]],
         null=pa.array([None], pa.string()),
-        at=pa.array([dt.datetime(2024, 5, 1, 12, 30, tzinfo=dt.timezone.utc)]),
+        at=pa.array([dt.datetime(2024, 5, 1, 12, 30, tzinfo=dt.UTC)]),
         day=pa.array([dt.date(2024, 5, 1)]),
         price=pa.array([decimal.Decimal("1.50")]),
         data=pa.array([b"x"]),

@@ -13,11 +13,11 @@ import sys
 import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from bing_llm import events as ev
-from bing_llm._compat import Self
 from bing_llm.emulator import Emulator, Question
 from tests.cli.screen import Screen
 

@@ -279,7 +279,7 @@ async def test_a_timeout_is_silence_without_pings() -> None:
                 pass
             while (await socket.frame())["type"] == 6:
                 pass
-            with pytest.raises(asyncio.TimeoutError):
+            with pytest.raises(TimeoutError):
                 await asyncio.wait_for(pings(socket, 100), 0.5)  # a few may come before the silence
 
 

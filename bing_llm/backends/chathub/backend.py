@@ -7,12 +7,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._compat import Self
 from bing_llm._redact import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo

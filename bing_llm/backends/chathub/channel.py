@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import timeout
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -13,7 +14,6 @@ import aiohttp
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
 from bing_llm._redact import Redactor
-from bing_llm._timeout import timeout
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
@@ -42,7 +42,7 @@ _AT_END = {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType
 class WebSocket(Protocol):
     """What a channel needs of a socket; `bing_llm.backends.http.Socket` has it."""
 
-    async def receive(self, timeout: float | None = None) -> Any:
+    async def receive(self, seconds: float | None = None) -> Any:
         """The next message, in aiohttp's form; a text as bytes."""
 
     def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
@@ -224,9 +224,9 @@ class ChatHubChannel:
         elif busy:
             await asyncio.sleep(0)
         else:
-            with suppress(TimeoutError, asyncio.TimeoutError):  # the limits are looked at again
+            with suppress(TimeoutError):  # the limits are looked at again
                 # At most as long as a stop may take: one that is asked for meanwhile is then cut short in time.
-                self._take(await self._socket.receive(timeout=min(due, self._timeouts.stop)))
+                self._take(await self._socket.receive(seconds=min(due, self._timeouts.stop)))
         self._unbroken = 0
         return self._taken()
 
@@ -301,7 +301,7 @@ class ChatHubChannel:
         try:
             async with timeout(seconds):  # a peer that does not read makes a long request wait for ever
                 await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
-        except (TimeoutError, asyncio.TimeoutError) as exc:
+        except TimeoutError as exc:
             msg = f"The service took in nothing of what was sent for {seconds:g} seconds (timeouts.{limit})."
             raise TimedOut(msg, partial_text=self._turn.text) from exc
         except (OSError, aiohttp.ClientError) as exc:

@@ -7,11 +7,10 @@ what it means; `state` tells where the connection is.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, assert_never
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._compat import assert_never
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import NEED_DATA, Connection, Role, Sentinel, State
 from bing_llm.backends.chathub.reading import AnswerReader

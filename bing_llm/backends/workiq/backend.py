@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from asyncio import timeout
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, Self, TypeVar
 
 import msgspec
 
-from bing_llm._compat import Self
 from bing_llm._secrets import SecretStruct
-from bing_llm._timeout import timeout
 from bing_llm._version import __version__
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.base import ConversationInfo
@@ -218,7 +217,7 @@ class WorkIQBackend:
         try:
             async with timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
                 return await self._tokens.bearer()
-        except (TimeoutError, asyncio.TimeoutError):
+        except TimeoutError:
             raise deadline.timed_out() from None
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:  # noqa: ARG002 - of all backends

@@ -28,7 +28,7 @@ class Stream(Protocol):
 
     head: Answer
 
-    async def receive(self, timeout: float | None = None) -> bytes:
+    async def receive(self, seconds: float | None = None) -> bytes:
         """What has come since, at least one byte; empty at the end."""
 
     def ready(self) -> bytes | None:
@@ -172,8 +172,8 @@ class WorkIQChannel:
 
     async def _listen(self, seconds: float) -> None:
         try:
-            with suppress(TimeoutError, asyncio.TimeoutError):  # the limits are looked at again
-                self._take(await self._opening.result().receive(timeout=seconds))
+            with suppress(TimeoutError):  # the limits are looked at again
+                self._take(await self._opening.result().receive(seconds=seconds))
         except ConnectionLost as exc:
             self._lose(exc)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -70,7 +69,7 @@ class Upstream:
                     return
                 async for thought in _thoughts(response):
                     yield thought
-        except (aiohttp.ClientError, asyncio.TimeoutError, msgspec.MsgspecError, ValueError) as exc:
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, ValueError) as exc:
             yield _failure(f"cannot be read: {type(exc).__name__}")
 
 

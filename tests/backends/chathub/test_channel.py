@@ -64,12 +64,12 @@ class Network:
         """Seconds since the channel was opened."""
         return self.now - 1000.0
 
-    async def receive(self, timeout: float | None = None) -> Message:
+    async def receive(self, seconds: float | None = None) -> Message:
         """The next message of the script, or the end of the wait."""
-        assert timeout is not None
-        assert timeout > 0
-        self.waits.append(timeout)
-        until = self.now + timeout
+        assert seconds is not None
+        assert seconds > 0
+        self.waits.append(seconds)
+        until = self.now + seconds
         while self.script:
             step = self.script.popleft()
             if isinstance(step, Message):
@@ -84,7 +84,7 @@ class Network:
             else:
                 self.now += step
         self.now = until
-        raise asyncio.TimeoutError
+        raise TimeoutError
 
     def ready(self, skip: Callable[[bytes], bool] | None = None) -> Message | None:
         """The next message of the script that is not skipped, if it comes before anything else."""
@@ -488,9 +488,9 @@ async def test_after_many_frames_the_loop_turns_before_a_wait() -> None:
     turns: list[int] = []
     receive = network.receive
 
-    async def noted(timeout: float | None = None) -> Message:
+    async def noted(seconds: float | None = None) -> Message:
         turns.append(other.turns)
-        return await receive(timeout)
+        return await receive(seconds)
 
     network.receive = noted  # type: ignore[method-assign]
     assert await channel.next_event() == ev.TextDelta("Hello")

@@ -55,12 +55,12 @@ class Network:
         """Seconds since the channel was opened."""
         return self.now - 1000.0
 
-    async def receive(self, timeout: float | None = None) -> bytes:
+    async def receive(self, seconds: float | None = None) -> bytes:
         """The next bytes of the script, or the end of the wait."""
-        assert timeout is not None
-        assert timeout > 0
-        self.waits.append(timeout)
-        until = self.now + timeout
+        assert seconds is not None
+        assert seconds > 0
+        self.waits.append(seconds)
+        until = self.now + seconds
         while self.script:
             step = self.script.popleft()
             if isinstance(step, bytes):
@@ -75,7 +75,7 @@ class Network:
                 self.now += step
         self._check()
         self.now = until
-        raise asyncio.TimeoutError
+        raise TimeoutError
 
     def ready(self) -> bytes | None:
         """The next bytes of the script, if they come before anything else."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -258,10 +257,7 @@ async def test_messages_of_an_agent_stream_asynchronously(bing_emulator: Emulato
             chunks.append(part[0])
         else:
             final = part
-    if sys.version_info >= (3, 11):
-        check_streamed(chunks, final["messages"])
-    else:
-        assert chunks == final["messages"][1:]
+    check_streamed(chunks, final["messages"])
 
 
 def test_steps_of_an_agent_stream(bing_emulator: Emulator) -> None:

@@ -6,7 +6,7 @@ import copy
 import logging
 import pickle
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -41,7 +41,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import SkipJsonSchema
-from typing_extensions import Self
 
 from bing_llm.client import BingClient
 from bing_llm.completion import (

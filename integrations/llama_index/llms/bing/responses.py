@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar, assert_never
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -17,7 +17,6 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
-from typing_extensions import assert_never
 
 from bing_llm import events as ev
 from bing_llm.completion import Completed, Item, metadata_of, new_call_id, told_in

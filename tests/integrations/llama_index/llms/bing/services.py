@@ -50,7 +50,7 @@ async def _becomes_idle(emulator: Emulator) -> bool:
 
     try:
         await asyncio.wait_for(idle(), GRACE_S)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return False
     return True
 
