@@ -13,7 +13,6 @@ from bing_llm._version import __version__
 if TYPE_CHECKING:
     from bing_llm import bing as Bing  # noqa: N812 - the name that the provider had
     from bing_llm.backends.base import ConversationInfo
-    from bing_llm.backends.chathub.options import Compose, Location
     from bing_llm.client import BingClient
     from bing_llm.conversation import Conversation
     from bing_llm.errors import (
@@ -80,7 +79,6 @@ __all__ = [
     "BingError",
     "CaptchaRequired",
     "Citation",
-    "Compose",
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectionLost",
@@ -147,7 +145,6 @@ _OWNERS = {
     "BingError": "errors",
     "CaptchaRequired": "errors",
     "Citation": "events",
-    "Compose": "backends.chathub.options",
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
     "ConnectionLost": "errors",
@@ -166,7 +163,11 @@ _OWNERS = {
     "ImageRequested": "events",
     "InvalidRequest": "errors",
     "Limits": "limits",
-    "Location": "backends.chathub.options",
+    "Location": "services",
+    "Service": "services",
+    "WorkIQ": "services",
+    "ChatHub": "services",
+    "Emulated": "services",
     "Message": "messages",
     "Progress": "events",
     "Prompt": "messages",

@@ -123,8 +123,8 @@ class SyncBingClient:
     """`BingClient` without `async`; the same arguments. Close it with `with` or `close()`."""
 
     @_arguments_of(BingClient)
-    def __init__(self, **settings: Any) -> None:
-        self._client = BingClient(**settings)
+    def __init__(self, *service: Any, **settings: Any) -> None:
+        self._client = BingClient(*service, **settings)
 
     @property
     def model(self) -> str:

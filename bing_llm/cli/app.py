@@ -15,7 +15,7 @@ from bing_llm.cli.asking import ask as run_ask
 from bing_llm.cli.chatting import chat as run_chat
 from bing_llm.cli.reporting import ExitCode, guarded, log_to_stderr, tolerate_any_character
 from bing_llm.cli.settings import UPSTREAM_KEY, Settings
-from bing_llm.config import BACKENDS
+from bing_llm.services import SERVICES
 
 __all__ = ["app"]
 
@@ -45,7 +45,7 @@ _Backend: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help=f"The service: {', '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else the one that is set up.",
+        help=f"The service: {', '.join(SERVICES)}. Default: BING_LLM_BACKEND, else the one that is set up.",
     ),
 ]
 _Model: TypeAlias = Annotated[

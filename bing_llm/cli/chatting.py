@@ -12,7 +12,6 @@ import msgspec
 from rich.text import Text
 
 from bing_llm._escaping import escape, one_line
-from bing_llm._options import model_names
 from bing_llm.cli.answering import RunningTurn
 from bing_llm.cli.reporting import ExitCode, complain, report
 from bing_llm.cli.running import Loop
@@ -131,7 +130,7 @@ class Chat:
 
     def _model(self, name: str) -> None:
         if not name:
-            self._say(f"The model is {self._client.model}; there are {', '.join(model_names(self._client.options))}.")
+            self._say(f"The model is {self._client.model}; there are {', '.join(self._client.service.models)}.")
             return
         settings = msgspec.structs.replace(self._settings, model=name)
         client = settings.client()

@@ -11,8 +11,8 @@ from contextlib import suppress
 from enum import IntEnum
 
 from bing_llm._escaping import escape, one_line
-from bing_llm.config import NOT_CONFIGURED
 from bing_llm.errors import BingError, ConfigurationError
+from bing_llm.services import NOT_CONFIGURED
 
 __all__ = [
     "ExitCode",

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from bing_llm import __version__
+from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
 from bing_llm.completion import (
     ClientSettings,
@@ -39,9 +40,9 @@ from bing_llm.completion import (
     retries_of,
     sequences_of,
 )
-from bing_llm.config import Endpoint, cookie_header
 from bing_llm.limits import Retries
 from bing_llm.messages import convert
+from bing_llm.services import Endpoint
 from bing_llm.sync import iterate, run
 from bing_llm.tokens import count_tokens, token_ids
 from bing_llm.tools import tool_instructions

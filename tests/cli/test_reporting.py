@@ -14,7 +14,7 @@ import bing_llm.cli
 from bing_llm import errors
 from bing_llm.cli.app import app
 from bing_llm.cli.reporting import ExitCode, complain, guarded, log_to_stderr, report, tolerate_any_character
-from bing_llm.config import NOT_CONFIGURED
+from bing_llm.services import NOT_CONFIGURED
 
 
 def failing(error: BaseException) -> Callable[[], ExitCode]:

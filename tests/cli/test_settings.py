@@ -13,7 +13,7 @@ from bing_llm.errors import ConfigurationError
 def test_settings_make_a_client() -> None:
     """Backend, model and search go to the client."""
     client = Settings(backend="emulator", model="bing-precise", search=False).client()
-    assert (client.backend_name, client.model, client.options.search) == ("emulator", "bing-precise", False)
+    assert (client.backend_name, client.model, getattr(client.service, "search")) == ("emulator", "bing-precise", False)
 
 
 def test_a_closed_stream_is_no_terminal() -> None:

@@ -42,6 +42,7 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
 from bing_llm.completion import (
     ClientSettings,
@@ -58,9 +59,9 @@ from bing_llm.completion import (
     sequences_of,
     toolbox_of,
 )
-from bing_llm.config import Endpoint, cookie_header
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
+from bing_llm.services import Endpoint
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
 from llama_index.llms.bing.prompting import read_messages
