@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bing_llm._escaping import one_line
-from bing_llm.batch.tally import Tally
+from bing_llm.batch.progress import Tally
 
 __all__ = ["BatchProgress", "Speed"]
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from rich.table import Table
 from rich.text import Text
 
-from bing_llm.batch.tally import Summary
+from bing_llm.batch.progress import Summary
 
 __all__ = ["summary_table"]
 

@@ -10,8 +10,8 @@ from typing import Unpack
 from rich.console import Console
 
 from bing_llm._escaping import one_line
-from bing_llm.batch.running import Batch, Options
-from bing_llm.batch.tally import Summary
+from bing_llm.batch.progress import Summary
+from bing_llm.batch.runner import Batch, Options
 from bing_llm.cli.batch_progress import BatchProgress
 from bing_llm.cli.batch_summary import summary_table
 from bing_llm.cli.reporting import ExitCode, complain, give_up_stdout, to_stderr

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bing_llm.batch.engine import Engine
-from bing_llm.batch.tally import Tally
+from bing_llm.batch.progress import Tally
 from bing_llm.cli.batch_progress import BatchProgress, Speed
 from tests.cli.screen import Screen
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bing_llm.batch.tally import Summary
+from bing_llm.batch.progress import Summary
 from bing_llm.cli.batch_summary import summary_table
 
 FULL = Summary(

@@ -16,7 +16,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm.batch.engine import Engine
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
 from bing_llm.cli import batching
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command

@@ -1,4 +1,4 @@
-"""One run of a batch: rows in, the same rows with what came of them out, each exactly once."""
+"""One run of a batch: rows in, the same rows with their outcomes out, each exactly once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from bing_llm import sync
-from bing_llm.batch.ahead import ahead
 from bing_llm.batch.engine import Engine
 from bing_llm.batch.local import LocalEngine
 from bing_llm.batch.outputs import Output, open_output
-from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, key_of, read, written
-from bing_llm.batch.sources import Source, open_source
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
+from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, parse_row, render_row, row_key
+from bing_llm.batch.sources import Source, open_source, prefetch
 from bing_llm.client import BingClient
 from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
-
-__all__ = ["Batch", "Options", "arun", "run"]
 
 Given: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str]
 MakeClient: TypeAlias = Callable[[], BingClient]
@@ -169,7 +166,7 @@ class Batch:
 
     async def _todo(self, source: Source, output: Output) -> AsyncGenerator[Row, None]:
         """The rows that are to be asked."""
-        async with aclosing(ahead(source.records())) as records:
+        async with aclosing(prefetch(source.records())) as records:
             while not self._is_stopping:
                 try:
                     record = await anext(records)
@@ -178,7 +175,7 @@ class Batch:
                     return
                 except OSError as exc:
                     raise BatchStopped(f"{source.name} cannot be read any further: {exc.strerror or exc}.") from exc
-                row = self._claimed(read(record), output)
+                row = self._claimed(parse_row(record), output)
                 if row is not None:
                     self.tally.open += 1
                     yield row
@@ -196,12 +193,12 @@ class Batch:
         if isinstance(row, Row):
             return row
         self.tally.open += 1
-        self._keep(output, written(row, Failed(row.error)))
+        self._keep(output, render_row(row, Failed(row.error)))
         return None
 
     def _keep(self, output: Output, row: Mapping[str, Any]) -> None:
         with _writing():
-            is_new = output.append(key_of(row), row)
+            is_new = output.append(row_key(row), row)
         if is_new:
             self.tally.open -= 1
             self.tally.add(row)

@@ -1,19 +1,55 @@
-"""A file is replaced as a whole or not at all."""
+"""Formats by extension, the modules of the extra, and files that are replaced as a whole or not at all."""
 
 from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from bing_llm.batch.replacing import replacing
+from bing_llm.batch.files import atomic_write, format_of, load_extra
+from bing_llm.errors import ConfigurationError
+
+# --- formats and the extra --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a.jsonl", "jsonl"),
+        ("a.ndjson", "jsonl"),
+        ("A.JSONL", "jsonl"),
+        ("a.b.Csv", "csv"),
+        ("folder.csv/a.parquet", "parquet"),
+    ],
+)
+def test_the_last_extension_gives_the_format(name: str, expected: str) -> None:
+    """In any case of letters."""
+    assert format_of(Path(name)) == expected
+
+
+@pytest.mark.parametrize("name", ["a.json", "a", "a.jsonl.gz", ".csv", "a.csv/b"])
+def test_another_extension_is_refused(name: str) -> None:
+    """The error says which are allowed."""
+    with pytest.raises(ConfigurationError, match=r"\.jsonl, \.ndjson, \.csv, \.parquet, or - for JSONL"):
+        format_of(Path(name))
+
+
+def test_a_missing_module_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has not installed it reads the command that does."""
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ConfigurationError, match=r'pyarrow is not installed.*pip install "bing-llm\[batch\]"'):
+        load_extra("pyarrow.parquet")
+
+
+# --- atomic replacement -----------------------------------------------------------------------------------------------
 
 
 def replaced(path: Path, data: bytes) -> None:
     """Replace the file at `path`."""
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(data)
 
 
@@ -22,7 +58,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"old")
     path.chmod(0o640)
-    with replacing(path) as file:
+    with atomic_write(path) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
@@ -64,7 +100,7 @@ def test_an_error_in_the_block_leaves_the_old_file(tmp_path: Path) -> None:
     """And nothing of the new one."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
-    replacement = replacing(path)
+    replacement = atomic_write(path)
     replacement.__enter__().write(b"half")
     stop = KeyboardInterrupt()
     assert not replacement.__exit__(type(stop), stop, None)

@@ -13,8 +13,8 @@ import pytest
 
 from bing_llm.batch import Tally, arun, run
 from bing_llm.batch.outputs import open_output
-from bing_llm.batch.rows import Answered, Failed, Row, written
-from bing_llm.batch.running import Batch
+from bing_llm.batch.rows import Answered, Failed, Row, render_row
+from bing_llm.batch.runner import Batch
 from bing_llm.client import BingClient
 from bing_llm.errors import (
     BatchStopped,
@@ -46,9 +46,9 @@ class FakeEngine:
             self.turns += 1
             match said := self.say(row):
                 case Reply():
-                    yield written(row, Answered(said, 1, 0.5))
+                    yield render_row(row, Answered(said, 1, 0.5))
                 case BingError():
-                    yield written(row, Failed(said, 2, 0.5))
+                    yield render_row(row, Failed(said, 2, 0.5))
             if self.is_told_to_stop or self.stopped is not None:
                 return
 
@@ -251,8 +251,8 @@ async def test_what_comes_twice_is_kept_once(folder: Folder) -> None:
 
     async def twice(rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
         async for row in rows:
-            yield written(row, Answered(echo(row), 1, 0.5))
-            yield written(row, Answered(Reply(text="later"), 1, 0.5))
+            yield render_row(row, Answered(echo(row), 1, 0.5))
+            yield render_row(row, Answered(Reply(text="later"), 1, 0.5))
 
     folder.engine.answers = twice  # type: ignore[method-assign]
     summary = await folder.batch().run()
@@ -277,7 +277,7 @@ async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.M
         monkeypatch.setattr(output, step, full)
         return output
 
-    monkeypatch.setattr("bing_llm.batch.running.open_output", nearly_full)
+    monkeypatch.setattr("bing_llm.batch.runner.open_output", nearly_full)
     with pytest.raises(BatchStopped, match="cannot be written: No space left on device") as caught:
         await folder.batch().run()
     assert caught.value.summary.answered == 1
@@ -291,7 +291,7 @@ async def test_an_input_that_is_gone_is_told(folder: Folder, monkeypatch: pytest
     def gone(_: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("bing_llm.batch.jsonl.JsonLines.count", gone)
+    monkeypatch.setattr("bing_llm.batch.jsonl.JsonlSource.count", gone)
     with pytest.raises(ConfigurationError, match="cannot be read: Input/output error"):
         await folder.batch().run()
     assert not folder.output.exists()
@@ -299,7 +299,7 @@ async def test_an_input_that_is_gone_is_told(folder: Folder, monkeypatch: pytest
 
 async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """All were asked: so it is no usage error, the counts are told, and the journal has the answers."""
-    monkeypatch.setattr("bing_llm.batch.tables._MAX_COLUMNS", 3)
+    monkeypatch.setattr("bing_llm.batch.outputs._MAX_COLUMNS", 3)
     folder.write(*questions(2))
     folder.output = folder.output.with_name("out.csv")
     with pytest.raises(BatchStopped, match=r"over 3 different fields.* journal") as caught:
@@ -327,7 +327,7 @@ async def test_cancelling_keeps_what_is_done(folder: Folder) -> None:
 
     async def stuck(rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
         async for row in rows:
-            yield written(row, Answered(echo(row), 1, 0.5))
+            yield render_row(row, Answered(echo(row), 1, 0.5))
             reached.set()
             await asyncio.Event().wait()
 

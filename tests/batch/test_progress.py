@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from bing_llm.batch.engine import Engine
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
 from tests.batch.output_rows import answered, failed, unreadable
 
 

@@ -1,4 +1,4 @@
-"""What a batch has come to so far: `Tally`, and the `Summary` of it."""
+"""The progress of a batch: `Tally` counts while it runs, `Summary` is its result."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import msgspec
 
 from bing_llm.batch.engine import Engine
 
-__all__ = ["Summary", "Tally"]
-
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended. Rows of earlier runs with the same output count for `earlier` alone.
+    """How a run ended. Rows of earlier runs with the same output count only as `earlier`.
 
     Attributes:
         complete: Whether the output has every row of the input.
         answered: Rows that have an answer.
-        failed: Rows that have an error, those that could not be read included.
-        withdrawn: Of the answered ones, how many the service withdrew (`finish_reason` is `content_filter`).
-        earlier: Rows of the input that an earlier run had done.
+        failed: Rows that have an error, including those that could not be read.
+        withdrawn: Answered rows whose answer the service withdrew (`finish_reason` is `content_filter`).
+        earlier: Rows of the input that earlier runs have done.
         earlier_failed: Failed rows that an earlier run left in the output; `retry_failed` asks them again.
-        turns: Turns that were begun, which is what counts for the service's quota; also those of rows that the run left
-            undone.
+        turns: Turns that were begun, which is what counts against the service's quota, including those of rows that the
+            run left undone.
         seconds: How long the run took.
         errors: How many rows failed, by the name of the error.
     """
@@ -41,12 +39,12 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """Counts while a run goes on; who shows them may read them at any time, from any thread.
+    """Counts of a run in progress. They may be read at any time, from any thread.
 
     Attributes:
-        total: Rows of the input; None while that is not known.
+        total: Rows of the input; None if that is not known.
         earlier, earlier_failed, answered, failed, withdrawn, errors: As in `Summary`.
-        open: Rows that were taken from the input and have not ended.
+        open: Rows that were taken from the input and are not done.
     """
 
     def __init__(self) -> None:
@@ -62,7 +60,7 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Rows that the output holds, of this run and of earlier ones."""
+        """Rows in the output, from this run and earlier ones."""
         return self.earlier + self.answered + self.failed
 
     @property
@@ -72,11 +70,11 @@ class Tally:
 
     @property
     def waiting(self) -> str:
-        """Why no turn is begun just now, for a person; "" while they are."""
+        """Why no turn begins now, for a person; "" while turns begin."""
         return "" if self._engine is None else self._engine.waiting
 
     def watch(self, engine: Engine) -> None:
-        """Tell of its waits."""
+        """Show the turns and the waits of this engine."""
         self._engine = engine
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -89,7 +87,7 @@ class Tally:
             self.withdrawn += row["finish_reason"] == "content_filter"
 
     def summary(self, seconds: float, *, complete: bool) -> Summary:
-        """The counts of a run that took so long."""
+        """The counts of a run that took that many seconds."""
         return Summary(
             complete=complete,
             answered=self.answered,
