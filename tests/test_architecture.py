@@ -160,7 +160,7 @@ RULES = {
         says="The emulator imports neither the tools nor the client: it would prove itself.",
         where=("bing_llm/emulator/*",),
         never=("bing_llm.client", "bing_llm.tools"),
-        broken_by=("bing_llm/emulator/brains.py", "import bing_llm.tools.parser"),
+        broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
         says="Tools and the composing of prompts know no client, no backend and no completion.",
