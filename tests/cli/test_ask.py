@@ -10,9 +10,9 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.cli import asking
-from bing_llm.cli.settings import Settings
-from bing_llm.cli.views import REWRITTEN
+from bing_llm.cli import ask as module
+from bing_llm.cli.view import REWRITTEN
+from bing_llm.client import BingClient
 from bing_llm.config import NOT_CONFIGURED
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Interrupting, Outcome
@@ -35,7 +35,7 @@ def test_in_a_terminal_suggestions_and_quota_follow(
     command: Command, service: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person sees sources, suggestions and quota below the text."""
-    monkeypatch.setattr(asking, "is_terminal", lambda _stream: True)
+    monkeypatch.setattr(module, "is_terminal", lambda _stream: True)
     service.brain = Scripted([["Hello.", ev.TurnCompleted(REPLY)]])
     assert command("ask", "Hi") == Outcome(0, "Hello.\n" + SOURCES + "1> Why?\n1 of 30 turns\n", "")
 
@@ -144,5 +144,5 @@ def test_a_closed_stdin_is_told(service: Emulator, monkeypatch: pytest.MonkeyPat
     """`-` needs a stdin."""
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        asking.ask(Settings(), asking.Question(prompt="-"), json=False)
+        module.ask(BingClient(endpoint=service.url), module.Question(prompt="-"), json=False)
     assert not service.requests

@@ -14,9 +14,8 @@ from rich.console import Console
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.cli import chatting
-from bing_llm.cli.chatting import HELP
-from bing_llm.cli.settings import Settings
+from bing_llm.cli import chat as module
+from bing_llm.cli.chat import HELP
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Interrupting, Outcome
@@ -104,8 +103,8 @@ def test_save_writes_the_conversation_once(command: Command, service: Emulator, 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("/nope\x1b now", "bing-llm: /nope\\u001b is no command; /help lists them.\n"),
-        ("/", "bing-llm: / is no command; /help lists them.\n"),
+        ("/nope\x1b now", "bing-llm: /nope\\u001b is not a command; /help lists them.\n"),
+        ("/", "bing-llm: / is not a command; /help lists them.\n"),
         ("/image", "bing-llm: /image needs a path or a URL.\n"),
         ("/save", "bing-llm: /save needs the name of a file.\n"),
         (
@@ -227,7 +226,7 @@ def test_a_closed_stream_breaks_nothing(service: Emulator, monkeypatch: pytest.M
     service.brain = Scripted([["Hello."], [errors.Throttled()]])
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\ntwo\n/nope\n"))
     monkeypatch.setattr(sys, stream, None)
-    assert chatting.chat(Settings(endpoint=service.url)) == 0
+    assert module.chat(BingClient(endpoint=service.url)) == 0
     assert len(service.requests) == (0 if stream == "stdin" else 3)
 
 
@@ -259,12 +258,12 @@ def test_in_a_terminal(
     screen = Screen()
     console = Console(file=screen, force_terminal=True, width=80, height=24, markup=False, highlight=False)  # type: ignore[arg-type]
     keyboard = Keyboard("Hi", end=end)
-    monkeypatch.setattr(chatting, "is_terminal", lambda _stream: True)
-    monkeypatch.setattr(chatting, "new_console", lambda: console)
+    monkeypatch.setattr(module, "is_terminal", lambda _stream: True)
+    monkeypatch.setattr(module, "new_console", lambda: console)
     monkeypatch.setattr(builtins, "input", keyboard)
     reply = ev.Reply(citations=(ev.Citation(1, "https://a.example", "A"),), suggestions=("Why?",))
     service.brain = Scripted([["**Hello** [^1^].", ev.TurnCompleted(reply)]])
-    assert chatting.chat(Settings(endpoint=service.url)) == 0
+    assert module.chat(BingClient(endpoint=service.url)) == 0
     assert screen.lines == [
         "bing-balanced on chathub. /help lists the commands, Ctrl-D leaves.",
         *("Hello [1].", "", "[1] A https://a.example", "1> Why?", "1 of 30 turns"),
@@ -278,3 +277,15 @@ def test_readline_is_not_needed(command: Command, service: Emulator, monkeypatch
     monkeypatch.setitem(sys.modules, "readline", None)
     service.brain = Scripted([["Hello."]])
     assert talk(command, "Hi").out.startswith("Hello.\n")
+
+
+@pytest.mark.parametrize("name", ["missing/chat.md", "nul\0.md"])
+def test_a_place_that_cannot_be_written_is_named(
+    command: Command, service: Emulator, tmp_path: Path, name: str
+) -> None:
+    """A file that cannot be made is an error with the file's name, and the chat goes on."""
+    service.brain = Scripted(lambda _: ["Hello."])
+    done = talk(command, "Hi", f"/save {tmp_path / name}", "Hi")
+    assert done.code == 0
+    assert ".md' cannot be written" in done.err
+    assert done.out.count("Hello.") == 2

@@ -8,16 +8,19 @@ import json
 import signal
 import sys
 from collections.abc import Callable
+from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
 from bing_llm import errors
 from bing_llm.batch.engine import Engine
 from bing_llm.batch.tally import Summary, Tally
-from bing_llm.cli import batching
+from bing_llm.cli import batch as module
+from bing_llm.cli.batch import BatchProgress, Speed, summary_table
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command
 from tests.cli.screen import Screen
@@ -27,7 +30,7 @@ ANSWERED = {"attempts": 1, "finish_reason": "stop"}
 FAILED = {"attempts": 5, "error": {"type": "ServiceError"}}
 
 ENDING = "bing-llm: No further row is begun, and the open ones are ended. Ctrl-C again stops at once.\n"
-GO_ON = "It is not complete. What is done is kept, and the same command goes on with it.\n"
+INCOMPLETE = "It is not complete. What is done is kept, and the same command goes on with it.\n"
 
 
 class FakeBatch:
@@ -70,7 +73,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeBatch]:
     class Fake(FakeBatch):
         pass
 
-    monkeypatch.setattr(batching, "Batch", Fake)
+    monkeypatch.setattr(module, "Batch", Fake)
     return Fake
 
 
@@ -231,7 +234,7 @@ def test_ctrl_c_ends_the_open_turns_first(
     done = command("batch", "a.jsonl", "b.jsonl")
     assert (done.code, done.out) == (130, "")
     assert done.err.startswith(ENDING + "answered           1\n")
-    assert done.err.endswith(GO_ON)
+    assert done.err.endswith(INCOMPLETE)
 
 
 def test_a_second_ctrl_c_stops_at_once(
@@ -243,7 +246,7 @@ def test_a_second_ctrl_c_stops_at_once(
     assert (done.code, done.out) == (130, "")
     assert done.err.startswith(ENDING + "answered ")
     assert done.err.count(ENDING) == 1
-    assert done.err.endswith(GO_ON)
+    assert done.err.endswith(INCOMPLETE)
 
 
 def test_ctrl_c_when_all_is_done_is_too_late(
@@ -267,16 +270,16 @@ def test_a_stop_is_told_with_the_summary(
     done = command("batch", "a.jsonl", "b.jsonl")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("answered           1\n")
-    assert done.err.endswith(f"{GO_ON}bing-llm: The batch stopped. {errors.BatchStopped.default_hint}\n")
+    assert done.err.endswith(f"{INCOMPLETE}bing-llm: The batch stopped. {errors.BatchStopped.default_hint}\n")
 
 
 def test_a_full_stdout_is_told_once(command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch) -> None:
     """What is left of the output goes nowhere, or Python would complain about it again when it exits."""
-    given_up: list[bool] = []
-    monkeypatch.setattr(batching, "give_up_stdout", lambda: given_up.append(True))
+    discarded: list[bool] = []
+    monkeypatch.setattr(module, "discard_stdout", lambda: discarded.append(True))
     monkeypatch.setattr(fake, "end", stopped(OSError(28, "No space left on device")))
     done = command("batch", "a.jsonl", "-")
-    assert (done.code, given_up) == (1, [True])
+    assert (done.code, discarded) == (1, [True])
     assert done.err.endswith(
         "bing-llm: The batch stopped. Run it again with the same output; it goes on where it stopped.\n"
     )
@@ -319,7 +322,7 @@ def test_progress_is_drawn_where_a_person_looks_and_nothing_else_is(
 
     monkeypatch.setattr(fake, "end", end)
     monkeypatch.setenv("TERM", "xterm")
-    assert batching.batch(source, target) == 0
+    assert module.batch(source, target) == 0
     assert ("turns a minute" in "".join(seen[0])) is draws
     assert screen.lines[0] == "answered           1"
 
@@ -351,3 +354,150 @@ def test_pipes_take_and_give_rows(service: Emulator) -> None:
     assert (done.returncode, json.loads(done.stdout)["text"]) == (0, "Uno.")
     assert done.stderr.startswith(b"answered           1\n")
     assert b"output" not in done.stderr
+
+
+# --- the progress -----------------------------------------------------------------------------------------------------
+
+
+def drawn(tally: Tally, *, seconds: float = 60.0, width: int = 60) -> list[str]:
+    """What a person sees that many seconds after the beginning."""
+    screen = Screen(width)
+    console = Console(file=screen, force_terminal=True, width=width)  # type: ignore[arg-type]
+    console.print(BatchProgress(tally, console, clock=chain([0.0], repeat(seconds)).__next__))
+    return screen.lines
+
+
+@pytest.fixture
+def tally() -> Tally:
+    """A run of a minute that an earlier one had half done."""
+    tally = Tally()
+    tally.total, tally.earlier = 2000, 1000
+    tally.answered, tally.failed = 188, 12
+    tally.watch(cast("Engine", SimpleNamespace(turns=230, waiting="")))
+    return tally
+
+
+def test_it_shows_how_far_it_is(tally: Tally) -> None:
+    """Rows that were done before count as done, and neither for the rate nor for the time that is left."""
+    bar, line = drawn(tally)
+    assert bar.endswith("1,200/2,000  60 %")
+    assert line == "230.0 turns a minute, 12 failed, 0:04:00 left"
+
+
+def test_it_shows_why_it_waits(tally: Tally) -> None:
+    """The reason stands below, on one line and without control characters."""
+    tally.watch(cast("Engine", SimpleNamespace(turns=230, waiting="The service throttles:\n\x1b[2Jlater.")))
+    assert drawn(tally)[2:] == ["The service throttles: \\u001b[2Jlater."]
+
+
+def test_without_a_total_there_is_no_end(tally: Tally) -> None:
+    """Of a pipe nobody knows how many rows will come."""
+    tally.total = None
+    bar, line = drawn(tally)
+    assert bar.endswith(" 1,200 done")
+    assert line == "230.0 turns a minute, 12 failed"
+
+
+@pytest.mark.parametrize(("total", "percent"), [(0, "0/0 100 %"), (7, "9/7 100 %")])
+def test_a_total_may_be_nothing_or_wrong(total: int, percent: str) -> None:
+    """An input without rows is done at once; one that grew while it was read is not over 100 %."""
+    tally = Tally()
+    tally.total, tally.answered = total, 9 if total else 0
+    assert drawn(tally, seconds=0.0)[0].endswith(percent)
+
+
+@pytest.mark.parametrize("width", [20, 40, 200])
+def test_the_progress_fits_any_width(tally: Tally, width: int) -> None:
+    """In a narrow window the bar gives way to the numbers, and the lines are wrapped."""
+    lines = drawn(tally, width=width)
+    assert all(len(line) <= width for line in lines)
+    assert "1,200/2,000" in lines[0]
+
+
+def test_at_its_end_it_is_gone(tally: Tally) -> None:
+    """What is written next stands where it stood, and the cursor is back."""
+    screen = Screen(60)
+    console = Console(file=screen, force_terminal=True, width=60)  # type: ignore[arg-type]
+    with BatchProgress(tally, console):
+        assert "1,200/2,000" in screen.lines[0]
+    console.print("The end.")
+    assert screen.lines == ["The end."]
+    assert screen.cursor_shown
+
+
+def test_the_speed_is_that_of_the_last_minutes() -> None:
+    """A pause of an hour is forgotten five minutes after its end."""
+    hour = 3600
+    speed = Speed(iter((0.0, 0.0, *map(float, range(hour, hour + 401)))).__next__)
+    assert speed.update(0, 0) == (0.0, 0.0)
+    seen = [speed.update(4 * second, 2 * second) for second in range(401)]
+    assert seen[0] == (0.0, 0.0)
+    assert seen[-1] == (4.0, 2.0)
+
+
+def test_the_speed_keeps_few_samples() -> None:
+    """However often it is asked, it remembers at most one a second."""
+    speed = Speed(iter(tick / 10 for tick in range(10_001)).__next__)
+    for tick in range(10_000):
+        speed.update(tick, tick)
+    assert len(speed._samples) <= 302
+
+
+# --- the summary ------------------------------------------------------------------------------------------------------
+
+
+FULL = Summary(
+    complete=True,
+    answered=1900,
+    failed=66,
+    withdrawn=2,
+    earlier=500,
+    earlier_failed=3,
+    turns=2310,
+    seconds=5000.4,
+    errors={"InvalidRequest": 6, "ServiceError": 60},
+)
+EMPTY = Summary(
+    complete=True, answered=0, failed=0, withdrawn=0, earlier=0, earlier_failed=0, turns=0, seconds=0.0, errors={}
+)
+
+
+def shown(summary: Summary, width: int = 80) -> list[str]:
+    """The lines of the table."""
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as captured:
+        console.print(summary_table(summary))
+    return [line.rstrip() for line in captured.get().splitlines()]
+
+
+def test_each_count_has_its_line() -> None:
+    """Errors stand below the failed rows, the most frequent first; the rate is that of the turns."""
+    assert shown(FULL) == [
+        "answered            1,900",
+        "  withdrawn             2  the text is kept",
+        "failed                 66",
+        "  ServiceError         60",
+        "  InvalidRequest        6",
+        "done before           500  3 failed: --retry-failed asks again",
+        "turns begun         2,310  27.7 a minute",
+        "time              1:23:20",
+    ]
+
+
+def test_what_there_was_not_has_no_line() -> None:
+    """Nothing was withdrawn or done before, and no time passed in which there could be a rate."""
+    assert shown(EMPTY) == [
+        "answered           0",
+        "failed             0",
+        "turns begun        0",
+        "time         0:00:00",
+    ]
+
+
+@pytest.mark.parametrize("width", [30, 40, 200])
+def test_the_summary_fits_any_width(width: int) -> None:
+    """In a narrow window remarks are folded, and no number or word is lost."""
+    lines = shown(FULL, width)
+    assert all(len(line) <= width for line in lines)
+    words = "".join("".join(line.split()) for line in lines)
+    assert all(value in words for value in ("1,900", "2,310", "1:23:20", "66", "500"))

@@ -8,25 +8,28 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 from rich.text import Text
 
 from bing_llm._escaping import escape, one_line
 from bing_llm._options import model_names
-from bing_llm.cli.answering import RunningTurn
-from bing_llm.cli.reporting import ExitCode, complain, report
-from bing_llm.cli.running import Loop
-from bing_llm.cli.settings import Settings, is_terminal, new_console, sendable
-from bing_llm.cli.summary import quota_line, source_lines, suggestion_lines
-from bing_llm.cli.transcript import Exchange, save, write
-from bing_llm.cli.views import MarkdownView, TextView, View
+from bing_llm.cli.errors import ExitCode, print_error
+from bing_llm.cli.loop import Loop, RunningTurn
+from bing_llm.cli.streams import check_utf8, is_terminal, new_console
+from bing_llm.cli.view import (
+    Exchange,
+    MarkdownView,
+    TextView,
+    View,
+    quota_line,
+    render_transcript,
+    source_lines,
+    suggestion_lines,
+)
 from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation
-from bing_llm.errors import BingError, ConversationEnded, SessionExpired, TurnLimitReached
+from bing_llm.errors import BingError, ConfigurationError, ConversationEnded, SessionExpired, TurnLimitReached
 from bing_llm.events import Reply
 from bing_llm.images import Image, load_image
-
-__all__ = ["HELP", "Chat", "chat"]
 
 HELP = """\
 /new          start a new conversation
@@ -36,25 +39,24 @@ HELP = """\
 /help         show this
 /quit         leave, as Ctrl-C and Ctrl-D do here
 A number alone sends that suggestion. Ctrl-C during an answer stops it.
-A line that begins with a blank is no command, whatever follows."""
+A line that begins with a blank is not a command, whatever follows."""
 
 _OVER = (ConversationEnded, SessionExpired, TurnLimitReached)
 
 
-def chat(settings: Settings) -> ExitCode:
-    """Talk until the user leaves.
+def chat(client: BingClient) -> ExitCode:
+    """Answer messages until the user leaves.
 
-    Raises:
-        ConfigurationError: The settings cannot work.
+    Args:
+        client: The client; it is closed at the end.
     """
     with suppress(ImportError):  # Windows has none; its console edits lines itself
         import readline  # noqa: F401, PLC0415 - gives `input` its keys and its history
     with Loop() as loop:
-        talk = Chat(settings, loop)
         try:
-            talk.run()
+            Chat(client, loop).run()
         finally:
-            talk.close()
+            loop.run(client.aclose())
     return ExitCode.OK
 
 
@@ -62,16 +64,15 @@ class Chat:
     """A chat: the conversation, and what the user has set up for the next message.
 
     Args:
-        settings: The service.
+        client: The client of the service.
         loop: Runs the turns.
     """
 
-    def __init__(self, settings: Settings, loop: Loop) -> None:
-        self._settings = settings
+    def __init__(self, client: BingClient, loop: Loop) -> None:
+        self._client = client
         self._loop = loop
         self._console = new_console()
         self._draws = is_terminal(sys.stdout) and not self._console.is_dumb_terminal
-        self._client: BingClient = settings.client()
         self._conversation: Conversation | None = None
         self._exchanges: list[Exchange] = []
         self._suggestions: tuple[str, ...] = ()
@@ -83,24 +84,20 @@ class Chat:
             self._say(f"{self._client.model} on {self._client.backend_name}. /help lists the commands, Ctrl-D leaves.")
         while True:
             line = _read_line()
-            if line is None or not self._take(line):
+            if line is None or not self._handle_line(line):
                 return
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._loop.run(self._client.aclose())
-
-    def _take(self, line: str) -> bool:
-        """Do what the line says; answer whether to go on."""
+    def _handle_line(self, line: str) -> bool:
+        """Do what the line says, and return whether to go on."""
         try:
             if line.startswith("/"):
                 return self._command(line)
             if line.strip():
                 self._answer(self._suggested(line.strip()))
         except _OVER as exc:
-            complain(f"{exc.message} Type /new to start another conversation.")
+            print_error(f"{exc.message} Type /new to start another conversation.")
         except BingError as exc:
-            report(exc)
+            print_error(exc)
         return True
 
     # --- commands -------------------------------------------------------------------------------------------------
@@ -118,7 +115,7 @@ class Chat:
             return False
         command = commands.get(name)
         if command is None:
-            complain(f"{name} is no command; /help lists them.")
+            print_error(f"{name} is not a command; /help lists them.")
         else:
             command(argument.strip())
         return True
@@ -133,33 +130,30 @@ class Chat:
         if not name:
             self._say(f"The model is {self._client.model}; there are {', '.join(model_names(self._client.options))}.")
             return
-        settings = msgspec.structs.replace(self._settings, model=name)
-        client = settings.client()
-        self.close()
-        self._settings, self._client = settings, client
-        self._say(f"The model is {client.model}.")
+        self._client = self._client.with_options(model=name)
+        self._say(f"The model is {self._client.model}.")
         self._new("")
 
     def _attach(self, source: str) -> None:
         if not source:
-            complain("/image needs a path or a URL.")
+            print_error("/image needs a path or a URL.")
             return
         self._image = load_image(_path(source))
         self._say("The picture goes with your next message.")
 
     def _save(self, name: str) -> None:
         if not name:
-            complain("/save needs the name of a file.")
+            print_error("/save needs the name of a file.")
         elif not self._exchanges:
-            complain("There is nothing to save yet.")
+            print_error("There is nothing to save yet.")
         else:
-            save(Path(_path(name)), write(self._client.model, self._exchanges))
+            _save_new(Path(_path(name)), render_transcript(self._client.model, self._exchanges))
             self._say(f"Saved to {name}.")
 
     # --- turns ----------------------------------------------------------------------------------------------------
 
     def _suggested(self, text: str) -> str:
-        """The suggestion of that number, if the text is one."""
+        """The suggestion with that number, if the text is one."""
         number = int(text) if text.isascii() and text.isdigit() and len(text) == 1 else 0
         if not 0 < number <= len(self._suggestions):
             return text
@@ -168,7 +162,7 @@ class Chat:
         return suggestion
 
     def _answer(self, prompt: str) -> None:
-        text = sendable(prompt, "The message")
+        text = check_utf8(prompt, "The message")
         try:
             if self._conversation is None:
                 self._conversation = self._loop.run(self._client.create_conversation())
@@ -184,9 +178,9 @@ class Chat:
             self._say("(stopped)")
         self._suggestions = reply.suggestions
         self._exchanges.append(Exchange(prompt, reply))
-        self._show_rest(reply)
+        self._print_below(reply)
 
-    def _show_rest(self, reply: Reply) -> None:
+    def _print_below(self, reply: Reply) -> None:
         lines = [*source_lines(reply, "[{}]" if self._draws else "[^{}^]"), *suggestion_lines(reply)]
         if reply.quota is not None:
             lines.append(quota_line(reply.quota))
@@ -194,14 +188,14 @@ class Chat:
             text = Text("\n".join(["", *lines, ""]), style="dim")
             self._console.print(text, soft_wrap=True)  # a URL stays in one piece, to be copied
         if reply.conversation_ended or (reply.quota is not None and reply.quota.spent):
-            complain("This conversation takes no further message. Type /new to start another.")
+            print_error("This conversation takes no further message. Type /new to start another.")
 
     def _say(self, text: str) -> None:
         self._console.print(Text(escape(text), style="dim"))
 
 
 def _read_line() -> str | None:
-    """The next line; None at their end, and where the user leaves by Ctrl-C."""
+    """The next line; None at the end of the input, and if the user leaves by Ctrl-C."""
     if sys.stdin is None:
         return None
     if not is_terminal(sys.stdin) or sys.stdout is None or sys.stderr is None:  # `input` needs all three
@@ -214,6 +208,22 @@ def _read_line() -> str | None:
         return None
 
 
+def _save_new(path: Path, text: str) -> None:
+    """Write a new file; an existing one stays as it is.
+
+    Raises:
+        ConfigurationError: It exists, or cannot be written.
+    """
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise ConfigurationError(f"{str(path)!r} exists and was not touched.", hint="Choose another name.") from None
+    except (OSError, ValueError) as exc:
+        msg = f"{str(path)!r} cannot be written: {getattr(exc, 'strerror', None) or exc}."
+        raise ConfigurationError(msg, hint="Choose another place.") from exc
+
+
 def _path(name: str) -> str:
     """A path as the user wrote it, `~` included; a URL as it is."""
-    return os.path.expanduser(name)  # noqa: PTH111 - Path's raises for a user that is not there, and spoils URLs
+    return os.path.expanduser(name)  # noqa: PTH111 - Path.expanduser raises for an unknown user, and spoils URLs
