@@ -5,9 +5,9 @@ Every name is loaded when it is first used (PEP 562): importing the package does
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bing_llm._lazy import lazy_exports
 from bing_llm._version import __version__
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from bing_llm.images import Image
     from bing_llm.limits import Limits, Retries, Timeouts
     from bing_llm.messages import Message, Prompt, convert
+    from bing_llm.services import ChatHub, Emulated, Location, Service, WorkIQ
     from bing_llm.stream import TurnStream
     from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
 
@@ -78,6 +79,7 @@ __all__ = [
     "BingClient",
     "BingError",
     "CaptchaRequired",
+    "ChatHub",
     "Citation",
     "ConfigurationError",
     "ConnectionFailed",
@@ -88,6 +90,7 @@ __all__ = [
     "ConversationEnded",
     "ConversationError",
     "ConversationInfo",
+    "Emulated",
     "Event",
     "Extension",
     "FinishReason",
@@ -112,6 +115,7 @@ __all__ = [
     "SearchResult",
     "SearchResults",
     "SearchStarted",
+    "Service",
     "ServiceError",
     "ServiceFault",
     "SessionExpired",
@@ -131,6 +135,7 @@ __all__ = [
     "Unauthorized",
     "Unknown",
     "UploadFailed",
+    "WorkIQ",
     "__version__",
     "convert",
     "event_from_json",
@@ -144,6 +149,7 @@ _OWNERS = {
     "BingClient": "client",
     "BingError": "errors",
     "CaptchaRequired": "errors",
+    "ChatHub": "services",
     "Citation": "events",
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
@@ -154,6 +160,7 @@ _OWNERS = {
     "ConversationEnded": "errors",
     "ConversationError": "errors",
     "ConversationInfo": "backends.base",
+    "Emulated": "services",
     "Event": "events",
     "Extension": "fold",
     "FinishReason": "events",
@@ -164,10 +171,6 @@ _OWNERS = {
     "InvalidRequest": "errors",
     "Limits": "limits",
     "Location": "services",
-    "Service": "services",
-    "WorkIQ": "services",
-    "ChatHub": "services",
-    "Emulated": "services",
     "Message": "messages",
     "Progress": "events",
     "Prompt": "messages",
@@ -182,6 +185,7 @@ _OWNERS = {
     "SearchResult": "events",
     "SearchResults": "events",
     "SearchStarted": "events",
+    "Service": "services",
     "ServiceError": "errors",
     "ServiceFault": "errors",
     "SessionExpired": "errors",
@@ -201,6 +205,7 @@ _OWNERS = {
     "Unauthorized": "errors",
     "Unknown": "events",
     "UploadFailed": "errors",
+    "WorkIQ": "services",
     "convert": "messages",
     "event_from_json": "events",
     "event_to_json": "events",
@@ -208,15 +213,4 @@ _OWNERS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Bing":  # the function-level API is a module under the name of its class of old
-        return importlib.import_module("bing_llm.bing")
-    owner = _OWNERS.get(name)
-    if owner is None:
-        msg = f"module 'bing_llm' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(f"bing_llm.{owner}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_exports(__name__, _OWNERS, modules={"Bing": "bing"})  # under the name of its class of old

@@ -108,9 +108,9 @@ async def refused(kind: type[BingError], call: Coroutine[Any, Any, object]) -> s
 
 
 async def test_an_answer_comes_from_a_server_of_its_own(counted: type[Counted]) -> None:
-    """To open the backend starts the server, without waiting for it; closing stops it."""
+    """The first call starts the server; closing stops it."""
     async with opened() as backend:
-        assert counted.running == []
+        assert (backend.prompt_limit, counted.starts) == (4000, 0)
         assert await ask(backend) == "Hello"
         assert await ask(backend) == "Hello"
         assert len(counted.running) == 1

@@ -54,12 +54,11 @@ def test_the_three_lists_of_names_agree() -> None:
 
 @pytest.mark.parametrize("name", bing_llm.__all__)
 def test_every_name_is_what_its_module_defines(name: str) -> None:
-    """A name of the package is the very object of its module, and of that module's own `__all__`."""
+    """A name of the package is the very object of its module."""
     value = getattr(bing_llm, name)
     if name in _OWNERS:
         owner = importlib.import_module(f"bing_llm.{_OWNERS[name]}")
         assert value is getattr(owner, name)
-        assert name in owner.__all__
     else:
         assert name in {"Bing", "__version__"}
 
@@ -74,7 +73,7 @@ def test_what_the_public_api_takes_and_gives_is_public() -> None:
     """The classes of the client, of their arguments and of their results."""
     names = (
         "BingClient Conversation TurnStream SyncBingClient SyncConversation SyncTurnStream Bing "  # the client
-        "Image Location Compose Timeouts Retries Message Prompt convert "  # what it takes
+        "Image Location ChatHub WorkIQ Emulated Service Timeouts Retries Message Prompt convert "  # what it takes
         "ConversationInfo Reply Event Citation Fold Extension"  # what it gives
     )
     assert [name for name in names.split() if name not in bing_llm.__all__] == []

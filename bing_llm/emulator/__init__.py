@@ -10,19 +10,17 @@ wrong on purpose. Names are loaded when first used, so that importing this packa
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bing_llm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from bing_llm.emulator.brains.base import Brain, PastTurn, Question
     from bing_llm.emulator.brains.obedient import Obedient
     from bing_llm.emulator.brains.scripted import Scripted
     from bing_llm.emulator.brains.upstream import Upstream
-    from bing_llm.emulator.faults import Fault
-    from bing_llm.emulator.plan import Moment
-    from bing_llm.emulator.received import Received
-    from bing_llm.emulator.server import Emulator
-    from bing_llm.emulator.wire_faults import (
+    from bing_llm.emulator.fault_plan import Fault, FaultPoint
+    from bing_llm.emulator.faults import (
         Cut,
         Duplicate,
         HandshakeRefused,
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
         Silence,
         Split,
     )
+    from bing_llm.emulator.received import Received
+    from bing_llm.emulator.server import Emulator
 
 __all__ = [
     "Brain",
@@ -40,10 +40,10 @@ __all__ = [
     "Duplicate",
     "Emulator",
     "Fault",
+    "FaultPoint",
     "HandshakeRefused",
     "HttpAnswer",
     "Merge",
-    "Moment",
     "NewMessage",
     "Obedient",
     "PastTurn",
@@ -56,35 +56,27 @@ __all__ = [
     "Upstream",
 ]
 
-_HOMES = {
+_OWNERS = {
     "Brain": "brains.base",
-    "Cut": "wire_faults",
-    "Duplicate": "wire_faults",
+    "Cut": "faults",
+    "Duplicate": "faults",
     "Emulator": "server",
-    "Fault": "faults",
-    "HandshakeRefused": "wire_faults",
-    "HttpAnswer": "wire_faults",
-    "Merge": "wire_faults",
-    "Moment": "plan",
-    "NewMessage": "wire_faults",
+    "Fault": "fault_plan",
+    "HandshakeRefused": "faults",
+    "HttpAnswer": "faults",
+    "Merge": "faults",
+    "FaultPoint": "fault_plan",
+    "NewMessage": "faults",
     "Obedient": "brains.obedient",
     "PastTurn": "brains.base",
     "Question": "brains.base",
-    "Raw": "wire_faults",
+    "Raw": "faults",
     "Received": "received",
     "Scripted": "brains.scripted",
-    "Silence": "wire_faults",
-    "Split": "wire_faults",
+    "Silence": "faults",
+    "Split": "faults",
     "Upstream": "brains.upstream",
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _OWNERS)
