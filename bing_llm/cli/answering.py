@@ -9,7 +9,7 @@ from bing_llm.cli.reporting import complain
 from bing_llm.cli.views import View
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 __all__ = ["RunningTurn"]
 

@@ -17,7 +17,7 @@ from bing_llm.cli.views import JsonView, TextView, View
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.events import Reply
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 __all__ = ["Question", "ask"]
 
