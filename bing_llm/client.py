@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 
 from bing_llm._checks import check_text
-from bing_llm._retry import Attempts, retried
+from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._slots import Slots
 from bing_llm.continuation import Continuations
-from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
+from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline, Limits, Retries, Timeouts
+from bing_llm.pool import WarmPool
 from bing_llm.services import Service, ServiceSettings, make_service
-from bing_llm.stream import TurnStream
-from bing_llm.warm import WarmPool
+from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
     from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
+
+T = TypeVar("T")
 
 
 class BingClient:
@@ -182,7 +184,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        handle = await retried(lambda: self.backend.create_conversation(deadline), Attempts(self.retries, deadline))
+        handle = await self._retried(lambda: self.backend.create_conversation(deadline), deadline)
         return Conversation(self, handle)
 
     async def list_conversations(self) -> list[ConversationInfo]:
@@ -192,7 +194,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        return await retried(lambda: self.backend.list_conversations(deadline), Attempts(self.retries, deadline))
+        return await self._retried(lambda: self.backend.list_conversations(deadline), deadline)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation of that list at the service.
@@ -202,11 +204,11 @@ class BingClient:
         """
         check_text(conversation_id, "The conversation id")
         deadline = new_deadline(self)
-        handle = await retried(
-            lambda: self.backend.open_conversation(conversation_id, deadline),
-            Attempts(self.retries, deadline),
-        )
+        handle = await self._retried(lambda: self.backend.open_conversation(conversation_id, deadline), deadline)
         await Conversation(self, handle).delete()
+
+    async def _retried(self, operation: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+        return await retried(operation, self.retries, deadline, self.backend.metering)
 
     async def aclose(self) -> None:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
@@ -222,9 +224,6 @@ class BingClient:
         self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
-
-
-T = TypeVar("T")
 
 
 class _Backends:

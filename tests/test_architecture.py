@@ -24,10 +24,10 @@ ABOVE_BACKENDS = (
     "bing_llm.cli",
     "bing_llm.client",
     "bing_llm.conversation",
-    "bing_llm.stream",
+    "bing_llm.turn",
     "bing_llm.sync",
     "bing_llm.sync_client",
-    "bing_llm.warm",
+    "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
 SHAPING = (
@@ -170,7 +170,7 @@ RULES = {
             "bing_llm.client",
             "bing_llm.completion",
             "bing_llm.conversation",
-            "bing_llm.stream",
+            "bing_llm.turn",
         ),
         broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
     ),

@@ -25,7 +25,7 @@ from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
 from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
-from bing_llm.errors import BingError, InvalidRequest, Unauthorized
+from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
 from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
@@ -57,6 +57,8 @@ class ChatHubBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed.
     """
+
+    metering = UNMETERED
 
     def __init__(self, service: ChatHub, *, timeouts: Timeouts, limits: Limits) -> None:
         self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)

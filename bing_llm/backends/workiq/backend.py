@@ -21,7 +21,7 @@ from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.results import error_for, parse_creation
 from bing_llm.backends.workiq.turn import WorkIQTurn
-from bing_llm.errors import InvalidRequest, ServiceError
+from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
 from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
@@ -82,6 +82,8 @@ class WorkIQBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
     """
+
+    metering = UNMETERED
 
     def __init__(self, service: WorkIQ, *, timeouts: Timeouts, limits: Limits) -> None:
         self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)
