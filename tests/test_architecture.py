@@ -87,7 +87,7 @@ RULES = {
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
             "bing_llm/backends/*",
-            *(f"bing_llm/batch/{name}.py" for name in ("formats", "jsonl", "kept", "pace", "rows", "tally")),
+            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "pace", "progress", "rows")),
         ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
@@ -117,7 +117,7 @@ RULES = {
         says="A batch is of use without the command line, and shows nothing itself.",
         where=("bing_llm/batch/*",),
         never=("bing_llm.cli", "rich", "typer"),
-        broken_by=("bing_llm/batch/running.py", "from rich.progress import Progress"),
+        broken_by=("bing_llm/batch/runner.py", "from rich.progress import Progress"),
     ),
     "ray-in-one-place": Rule(
         says="Only the engine of many machines knows Ray.",
@@ -157,7 +157,7 @@ RULES = {
         says="The emulator imports neither the tools nor the client: it would prove itself.",
         where=("bing_llm/emulator/*",),
         never=("bing_llm.client", "bing_llm.tools"),
-        broken_by=("bing_llm/emulator/brains.py", "import bing_llm.tools.parser"),
+        broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
         says="Tools know no client, no backend and no completion.",
