@@ -47,7 +47,7 @@ JSON = st.recursive(
     ],
 )
 def test_what_could_be_ours_is_escaped(text: str, written: str) -> None:
-    """The table in the docstring of `escape`, and what else may read alike: only the first character changes, and so no header is left around another."""
+    """The table in the docstring of `escape`, and what else may read alike: only the first character changes."""
     assert escape(text) == written
 
 

@@ -64,8 +64,8 @@ CLOSED = {
 }
 
 REFUSED = {
-    "nothing": ("", "There is not JSON"),
-    "blanks": (" \n", "There is not JSON"),
+    "nothing": ("", "There is no JSON"),
+    "blanks": (" \n", "There is no JSON"),
     "an empty fence": ("```json\n```", "broken"),
     "prose": ("I will call it.", "broken"),
     "prose after": ('{"a": 1} is it', "broken near '\\{\"a\": 1\\} is it'"),

@@ -230,7 +230,7 @@ INVALID = {
     "no last quote": ('<tool_call>{"name": "GetWeather", "args": {"a": "P}}</tool_call>', "ends before", "get_weather"),
     "no name": (tagged({"arguments": {}}), "no name", ""),
     "no object": ("<tool_call>[1]</tool_call>", "no name", ""),
-    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "not a JSON object", "get_weather"),
+    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "not a JSON", "get_weather"),
     "arguments in prose": (tagged({"name": "get_weather", "arguments": "Paris"}), "broken", "get_weather"),
     "not a number": ('<tool_call>{"name": "list-files", "arguments": {"n": NaN}}</tool_call>', "NaN", "list-files"),
     "in a fence": (f"{FENCE}tool_call\nget_weather\n{FENCE}", "broken", ""),
