@@ -24,10 +24,10 @@ ABOVE_BACKENDS = (
     "bing_llm.cli",
     "bing_llm.client",
     "bing_llm.conversation",
-    "bing_llm.stream",
+    "bing_llm.turn",
     "bing_llm.sync",
     "bing_llm.sync_client",
-    "bing_llm.warm",
+    "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
 COMPLETION_WITHOUT_IO = tuple(f"bing_llm/completion/{name}.py" for name in ("history", "output", "prompt", "request"))
@@ -167,14 +167,14 @@ RULES = {
             "bing_llm.client",
             "bing_llm.completion",
             "bing_llm.conversation",
-            "bing_llm.stream",
+            "bing_llm.turn",
         ),
         broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import request"),
     ),
     "prompt-on-its-own": Rule(
         says="Prompt building serves the adapters, continuation and batches: it knows messages and tools only.",
         where=("bing_llm/completion/prompt.py", "bing_llm/completion/history.py"),
-        never=("bing_llm.backends", "bing_llm.client", "bing_llm.conversation", "bing_llm.stream", "pydantic"),
+        never=("bing_llm.backends", "bing_llm.client", "bing_llm.conversation", "bing_llm.turn", "pydantic"),
         broken_by=("bing_llm/completion/prompt.py", "from bing_llm.client import BingClient"),
     ),
     "adapters-above-backends": Rule(

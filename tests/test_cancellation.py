@@ -24,10 +24,10 @@ from bing_llm.emulator import Emulator, Fault, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.sync import background_loop, run
 from bing_llm.sync_client import SyncBingClient
 from bing_llm.tools.prompt import JsonFormat
+from bing_llm.turn import TurnStream
 from tests.fakes import settled
 from tests.stepping import Interruption, stepped
 

@@ -28,9 +28,9 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.tools.calls import Call, Tool, Toolbox
 from bing_llm.tools.prompt import Instructions, JsonFormat, render_call, render_result
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Handle, Line, Pause, Time, Turn, answer, client_of
 
 HANDLE = Handle("c")

@@ -16,9 +16,9 @@ from bing_llm.completion.request import Request
 from bing_llm.continuation import HistoryTurn
 from bing_llm.errors import BingError
 from bing_llm.messages import Message, Prompt
-from bing_llm.stream import TurnStream
 from bing_llm.tools.calls import Call, InvalidCall, Piece
 from bing_llm.tools.prompt import render_call, render_call_repair, render_json_repair
+from bing_llm.turn import TurnStream
 
 _log = logging.getLogger(__name__)
 
