@@ -32,7 +32,7 @@ EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
 
 LONG = "Cats " * 200
 
-UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
+UNANSWERED = (State.GREETED, State.ASKED, State.HASTY)
 
 
 def in_state(role: Role, state: State) -> Connection:
