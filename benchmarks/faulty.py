@@ -8,7 +8,7 @@ from random import Random
 
 from benchmarks.memory import words
 from bing_llm import errors
-from bing_llm.emulator import Emulator, Moment, Question, Scripted
+from bing_llm.emulator import Emulator, FaultPoint, Question, Scripted
 from bing_llm.events import TextDelta
 
 __all__ = ["ANSWER", "KINDS", "faulty"]
@@ -54,7 +54,7 @@ async def faulty(seed: int) -> AsyncGenerator[str, None]:
             return [*deltas]
         return [*deltas[: random.randint(0, len(deltas))], random.choice(KINDS)()]
 
-    def refused(moment: Moment) -> errors.BingError | None:
+    def refused(moment: FaultPoint) -> errors.BingError | None:
         refuses = moment.step == "creation" and random.random() < REFUSED_CREATIONS
         return random.choice(_CREATION)() if refuses else None
 

@@ -24,7 +24,7 @@ from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.codec import encode
 from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.emulator import Emulator, Question, Scripted
-from bing_llm.emulator.writing import AnswerWriter
+from bing_llm.emulator.chathub.writer import AnswerWriter
 from bing_llm.events import Quota, TextDelta
 
 __all__ = ["SERVERS", "served"]

@@ -32,7 +32,7 @@ from bing_llm.errors import BingError
 from bing_llm.events import Reply
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 __all__ = ["MEASURES", "main"]
 

@@ -24,10 +24,10 @@ ABOVE_BACKENDS = (
     "bing_llm.cli",
     "bing_llm.client",
     "bing_llm.conversation",
-    "bing_llm.stream",
+    "bing_llm.turn",
     "bing_llm.sync",
     "bing_llm.sync_client",
-    "bing_llm.warm",
+    "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
 SHAPING = (
@@ -90,7 +90,7 @@ RULES = {
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
             "bing_llm/backends/*",
-            *(f"bing_llm/batch/{name}.py" for name in ("formats", "jsonl", "kept", "pace", "rows", "tally")),
+            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "pace", "progress", "rows")),
         ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
@@ -120,7 +120,7 @@ RULES = {
         says="A batch is of use without the command line, and shows nothing itself.",
         where=("bing_llm/batch/*",),
         never=("bing_llm.cli", "rich", "typer"),
-        broken_by=("bing_llm/batch/running.py", "from rich.progress import Progress"),
+        broken_by=("bing_llm/batch/runner.py", "from rich.progress import Progress"),
     ),
     "ray-in-one-place": Rule(
         says="Only the engine of many machines knows Ray.",
@@ -160,7 +160,7 @@ RULES = {
         says="The emulator imports neither the tools nor the client: it would prove itself.",
         where=("bing_llm/emulator/*",),
         never=("bing_llm.client", "bing_llm.tools"),
-        broken_by=("bing_llm/emulator/brains.py", "import bing_llm.tools.parser"),
+        broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
         says="Tools and the composing of prompts know no client, no backend and no completion.",
@@ -170,7 +170,7 @@ RULES = {
             "bing_llm.client",
             "bing_llm.completion",
             "bing_llm.conversation",
-            "bing_llm.stream",
+            "bing_llm.turn",
         ),
         broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
     ),

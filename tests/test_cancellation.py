@@ -24,9 +24,9 @@ from bing_llm.emulator import Emulator, Fault, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.sync import background_loop, run
 from bing_llm.sync_client import SyncBingClient
+from bing_llm.turn import TurnStream
 from tests.fakes import settled
 from tests.pairwise import pairwise
 from tests.stepping import Interruption, stepped

@@ -27,9 +27,9 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.tools import Call, Tool, Toolbox, written_call, written_result
 from bing_llm.tools.prompt import Instructions
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Handle, Line, Pause, Time, Turn, answer, client_of
 
 HANDLE = Handle("c")

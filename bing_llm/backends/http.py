@@ -25,7 +25,6 @@ __all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_TEXT = aiohttp.WSMsgType.TEXT
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
@@ -63,13 +62,9 @@ class Socket(aiohttp.ClientWebSocketResponse):
         async with asyncio.timeout(seconds):
             return await self._next()
 
-    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
-        """The next message if it has come already, else None. Not while a task is in `receive`.
-
-        Args:
-            skip: Asked of each text; one for which it is true is left out.
-        """
-        receiving = self._next(skip)
+    def ready(self) -> Any:
+        """The next message if it has come already, else None. Not while a task is in `receive`."""
+        receiving = self._next()
         try:
             receiving.send(None)
             # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that; a
@@ -80,15 +75,12 @@ class Socket(aiohttp.ClientWebSocketResponse):
         except asyncio.CancelledError:
             return None
 
-    async def _next(self, skip: Callable[[bytes], bool] | None = None) -> Any:
-        receive = super().receive
+    async def _next(self) -> Any:
         while True:
             try:
-                message = await receive()
+                return await super().receive()
             except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
-            if skip is None or message.type is not _TEXT or not skip(message.data):
-                return message
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""

@@ -62,18 +62,19 @@ class _Asker:
 
     async def ask(self, client: BingClient, composed: Composed, label: str) -> Outcome | None:
         # Without an end: each turn has one, and the gate knows for how long to be patient.
-        attempts = Attempts(self._retries, Deadline(math.inf, self._clock, label), lambda exc: way_of(exc) == "retry")
-        await attempts.begin()
+        attempts = Attempts(self._retries, Deadline(math.inf, self._clock, label))
         while (ticket := await self._gate.enter()) is not None:
             end = await self._turn(client, composed, ticket)
             if isinstance(end, Reply):
                 return Answered(end, self.turns, self.seconds)
-            match way_of(end):
+            match way_of(end, client.backend.metering):
                 case "stop":
                     return None
                 case "wait":
                     continue
-                case _:
+                case "fail":
+                    return Failed(end, self.turns, self.seconds)
+                case "retry":
                     try:
                         await attempts.failed(end)
                     except BingError as exc:

@@ -17,9 +17,9 @@ from bing_llm.composing import Composed
 from bing_llm.continuation import HistoryTurn
 from bing_llm.errors import BingError
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.tools.calls import Call, InvalidCall, Piece
 from bing_llm.tools.prompt import json_repair_request, repair_request, written_call
+from bing_llm.turn import TurnStream
 
 __all__ = ["Completed", "Completion", "FinishReason", "Item"]
 

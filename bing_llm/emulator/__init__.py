@@ -18,11 +18,8 @@ if TYPE_CHECKING:
     from bing_llm.emulator.brains.obedient import Obedient
     from bing_llm.emulator.brains.scripted import Scripted
     from bing_llm.emulator.brains.upstream import Upstream
-    from bing_llm.emulator.faults import Fault
-    from bing_llm.emulator.plan import Moment
-    from bing_llm.emulator.received import Received
-    from bing_llm.emulator.server import Emulator
-    from bing_llm.emulator.wire_faults import (
+    from bing_llm.emulator.fault_plan import Fault, FaultPoint
+    from bing_llm.emulator.faults import (
         Cut,
         Duplicate,
         HandshakeRefused,
@@ -33,6 +30,8 @@ if TYPE_CHECKING:
         Silence,
         Split,
     )
+    from bing_llm.emulator.received import Received
+    from bing_llm.emulator.server import Emulator
 
 __all__ = [
     "Brain",
@@ -40,10 +39,10 @@ __all__ = [
     "Duplicate",
     "Emulator",
     "Fault",
+    "FaultPoint",
     "HandshakeRefused",
     "HttpAnswer",
     "Merge",
-    "Moment",
     "NewMessage",
     "Obedient",
     "PastTurn",
@@ -58,23 +57,23 @@ __all__ = [
 
 _HOMES = {
     "Brain": "brains.base",
-    "Cut": "wire_faults",
-    "Duplicate": "wire_faults",
+    "Cut": "faults",
+    "Duplicate": "faults",
     "Emulator": "server",
-    "Fault": "faults",
-    "HandshakeRefused": "wire_faults",
-    "HttpAnswer": "wire_faults",
-    "Merge": "wire_faults",
-    "Moment": "plan",
-    "NewMessage": "wire_faults",
+    "Fault": "fault_plan",
+    "HandshakeRefused": "faults",
+    "HttpAnswer": "faults",
+    "Merge": "faults",
+    "FaultPoint": "fault_plan",
+    "NewMessage": "faults",
     "Obedient": "brains.obedient",
     "PastTurn": "brains.base",
     "Question": "brains.base",
-    "Raw": "wire_faults",
+    "Raw": "faults",
     "Received": "received",
     "Scripted": "brains.scripted",
-    "Silence": "wire_faults",
-    "Split": "wire_faults",
+    "Silence": "faults",
+    "Split": "faults",
     "Upstream": "brains.upstream",
 }
 

@@ -8,10 +8,8 @@ from collections.abc import Callable, Iterator
 
 from bing_llm.emulator.brains.base import PastTurn
 
-__all__ = ["Conversation", "Conversations"]
-
 # Base64 of these three bytes is "+/+/": a client that does not percent-encode the token is always found out, not only
-# when chance brings a "+". With 32 bytes behind them the token ends in "=".
+# when chance brings a "+". With 32 more bytes the token ends in "=".
 _AWKWARD = b"\xfb\xff\xbf"
 
 
@@ -143,3 +141,8 @@ class Conversations:
     def delete(self, conversation: Conversation) -> None:
         """Forget a conversation."""
         self._by_id.pop(conversation.id, None)
+
+
+def signature_fits(expected: str, given: str) -> bool:
+    """Whether a signature is the right one, in a time that does not tell how much of it is right."""
+    return secrets.compare_digest(expected.encode(), given.encode())

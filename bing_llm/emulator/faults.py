@@ -1,194 +1,95 @@
-"""Faults on purpose: what goes wrong in a turn of the emulator, and where.
-
-    Emulator(faults=[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)])
-
-The first creation is answered with 503, and the second turn is cut after three pieces of its answer.
-"""
+"""What may happen to a connection of the emulator, whatever its brain says."""
 
 from __future__ import annotations
 
-from itertools import product
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import msgspec
 
-from bing_llm.emulator.brain_errors import check_playable
-from bing_llm.emulator.creation_faults import check_refusable
-from bing_llm.emulator.wire_faults import (
-    WIRE_FAULTS,
-    Cut,
-    Duplicate,
-    HandshakeRefused,
-    How,
-    HttpAnswer,
-    Merge,
-    NewMessage,
-    Raw,
-    Silence,
-    Split,
-    WireFault,
-)
-from bing_llm.emulator.writing import unplayable
-from bing_llm.errors import BingError, CaptchaRequired, ConfigurationError
-from bing_llm.events import Event
-
-__all__ = [
-    "Cut",
-    "Duplicate",
-    "Fault",
-    "HandshakeRefused",
-    "HttpAnswer",
-    "Merge",
-    "NewMessage",
-    "Raw",
-    "Service",
-    "Silence",
-    "Split",
-    "Step",
-    "What",
-    "check_what",
-    "fits",
-]
-
-Service: TypeAlias = Literal["chathub", "workiq"]
-
-Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first", "mid", "last"]
-
-What: TypeAlias = WireFault | Event | BingError
-"""What goes wrong: on the wire; or what the brain seems to say then, as in `Scripted`: an event, or an error that ends
-the turn."""
-
-_Place: TypeAlias = tuple[Service, Step]
-
-_EVENTS: tuple[type, ...] = get_args(Event)
-_SERVICES: tuple[Service, ...] = get_args(Service)
+How: TypeAlias = Literal["abort", "close 1000", "close 1001", "type 3", "type 7", "type 7 allowReconnect", "end"]
 
 
-def _places(services: tuple[Service, ...], *steps: Step) -> frozenset[_Place]:
-    return frozenset(product(services, steps))
-
-
-_TURN = _places(_SERVICES, "first", "mid", "last")
-_CHATHUB_TURN = _places(("chathub",), "first", "mid", "last")
-_CREATION = _places(_SERVICES, "creation")
-_HANDSHAKE = _places(("chathub",), "handshake")
-_HTTP = _CREATION | _places(("chathub",), "upgrade") | _places(("workiq",), "request")
-
-_OF_CUTS: dict[How, frozenset[_Place]] = {
-    "abort": _HTTP | _HANDSHAKE | _TURN,
-    "type 3": _CHATHUB_TURN,
-    "end": _places(("workiq",), "first", "mid", "last"),
-}
-_OF_KINDS: dict[type, frozenset[_Place]] = {
-    HttpAnswer: _HTTP,
-    Cut: _HANDSHAKE | _CHATHUB_TURN,
-    Silence: _HTTP | _HANDSHAKE | _TURN,
-    Raw: _HANDSHAKE | _TURN,
-    Split: _CREATION | _HANDSHAKE | _TURN,
-    Merge: _places(_SERVICES, "first", "mid"),
-    Duplicate: _TURN,
-    NewMessage: _places(_SERVICES, "first", "mid"),
-    HandshakeRefused: _HANDSHAKE,
-}
-
-
-class Fault(msgspec.Struct, frozen=True):
-    """One thing that goes wrong, once.
-
-    ==============  ======================================================  =================================
-    step            where it hits                                           what may hit there
-    ==============  ======================================================  =================================
-    `creation`      in place of the answer to a creation                    HttpAnswer, Cut, Silence, Split;
-                                                                            Throttled, Unauthorized,
-                                                                            ServiceError, ProtocolError
-    `upgrade`       ChatHub: in place of an open socket                     HttpAnswer, Cut, Silence
-    `handshake`     ChatHub: in place of the answer to the handshake        HandshakeRefused, Cut, Silence,
-                                                                            Raw, Split
-    `request`       Work IQ: in place of the answer to a turn               HttpAnswer, Cut, Silence
-    `first`         before the first piece of an answer                     Cut, Silence, Raw, Split, Merge,
-    `mid`           behind `after` pieces of it                             Duplicate, NewMessage; events and
-    `last`          behind the last piece, before the final frame           errors, as in `Scripted`
-    ==============  ======================================================  =================================
-
-    A connection is refused where nobody listens: close the emulator for that.
+class HttpAnswer(msgspec.Struct, frozen=True):
+    """An HTTP answer in place of the one that was asked for.
 
     Attributes:
-        what: What goes wrong.
-        step: Where it hits.
-        turn: At which one, from 1 on, counted for each step since the plan was set: with `mid`, 2 is the second turn
-            that is answered, with `creation` the second creation. None for the next one.
-        after: With `mid`, behind how many pieces: events of the brain, a frame each.
-
-    Raises:
-        ConfigurationError: No service can play it there.
+        status: Its status. One of 3xx leads to another path of the emulator; 200 answers an upgrade without opening it.
+        body: Its body, sent as HTML.
+        retry_after: `Retry-After`, in seconds; None for none.
     """
 
-    what: What
-    step: Step
-    turn: int | None = None
-    after: int = 1
-
-    def __post_init__(self) -> None:
-        if self.step not in get_args(Step):
-            allowed = ", ".join(get_args(Step))
-            raise ConfigurationError(f"The step of a fault is {self.step!r}; it must be one of {allowed}.")
-        _check_count("after", self.after)
-        if self.turn is not None:
-            _check_count("turn", self.turn)
-        if self.after != 1 and self.step != "mid":
-            raise ConfigurationError(f"after is of step 'mid' alone; the step of this fault is {self.step!r}.")
-        check_what(self.what, self.step)
+    status: int
+    body: str = ""
+    retry_after: int | None = None
 
 
-def _check_count(name: str, count: Any) -> None:
-    if not (isinstance(count, int) and count >= 1):
-        raise ConfigurationError(f"{name} of a fault is {count!r}; it must be a whole number from 1 on.")
+class Cut(msgspec.Struct, frozen=True):
+    """The connection ends, and the turn with it.
 
-
-def fits(what: What, service: Service, step: Step) -> bool:
-    """Whether it may hit this step of this service."""
-    return (service, step) in _places_of(what, step)
-
-
-def check_what(what: What, step: Step) -> None:
-    """Refuse what no service can play at this step.
-
-    Raises:
-        ConfigurationError: The text says why.
+    Attributes:
+        how: `abort` breaks it without a word. Of a ChatHub, `close 1000` and `close 1001` close the socket with that
+            code, `type 3` completes the turn with an error and without its final frame, `type 7` says that the
+            connection closes, and why, as `type 7 allowReconnect` does. Of Work IQ, `end` ends the stream in good
+            order, without its final event.
     """
-    if not isinstance(what, (*WIRE_FAULTS, *_EVENTS, BingError)):
-        shown = f"the class {what.__name__}" if isinstance(what, type) else f"a {type(what).__name__}"
-        raise ConfigurationError(f"The emulator cannot play {shown}.", hint="Pass a fault, an event or an error.")
-    _check_values(what)
-    if isinstance(what, BingError):
-        (check_refusable if step == "creation" else check_playable)(what)
-    elif not isinstance(what, WIRE_FAULTS) and (why := unplayable(what)) is not None:
-        raise ConfigurationError(f"The emulator cannot send {why}.")
-    if not any(fits(what, service, step) for service in _SERVICES):
-        raise ConfigurationError(f"{what!r} cannot hit the step {step!r}.", hint="The docstring of Fault has a table.")
+
+    how: How = "abort"
 
 
-def _places_of(what: What, step: Step) -> frozenset[_Place]:
-    match what:
-        case Cut(how=how):
-            return _OF_CUTS.get(how, _OF_KINDS[Cut])
-        case Silence(pings=True):
-            return _TURN
-        case CaptchaRequired():
-            return _CHATHUB_TURN
-        case BingError() if step == "creation":
-            return _CREATION
-        case _:
-            return _OF_KINDS.get(type(what), _TURN)
+class Silence(msgspec.Struct, frozen=True):
+    """Nothing comes any more, until the client leaves.
+
+    Attributes:
+        pings: Whether pings still come (of Work IQ, comments), one each `ping_interval` of the emulator.
+    """
+
+    pings: bool = False
 
 
-def _check_values(what: Any) -> None:
-    match what:
-        case HttpAnswer(status=status) if status not in range(200, 600):
-            raise ConfigurationError(f"The status of an HttpAnswer is {status!r}; it must be from 200 to 599.")
-        case Cut(how=how) if how not in get_args(How):
-            raise ConfigurationError(f"Cut({how!r}) is not known; it must be one of {', '.join(get_args(How))}.")
-        case Split(size=size, pause=pause) if not (size >= 1 and pause >= 0):
-            raise ConfigurationError(f"{what!r} must have a size from 1 on and a pause of 0 or more.")
-        case _:
-            pass
+class Raw(msgspec.Struct, frozen=True):
+    """One more record of a ChatHub, or event of Work IQ, with any text; then the turn goes on.
+
+    Attributes:
+        text: What goes out: JSON that is none, a frame of an unknown type, or one of 20 MB.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        shown = repr(self.text) if len(self.text) <= 100 else f"<{len(self.text):,} characters>"  # noqa: PLR2004 - a line
+        return f"Raw({shown})"
+
+
+class Split(msgspec.Struct, frozen=True):
+    """All that follows comes in pieces, cut anywhere: of a ChatHub a message each, in HTTP a chunk each.
+
+    Attributes:
+        size: How long a piece is: of a ChatHub in characters, in HTTP in bytes.
+        pause: How long to wait between two pieces, in seconds.
+    """
+
+    size: int = 1
+    pause: float = 0.0
+
+
+class Merge(msgspec.Struct, frozen=True):
+    """All that follows in this turn comes at its end, in one message or chunk."""
+
+
+class Duplicate(msgspec.Struct, frozen=True):
+    """Each message or event that follows in this turn comes twice."""
+
+
+class NewMessage(msgspec.Struct, frozen=True):
+    """The answer goes on under another message id."""
+
+
+class HandshakeRefused(msgspec.Struct, frozen=True):
+    """The handshake of a ChatHub is answered with this error."""
+
+    error: str = "Requested protocol 'json' is not available."
+
+
+WireFault: TypeAlias = HttpAnswer | Cut | Silence | Raw | Split | Merge | Duplicate | NewMessage | HandshakeRefused
+
+WIRE_FAULTS = (HttpAnswer, Cut, Silence, Raw, Split, Merge, Duplicate, NewMessage, HandshakeRefused)

@@ -8,11 +8,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from bing_llm.emulator.delivery import Delivery
+from bing_llm.emulator.faults import HttpAnswer, Silence, Split, WireFault
 from bing_llm.emulator.state import State
-from bing_llm.emulator.wire_faults import HttpAnswer, Silence, Split, WireFault
-
-__all__ = ["LOOK_S", "break_off", "play"]
+from bing_llm.emulator.wire import Delivery
 
 LOOK_S = 0.05  # between two looks whether the client is still there: aiohttp does not tell a handler that waits
 

@@ -19,8 +19,6 @@ import pytest
 if TYPE_CHECKING:
     from bing_llm.emulator.server import Emulator
 
-__all__ = ["bing_emulator"]
-
 
 @pytest.fixture
 def bing_emulator() -> Iterator[Emulator]:

@@ -8,9 +8,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from bing_llm.backends.chathub.frames import ChatArguments
-from bing_llm.emulator.workiq_requests import ChatBody
-
-__all__ = ["Kind", "Received"]
+from bing_llm.emulator.workiq.requests import ChatBody
 
 Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion"]
 

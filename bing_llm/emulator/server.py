@@ -11,21 +11,18 @@ from aiohttp import web
 
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.obedient import Obedient
+from bing_llm.emulator.chathub.rest import Rest
+from bing_llm.emulator.chathub.session import Session
 from bing_llm.emulator.conversations import Conversations
-from bing_llm.emulator.faults import Fault
+from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
+from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.http_faults import play
-from bing_llm.emulator.plan import Faults, Plan
 from bing_llm.emulator.received import Received
-from bing_llm.emulator.rest import Rest
-from bing_llm.emulator.session import Session
 from bing_llm.emulator.state import State
-from bing_llm.emulator.wire_faults import WIRE_FAULTS
-from bing_llm.emulator.workiq import WorkIQ
+from bing_llm.emulator.workiq.rest import WorkIQ
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import DEFAULT_LIMITS
 from bing_llm.sync import run
-
-__all__ = ["Emulator"]
 
 TURN_LIMIT = 30  # of the last recordings (02)
 LIFETIME_S = 21_600.0  # 6 hours, as the service says when it refuses an expired conversation (04)
@@ -61,12 +58,13 @@ class Emulator:
         faults: What goes wrong, and where. A list of `Fault` is used up in its order, as the steps of its faults come
             by: `[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)]` answers the first creation
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
-            is given each `Moment` and returns what goes wrong there, None for nothing: for faults by chance.
+            is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
         token: The bearer token that Work IQ takes.
         clock: The time, in seconds since 1970.
 
     Raises:
-        ConfigurationError: A limit is not above zero, the token is empty, or the faults are no plan.
+        ConfigurationError: A limit is not above zero, the token is empty, or `faults` is neither a list of `Fault` nor
+            a function.
     """
 
     def __init__(
@@ -94,7 +92,7 @@ class Emulator:
             if not value > 0:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0.")
         if not token:
-            raise ConfigurationError("token is empty.", hint="Pass the token that clients shall send.")
+            raise ConfigurationError("token is empty.", hint="Pass the token that clients must send.")
         self._host = host
         self._port = port
         self._state = State(
@@ -107,7 +105,7 @@ class Emulator:
             context_limit=context_limit,
             ping_interval=ping_interval,
             signed_in_body=signatures == "body",
-            plan=Plan(faults),
+            plan=FaultPlan(faults),
             token=token,
         )
         self._workiq = WorkIQ(self._state)
@@ -178,13 +176,13 @@ class Emulator:
         """Those of the plan that have not hit yet; none of a function. Set it to begin with another plan.
 
         Raises:
-            ConfigurationError: What is set is no plan.
+            ConfigurationError: What is set is not a list of faults or a function.
         """
         return self._state.plan.left
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        self._state.plan = Plan(faults)
+        self._state.plan = FaultPlan(faults)
 
     @property
     def requests(self) -> list[Received]:
@@ -226,7 +224,7 @@ class Emulator:
             await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        what = self._state.plan.come_to("chathub", "upgrade")
+        what = self._state.plan.fault_at("chathub", "upgrade")
         if isinstance(what, WIRE_FAULTS):
             return await play(what, self._state, request, web.Response)
         socket = web.WebSocketResponse(

@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bing_llm.emulator.blobs import Blobs
 from bing_llm.emulator.brains.base import Brain
+from bing_llm.emulator.chathub.uploads import Blobs
 from bing_llm.emulator.conversations import Conversations
-from bing_llm.emulator.plan import Plan
+from bing_llm.emulator.fault_plan import FaultPlan
 from bing_llm.emulator.received import Received
-
-__all__ = ["REQUESTS_KEPT", "State"]
 
 REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
 
@@ -30,7 +28,7 @@ class State:
     context_limit: int
     ping_interval: float
     signed_in_body: bool
-    plan: Plan
+    plan: FaultPlan
     token: str = field(repr=False)
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)

@@ -1,99 +1,54 @@
-"""Frames as the service fills them: the fields that the client does not read, ids, times, cards.
-
-Shapes follow the recordings 02, 03, 05 (messages, final frame) and 04, 08, 10 (refusals).
-"""
+"""What both services share on the wire: ids, times, and how faults cut, hold and repeat what is sent, without I/O."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import AnyStr, Generic
 
-import msgspec
-
-from bing_llm.backends.chathub import frames
-
-__all__ = [
-    "Item",
-    "Message",
-    "RefusedItem",
-    "TurnCursor",
-    "card",
-    "feedback",
-    "new_id",
-    "raw",
-    "subtle_card",
-    "timestamp",
-]
-
-# The service's version as recorded last (02); nothing reads it.
-SERVICE_VERSION = "20240203.114"
+from bing_llm.emulator.faults import Duplicate, Merge, Split
 
 
-class Message(frames.WireMessage, kw_only=True):
-    """One message with all that the service puts into it."""
+class Delivery(Generic[AnyStr]):
+    """From what is to be sent to the pieces in which it goes out: one each, until a fault changes that.
 
-    from_: dict[str, Any] | None = msgspec.field(name="from", default=None)
-    locale: str | None = None
-    market: str | None = None
-    region: str | None = None
-    location_hints: list[dict[str, Any]] | None = None
-    nlu: dict[str, Any] | None = None
-    feedback: dict[str, Any] | None = None
-    input_method: str | None = None
-    spoken_text: str | None = None
+    Attributes:
+        pause: How long to wait between two pieces, in seconds.
+    """
 
+    def __init__(self) -> None:
+        self.pause = 0.0
+        self._size: int | None = None
+        self._copies = 1
+        self._held: list[AnyStr] | None = None
 
-class TurnCursor(frames.Cursor, kw_only=True):
-    """`p` was -1 in every cursor that was recorded (protocol notes, section e)."""
+    def change(self, fault: Split | Merge | Duplicate) -> None:
+        """Go on as the fault says."""
+        match fault:
+            case Split(size=size, pause=pause):
+                self._size, self.pause = size, pause
+            case Merge():
+                self._held = self._held or []
+            case Duplicate():
+                self._copies = 2
 
-    p: int | None = None
+    def pieces(self, sent: AnyStr) -> list[AnyStr]:
+        """The pieces of one message."""
+        copies = [sent] * self._copies
+        if self._held is None:
+            return [piece for copy in copies for piece in self._cut(copy)]
+        self._held += copies
+        return []
 
+    def rest(self) -> list[AnyStr]:
+        """The pieces of what was held back."""
+        held, self._held = self._held, None
+        return self._cut(held[0][:0].join(held)) if held else []
 
-class Item(frames.FinalItem, kw_only=True):
-    """The item of a final frame."""
-
-    should_initiate_conversation: bool | None = None
-    telemetry: dict[str, Any] | None = None
-
-
-class RefusedItem(frames.FinalItem, kw_only=True, omit_defaults=False):
-    """The item of a refusal. The service writes these fields as null and leaves `messages` and `throttling` out."""
-
-    messages: Any = msgspec.UNSET
-    throttling: Any = msgspec.UNSET
-    conversation_expiry_time: Any = msgspec.UNSET
-    default_chat_name: str | None = None
-    telemetry: dict[str, Any] | None = None
-
-
-def raw(value: Any) -> msgspec.Raw:
-    """A shapeless field of a message."""
-    return msgspec.Raw(msgspec.json.encode(value))
-
-
-def card(*blocks: dict[str, Any]) -> msgspec.Raw:
-    """The `adaptiveCards` of a message, with these blocks as the body of its one card."""
-    return raw([{"type": "AdaptiveCard", "version": "1.0", "body": blocks}])
-
-
-def subtle_card(text: str) -> msgspec.Raw:
-    """The card of a message that is not the answer: a RichTextBlock, so `body[0]` has no text."""
-    run = {"type": "TextRun", "isSubtle": True, "italic": True, "text": text}
-    return card({"type": "RichTextBlock", "inlines": [run]})
-
-
-def text_blocks(text: str, learn_more: str) -> Sequence[dict[str, Any]]:
-    """The blocks of an answer's card, with the line of links below it where there are any."""
-    answer = {"type": "TextBlock", "text": text, "wrap": True}
-    links = {"type": "TextBlock", "size": "small", "text": learn_more, "wrap": True}
-    return (answer, links) if learn_more else (answer,)
-
-
-def feedback() -> dict[str, Any]:
-    """Nobody has rated this message."""
-    return {"tag": None, "updatedOn": None, "type": "None"}
+    def _cut(self, sent: AnyStr) -> list[AnyStr]:
+        if self._size is None:
+            return [sent]
+        return [sent[start : start + self._size] for start in range(0, len(sent), self._size)]
 
 
 def new_id() -> str:

@@ -402,25 +402,6 @@ async def test_what_has_come_is_taken_without_a_wait() -> None:
         assert opened.ready().data == b"five"
 
 
-async def test_texts_that_are_not_wanted_are_skipped() -> None:
-    """A text for which `skip` is true is left out; the first other message is given, None where none has come."""
-    async with talking() as (opened, talker):
-        asked: list[bytes] = []
-
-        def skip(text: bytes) -> bool:
-            asked.append(text)
-            return len(text) > 3
-
-        talker.say("one", "three", "seven")
-        talker.writer.write(frame(b"binary", opcode=2))
-        talker.say("four")
-        assert (await came(opened)).data == b"one"
-        found = opened.ready(skip)
-        assert (found.type, found.data) == (WSMsgType.BINARY, b"binary")
-        assert opened.ready(skip) is None
-        assert asked == [b"three", b"seven", b"four"]
-
-
 async def test_a_look_between_waits_loses_nothing() -> None:
     """A wait that was cancelled or ran out, and a look that found nothing, leave the next message to the next one."""
     async with talking() as (opened, talker):

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from bing_llm.batch.cluster import RayEngine
-from bing_llm.batch.running import Batch, arun
+from bing_llm.batch.runner import Batch, arun
 from bing_llm.client import BingClient
-from bing_llm.emulator import Cut, Emulator, Moment
-from bing_llm.emulator.faults import What
+from bing_llm.emulator import Cut, Emulator, FaultPoint
+from bing_llm.emulator.fault_plan import FaultKind
 from bing_llm.errors import BatchStopped, ConfigurationError
 from bing_llm.limits import Retries
 from tests.batch.clustered import SETTINGS, Service
@@ -34,7 +34,7 @@ def names_in(folder: Path) -> set[str]:
     return {file.name for file in folder.iterdir()}
 
 
-def one_in_ten(moment: Moment) -> What | None:
+def one_in_ten(moment: FaultPoint) -> FaultKind | None:
     """Breaks every tenth answer in its middle."""
     return Cut() if moment.step == "mid" and moment.turn % 10 == 0 else None
 

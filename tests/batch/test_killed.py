@@ -12,15 +12,15 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Cut, Emulator, HttpAnswer, Moment, Question
-from bing_llm.emulator.faults import What
+from bing_llm.emulator import Cut, Emulator, FaultPoint, HttpAnswer, Question
+from bing_llm.emulator.fault_plan import FaultKind
 from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
 from tests.batch.quick import quick_loop
 
 FAULTY = 0.02
 """Of each of these five steps; so one turn in ten meets one. None asks to wait: the batch would, in earnest."""
 
-FAULTS: dict[str, tuple[What, ...]] = {
+FAULTS: dict[str, tuple[FaultKind, ...]] = {
     "creation": (HttpAnswer(503), HttpAnswer(500), errors.ServiceError()),
     "upgrade": (HttpAnswer(502), HttpAnswer(503)),
     "first": (Cut(), Cut("type 7"), errors.ServiceError(), errors.ConversationBusy(), errors.ContentFiltered()),
@@ -58,7 +58,7 @@ class Service:
         self.asked.add(question.text)
         yield ev.TextDelta(answer_to(question.text))
 
-    def __call__(self, moment: Moment) -> What | None:
+    def __call__(self, moment: FaultPoint) -> FaultKind | None:
         """What goes wrong at a moment."""
         self._left -= 1
         if self._left == 0 and self._victim is not None:

@@ -15,7 +15,7 @@ from bing_llm import errors
 from bing_llm.batch.local import LocalEngine
 from bing_llm.batch.rows import Row
 from bing_llm.client import BingClient
-from bing_llm.emulator import Cut, Emulator, HttpAnswer, Moment, Question, Scripted
+from bing_llm.emulator import Cut, Emulator, FaultPoint, HttpAnswer, Question, Scripted
 from bing_llm.errors import BingError
 from tests.batch.asked import Service, all_of, client_on, row, rows
 from tests.fakes import FakeBackend, Pause, Time, Turn, answer, client_of
@@ -354,7 +354,7 @@ async def test_faults_of_a_real_service_lose_no_row() -> None:
     random = Random(8)  # noqa: S311 - it shall repeat itself
     creations = 0
 
-    def fault(moment: Moment) -> Any:
+    def fault(moment: FaultPoint) -> Any:
         nonlocal creations
         creations += moment.step == "creation"
         if random.random() >= 0.1:

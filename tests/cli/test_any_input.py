@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bing_llm.cli.reporting import ExitCode
+from bing_llm.cli.errors import ExitCode
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Outcome
 

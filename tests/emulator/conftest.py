@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from bing_llm.emulator import Emulator, Scripted
-from tests.emulator.visitor import Visitor
-from tests.emulator.workiq_visitor import WorkIQVisitor
+from tests.emulator.chathub.visitor import Visitor
+from tests.emulator.workiq.visitor import WorkIQVisitor
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 
 from bing_llm.emulator import Cut, Emulator, Fault, HttpAnswer, Silence, Split
-from bing_llm.emulator.faults import Step
-from tests.emulator.visitor import Visitor
-from tests.emulator.workiq_visitor import WorkIQVisitor
+from bing_llm.emulator.fault_plan import Step
+from tests.emulator.chathub.visitor import Visitor
+from tests.emulator.workiq.visitor import WorkIQVisitor
 
 CREATION = "/turing/conversation/create"
 SOCKET = "/sydney/ChatHub"

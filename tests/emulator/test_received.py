@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bing_llm.backends.chathub.frames import ChatArguments, PreviousMessage, UserMessage
 from bing_llm.emulator import Received
-from bing_llm.emulator.workiq_requests import read_chat
+from bing_llm.emulator.workiq.requests import read_chat
 
 
 def test_text_and_context_of_a_chat() -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 import bing_llm.emulator
 from bing_llm import errors
 from bing_llm.emulator import Emulator, Obedient, Scripted
-from tests.emulator.visitor import Visitor, chat
+from tests.emulator.chathub.visitor import Visitor, chat
 
 
 async def test_it_listens_on_loopback(emulator: Emulator) -> None:

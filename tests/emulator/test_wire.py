@@ -1,47 +1,52 @@
-"""Frames as the service fills them."""
+"""How what is sent is cut, held and repeated."""
 
 from __future__ import annotations
 
-import msgspec
+from bing_llm.emulator.faults import Duplicate, Merge, Split
+from bing_llm.emulator.wire import Delivery, new_id, timestamp
 
-from bing_llm.emulator import wire
+
+def test_messages_go_out_as_they_are() -> None:
+    """Without a fault a message is one piece, and nothing is held back."""
+    delivery: Delivery[str] = Delivery()
+    assert delivery.pieces("abc") == ["abc"]
+    assert (delivery.rest(), delivery.pause) == ([], 0.0)
+
+
+def test_messages_are_split() -> None:
+    """Each comes in pieces of one size; the last may be shorter."""
+    delivery: Delivery[bytes] = Delivery()
+    delivery.change(Split(2, pause=0.5))
+    assert delivery.pieces(b"abc") == [b"ab", b"c"]
+    assert delivery.pause == 0.5
+
+
+def test_messages_are_merged() -> None:
+    """All come at the end, as one."""
+    delivery: Delivery[str] = Delivery()
+    delivery.change(Merge())
+    assert delivery.pieces("ab") + delivery.pieces("c") == []
+    assert delivery.rest() == ["abc"]
+    assert delivery.rest() == []
+
+
+def test_messages_are_doubled() -> None:
+    """Each comes twice; with other faults too."""
+    delivery: Delivery[str] = Delivery()
+    delivery.change(Duplicate())
+    assert delivery.pieces("ab") == ["ab", "ab"]
+    delivery.change(Merge())
+    delivery.change(Split(3))
+    assert delivery.pieces("cd") == []
+    assert delivery.rest() == ["cdc", "d"]
 
 
 def test_times_have_seven_digits() -> None:
     """Times are written as .NET writes them (recordings 02 and 05)."""
-    assert wire.timestamp(1_700_000_000.25) == "2023-11-14T22:13:20.2500000+00:00"
-    assert wire.timestamp(0, "Z") == "1970-01-01T00:00:00.0000000Z"
-
-
-def test_what_is_not_there_is_left_out() -> None:
-    """Fields without a value are not written, not even as null."""
-    assert msgspec.json.decode(msgspec.json.encode(wire.Message(text="x", author="bot"))) == {
-        "text": "x",
-        "author": "bot",
-    }
-    assert msgspec.json.decode(msgspec.json.encode(wire.Message(from_={"id": "1"}))) == {"from": {"id": "1"}}
-
-
-def test_a_refusal_writes_null_where_the_service_does() -> None:
-    """A refused item has a null index, and neither messages nor throttling nor an expiry (recording 04)."""
-    written = msgspec.json.decode(msgspec.json.encode(wire.RefusedItem(conversation_id="c")))
-    assert written["firstNewMessageIndex"] is None
-    assert not {"messages", "throttling", "conversationExpiryTime"} & written.keys()
-
-
-def test_a_subtle_card_has_no_text_block() -> None:
-    """The body of such a card begins with a RichTextBlock, whose first run has the text (section e)."""
-    (card,) = msgspec.json.decode(wire.subtle_card("Searching"))
-    assert card["body"][0]["inlines"][0]["text"] == "Searching"
-    assert "text" not in card["body"][0]
-
-
-def test_links_are_a_second_block() -> None:
-    """The line of links is a small block of its own, and only there when there are links."""
-    assert [block["text"] for block in wire.text_blocks("a", "")] == ["a"]
-    assert [block["text"] for block in wire.text_blocks("a", "Learn more: x")] == ["a", "Learn more: x"]
+    assert timestamp(1_700_000_000.25) == "2023-11-14T22:13:20.2500000+00:00"
+    assert timestamp(0, "Z") == "1970-01-01T00:00:00.0000000Z"
 
 
 def test_ids_differ() -> None:
     """Each new id is another one."""
-    assert wire.new_id() != wire.new_id()
+    assert new_id() != new_id()

@@ -19,7 +19,7 @@ from bing_llm.emulator import (
     Silence,
     Split,
 )
-from bing_llm.emulator.faults import Service, Step, What
+from bing_llm.emulator.fault_plan import FaultKind, Service, Step
 
 __all__ = ["PIECES", "TEXT", "Ends", "Row", "rows", "silences"]
 
@@ -82,7 +82,7 @@ THROTTLED = Ends(errors.Throttled)
 THROTTLED_A_WHILE = Ends(errors.Throttled, again=True, wait=7.0)
 CAPTCHA = Ends(errors.CaptchaRequired)
 EXPIRED = Ends(errors.SessionExpired, again=True)  # a single turn loses nothing with its conversation
-BUSY = Ends(errors.ConversationBusy)
+BUSY = Ends(errors.ConversationBusy, again=True)  # as EXPIRED
 ENDED = Ends(errors.ConversationEnded)
 FILTERED = Ends(errors.ContentFiltered)
 NO_TURNS = Ends(errors.TurnLimitReached)
@@ -105,7 +105,7 @@ def _turn(first: Ends, mid: Ends | None = None, last: Ends | None = None) -> _Ce
     return {"first": first, "mid": mid, "last": last or mid}
 
 
-_CHATHUB: dict[str, tuple[What, _Cells]] = {
+_CHATHUB: dict[str, tuple[FaultKind, _Cells]] = {
     # --- HTTP ---
     "200 empty": (HttpAnswer(200), {"creation": FAILED, "upgrade": UNAUTHORIZED}),
     "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "upgrade": UNAUTHORIZED}),
@@ -148,7 +148,7 @@ _CHATHUB: dict[str, tuple[What, _Cells]] = {
     "unknown value": (errors.ServiceError(value="SomethingNew"), _turn(FAILED)),
 }
 
-_WORKIQ: dict[str, tuple[What, _Cells]] = {
+_WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     # --- HTTP ---
     "200 empty": (HttpAnswer(200), {"creation": FAILED, "request": LOST}),
     "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "request": LOST}),
@@ -189,7 +189,7 @@ _REWRITES: dict[str, tuple[tuple[Fault, ...], Ends]] = {
     "shrunk and back": ((Fault(_SHRUNK, "mid", after=2), Fault(ev.TextRevised(TEXT), "last")), WHOLE),
 }
 
-_SILENT: Mapping[Service, dict[str, tuple[What, _Cells]]] = {
+_SILENT: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {
     "chathub": {
         "silence": (
             Silence(),
@@ -204,7 +204,7 @@ _SILENT: Mapping[Service, dict[str, tuple[What, _Cells]]] = {
         "pings alone": (Silence(pings=True), _turn(TIMED_OUT)),
     },
 }
-_LOUD: Mapping[Service, dict[str, tuple[What, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ}
+_LOUD: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ}
 
 
 def rows() -> Iterator[Row]:
@@ -220,7 +220,7 @@ def silences() -> Iterator[Row]:
     yield from _rows_of(_SILENT)
 
 
-def _rows_of(tables: Mapping[Service, dict[str, tuple[What, _Cells]]]) -> Iterator[Row]:
+def _rows_of(tables: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]]) -> Iterator[Row]:
     for service, table in tables.items():
         for name, (what, cells) in table.items():
             for step, ends in cells.items():

@@ -14,8 +14,8 @@ import pytest
 from bing_llm import errors
 from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.client import BingClient
-from bing_llm.emulator import Cut, Emulator, Fault, Moment
-from bing_llm.emulator.faults import Service, What
+from bing_llm.emulator import Cut, Emulator, Fault, FaultPoint
+from bing_llm.emulator.fault_plan import FaultKind, Service
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.sync import run
 from tests.faults.table import TEXT, Ends, Row, rows, silences
@@ -133,11 +133,11 @@ def settings_of(emulator: Emulator, service: Service, **more: Any) -> dict[str, 
     return {"backend": service, **own, **more}
 
 
-def always(row: Row) -> Callable[[Moment], What | None]:
+def always(row: Row) -> Callable[[FaultPoint], FaultKind | None]:
     """A plan by which the fault of this row hits each time."""
     fault = row.faults[0]
 
-    def choose(moment: Moment) -> What | None:
+    def choose(moment: FaultPoint) -> FaultKind | None:
         hits = (moment.service, moment.step, moment.after) == (row.service, fault.step, fault.after)
         return fault.what if hits else None
 
@@ -245,7 +245,7 @@ class Gone(NamedTuple):
     """What a service says in the second turn of a conversation that is gone, and the error that it is."""
 
     service: Service
-    what: What
+    what: FaultKind
     error: type[errors.BingError]
 
 

@@ -23,7 +23,6 @@ __all__ = [
     "HandshakeAck",
     "HandshakeRequest",
     "Invocation",
-    "More",
     "Participant",
     "Ping",
     "PreviousMessage",
@@ -157,12 +156,6 @@ class HandshakeAck(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
-class More(msgspec.Struct):
-    """Type 1 again, known by its bytes: the update before it, but that the answer has gone on with this text."""
-
-    text: str
-
-
 class UnknownFrame(msgspec.Struct):
     """A frame that this version does not know, as parsed JSON."""
 
@@ -266,5 +259,5 @@ class Invocation(msgspec.Struct, tag_field="type", tag=1, rename="camel", omit_d
     arguments: list[Any] = []
 
 
-ServerFrame: TypeAlias = Update | More | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
+ServerFrame: TypeAlias = Update | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
 ClientFrame: TypeAlias = HandshakeRequest | Chat | Invocation | Ping | UnknownFrame

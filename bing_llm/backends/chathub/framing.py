@@ -32,11 +32,6 @@ class RecordReader:
         self._tail: list[bytes] = []
         self._tail_bytes = 0
 
-    @property
-    def unfinished(self) -> bool:
-        """Whether the next bytes belong to a record that has begun."""
-        return bool(self._tail)
-
     def feed(self, data: bytes) -> list[bytes]:
         """The records that this completes, without their separators. Empty ones are left out.
 

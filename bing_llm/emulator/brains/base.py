@@ -11,9 +11,7 @@ from bing_llm.errors import BingError
 from bing_llm.events import Event
 from bing_llm.images import Image
 
-__all__ = ["Brain", "PastTurn", "Question", "Thought"]
-
-Thought: TypeAlias = Event | BingError
+Output: TypeAlias = Event | BingError
 """What a brain yields: an event of the answer, or an error that the emulator plays as the service would."""
 
 
@@ -52,7 +50,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 class Brain(Protocol):
     """Answers questions. The emulator closes the iterator when the client stops the turn or goes away."""
 
-    def answer(self, question: Question) -> AsyncIterator[Thought]:
+    def answer(self, question: Question) -> AsyncIterator[Output]:
         """The events of the answer, in order.
 
         The emulator adds what every turn has: ids, the quota, the user's own message, the final frame. A

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.emulator.brains.base import Question, Thought
+from bing_llm.emulator.brains.base import Output, Question
 from bing_llm.emulator.obedience.arithmetic import calculated
 from bing_llm.emulator.obedience.calling import choose_calls, written
 from bing_llm.emulator.obedience.coding import next_code, read_coding
@@ -33,8 +33,6 @@ from bing_llm.emulator.obedience.searching import answer_from_pages, found_pages
 from bing_llm.emulator.obedience.sections import told
 from bing_llm.emulator.obedience.tool_results import ToolResult, answer_from
 from bing_llm.errors import ConfigurationError
-
-__all__ = ["Obedient"]
 
 PACE_S = 0.01  # a word: a long answer takes a second or two, as a fast service does
 
@@ -68,7 +66,7 @@ class Obedient:
         self._pace = pace
         self._sleep = sleep
 
-    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+    async def answer(self, question: Question) -> AsyncIterator[Output]:
         """The events of the answer, the text in words."""
         for event in _answer(question):
             if not isinstance(event, ev.TextDelta):

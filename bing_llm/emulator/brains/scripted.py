@@ -6,14 +6,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias, get_args
 
 from bing_llm import events as ev
-from bing_llm.emulator.brain_errors import check_playable
-from bing_llm.emulator.brains.base import Question, Thought
-from bing_llm.emulator.writing import unplayable
+from bing_llm.emulator.brains.base import Output, Question
+from bing_llm.emulator.brains.outputs import unplayable
+from bing_llm.emulator.chathub.error_replies import check_playable
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
 
-__all__ = ["Line", "Script", "Scripted"]
-
-Line: TypeAlias = str | Thought
+Line: TypeAlias = str | Output
 Script: TypeAlias = "Iterable[Iterable[Line]] | Mapping[str, Iterable[Line]] | Callable[[Question], Iterable[Line]]"
 
 _EVENTS: tuple[type[ev.Event], ...] = get_args(ev.Event)
@@ -40,8 +38,8 @@ class Scripted:
 
     def __init__(self, script: Script) -> None:
         self._make: Callable[[Question], Iterable[Line]] | None = None
-        self._by_text: dict[str, Sequence[Thought]] | None = None
-        self._turns: list[Sequence[Thought]] = []
+        self._by_text: dict[str, Sequence[Output]] | None = None
+        self._turns: list[Sequence[Output]] = []
         self._played = 0
         if callable(script):
             self._make = script
@@ -55,13 +53,13 @@ class Scripted:
         """How many turns were asked for."""
         return self._played
 
-    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+    async def answer(self, question: Question) -> AsyncIterator[Output]:
         """The next turn of the script."""
         self._played += 1
-        for thought in self._turn(question):
-            yield thought
+        for output in self._turn(question):
+            yield output
 
-    def _turn(self, question: Question) -> Sequence[Thought]:
+    def _turn(self, question: Question) -> Sequence[Output]:
         if self._make is not None:
             return _checked(self._make(question), f"for {question.text!r}")
         if self._by_text is not None:
@@ -82,20 +80,20 @@ def _turns(script: Any) -> list[Any]:
     return list(script)
 
 
-def _checked(turn: Any, name: str) -> Sequence[Thought]:
+def _checked(turn: Any, name: str) -> Sequence[Output]:
     if isinstance(turn, str) or not isinstance(turn, Iterable):
         msg = f"Turn {name} of the script is a {type(turn).__name__}; it must be a list of lines."
         raise ConfigurationError(msg, hint=_HINT)
     lines = list(turn)
-    thoughts = [_thought(line, f"Line {index} of turn {name} of the script") for index, line in enumerate(lines)]
-    for index, thought in enumerate(thoughts[:-1]):
-        if isinstance(thought, BingError | ev.TurnCompleted):
-            msg = f"Turn {name} of the script goes on after line {index}, {type(thought).__name__}, which ends it."
+    outputs = [_output(line, f"Line {index} of turn {name} of the script") for index, line in enumerate(lines)]
+    for index, output in enumerate(outputs[:-1]):
+        if isinstance(output, BingError | ev.TurnCompleted):
+            msg = f"Turn {name} of the script goes on after line {index}, {type(output).__name__}, which ends it."
             raise ConfigurationError(msg, hint=_HINT)
-    return thoughts
+    return outputs
 
 
-def _thought(line: object, where: str) -> Thought:
+def _output(line: object, where: str) -> Output:
     if isinstance(line, str):
         return ev.TextDelta(line)
     if isinstance(line, BingError):

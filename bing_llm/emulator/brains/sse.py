@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import codecs
 
-__all__ = ["EventReader"]
-
 # Deltas have some hundred bytes; this bounds what a hostile server can make us hold.
 _MAX_CHARACTERS = 1024 * 1024
 

@@ -11,11 +11,9 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm._urls import is_loopback
-from bing_llm.emulator.brains.base import Question, Thought
+from bing_llm.emulator.brains.base import Output, Question
 from bing_llm.emulator.brains.sse import EventReader
 from bing_llm.errors import ConfigurationError, ServiceError
-
-__all__ = ["Upstream"]
 
 _END = "[DONE]"
 _OK = 200
@@ -32,7 +30,7 @@ class Upstream:
         silence: How long the server may say nothing, in seconds.
 
     Raises:
-        ConfigurationError: The base is no http(s) URL, the model's name is empty, or a key would go unencrypted to
+        ConfigurationError: The base is not an http(s) URL, the model's name is empty, or a key would go unencrypted to
             another machine.
     """
 
@@ -40,7 +38,7 @@ class Upstream:
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             hint = "Pass a URL such as 'http://127.0.0.1:11434/v1'."
-            raise ConfigurationError("The base URL of the upstream model is no http(s) URL with a host.", hint=hint)
+            raise ConfigurationError("The base URL of the upstream model is not an http(s) URL with a host.", hint=hint)
         if api_key is not None and parts.scheme == "http" and not is_loopback(parts.hostname):
             msg = f"The key would go unencrypted to {parts.hostname}."
             raise ConfigurationError(msg, hint="Use https, or a server on this machine.")
@@ -55,7 +53,7 @@ class Upstream:
     def __repr__(self) -> str:
         return f"Upstream({self._host!r}, model={self._model!r})"
 
-    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+    async def answer(self, question: Question) -> AsyncIterator[Output]:
         """The model's words as they come; a `ServiceError` for whatever goes wrong."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._silence, sock_read=self._silence)
         body = {"model": self._model, "messages": _messages(question), "stream": True}
@@ -67,25 +65,25 @@ class Upstream:
                 if response.status != _OK:
                     yield _failure(f"answered with HTTP {response.status}")
                     return
-                async for thought in _thoughts(response):
-                    yield thought
+                async for output in _outputs(response):
+                    yield output
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, ValueError) as exc:
             yield _failure(f"cannot be read: {type(exc).__name__}")
 
 
-async def _thoughts(response: aiohttp.ClientResponse) -> AsyncIterator[Thought]:
+async def _outputs(response: aiohttp.ClientResponse) -> AsyncIterator[Output]:
     reader = EventReader()
     async for piece in response.content.iter_any():
         for data in reader.feed(piece):
             if data.strip() == _END:
                 return
-            yield _thought(data)
+            yield _output(data)
     for data in reader.end():
         if data.strip() != _END:
-            yield _thought(data)
+            yield _output(data)
 
 
-def _thought(data: str) -> Thought:
+def _output(data: str) -> Output:
     """One chunk of the answer. A chunk may have no choices (usage), and a choice no content (role, reasoning, end)."""
     chunk = msgspec.json.decode(data)
     if isinstance(chunk, dict) and chunk.get("error"):

@@ -9,12 +9,12 @@ import pytest
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.emulator import Question, Scripted
-from bing_llm.emulator.brains.base import Thought
+from bing_llm.emulator.brains.base import Output
 
 
-async def said(brain: Scripted, text: str = "Hello") -> list[Thought]:
-    """The thoughts of one turn."""
-    return [thought async for thought in brain.answer(Question(text=text))]
+async def said(brain: Scripted, text: str = "Hello") -> list[Output]:
+    """The outputs of one turn."""
+    return [output async for output in brain.answer(Question(text=text))]
 
 
 async def test_turns_come_in_order() -> None:

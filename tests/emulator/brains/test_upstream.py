@@ -13,7 +13,7 @@ from aiohttp import web
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.emulator import PastTurn, Question, Upstream
-from bing_llm.emulator.brains.base import Thought
+from bing_llm.emulator.brains.base import Output
 from bing_llm.fold import fold
 
 
@@ -61,16 +61,16 @@ async def serving(model: Model) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def thoughts(model: Model, question: Question | None = None, **options: Any) -> list[Thought]:
+async def outputs(model: Model, question: Question | None = None, **options: Any) -> list[Output]:
     """What the brain yields for one question."""
     async with serving(model) as url:
         brain = Upstream(url, "small", **options)
-        return [thought async for thought in brain.answer(question or Question(text="Hello"))]
+        return [output async for output in brain.answer(question or Question(text="Hello"))]
 
 
-def text_of(found: list[Thought]) -> str:
-    """The text of thoughts that are all events."""
-    return fold([thought for thought in found if not isinstance(thought, errors.BingError)]).text
+def text_of(found: list[Output]) -> str:
+    """The text of outputs that are all events."""
+    return fold([output for output in found if not isinstance(output, errors.BingError)]).text
 
 
 async def test_words_are_passed_on() -> None:
@@ -78,21 +78,21 @@ async def test_words_are_passed_on() -> None:
     model = Model(
         chunk("Hel"), chunk(None), '{"choices": []}', '{"choices": [{"delta": {}}]}', chunk("lo"), "[DONE]", "x"
     )
-    assert text_of(await thoughts(model)) == "Hello"
+    assert text_of(await outputs(model)) == "Hello"
 
 
 async def test_a_stream_may_end_without_done() -> None:
     """Some servers just close the stream, even within the last event."""
-    assert text_of(await thoughts(Model(chunk("Hello")))) == "Hello"
-    assert text_of(await thoughts(Model(chunk("Hello"), end=""))) == "Hello"
-    assert await thoughts(Model("[DONE]", end="")) == []
+    assert text_of(await outputs(Model(chunk("Hello")))) == "Hello"
+    assert text_of(await outputs(Model(chunk("Hello"), end=""))) == "Hello"
+    assert await outputs(Model("[DONE]", end="")) == []
 
 
 async def test_the_model_sees_the_conversation() -> None:
     """A context is a system message before what it came with; earlier turns come first, the question last."""
     model = Model("[DONE]")
     question = Question(text="two", context="new", history=(PastTurn("one", "first", "before"),))
-    await thoughts(model, question)
+    await outputs(model, question)
     assert model.asked == [
         {
             "model": "small",
@@ -111,8 +111,8 @@ async def test_the_model_sees_the_conversation() -> None:
 async def test_the_key_is_sent_and_never_shown() -> None:
     """The key is a bearer token, and not in the repr; without a key none is sent."""
     model = Model("[DONE]")
-    await thoughts(model, api_key="secret")
-    await thoughts(model)
+    await outputs(model, api_key="secret")
+    await outputs(model)
     assert model.headers[0]["Authorization"] == "Bearer secret"
     assert "Authorization" not in model.headers[1]
     assert repr(Upstream("http://user:pass@127.0.0.1/v1", "m", "secret")) == "Upstream('127.0.0.1', model='m')"
@@ -130,7 +130,7 @@ async def test_the_key_is_sent_and_never_shown() -> None:
 )
 async def test_whatever_goes_wrong_is_a_service_error(model: Model, words: str) -> None:
     """A refusal, an error in the stream, nonsense and a lost connection all end the turn with a ServiceError."""
-    *_, last = await thoughts(model)
+    *_, last = await outputs(model)
     assert isinstance(last, errors.ServiceError)
     assert words in (last.service_message or "")
 
@@ -139,13 +139,13 @@ async def test_no_server_is_a_service_error() -> None:
     """Where nothing listens the turn fails, it does not raise."""
     async with serving(Model()) as url:
         brain = Upstream(url, "small")
-    (failure,) = [thought async for thought in brain.answer(Question(text="Hello"))]
+    (failure,) = [output async for output in brain.answer(Question(text="Hello"))]
     assert isinstance(failure, errors.ServiceError)
 
 
 async def test_a_silent_server_is_a_service_error() -> None:
     """A server that says nothing for as long as allowed is given up."""
-    (failure,) = await thoughts(Model("[DONE]"), silence=1e-9)
+    (failure,) = await outputs(Model("[DONE]"), silence=1e-9)
     assert isinstance(failure, errors.ServiceError)
 
 

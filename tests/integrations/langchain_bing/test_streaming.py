@@ -14,7 +14,7 @@ from langchain_core.output_parsers import StrOutputParser
 
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question
-from bing_llm.emulator.brains.base import Thought
+from bing_llm.emulator.brains.base import Output
 from langchain_bing import ChatBing
 from langchain_bing.streaming import ChunkStream
 from tests.fakes import FakeBackend, Line, Pause
@@ -100,7 +100,7 @@ async def test_the_socket_is_closed_at_the_service_too(leave: Callable[[AsyncIte
     left = asyncio.Event()
 
     class Waiting:
-        async def answer(self, question: Question) -> AsyncIterator[Thought]:
+        async def answer(self, question: Question) -> AsyncIterator[Output]:
             del question
             try:
                 yield ev.TextDelta("One")

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question
-from bing_llm.emulator.brains.base import Thought
+from bing_llm.emulator.brains.base import Output
 from bing_llm.sync import run
 
 GRACE_S = 5.0
@@ -23,7 +23,7 @@ class Waiting:
         self._left = threading.Semaphore(0)
         self.turns = 0
 
-    async def answer(self, question: Question) -> AsyncIterator[Thought]:
+    async def answer(self, question: Question) -> AsyncIterator[Output]:
         """What it says."""
         del question
         self.turns += 1

@@ -15,7 +15,7 @@ from llama_index.core.callbacks import CallbackManager, LlamaDebugHandler
 
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question
-from bing_llm.emulator.brains.base import Thought
+from bing_llm.emulator.brains.base import Output
 from bing_llm.errors import ConnectionLost
 from bing_llm.sync import run
 from llama_index.llms.bing import Bing
@@ -145,7 +145,7 @@ async def test_the_socket_is_closed_at_the_service_too(way: str) -> None:
     left = asyncio.Event()
 
     class Waiting:
-        async def answer(self, question: Question) -> AsyncIterator[Thought]:
+        async def answer(self, question: Question) -> AsyncIterator[Output]:
             del question
             try:
                 yield ev.TextDelta("One")

@@ -1,0 +1,286 @@
+"""One ChatHub socket of the emulator."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from contextlib import aclosing
+
+from aiohttp import WSMsgType, web
+
+from bing_llm.backends.chathub import codec, frames
+from bing_llm.backends.chathub.connection import Connection, Role, Sentinel
+from bing_llm.backends.chathub.connection import State as ConnectionState
+from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.emulator.chathub.error_replies import result_of
+from bing_llm.emulator.chathub.turn import Outgoing, answer_turn
+from bing_llm.emulator.chathub.writer import AnswerWriter
+from bing_llm.emulator.faults import Cut, Duplicate, HandshakeRefused, How, Merge, Raw, Silence, Split
+from bing_llm.emulator.received import Received
+from bing_llm.emulator.state import State
+from bing_llm.emulator.wire import Delivery
+from bing_llm.errors import ConversationBusy, ProtocolError
+
+_log = logging.getLogger(__name__)
+
+_BUSY = {ConnectionState.ANSWERING, ConnectionState.STOPPING}
+
+
+class Session:
+    """One socket, from the handshake to its end. The turn that runs on it is a task.
+
+    Args:
+        state: The emulator's.
+        socket: The open socket.
+        request: The upgrade request: its headers, its query, its transport.
+    """
+
+    def __init__(self, state: State, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._state = state
+        self._socket = socket
+        self._request = request
+        self._transport = request.transport
+        self._connection = Connection(Role.SERVER)
+        self._turn: asyncio.Task[None] | None = None
+        self._invocation_id = ""
+        self._closing = False
+        self._pinging: asyncio.Task[None] | None = None
+        self._spoke_at = 0.0
+        self._delivery: Delivery[str] = Delivery()
+
+    def abort(self) -> None:
+        """Break the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def run(self) -> None:
+        """Serve the socket until it ends."""
+        try:
+            async for message in self._socket:
+                if message.type is not WSMsgType.TEXT or not await self._take_in(message.data):
+                    break
+        finally:
+            if self._closing and self._turn is not None:
+                await asyncio.wait({self._turn})
+            await _cancel(self._pinging)
+            await _cancel(self._turn)
+
+    # --- what comes in --------------------------------------------------------------------------------------------
+
+    async def _take_in(self, data: bytes) -> bool:
+        """Take in one message; answer whether to go on."""
+        try:
+            self._connection.receive(data)
+            while not isinstance(frame := await self._next_frame(), Sentinel):
+                if not await self._handle(frame):
+                    return False
+        except ProtocolError as exc:
+            _log.info("A client broke the protocol: %s", exc.message)
+            await self._refuse_to_go_on()
+            return False
+        return not self._socket.closed
+
+    async def _next_frame(self) -> frames.ServerFrame | frames.ClientFrame | Sentinel:
+        try:
+            return self._connection.next_frame()
+        except ProtocolError:
+            # What parses and may not come while a turn runs is another request; the rest raises again.
+            frame = codec.decode_client(self._connection.record) if self._connection.state in _BUSY else None
+            if not isinstance(frame, frames.Chat):
+                raise
+            await self._refuse_second(frame)
+            return frames.Ping()
+
+    async def _handle(self, frame: frames.ServerFrame | frames.ClientFrame) -> bool:
+        """Act on one frame; answer whether to go on."""
+        match frame:
+            case frames.HandshakeRequest():
+                return await self._handshake(frame)
+            case frames.Chat():
+                await self._begin_turn(frame)
+            case frames.Invocation(target="stop"):
+                await self._stop(frame)
+            case _:
+                pass  # a ping is not answered: two ends that echo each other never stop
+        return True
+
+    async def _handshake(self, handshake: frames.HandshakeRequest) -> bool:
+        if (handshake.protocol, handshake.version) != (frames.HANDSHAKE.protocol, frames.HANDSHAKE.version):
+            error = f"The protocol '{handshake.protocol}' in version {handshake.version} is not supported."
+            return await self._refuse_handshake(error)
+        match self._state.plan.fault_at("chathub", "handshake"):
+            case HandshakeRefused(error=error):
+                return await self._refuse_handshake(error)
+            case Cut(how=how):
+                await self._cut(how)
+                return False
+            case Silence():
+                return await self._listen_only()
+            case Raw(text=text):
+                await self._send_text(text + SEPARATOR.decode())
+                return await self._listen_only()
+            case Split() as split:
+                self._delivery.change(split)
+            case _:
+                pass
+        await self._deliver(self._connection.send(frames.HandshakeAck()).decode())
+        self._delivery = Delivery()
+        self._pinging = asyncio.create_task(self._keep_alive())
+        return True
+
+    async def _refuse_handshake(self, error: str) -> bool:
+        await self._send(frames.HandshakeAck(error))
+        await self._socket.close()
+        return False
+
+    async def _listen_only(self) -> bool:
+        """Say nothing until the client leaves."""
+        async for _ in self._socket:
+            pass
+        return False
+
+    async def _refuse_to_go_on(self) -> None:
+        """Answer a breach of the protocol: before the handshake with a bare close, later with a close frame."""
+        await _cancel(self._turn)
+        if self._connection.state not in {ConnectionState.NEW, ConnectionState.CLOSED}:
+            await self._send(_closed_with_an_error(allow_reconnect=True))
+        await self._socket.close()
+
+    # --- turns ----------------------------------------------------------------------------------------------------
+
+    async def _begin_turn(self, chat: frames.Chat) -> None:
+        request = self._note(chat)
+        if not chat.invocation_id:
+            await self._refuse_to_go_on()
+        elif chat.target != "chat":
+            await self._send(frames.Completion(chat.invocation_id, f"Unknown hub method '{chat.target}'"))
+        else:
+            if self._turn is not None:
+                await asyncio.wait({self._turn})  # it has sent its last frame
+            self._invocation_id = chat.invocation_id
+            self._delivery = Delivery()
+            self._turn = asyncio.create_task(self._play(request, chat))
+
+    async def _refuse_second(self, chat: frames.Chat) -> None:
+        """Refuse a turn while another runs on this socket; its frames are no step of the running one."""
+        self._note(chat)
+        writer = AnswerWriter(chat, lifetime=self._state.lifetime, clock=self._state.clock)
+        await self._send_data(codec.encode(*writer.refusal(result_of(ConversationBusy()))))
+
+    async def _play(self, request: Received, chat: frames.Chat) -> None:
+        try:
+            async with aclosing(answer_turn(self._state, request, chat, request.query.get("sec_access_token"))) as turn:
+                async for outgoing in turn:
+                    if not await self._perform(outgoing):
+                        return
+            for piece in self._delivery.rest():
+                await self._send_text(piece)
+        except Exception:  # noqa: BLE001 - a mistake in here must not leave the client waiting
+            _log.exception("A turn of the emulator failed.")
+            self.abort()
+
+    async def _perform(self, outgoing: Outgoing) -> bool:
+        """Send it, or let it happen; answer whether the turn goes on."""
+        match outgoing:
+            case tuple():
+                await self._deliver(self._connection.send(*outgoing).decode())
+            case Cut(how=how):
+                await self._cut(how)
+                return False
+            case Silence(pings=pings):
+                if not pings:
+                    await _cancel(self._pinging)
+                await asyncio.Event().wait()
+            case Raw(text=text):
+                await self._deliver(text + SEPARATOR.decode())
+            case Split() | Merge() | Duplicate():
+                await _cancel(self._pinging)  # none may come between two pieces of a record
+                self._delivery.change(outgoing)
+            case _:
+                pass
+        return True
+
+    async def _cut(self, how: How) -> None:
+        match how:
+            case "abort":
+                self.abort()
+            case "type 3":
+                await self._send(frames.Completion(self._invocation_id, "The turn failed."))
+            case "type 7" | "type 7 allowReconnect":
+                await self._send(_closed_with_an_error(allow_reconnect=how != "type 7"))
+                await self._close(1000)
+            case _:
+                await self._close(1001 if how == "close 1001" else 1000)
+
+    async def _close(self, code: int) -> None:
+        self._closing = True
+        await self._socket.close(code=code)
+
+    async def _stop(self, frame: frames.Invocation) -> None:
+        self._state.note(
+            Received(
+                kind="stop",
+                path=self._request.path,
+                headers=self._request.headers,
+                query=self._request.query,
+                body=codec.decode_json(self._connection.record),
+                invocation_id=frame.invocation_id or "",
+            )
+        )
+        await _cancel(self._turn)
+        if self._connection.state is ConnectionState.STOPPING:
+            await self._send(frames.Completion(self._invocation_id))
+
+    def _note(self, chat: frames.Chat) -> Received:
+        arguments = chat.arguments[0] if chat.arguments else None
+        request = Received(
+            kind="chat",
+            path=self._request.path,
+            headers=self._request.headers,
+            query=self._request.query,
+            body=codec.decode_json(self._connection.record),
+            arguments=arguments,
+            invocation_id=chat.invocation_id,
+            conversation_id=(arguments and arguments.conversation_id) or "",
+        )
+        self._state.note(request)
+        return request
+
+    # --- what goes out --------------------------------------------------------------------------------------------
+
+    async def _send(self, *outgoing: frames.ServerFrame) -> None:
+        await self._send_data(self._connection.send(*outgoing))
+
+    async def _deliver(self, text: str) -> None:
+        for piece in self._delivery.pieces(text):
+            await self._send_text(piece)
+            await asyncio.sleep(self._delivery.pause)
+
+    async def _send_text(self, text: str) -> None:
+        await self._send_data(text.encode())
+
+    async def _send_data(self, data: bytes) -> None:
+        self._spoke_at = asyncio.get_running_loop().time()
+        with contextlib.suppress(ConnectionError):  # the client may be gone: some leave as soon as they have type 2
+            await self._socket.send_frame(data, WSMsgType.TEXT)
+
+    async def _keep_alive(self) -> None:
+        """Ping whenever nothing was sent for the interval."""
+        now = asyncio.get_running_loop().time
+        while True:
+            left = self._spoke_at + self._state.ping_interval - now()
+            if left > 0:
+                await asyncio.sleep(left)
+            else:
+                await self._send(frames.Ping())
+
+
+def _closed_with_an_error(*, allow_reconnect: bool) -> frames.Close:
+    return frames.Close("Connection closed with an error.", allow_reconnect=allow_reconnect)  # recording 12
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})

@@ -1,0 +1,173 @@
+"""The emulator's Work IQ: conversations and turns over HTTP (protocol notes for Work IQ, sections 1 to 7)."""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from bing_llm import errors
+from bing_llm.emulator import http_faults
+from bing_llm.emulator.conversations import Conversation, signature_fits
+from bing_llm.emulator.faults import WIRE_FAULTS
+from bing_llm.emulator.received import Kind, Received
+from bing_llm.emulator.state import State
+from bing_llm.emulator.workiq import error_replies, shapes
+from bing_llm.emulator.workiq.requests import ChatBody, read_chat
+from bing_llm.emulator.workiq.transport import Play, RunningTurn, answer_in_events, answer_whole
+from bing_llm.emulator.workiq.turn import answer_turn, begin
+
+_BASES = ("/rest", "/rest/beta", "/beta/copilot")
+_ONLY_CREATES = "/rest/beta/copilot"  # the docs once named it: it creates, and has no chat (protocol notes, section 1)
+
+
+class WorkIQ:
+    """The handlers.
+
+    Args:
+        state: The emulator's.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._running: dict[str, RunningTurn] = {}
+
+    def routes(self) -> list[web.RouteDef]:
+        """Where each handler is. Microsoft's SDK qualifies the names of the actions, its documents do not."""
+        routes = [web.post(f"{base}/conversations", self.create) for base in (*_BASES, _ONLY_CREATES)]
+        for base in _BASES:
+            for namespace in ("", "microsoft.graph.copilot."):
+                action = f"{base}/conversations/{{id}}/{namespace}"
+                routes.append(web.post(f"{action}chat", self.chat))
+                routes.append(web.post(f"{action}chatOverStream", self.chat_over_stream))
+        return routes
+
+    def abort(self) -> None:
+        """Break the connections of all running turns now."""
+        for turn in self._running.values():
+            turn.abort()
+
+    async def create(self, request: web.Request) -> web.StreamResponse:
+        """A new conversation."""
+        body = await request.read()
+        self._note("creation", request, body)
+        try:
+            self._authorize(request)
+            what = self._state.plan.fault_at("workiq", "creation")
+            if isinstance(what, errors.BingError):
+                raise what
+            if not isinstance(_decoded(body), dict):
+                raise errors.InvalidRequest
+        except errors.ProtocolError:
+            return error_replies.json_response(error_replies.TORN.encode())
+        except errors.BingError as refusal:
+            return self._refused(request, refusal)
+        if isinstance(what, WIRE_FAULTS):
+            return await http_faults.play(what, self._state, request, self._create)
+        return self._create()
+
+    def _create(self) -> web.Response:
+        made = self._state.workiq_conversations.add(str(uuid.uuid4()))
+        shown = shapes.conversation(made.id, name="", turns=0, messages=None, created=made.created_at)
+        return error_replies.json_response(shown, status=201)
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """One turn, answered whole."""
+        return await self._take_turn(request, answer_whole)
+
+    async def chat_over_stream(self, request: web.Request) -> web.StreamResponse:
+        """One turn, answered as server-sent events."""
+        return await self._take_turn(request, answer_in_events)
+
+    async def _take_turn(self, request: web.Request, play: Play) -> web.StreamResponse:
+        raw = await request.read()
+        try:
+            conversation_id, chat = self._read(request, raw)
+            what = self._state.plan.fault_at("workiq", "request")
+            if isinstance(what, WIRE_FAULTS):
+                return await http_faults.play(what, self._state, request, web.Response)
+            conversation, body = await self._admit(conversation_id, chat)
+        except errors.BingError as refusal:
+            return self._refused(request, refusal)
+        answer = answer_turn(self._state, conversation, body)
+        playing = play(request, answer, partial(self._refused, request), self._state.ping_interval)
+        turn = RunningTurn(request, playing)
+        self._running[conversation.id] = turn
+        try:
+            return await turn.run()
+        finally:
+            if self._running.get(conversation.id) is turn:  # else the next one runs, or ran, already
+                del self._running[conversation.id]
+
+    def _read(self, request: web.Request, raw: bytes) -> tuple[str, ChatBody | errors.InvalidRequest]:
+        """The conversation that is asked for, and what is asked of it, if that can be read."""
+        conversation_id = request.match_info["id"]
+        chat = _read(raw)
+        known = None if isinstance(chat, errors.BingError) else chat
+        self._note("chat", request, raw, chat=known, conversation_id=conversation_id)
+        self._authorize(request)
+        return conversation_id, chat
+
+    async def _admit(
+        self, conversation_id: str, chat: ChatBody | errors.InvalidRequest
+    ) -> tuple[Conversation, ChatBody]:
+        """Begin the turn that is asked for, or refuse it."""
+        conversation = self._state.workiq_conversations.find(conversation_id)
+        if conversation is None:
+            raise errors.SessionExpired(service_message=self._state.workiq_conversations.expired_text(conversation_id))
+        if isinstance(chat, errors.BingError):
+            raise chat
+        if conversation_id in self._running:
+            await self._running[conversation_id].end_if_left()
+        if conversation.running and conversation_id in self._running:
+            raise errors.ConversationBusy
+        begin(conversation, chat, context_limit=self._state.context_limit)
+        return conversation, chat
+
+    def _authorize(self, request: web.Request) -> None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not signature_fits(self._state.token, token):
+            raise errors.Unauthorized
+
+    def _refused(self, request: web.Request, error: errors.BingError) -> web.Response:
+        conversation_id = request.match_info.get("id", "")
+        return error_replies.response(error, request, self._state.clock, conversation_id=conversation_id)
+
+    def _note(
+        self,
+        kind: Kind,
+        request: web.Request,
+        body: bytes,
+        *,
+        chat: ChatBody | None = None,
+        conversation_id: str = "",
+    ) -> None:
+        self._state.note(
+            Received(
+                kind=kind,
+                path=request.path,
+                headers=request.headers,
+                query=request.query,
+                body=_decoded(body),
+                chat_body=chat,
+                conversation_id=conversation_id,
+            )
+        )
+
+
+def _read(body: bytes) -> ChatBody | errors.InvalidRequest:
+    try:
+        return read_chat(body)
+    except errors.InvalidRequest as exc:
+        return exc
+
+
+def _decoded(body: bytes) -> Any:
+    """The JSON of a body; None for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

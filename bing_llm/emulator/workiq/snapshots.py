@@ -1,0 +1,152 @@
+"""From the events of an answer to snapshots of its conversation, without I/O (protocol notes, sections 5 and 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from bing_llm import events as ev
+from bing_llm.emulator.sources import Sources
+from bing_llm.emulator.wire import new_id
+from bing_llm.emulator.workiq import shapes
+
+Snapshot: TypeAlias = dict[str, Any]
+"""A copilotConversation: all that is known of the turn so far."""
+
+
+class SnapshotWriter:
+    """Writes the snapshots of one turn.
+
+    Work IQ answers in text alone: searches, progress, pictures, suggestions and the quota leave no trace, except that
+    the pages of a search are what the answer cites.
+
+    Args:
+        conversation_id: The conversation.
+        name: Its display name.
+        asked: The user's message, which the last snapshot repeats.
+        turns: The turns of the conversation, this one included.
+        created: When the conversation was made, in seconds since 1970.
+        clock: The time, in seconds since 1970.
+
+    Attributes:
+        text: The answer so far.
+    """
+
+    def __init__(
+        self,
+        conversation_id: str,
+        *,
+        name: str,
+        asked: str,
+        turns: int,
+        created: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._conversation_id = conversation_id
+        self._name = name
+        self._asked = asked
+        self._turns = turns
+        self._created = created
+        self._clock = clock
+        self._answer_id = new_id()
+        self._sources = Sources()
+        self._metadata: dict[str, Any] = {}
+        self._notice: str | None = None
+        self.text = ""
+
+    def opening(self) -> Snapshot:
+        """The first snapshot: no message yet. The last but one is the same."""
+        return self._intermediate([])
+
+    def write(self, event: ev.Event) -> list[Snapshot]:
+        """The snapshots of one event; none for what does not show."""
+        match event:
+            case ev.TextDelta(text=text):
+                return self._revise(self.text + text)
+            case ev.TextRevised(text=text):
+                return self._revise(text)
+            case ev.TextRevoked(notice=notice):
+                self._notice = notice
+            case ev.SearchResults(results=results):
+                self._sources.found(results)
+            case ev.Unknown(raw=raw):
+                return [raw]
+            case ev.TurnCompleted(reply=reply):
+                return self._complete(reply)
+            case _:
+                pass
+        return []
+
+    def begin_message(self) -> None:
+        """Go on under another message id."""
+        self._answer_id = new_id()
+
+    def disengage(self, notice: str) -> None:
+        """The service ends the conversation."""
+        self._notice = notice
+
+    def closing(self) -> list[Snapshot]:
+        """The end of the turn: an empty snapshot, then the final one, which has the title and both messages.
+
+        Where the service disengaged, the final one says so, and has its notice in place of the answer.
+        """
+        echo = shapes.message(new_id(), self._asked, created=self._clock())
+        if self._notice is None:
+            return [self.opening(), self._final("active", echo, self._answer(final=True))]
+        notice = [shapes.message(new_id(), self._notice, created=self._clock())] if self._notice else []
+        return [self.opening(), self._final("disengagedForRai", echo, *notice)]
+
+    def refusal(self) -> Snapshot:
+        """All that a conversation says which had ended before this turn."""
+        return self._final("disengagedForRai")
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _revise(self, text: str) -> list[Snapshot]:
+        changed = text != self.text
+        self.text = text
+        return [self._intermediate([self._answer()])] if text and changed else []
+
+    def _complete(self, reply: ev.Reply) -> list[Snapshot]:
+        sent = [] if self.text else self._revise(reply.text)
+        if reply.citations:
+            self._sources.define(reply.citations)
+        self._metadata = reply.metadata
+        return sent
+
+    def _answer(self, *, final: bool = False) -> dict[str, Any]:
+        return shapes.message(
+            self._answer_id,
+            self.text,
+            created=self._clock(),
+            attributions=[*shapes.entity_links(self.text), *self._citations()] if final else (),
+            with_card=True,
+            label=self._metadata.get("sensitivityLabel"),
+        )
+
+    def _citations(self) -> list[dict[str, Any]]:
+        """All sources where one is cited: the n-th citation is what marker n means, so none may be left out."""
+        if not self._sources.used_by(self.text):
+            return []
+        ordered = sorted(self._sources.citations, key=lambda citation: citation.number)
+        return [shapes.attribution(citation) for citation in ordered]
+
+    def _intermediate(self, messages: list[dict[str, Any]]) -> Snapshot:
+        return shapes.conversation(
+            self._conversation_id,
+            name=shapes.INTERMEDIATE,
+            turns=self._turns - 1,
+            messages=messages,
+            created=self._created,
+        )
+
+    def _final(self, state: shapes.ConversationState, *messages: dict[str, Any]) -> Snapshot:
+        return shapes.conversation(
+            self._conversation_id,
+            name=self._metadata.get("displayName") or self._name,
+            turns=self._turns,
+            messages=messages,
+            created=self._created,
+            state=state,
+            agent_id=self._metadata.get("agentId"),
+        )
