@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -86,12 +86,14 @@ def _reset_signals() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:  # noqa: ARG001
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show, where a test ran into its time limit, what each thread and each task was waiting for."""
-    report: pytest.TestReport = yield  # type: ignore[misc,assignment]
+    report = yield
     if call.excinfo is not None and "from pytest-timeout" in str(call.excinfo.value):
         report.sections.append(("stacks at the time limit", _stacks()))
-    return report  # type: ignore[return-value]
+    return report
 
 
 def _stacks() -> str:
