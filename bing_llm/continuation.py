@@ -26,7 +26,7 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationHandle, TurnChannel
-from bing_llm.composing import Composed, compose
+from bing_llm.completion.prompt import build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
 from bing_llm.errors import BingError
 from bing_llm.images import ImageSource
@@ -145,8 +145,9 @@ class HistoryTurn(SingleTurn):
     ) -> None:
         backend = context.backend
         self._limit = backend.prompt_limit
-        self._whole = self.sent = compose(messages, instructions, limit=self._limit)
-        super().__init__(context, make_prompt(backend, self._whole.text, self._whole.context, images))
+        whole = build_prompt(messages, instructions, limit=self._limit)
+        self.sent = make_prompt(backend, whole.text, whole.context, images)
+        super().__init__(context, self.sent)
         self._continuations = None if images else context.continuations
         # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
         self._told = _Told(context.model, instructions.listing or instructions.rules, messages)
@@ -159,16 +160,15 @@ class HistoryTurn(SingleTurn):
         """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
         live = self._take_live()
         if live is None:
-            self.sent, self._turns = self._whole, 1
+            self.sent, self._turns = self._prompt, 1
             self._handle, channel = await self._opened(deadline)
             return channel
         self.conversation = "used"
-        new = compose(self._told.new, self._rules, limit=self._limit)
-        self.sent = Composed(new.text, live.context + (new.context or "") or None)
-        self._handle, self._turns = live.handle, live.turns + 1
         backend = self.context.backend
-        prompt = make_prompt(backend, self.sent.text, self.sent.context)
-        return await backend.open_turn(live.handle, prompt, live.turns, deadline)
+        new = build_prompt(self._told.new, self._rules, limit=self._limit)
+        self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
+        self._handle, self._turns = live.handle, live.turns + 1
+        return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
 
     def _take_live(self) -> Live | None:
         """The conversation that this history extends, if there is one; once."""

@@ -19,13 +19,15 @@ import pytest
 from bing_llm import events as ev
 from bing_llm import sync
 from bing_llm.client import BingClient
-from bing_llm.completion import Completion, JsonFormat, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completion
 from bing_llm.emulator import Emulator, Fault, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
 from bing_llm.sync import background_loop, run
 from bing_llm.sync_client import SyncBingClient
+from bing_llm.tools.prompt import JsonFormat
 from bing_llm.turn import TurnStream
 from tests.fakes import settled
 from tests.pairwise import pairwise
@@ -146,7 +148,7 @@ async def complete(client: BingClient) -> None:
 
 async def repair(client: BingClient) -> None:
     """An answer in another form than was asked for, so that the model is asked once more."""
-    completion = Completion(client, Request(messages=(Message("user", "Hello"),), format=JsonFormat()))
+    completion = Completion(client, Request(messages=(Message("user", "Hello"),), json_format=JsonFormat()))
     with suppress(StopAsyncIteration):
         while True:
             await anext(completion)
