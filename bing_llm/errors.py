@@ -298,7 +298,7 @@ RETRY_TABLE: Final[Mapping[type[BingError], RetryRule]] = {
     Throttled: RetryRule(transient=True),  # if it says when; see `_may_pass`
     SessionExpired: RetryRule(fresh="always"),
     ConversationEnded: RetryRule(),  # because of what was said, which a new conversation would hold too
-    ConversationBusy: RetryRule(fresh="after use"),
+    ConversationBusy: RetryRule(fresh="always"),
     TurnLimitReached: RetryRule(fresh="after use"),
     ServiceError: RetryRule(transient=True),
     ProtocolError: RetryRule(),  # the other side is not what we think

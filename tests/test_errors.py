@@ -225,7 +225,7 @@ POLICIES = [
     Policy(errors.Throttled("x", retry_after=1.0), AGAIN, AGAIN),
     Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
     Policy(errors.ConversationEnded("x"), RAISED, RAISED),
-    Policy(errors.ConversationBusy("x"), REPLACED, REPLACED),
+    Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
     Policy(errors.TurnLimitReached("x"), REPLACED, REPLACED),
     Policy(errors.ServiceError("x"), AGAIN, NEVER_SENT_TWICE),
     Policy(errors.ProtocolError("x"), RAISED, RAISED),
