@@ -16,11 +16,11 @@ from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
-from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
+from bing_llm.errors import UNMETERED, BingError, ConnectionLost, InvalidRequest
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
-from bing_llm.warm import WarmPool
+from bing_llm.pool import WarmPool
 
 
 class Pause:
@@ -201,6 +201,8 @@ class FakeBackend:
         prompt_limit: The longest prompt, in characters.
         keeps_context: Whether a conversation remembers the context of earlier turns.
     """
+
+    metering = UNMETERED
 
     def __init__(
         self, *turns: Turn, creations: Iterable[BingError | Pause | None] = (), prompt_limit: int = 4000

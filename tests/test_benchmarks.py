@@ -41,6 +41,8 @@ from benchmarks import (
     warm,
 )
 
+pytestmark = pytest.mark.system  # each runs a whole benchmark, if a small one
+
 TINY = ["--deltas", "150", "--rounds", "1"]
 
 

@@ -48,8 +48,8 @@ from bing_llm.errors import (
 )
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import convert
-from bing_llm.stream import TurnStream
 from bing_llm.sync_client import SyncBingClient
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Time, Turn, answer, caught_up, client_of, settled
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -955,7 +955,7 @@ async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixtu
             await settled(bing.pool)
             assert [(await bing.ask(text)).text for text in ("one", "two")] == ["a", "b"]
         assert kinds(emulator) == ["creation", "creation", "chat", "creation", "chat"]
-    [line] = [record.getMessage() for record in caplog.records if record.name == "bing_llm.warm"]
+    [line] = [record.getMessage() for record in caplog.records if record.name == "bing_llm.pool"]
     assert line.startswith("[warm ")
     assert line.endswith("; next in 60 seconds")
     assert SECRET not in line

@@ -25,9 +25,9 @@ from bing_llm.errors import (
     ConversationBusy,
     InvalidRequest,
 )
-from bing_llm.stream import TurnStream
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Turn, answer, caught_up, client_of, settled
 
 TWINS = [(BingClient, SyncBingClient), (Conversation, SyncConversation), (TurnStream, SyncTurnStream)]

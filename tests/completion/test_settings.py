@@ -8,7 +8,7 @@ import pytest
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
-from bing_llm.completion import ClientSettings, connected, retries_of
+from bing_llm.completion.settings import ClientSettings, connected, retries_of
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries
 

@@ -16,7 +16,7 @@ from bing_llm.client import BingClient
 from bing_llm.errors import ConnectionFailed, ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.fold import fold
 from bing_llm.limits import Timeouts
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Line, Pause, Time, answer, client_of
 
 SEARCH = ev.SearchStarted("weather")

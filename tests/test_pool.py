@@ -24,8 +24,8 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.limits import CONVERSATION_SECONDS
+from bing_llm.pool import MOST_WARM, PING_SECONDS, WarmPool
 from bing_llm.sync import run
-from bing_llm.warm import MOST_WARM, PING_SECONDS, WarmPool
 from tests.fakes import FakeBackend, FakeWarm, Pause, Time, settled
 
 SOMETHING = ContextVar("SOMETHING", default="nothing")
