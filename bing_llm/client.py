@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slots
+from bing_llm._semaphore import Semaphore
 from bing_llm.continuation import Continuations
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
@@ -91,7 +91,7 @@ class BingClient:
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
             part.check()
-        self.slots = None if max_concurrency is None else Slots(max_concurrency)
+        self.semaphore = _semaphore(max_concurrency)
         self._backends = _Backends(service, self.timeouts, limits)
         self.continuations = Continuations() if continue_conversations else None
         self._owns_connections = True
@@ -264,6 +264,18 @@ class _Backends:
         origin = self.opened.get(self._service.model)
         if origin is not None:
             await origin.aclose()
+
+
+_MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
+
+
+def _semaphore(limit: int | None) -> Semaphore | None:
+    if limit is None:
+        return None
+    if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):
+        msg = f"max_concurrency is {limit!r}; it must be a whole number from 1 to {_MOST_OPEN:,}, or None for no limit."
+        raise ConfigurationError(msg)
+    return Semaphore(limit)
 
 
 async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmConversation:
