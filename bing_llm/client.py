@@ -60,8 +60,8 @@ class BingClient:
 
         **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them:
             all three have `model`, `search`, `location` and `prompt_limit`; ChatHub and Work IQ have `endpoint`,
-            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub alone has `cookies` and `ip_address`, and
-            shares `locale` and `option_sets` with the emulator; Work IQ alone has `token`, `time_zone`, `files`,
+            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub and the emulator have `cookies`, `locale`
+            and `option_sets`; ChatHub alone has `ip_address`; Work IQ alone has `token`, `time_zone`, `files`,
             `entity_tags` and `over_stream`. One that the chosen service does not have is refused.
 
     Raises:
@@ -86,6 +86,7 @@ class BingClient:
         else:
             _check_service(service, beside=[*(["backend"] if backend else []), *settings])
         self.service = service
+        self.backend_name = service.name
         self.timeouts = _of(Timeouts, timeouts, "timeouts")
         self.retries = _of(Retries, retries, "retries")
         limits = _of(Limits, limits, "limits")
@@ -110,11 +111,6 @@ class BingClient:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
         """
         return self._backends.of(self.model)
-
-    @property
-    def backend_name(self) -> str:
-        """The name of the service."""
-        return self.service.name
 
     @property
     def model(self) -> str:
@@ -269,7 +265,7 @@ class _Backends:
 _MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
 
 
-def _semaphore(limit: int | None) -> Semaphore | None:
+def _semaphore(limit: object) -> Semaphore | None:
     if limit is None:
         return None
     if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):

@@ -333,7 +333,7 @@ def test_defaults_of_work_iq() -> None:
         ({"time_zone": "W. Europe Standard Time"}, "IANA"),
         ({"files": ["https://example.com/plan.docx"]}, "SharePoint"),
         ({"entity_tags": "drop"}, "entity_tags"),
-        ({"cookies": "_U=1"}, "cookies is an argument of the backend chathub"),
+        ({"cookies": "_U=1"}, "cookies is an argument of the backends chathub and emulator"),
         ({"locale": "de-DE"}, "locale is an argument of the backends chathub and emulator"),
         ({"endpoint": ("https://a.example.com", "wss://b.example.com")}, "not a URL"),
         ({"endpoint": "http://workiq.example.com"}, "not encrypted"),

@@ -28,7 +28,7 @@ def test_settings_reach_the_client() -> None:
     client = settings.connect()
     assert isinstance(client.service, ChatHub)
     assert (client.backend_name, client.model, client.service.search) == ("chathub", "bing-precise", False)
-    assert (client.service.locale, client.service.cookies, client.timeouts.turn) == ("de-DE", "_U=1", 5)
+    assert (client.service.locale, client.service.cookies, client.timeouts.turn) == ("de-DE", "_U=secret", 5)
     assert "secret" not in repr(settings)
 
 

@@ -470,7 +470,7 @@ def test_a_setting_is_no_option_of_a_call(name: str) -> None:
         model.invoke("Hello", **{name: 1})
 
 
-@pytest.mark.parametrize("name", ["proxy", "persona", "allow_insecure", "timeouts"])
+@pytest.mark.parametrize("name", ["proxy", "option_sets", "allow_insecure", "timeouts"])
 def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
     """And not dropped with a warning: a proxy that is not used is no small matter."""
     with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):
