@@ -21,7 +21,7 @@ import msgspec
 from bing_llm.batch.engine import Turn, prepare_turn
 from bing_llm.batch.rows import Row
 from bing_llm.client import BingClient
-from bing_llm.errors import BatchStopped, BingError, ConfigurationError, ConnectionLost
+from bing_llm.errors import BatchStopped, BingError, ConfigurationError, ConnectionLost, Metering
 from bing_llm.events import Reply
 from bing_llm.limits import Retries
 
@@ -50,10 +50,10 @@ class ClientActor:
             return self._client
         return msgspec.structs.replace(self._client.retries, sleep=None, clock=None, jitter=None)
 
-    async def check(self, row: Row) -> BingError | None:
-        """The error with which a row fails without a turn; None if it may be asked."""
+    async def check(self, row: Row) -> Metering | BingError:
+        """The metering of the service that a row asks; or the error with which the row fails without a turn."""
         turn = self._prepare(row)
-        return turn if isinstance(turn, BingError) else None
+        return turn if isinstance(turn, BingError) else turn.metering
 
     async def ask(self, row: Row) -> Reply | BingError:
         """One turn of a row."""
@@ -61,7 +61,7 @@ class ClientActor:
         if isinstance(turn, BingError):
             return turn
         try:
-            return await turn()
+            return await turn.ask()
         except BingError as exc:
             return exc
 
@@ -167,8 +167,8 @@ class RayWorkers:
         row = msgspec.structs.replace(row, fields={})  # nothing is sent but what is asked
         while True:
             with suppress(ConnectionLost):  # nothing was asked: another worker can check it
-                error: BingError | None = await self._call(lambda actor: actor.check, row)
-                return error or partial(self._ask, row)
+                found: Metering | BingError = await self._call(lambda actor: actor.check, row)
+                return found if isinstance(found, BingError) else Turn(partial(self._ask, row), found)
 
     async def _ask(self, row: Row) -> Reply:
         reply: Reply | BingError = await self._call(lambda actor: actor.ask, row)
@@ -195,7 +195,9 @@ class RayWorkers:
         except errors.RayError as exc:
             if worker.started.done():
                 worker.restart()
-            raise ConnectionLost("The worker process that asked has died.") from exc
+            lost = ConnectionLost("The worker process that asked has died.")
+            lost.sent = True  # for all we know
+            raise lost from exc
         finally:
             worker.open -= 1
 

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -15,17 +15,27 @@ from bing_llm._retry import Attempts
 from bing_llm.batch.rows import Answered, Failed, Outcome, Row, render_row
 from bing_llm.batch.throttle import Limiter, classify_error
 from bing_llm.client import BingClient
-from bing_llm.composing import Composed, compose
-from bing_llm.errors import BingError, ConfigurationError, RequestError
+from bing_llm.completion.prompt import build_prompt
+from bing_llm.errors import BingError, ConfigurationError, Metering, RequestError
 from bing_llm.events import Reply
 from bing_llm.limits import Deadline, Retries
-
-Turn: TypeAlias = Callable[[], Awaitable[Reply]]
-"""Begins one turn of a row. It raises a BingError if there is no answer."""
+from bing_llm.messages import Prompt
 
 _Task: TypeAlias = "asyncio.Task[dict[str, Any] | None]"
 
 _ABANDONED = BingError("The turn was abandoned before its end.")
+
+
+class Turn(NamedTuple):
+    """What a row asks, ready to be sent.
+
+    Attributes:
+        ask: Asks it once. It may be called again, and raises a BingError if there is no answer.
+        metering: Of the service that is asked.
+    """
+
+    ask: Callable[[], Awaitable[Reply]]
+    metering: Metering
 
 
 class Worker(Protocol):
@@ -46,7 +56,7 @@ class Worker(Protocol):
         """Check a row, and send nothing.
 
         Returns:
-            Its turn, which may begin any number of times; or the error with which it fails without one.
+            Its turn; or the error with which it fails without one.
 
         Raises:
             ConfigurationError: The client was closed.
@@ -86,13 +96,13 @@ def prepare_turn(client: BingClient, row: Row) -> Turn | BingError:
         return exc
     try:
         if row.messages is None:
-            prompt = Composed(row.prompt or "", row.context)
+            prompt = Prompt(row.prompt or "", row.context)
         else:
-            prompt = compose(row.messages, limit=client.prompt_limit)
+            prompt = build_prompt(row.messages, limit=client.prompt_limit)
         client.stream(prompt.text, context=prompt.context)  # checks them, and sends nothing
     except RequestError as exc:
         return exc
-    return partial(client.ask, prompt.text, context=prompt.context)
+    return Turn(partial(client.ask, prompt.text, context=prompt.context), client.backend.metering)
 
 
 async def ask_row(worker: Worker, row: Row, limiter: Limiter, retries: Retries) -> Outcome | None:
@@ -111,29 +121,30 @@ async def ask_row(worker: Worker, row: Row, limiter: Limiter, retries: Retries) 
     clock = retries.clock or time.monotonic
     # Without an end: each turn has one, and the limiter knows for how long to be patient.
     deadline = Deadline(math.inf, clock, f"[row {row.number}]")
-    attempts = Attempts(retries, deadline, lambda exc: classify_error(exc) == "retry")
-    await attempts.begin()
+    attempts = Attempts(retries, deadline)
     turns = 0
     while (permit := await limiter.acquire()) is not None:
         turns += 1
         began = clock()
         error: BingError | None = _ABANDONED
         try:
-            reply = await turn()
+            reply = await turn.ask()
             error = None
         except BingError as exc:
             error = exc
         finally:
             seconds = clock() - began
-            limiter.release(permit, error)
+            limiter.release(permit, error, turn.metering)
         if error is None:
             return Answered(reply, turns, seconds)
-        match classify_error(error):
+        match classify_error(error, turn.metering):
             case "stop":
                 return None
             case "wait":
                 continue
-            case _:
+            case "fail":
+                return Failed(error, turns, seconds)
+            case "retry":
                 try:
                     await attempts.failed(error)
                 except BingError as exc:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bing_llm import errors
-from bing_llm.errors import BingError, ConfigurationError
+from bing_llm.errors import UNMETERED, BingError, ConfigurationError, FailedAttempt, Metering, next_step, stops_batch
 from bing_llm.limits import Retries
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ _MOST_DOUBLINGS = 30  # no pause is that long; further ones would only overflow
 _FEWEST_LOST = 20  # rows: that many failures in a row are not an accident
 
 
-def classify_error(error: BingError) -> Action:
-    """What to do about a turn that ended with this error.
+def classify_error(error: BingError, metering: Metering = UNMETERED) -> Action:
+    """What to do about a turn that ended with this error, by the policy in `bing_llm.errors`.
 
     ========  ================================================================================================
     `stop`    the whole batch cannot go on as it is; the row is left undone
@@ -34,19 +34,13 @@ def classify_error(error: BingError) -> Action:
     `fail`    the row has failed: another attempt would meet the same
     ========  ================================================================================================
     """
-    match error:
-        case errors.Unauthorized() | errors.CaptchaRequired() | errors.ConfigurationError() | errors.BatchStopped():
-            return "stop"
-        case errors.ConnectionFailed(permanent=True):
-            return "stop"
-        case errors.Throttled() | errors.ConnectionFailed():
-            return "wait"
-        case errors.ServiceError() | errors.ConnectionLost() | errors.TimedOut():
-            return "retry"
-        case errors.SessionExpired() | errors.ConversationBusy():
-            return "retry"
-        case _:
-            return "fail"
+    if stops_batch(error):
+        return "stop"
+    if isinstance(error, errors.Throttled | errors.ConnectionFailed):
+        return "wait"
+    # Text that had come does not matter: nothing of a row is written before its answer is whole.
+    step = next_step(error, FailedAttempt("new", error.sent), metering)
+    return "fail" if step == "raise" else "retry"
 
 
 class AdaptiveThrottle:
@@ -108,14 +102,14 @@ class AdaptiveThrottle:
         self._open += 1
         return self._clock()
 
-    def end(self, permit: float, error: BingError | None) -> None:
-        """A turn has ended, with an answer or with this error."""
+    def end(self, permit: float, error: BingError | None, metering: Metering = UNMETERED) -> None:
+        """A turn of a service with this metering has ended, with an answer or with this error."""
         self._open -= 1
         if error is None:
             self._recover()
             self._window = min(self._concurrency, self._window + 1 / self._window)
             return
-        action = classify_error(error)
+        action = classify_error(error, metering)
         if action == "stop":
             self.stopped = error
         elif action == "wait" or error.retry_after:
@@ -228,9 +222,9 @@ class Limiter:
                     return self._throttle.begin()
         return None
 
-    def release(self, permit: float, error: BingError | None) -> None:
-        """A turn has ended, with an answer or with this error. Once for each permit, however the turn ended."""
-        self._throttle.end(permit, error)
+    def release(self, permit: float, error: BingError | None, metering: Metering = UNMETERED) -> None:
+        """A turn has ended, with an answer or with this error. Call it once for each permit, however the turn ended."""
+        self._throttle.end(permit, error, metering)
         self._changed.set()
         if self._throttle.stopped is not None and not self.closed:
             self.stopped = self._throttle.stopped

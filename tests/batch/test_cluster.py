@@ -18,7 +18,7 @@ from bing_llm.batch.engine import Engine
 from bing_llm.batch.rows import Row
 from bing_llm.batch.runner import arun
 from bing_llm.client import BingClient
-from bing_llm.errors import BatchStopped, BingError, ConfigurationError, ServiceError, Throttled, Unauthorized
+from bing_llm.errors import BatchStopped, BingError, ConfigurationError, Metering, ServiceError, Throttled, Unauthorized
 from bing_llm.limits import Retries
 from tests.batch.helpers import Service, all_of, row, rows
 from tests.fakes import Turn, answer, client_of
@@ -391,6 +391,20 @@ async def test_a_worker_that_dies_loses_nothing(ray: FakeRay) -> None:
     assert sum(each["attempts"] for each in answered) == cluster.engine.turns > 40  # a turn that was lost counts
 
 
+async def test_a_paid_turn_that_was_lost_with_its_worker_is_not_sent_again(ray: FakeRay) -> None:
+    """The service may have answered it: the row has failed, as after a lost connection."""
+    cluster = Cluster()
+    cluster.service.metering = Metering(metered=True)
+
+    def say(text: str) -> Turn:
+        ray.actors[0].die()
+        return answer(text)
+
+    cluster.service._say = say
+    (failed,) = await cluster.of(rows(1), workers=1)
+    assert (failed["error"]["type"], failed["attempts"]) == ("ConnectionLost", 1)
+
+
 async def test_a_worker_that_dies_while_it_checks_a_row_costs_no_attempt(ray: FakeRay) -> None:
     """Nothing was sent to the service."""
     cluster = Cluster()
@@ -399,7 +413,7 @@ async def test_a_worker_that_dies_while_it_checks_a_row_costs_no_attempt(ray: Fa
         ray.actors[0].die()
         turn = await pool.prepare(row(1))
         assert not isinstance(turn, BingError)
-        assert (await turn()).text == "Re: Question 1"
+        assert (await turn.ask()).text == "Re: Question 1"
     assert ray.actors[0].starts == 2
 
 
@@ -429,9 +443,9 @@ async def test_a_cluster_that_is_gone_is_the_reason_of_an_open_turn(ray: FakeRay
         assert not isinstance(turn, BingError)
         ray.actors[0].is_killed = True
         with pytest.raises(BingError, match="has died"):
-            await turn()
+            await turn.ask()
         with pytest.raises(BatchStopped, match="The Ray cluster was lost"):
-            await turn()
+            await turn.ask()
 
 
 @pytest.mark.usefixtures("ray")

@@ -26,7 +26,7 @@ from bing_llm.backends.chathub.uploads import image_form, uploaded_url
 from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
 from bing_llm.config import ConnectionSettings
-from bing_llm.errors import BingError, InvalidRequest, Unauthorized
+from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -54,6 +54,8 @@ class ChatHubBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed.
     """
+
+    metering = UNMETERED
 
     def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)

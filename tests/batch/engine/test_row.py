@@ -12,7 +12,7 @@ from bing_llm.batch.engine import LocalWorker, ask_row
 from bing_llm.batch.rows import Answered, Failed, Outcome, Row
 from bing_llm.batch.throttle import Limiter, classify_error
 from bing_llm.client import BingClient
-from bing_llm.errors import BingError
+from bing_llm.errors import BingError, Metering
 from bing_llm.limits import Deadline
 from bing_llm.messages import Message, Prompt
 from tests.batch.helpers import row
@@ -46,8 +46,9 @@ class OpenLimiter(Limiter):
         self.inside += 1
         return 1.0
 
-    def release(self, permit: float, error: BingError | None) -> None:
+    def release(self, permit: float, error: BingError | None, metering: Metering = errors.UNMETERED) -> None:
         """As `Limiter.release`."""
+        del metering
         assert permit == 1.0
         self.inside -= 1
         self.ends.append(error)

@@ -1,8 +1,10 @@
-"""One running turn: an async context manager, an async iterator of events, and their fold."""
+"""One running turn: an async context manager, an async iterator of events, and the loop that opens it again."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
@@ -11,43 +13,79 @@ from typing import NoReturn, Protocol, Self
 from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slot, Slots
-from bing_llm.backends.base import TurnChannel
-from bing_llm.errors import BingError, InvalidRequest
+from bing_llm._semaphore import Permit, Semaphore
+from bing_llm.backends.base import Backend, TurnChannel
+from bing_llm.errors import (
+    UNMETERED,
+    BingError,
+    ConnectionLost,
+    ConversationKind,
+    FailedAttempt,
+    InvalidRequest,
+    next_step,
+)
 from bing_llm.fold import Extension
-from bing_llm.limits import Deadline
+from bing_llm.limits import Deadline, Retries, Timeouts
+from bing_llm.pool import WarmPool
 
-__all__ = ["TurnSource", "TurnStream"]
+
+class TurnContext(Protocol):
+    """What turns need of their client; internal."""
+
+    @property
+    def backend(self) -> Backend:
+        """The service.
+
+        Raises:
+            ConfigurationError: The client was closed; so a running turn is not opened again on it.
+        """
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The limits."""
+
+    @property
+    def retries(self) -> Retries:
+        """The attempts."""
+
+    @property
+    def semaphore(self) -> Semaphore | None:
+        """How many turns may be open at once; None for no limit."""
+
+    @property
+    def pool(self) -> WarmPool:
+        """The conversations that are ready for first turns."""
+
+
+def new_deadline(context: TurnContext) -> Deadline:
+    """The deadline of an operation that begins now."""
+    label = f"[turn {uuid.uuid4().hex[:8]}]"
+    return Deadline(context.timeouts.turn, context.retries.clock or time.monotonic, label)
 
 
 class TurnSource(Protocol):
-    """Where the attempts of one turn come from; internal."""
+    """Where the attempts of one turn take place; internal."""
 
     @property
-    def slots(self) -> Slots | None:
-        """Those of which the turn takes one, before `begin` and until its end; None where there is no limit."""
+    def context(self) -> TurnContext:
+        """The client's part in it."""
 
-    def begin(self) -> tuple[Attempts, Deadline]:
-        """Start the clock, with an unused budget; called once, before the first attempt.
-
-        Raises:
-            ConversationBusy: Another turn of the conversation runs.
-        """
+    @property
+    def conversation(self) -> ConversationKind:
+        """Where the last attempt took place."""
 
     async def open(self, deadline: Deadline) -> TurnChannel:
-        """One attempt."""
+        """Make one attempt.
 
-    def may_reopen(self) -> bool:
-        """Whether a turn whose request was sent, and that has given no text, may be opened again."""
-
-    def falls_back(self, failure: BingError) -> bool:
-        """Whether the attempt that failed was a short cut, and the next one is the whole way.
-
-        Such a failure is not counted and not waited for: without the short cut there would have been none.
+        Raises:
+            BingError: It failed before there was a channel.
         """
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
-        """The turn is over: with this reply, with this error, or closed early. Called once, if `begin` was."""
+        """The turn is over: with this reply, with this error, or closed early. Called once, even if nothing was opened.
+
+        It may be called from any thread, and by the collector.
+        """
 
 
 class _Open:
@@ -90,8 +128,9 @@ class TurnStream:
 
     def __init__(self, source: TurnSource) -> None:
         self._source = source
-        self._slot: Slot | None = None
-        self._begun: tuple[Attempts, Deadline] | None = None
+        self._permit: Permit | None = None
+        self._attempts: Attempts | None = None
+        self._metering = UNMETERED
         self._open: _Open | None = None
         self._extension = Extension()
         self._piece = ""
@@ -220,11 +259,7 @@ class TurnStream:
     # --- one step -------------------------------------------------------------------------------------------------
 
     async def _next(self) -> ev.Event:
-        if self._begun is None:
-            await self._wait_for_slot()
-            self._begun = self._source.begin()
-            await self._begun[0].begin()
-        attempts, deadline = self._begun
+        attempts = self._attempts or await self._begin()
         while True:
             try:
                 opened = self._open
@@ -232,19 +267,26 @@ class TurnStream:
                     notice = self._notice()
                     if notice is not None:
                         return notice
-                    opened = await self._attempt(deadline)
+                    opened = await self._attempt(attempts.deadline)
                 return await opened.channel.next_event()
             except BingError as exc:
                 failure = exc
             await self._reopen(failure, attempts)
 
-    async def _wait_for_slot(self) -> None:
-        slots = self._source.slots
-        if slots is not None:
-            slot = self._slot = slots.join()
-            self._go_on()  # closed by another thread just before, which saw no slot to release
-            await slot.wait()
-            self._go_on()
+    async def _begin(self) -> Attempts:
+        """Wait for a permit, and start the clock."""
+        context = self._source.context
+        if context.semaphore is not None:
+            await self._acquire(context.semaphore)
+        self._metering = context.backend.metering
+        self._attempts = Attempts(context.retries, new_deadline(context))
+        return self._attempts
+
+    async def _acquire(self, semaphore: Semaphore) -> None:
+        permit = self._permit = semaphore.request()
+        self._go_on()  # closed by another thread just before, which saw no permit to release
+        await permit.wait()
+        self._go_on()
 
     def _notice(self) -> ev.Event | None:
         """What the reader is told between two attempts."""
@@ -261,14 +303,19 @@ class TurnStream:
         return opened
 
     async def _reopen(self, failure: BingError, attempts: Attempts) -> None:
-        """Wait for the next attempt, or raise the failure: text that was given out cannot be taken back."""
+        """Wait for the next attempt, or raise the failure."""
         was_open, self._open = self._open, None
         if was_open is not None:
             was_open.close()
-        if self._has_text or failure.partial_text or (was_open is not None and not self._source.may_reopen()):
+        # A connection that broke while the request went out may have delivered it.
+        failure.sent = was_open is not None or isinstance(failure, ConnectionLost)
+        answered = self._has_text or bool(failure.partial_text)
+        attempt = FailedAttempt(self._source.conversation, failure.sent, answered)
+        step = next_step(failure, attempt, self._metering)
+        if step == "raise":
             raise failure
         self._go_on()
-        if not self._source.falls_back(failure):
+        if step == "retry":
             await attempts.failed(failure)
             self._go_on()
         if self._has_other:
@@ -298,11 +345,11 @@ class TurnStream:
 
     def _end(self) -> None:
         had_ended, self._ended = self._ended, True
-        if self._begun is not None and not had_ended:
+        if not had_ended:
             self._source.end(self._reply, self._error)
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.release()
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release()
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)
