@@ -34,6 +34,7 @@ from benchmarks import (
     llama_index_overhead,
     llama_index_socket,
     measuring,
+    parsing,
     scale,
     shape,
     soak,
@@ -202,6 +203,14 @@ def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> N
     """Answers of three lengths, and three numbers of turns at once."""
     rows, verdicts = table(growth.main, ["--words", "200", "--turns", "200", "--rounds", "1"], capsys)
     assert tuple(rows) == ("2 words, 1", "20 words, 1", "200 words, 1", "2 words, 2", "2 words, 20", "2 words, 200")
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert len(verdicts) == 1
+
+
+def test_parsing_has_a_row_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each hostile reply and each long frame, at both sizes."""
+    rows, verdicts = table(parsing.main, ["--characters", "1000", "--rounds", "1"], capsys)
+    assert len(rows) == len(parsing.REPLIES) + len(parsing.FRAMES)
     assert all(value > 0 for row in rows.values() for value in row)
     assert len(verdicts) == 1
 
