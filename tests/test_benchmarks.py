@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -41,6 +39,7 @@ from benchmarks import (
     walk,
     warm,
 )
+from tests.children import run_python
 
 pytestmark = pytest.mark.system  # each runs a whole benchmark, if a small one
 
@@ -248,7 +247,8 @@ def test_what_both_adapters_share_loads_no_framework() -> None:
         "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
     )
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    done = run_python("-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())
 
 
