@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import TypeAlias, TypedDict, Unpack
 
 from bing_llm import sync
 from bing_llm.batch.cluster import MakeClient, RayWorkers
 from bing_llm.batch.engine import Engine, LocalWorker, Worker
 from bing_llm.batch.outputs import Output, open_output
 from bing_llm.batch.progress import Summary, Tally
-from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, parse_row, render_row, row_key
-from bing_llm.batch.sources import Source, open_source, prefetch
+from bing_llm.batch.rows import BadRow, Failed, Fields, Row, bad_row, parse_row, render_row
+from bing_llm.batch.sources import Rows, Source, open_source, prefetch
 from bing_llm.client import BingClient
 from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
 from bing_llm.limits import Retries
 
-Given: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str]
+Given: TypeAlias = str | os.PathLike[str] | Rows
 
 _TWICE = InvalidRequest("An earlier row has the same id.", hint="Give each row an id of its own, or none at all.")
 
@@ -196,14 +196,13 @@ class Batch:
         self._keep(output, render_row(row, Failed(row.error)))
         return None
 
-    def _keep(self, output: Output, row: Mapping[str, Any]) -> None:
+    def _keep(self, output: Output, row: Fields) -> None:
         with _writing():
-            is_new = output.append(row_key(row), row)
-        if is_new:
-            self.tally.open -= 1
-            self.tally.add(row)
-            if self._progress is not None:
-                self._progress(self.tally)
+            output.append(row)
+        self.tally.open -= 1
+        self.tally.add(row)
+        if self._progress is not None:
+            self._progress(self.tally)
 
     @asynccontextmanager
     async def _new_engine(self) -> AsyncGenerator[Engine, None]:
@@ -286,12 +285,12 @@ def _finish(output: Output, *, ordered: bool) -> None:
         raise BatchStopped(f"The output cannot be completed: {exc.message}", hint=exc.hint) from exc
 
 
-def _check_count(name: str, count: Any) -> None:
+def _check_count(name: str, count: object) -> None:
     if not (isinstance(count, int) and count >= 1):
         raise ConfigurationError(f"{name} is {count!r}; it must be a whole number from 1 on.")
 
 
-def _check_above_zero(name: str, value: Any) -> None:
+def _check_above_zero(name: str, value: object) -> None:
     if not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
         raise ConfigurationError(f"{name} is {value!r}; it must be a number above 0.")
 

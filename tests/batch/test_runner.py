@@ -245,21 +245,6 @@ async def test_a_row_without_an_end_is_no_success(folder: Folder) -> None:
         await folder.batch().run()
 
 
-async def test_what_comes_twice_is_kept_once(folder: Folder) -> None:
-    """An engine of many machines may ask a row again after a failure: the first end counts."""
-    folder.write(*questions(2))
-
-    async def twice(rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
-        async for row in rows:
-            yield render_row(row, Answered(echo(row), 1, 0.5))
-            yield render_row(row, Answered(Reply(text="later"), 1, 0.5))
-
-    folder.engine.answers = twice  # type: ignore[method-assign]
-    summary = await folder.batch().run()
-    assert (summary.complete, summary.answered) == (True, 2)
-    assert [row["text"] for row in folder.read()] == ["Re: What is 1?", "Re: What is 2?"]
-
-
 @pytest.mark.parametrize("step", ["claim", "append"])
 async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     """What was written is kept, and the error says what the system said; so where a row cannot be remembered."""
@@ -269,10 +254,10 @@ async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.M
         output = open_output(*arguments, **more)
         works = getattr(output, step)
 
-        def full(key: str, value: Any) -> Any:
-            if key == "id q2":
+        def full(*arguments: Any) -> Any:
+            if "q2" in str(arguments):
                 raise OSError(28, "No space left on device")
-            return works(key, value)
+            return works(*arguments)
 
         monkeypatch.setattr(output, step, full)
         return output
