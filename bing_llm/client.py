@@ -17,7 +17,7 @@ from bing_llm._lazy_backend import LazyBackend
 from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slots
+from bing_llm._semaphore import Semaphore
 from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.backends.chathub.options import Compose, Location
 from bing_llm.backends.workiq.access import access
@@ -159,7 +159,7 @@ class BingClient:
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
             part.check()
-        self.slots = None if max_concurrency is None else Slots(max_concurrency)
+        self.semaphore = _semaphore(max_concurrency)
         is_workiq = self.backend_name == "workiq"
         self.options: Options = (
             workiq_options(given) if is_workiq else chathub_options(given, signed_in=header is not None)
@@ -315,6 +315,18 @@ class BingClient:
 
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
+
+
+_MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
+
+
+def _semaphore(limit: Any) -> Semaphore | None:
+    if limit is None:
+        return None
+    if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):
+        msg = f"max_concurrency is {limit!r}; it must be a whole number from 1 to {_MOST_OPEN:,}, or None for no limit."
+        raise ConfigurationError(msg)
+    return Semaphore(limit)
 
 
 async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:

@@ -13,7 +13,6 @@ and those that the service ended, or that are at their last turn.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import OrderedDict
@@ -25,6 +24,7 @@ from typing import Protocol
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm._loops import PerProcess
 from bing_llm.backends.base import ConversationHandle, TurnChannel
 from bing_llm.completion.prompt import build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
@@ -79,31 +79,24 @@ class Continuations:
         self._most = most
         self._seconds = seconds
         self._clock = clock
-        self._forget()
+        self._by_key: PerProcess[OrderedDict[bytes, Live]] = PerProcess(OrderedDict)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._by_key.get())
 
     def keep(self, key: bytes, handle: ConversationHandle, turns: int, context: str = "") -> None:
         """Remember a conversation that was sent so many turns; of two with one key, the later one."""
-        if self._pid != os.getpid():
-            self._forget()
-        self._kept.pop(key, None)
-        self._kept[key] = Live(handle, turns, context, self._clock())
+        by_key = self._by_key.get()
+        by_key.pop(key, None)
+        by_key[key] = Live(handle, turns, context, self._clock())
         with suppress(KeyError):  # another thread was faster
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            while len(by_key) > self._most:
+                by_key.popitem(last=False)
 
     def take(self, key: bytes) -> Live | None:
         """The conversation of this key, which is nobody else's from now on; None where there is none."""
-        if self._pid != os.getpid():
-            self._forget()
-        live = self._kept.pop(key, None)
+        live = self._by_key.get().pop(key, None)
         return live if live is not None and self._clock() - live.since < self._seconds else None
-
-    def _forget(self) -> None:
-        self._pid = os.getpid()
-        self._kept: OrderedDict[bytes, Live] = OrderedDict()
 
 
 class HistoryContext(TurnContext, Protocol):

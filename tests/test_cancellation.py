@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import product
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
@@ -29,6 +30,7 @@ from bing_llm.sync_client import SyncBingClient
 from bing_llm.tools.prompt import JsonFormat
 from bing_llm.turn import TurnStream
 from tests.fakes import settled
+from tests.pairwise import pairwise
 from tests.stepping import Interruption, stepped
 
 GRACE_S = 10.0
@@ -224,28 +226,33 @@ CASES = {
     "tidy": Case(tidy, services=("chathub",)),
 }
 
-EACH_CASE = pytest.mark.parametrize(
-    ("case", "name"),
-    [pytest.param(case, name, id=f"{title}, {name}") for title, case in CASES.items() for name in case.services],
-)
+INTERRUPTIONS = [
+    (title, name, served, settings)
+    for (title, case), served, settings in product(CASES.items(), (False, True), SETTINGS)
+    for name in case.services
+]
+CHOSEN = pairwise(INTERRUPTIONS, lambda interruption: interruption)
+"""Each suspension of each case costs a run; the others of these belong to the system part."""
 
 
 # --- cancelled tasks --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
-@EACH_CASE
+@pytest.mark.parametrize(
+    ("title", "name", "served", "settings"),
+    [pytest.param(*one, marks=() if one in CHOSEN else pytest.mark.system) for one in INTERRUPTIONS],
+)
 async def test_a_cancellation_comes_out_and_leaves_nothing(
-    case: Case, name: str, *, served: bool, settings: Settings
+    title: str, name: str, *, served: bool, settings: str
 ) -> None:
     """At every suspension: CancelledError, no task, no connection in use, no slot taken, and the client goes on."""
+    case = CASES[title]
     brain = Brain()
     async with Emulator(brain, context_limit=2 * len(LONG)) as emulator:
         service = Service(name, emulator, brain)
         with stepped(asyncio.get_running_loop()):
             at = 0
-            while await goes_on(case, service, settings, at, served=served):
+            while await goes_on(case, service, SETTINGS[settings], at, served=served):
                 at += 1
     assert at > 2
 
