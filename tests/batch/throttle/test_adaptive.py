@@ -1,4 +1,4 @@
-"""The pace: what each error does to a batch, how the window moves, how long it waits, and when it gives up."""
+"""The adaptive throttle: the effect of each error, the window, the pauses, and when it gives up."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from bing_llm import errors
-from bing_llm.batch.pace import Pace, Way, way_of
+from bing_llm.batch.throttle import Action, AdaptiveThrottle, classify_error
 from bing_llm.errors import BingError
 from tests.fakes import Time
 
-WAYS: dict[type[BingError], Way] = {
+ACTIONS: dict[type[BingError], Action] = {
     errors.BatchStopped: "stop",
     errors.CaptchaRequired: "stop",
     errors.ConfigurationError: "stop",
@@ -32,8 +32,8 @@ WAYS: dict[type[BingError], Way] = {
     errors.UploadFailed: "fail",
 }
 
-SERVICE_LOST = [kind for kind in WAYS if issubclass(kind, errors.ServiceFault) and WAYS[kind] != "wait"]
-ALIVE = [kind for kind in WAYS if issubclass(kind, errors.RequestError | errors.ConversationError)]
+SERVICE_LOST = [kind for kind in ACTIONS if issubclass(kind, errors.ServiceFault) and ACTIONS[kind] != "wait"]
+ALIVE = [kind for kind in ACTIONS if issubclass(kind, errors.RequestError | errors.ConversationError)]
 
 
 def leaves(kind: type[BingError] = BingError) -> Iterator[type[BingError]]:
@@ -46,77 +46,77 @@ def leaves(kind: type[BingError] = BingError) -> Iterator[type[BingError]]:
 
 
 class Clocked:
-    """A pace whose clock is moved by hand."""
+    """A throttle whose clock is moved by hand."""
 
     def __init__(self, concurrency: int = 8, *, patience: float = 3600.0, attempts: int = 5) -> None:
         self.time = Time()
         retries = self.time.retries(attempts=attempts)
-        self.pace = Pace(concurrency, patience=patience, retries=retries, clock=self.time.clock)
+        self.throttle = AdaptiveThrottle(concurrency, patience=patience, retries=retries, clock=self.time.clock)
 
     def begun(self, most: int = 1000) -> list[float]:
-        """The tickets of all turns that may begin now; a moment passes then."""
-        tickets: list[float] = []
-        while len(tickets) < most and self.pace.may_begin():
-            tickets.append(self.pace.begin())
+        """The permits of all turns that may begin now; a moment passes then."""
+        permits: list[float] = []
+        while len(permits) < most and self.throttle.may_begin():
+            permits.append(self.throttle.begin())
         self.time.now += 0.001
-        return tickets
+        return permits
 
-    def ends(self, tickets: list[float], error: BingError | None = None) -> None:
+    def ends(self, permits: list[float], error: BingError | None = None) -> None:
         """These turns end so, at once."""
-        for ticket in tickets:
-            self.pace.end(ticket, error)
+        for permit in permits:
+            self.throttle.end(permit, error)
 
     def meets(self, error: BingError | None) -> None:
         """One turn, as soon as it may begin."""
-        self.time.now += self.pace.pause()
+        self.time.now += self.throttle.pause()
         self.ends(self.begun(1), error)
 
     def wait(self) -> float:
         """Wait until turns may begin again."""
-        seconds = self.pace.pause()
+        seconds = self.throttle.pause()
         self.time.now += seconds
         return seconds
 
     def room(self) -> int:
         """How many turns may be open at once."""
-        tickets = self.begun()
-        self.ends(tickets, BingError("It tells nothing."))
-        return len(tickets)
+        permits = self.begun()
+        self.ends(permits, BingError("It tells nothing."))
+        return len(permits)
 
 
 # --- each kind of error -----------------------------------------------------------------------------------------------
 
 
-def test_the_way_of_each_error_is_known() -> None:
-    """Every error of the package has its way; a new one must be given its own here."""
-    assert {kind: way_of(kind()) for kind in leaves()} == WAYS
+def test_the_action_for_each_error_is_known() -> None:
+    """Every error of the package has its action; a new one must be given its own here."""
+    assert {kind: classify_error(kind()) for kind in leaves()} == ACTIONS
 
 
 def test_what_will_never_connect_stops_the_batch() -> None:
     """A failure to connect that is permanent is not waited for."""
     error = errors.ConnectionFailed("A certificate.")
     error.permanent = True
-    assert way_of(error) == "stop"
+    assert classify_error(error) == "stop"
 
 
-@pytest.mark.parametrize("kind", [kind for kind, way in WAYS.items() if way == "stop"])
+@pytest.mark.parametrize("kind", [kind for kind, action in ACTIONS.items() if action == "stop"])
 def test_what_no_row_can_help_stops_at_once(kind: type[BingError]) -> None:
     """After one such error no turn begins, whatever succeeded before."""
     clocked = Clocked()
     clocked.meets(None)
     error = kind()
     clocked.meets(error)
-    assert clocked.pace.stopped is error
-    assert not clocked.pace.may_begin()
+    assert clocked.throttle.stopped is error
+    assert not clocked.throttle.may_begin()
 
 
-@pytest.mark.parametrize("kind", [kind for kind, way in WAYS.items() if way in {"retry", "fail"}])
+@pytest.mark.parametrize("kind", [kind for kind, action in ACTIONS.items() if action in {"retry", "fail"}])
 def test_what_is_of_the_row_holds_nobody_up(kind: type[BingError]) -> None:
-    """Errors of a row, and those that pass, leave the pace as it is."""
+    """Errors of a row, and those that pass, leave the throttle as it is."""
     clocked = Clocked()
     clocked.meets(kind())
-    assert clocked.pace.pause() == 0
-    assert clocked.pace.waiting == ""
+    assert clocked.throttle.pause() == 0
+    assert clocked.throttle.waiting == ""
     assert clocked.room() == 8
 
 
@@ -126,9 +126,9 @@ def test_what_is_of_the_row_holds_nobody_up(kind: type[BingError]) -> None:
 def test_no_more_turns_are_open_than_allowed() -> None:
     """A turn begins only while fewer are open, and the end of one makes room for one."""
     clocked = Clocked(3)
-    tickets = clocked.begun()
-    assert len(tickets) == 3
-    clocked.ends(tickets[:1])
+    permits = clocked.begun()
+    assert len(permits) == 3
+    clocked.ends(permits[:1])
     assert len(clocked.begun()) == 1
 
 
@@ -147,9 +147,9 @@ def test_the_window_grows_back_by_one_for_each_window_of_successes() -> None:
     clocked.wait()
     sizes = []
     for _ in range(7):
-        tickets = clocked.begun()
-        sizes.append(len(tickets))
-        clocked.ends(tickets)
+        permits = clocked.begun()
+        sizes.append(len(permits))
+        clocked.ends(permits)
     assert sizes == [4, 4, 5, 6, 7, 8, 8]
 
 
@@ -194,9 +194,9 @@ def test_nothing_begins_while_the_service_asked_to_wait() -> None:
     """`Retry-After` holds for all turns, and is not asked for longer than it says."""
     clocked = Clocked()
     clocked.meets(errors.Throttled(retry_after=7.0))
-    assert not clocked.pace.may_begin()
+    assert not clocked.throttle.may_begin()
     assert clocked.wait() == 7.0
-    assert clocked.pace.may_begin()
+    assert clocked.throttle.may_begin()
 
 
 def test_to_be_asked_for_no_wait_is_none() -> None:
@@ -212,15 +212,15 @@ def test_a_failure_that_asks_for_no_wait_is_one_row_s_own() -> None:
     """As one that does not ask."""
     clocked = Clocked()
     clocked.meets(errors.ServiceError(retry_after=0.0))
-    assert clocked.pace.may_begin()
+    assert clocked.throttle.may_begin()
 
 
 def test_the_longest_wait_that_was_asked_for_counts() -> None:
     """Of several turns that were throttled, the one that was told to wait longest decides."""
     clocked = Clocked()
-    tickets = clocked.begun(3)
-    for ticket, seconds in zip(tickets, (2.0, 9.0, 4.0), strict=True):
-        clocked.ends([ticket], errors.Throttled(retry_after=seconds))
+    permits = clocked.begun(3)
+    for permit, seconds in zip(permits, (2.0, 9.0, 4.0), strict=True):
+        clocked.ends([permit], errors.Throttled(retry_after=seconds))
     assert clocked.wait() == 9.0
 
 
@@ -229,7 +229,7 @@ def test_whoever_asks_to_wait_is_waited_for(kind: type[BingError]) -> None:
     """A `Retry-After` of another error than `Throttled` holds for all turns as well, and leaves the window."""
     clocked = Clocked(8)
     clocked.meets(kind(retry_after=30.0))
-    assert "asked to wait" in clocked.pace.waiting
+    assert "asked to wait" in clocked.throttle.waiting
     assert clocked.wait() == 30.0
     assert clocked.room() == 8
 
@@ -261,7 +261,7 @@ def test_pauses_without_a_connection_are_those_of_the_retries() -> None:
     pauses = []
     for _ in range(8):
         clocked.meets(errors.ConnectionFailed())
-        pauses.append(clocked.pace.pause())
+        pauses.append(clocked.throttle.pause())
     assert pauses == pytest.approx([0.5, 1, 2, 4, 8, 16, 30, 30])
 
 
@@ -270,18 +270,18 @@ def test_endless_trouble_overflows_nothing() -> None:
     clocked = Clocked(1, patience=1e12)
     for _ in range(2000):
         clocked.meets(errors.Throttled())
-    assert clocked.pace.pause() == 900
+    assert clocked.throttle.pause() == 900
 
 
 def test_a_person_is_told_what_is_waited_for() -> None:
     """Why no turn begins, and for how long yet, in whole seconds."""
     clocked = Clocked()
     clocked.meets(errors.Throttled(retry_after=7.5))
-    assert clocked.pace.waiting == "the service throttles; next turn in 8 s"
+    assert clocked.throttle.waiting == "the service throttles; next turn in 8 s"
     clocked.meets(None)
-    assert clocked.pace.waiting == ""
+    assert clocked.throttle.waiting == ""
     clocked.meets(errors.ConnectionFailed())
-    assert clocked.pace.waiting == "the service cannot be reached; next turn in 1 s"
+    assert clocked.throttle.waiting == "the service cannot be reached; next turn in 1 s"
 
 
 # --- giving up --------------------------------------------------------------------------------------------------------
@@ -294,10 +294,10 @@ def test_patience_ends(kind: type[BingError]) -> None:
     clocked.meets(None)
     clocked.meets(kind())
     began = clocked.time.now
-    while clocked.pace.stopped is None:
+    while clocked.throttle.stopped is None:
         assert clocked.time.now - began <= 100.1
         clocked.meets(kind())
-    assert isinstance(clocked.pace.stopped, kind)
+    assert isinstance(clocked.throttle.stopped, kind)
     assert clocked.time.now - began == pytest.approx(100, abs=0.1)
 
 
@@ -307,7 +307,7 @@ def test_each_success_renews_the_patience() -> None:
     for _ in range(50):
         clocked.meets(errors.Throttled())
         clocked.meets(None)
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
 
 
 @pytest.mark.parametrize("kind", ALIVE)
@@ -317,17 +317,17 @@ def test_a_request_that_was_read_is_a_sign_of_life(kind: type[BingError]) -> Non
     for _ in range(50):
         clocked.meets(errors.Throttled())
         clocked.meets(kind())
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
 
 
 def test_nobody_waits_for_longer_than_the_patience() -> None:
     """A service that asks for more stops the batch at once."""
     clocked = Clocked(4, patience=3600.0)
     clocked.meets(errors.Throttled(retry_after=3600.0))
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
     clocked.meets(None)
     clocked.meets(errors.Throttled(retry_after=3601.0))
-    assert isinstance(clocked.pace.stopped, errors.Throttled)
+    assert isinstance(clocked.throttle.stopped, errors.Throttled)
 
 
 def test_a_wrong_endpoint_stops_soon() -> None:
@@ -335,9 +335,9 @@ def test_a_wrong_endpoint_stops_soon() -> None:
     clocked = Clocked(4, attempts=3)
     clocked.ends(clocked.begun(), errors.ConnectionFailed())
     clocked.meets(errors.ConnectionFailed())
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
     clocked.meets(errors.ConnectionFailed())
-    assert isinstance(clocked.pace.stopped, errors.ConnectionFailed)
+    assert isinstance(clocked.throttle.stopped, errors.ConnectionFailed)
 
 
 def test_a_service_that_has_answered_is_waited_for() -> None:
@@ -346,7 +346,7 @@ def test_a_service_that_has_answered_is_waited_for() -> None:
     clocked.meets(None)
     for _ in range(20):
         clocked.meets(errors.ConnectionFailed())
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
 
 
 @pytest.mark.parametrize(("concurrency", "rows"), [(1, 20), (10, 20), (50, 100)])
@@ -354,12 +354,12 @@ def test_a_service_that_has_answered_is_waited_for() -> None:
 def test_a_lost_service_stops_the_batch(kind: type[BingError], concurrency: int, rows: int) -> None:
     """Where so many rows in a row have failed by the service with all their attempts, further ones would too."""
     clocked = Clocked(concurrency, attempts=3)
-    turns = rows * (3 if WAYS[kind] == "retry" else 1)
+    turns = rows * (3 if ACTIONS[kind] == "retry" else 1)
     for _ in range(turns - 1):
         clocked.meets(kind())
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None
     clocked.meets(kind())
-    assert isinstance(clocked.pace.stopped, kind)
+    assert isinstance(clocked.throttle.stopped, kind)
 
 
 @pytest.mark.parametrize("kind", SERVICE_LOST)
@@ -370,4 +370,4 @@ def test_a_service_that_answers_now_and_then_is_not_lost(kind: type[BingError]) 
         for _ in range(19):
             clocked.meets(kind())
         clocked.meets(None)
-    assert clocked.pace.stopped is None
+    assert clocked.throttle.stopped is None

@@ -8,63 +8,64 @@ from typing import Any
 import pytest
 
 from bing_llm import errors
-from bing_llm.batch.asking import ask
-from bing_llm.batch.gate import LocalGate
-from bing_llm.batch.pace import way_of
+from bing_llm.batch.engine import LocalWorker, ask_row
 from bing_llm.batch.rows import Answered, Failed, Outcome, Row
+from bing_llm.batch.throttle import Limiter, classify_error
 from bing_llm.client import BingClient
-from bing_llm.errors import BingError
+from bing_llm.errors import BingError, Metering
 from bing_llm.limits import Deadline
 from bing_llm.messages import Message, Prompt
-from tests.batch.asked import row
-from tests.batch.test_pace import WAYS
+from tests.batch.helpers import row
+from tests.batch.throttle.test_adaptive import ACTIONS
 from tests.fakes import FakeBackend, FakeChannel, Pause, Time, Turn, answer, client_of
 
 ONE = row(1, "Hello")
-RETRIED = [kind for kind, way in WAYS.items() if way == "retry"]
-FAILING = [kind for kind, way in WAYS.items() if way == "fail"]
-STOPPING = [kind for kind, way in WAYS.items() if way == "stop"]
+RETRIED = [kind for kind, action in ACTIONS.items() if action == "retry"]
+FAILING = [kind for kind, action in ACTIONS.items() if action == "fail"]
+STOPPING = [kind for kind, action in ACTIONS.items() if action == "stop"]
 
 
-class OpenGate:
-    """Lets everybody in, until it is closed, and notes what became of it.
+class OpenLimiter(Limiter):
+    """Lets every turn begin, until it is closed, and records how it ended.
 
     Attributes:
-        ends: What each turn that left has met.
-        inside: How many have not left.
+        ends: How each turn ended.
+        inside: How many are open.
     """
 
     def __init__(self, most: int = 1000) -> None:
+        super().__init__(1)
         self._most = most
         self.ends: list[BingError | None] = []
         self.inside = 0
 
-    async def enter(self) -> float | None:
-        """As `Gate.enter`."""
+    async def acquire(self) -> float | None:
+        """As `Limiter.acquire`."""
         if self._most == len(self.ends):
             return None
         self.inside += 1
         return 1.0
 
-    async def leave(self, ticket: float, error: BingError | None) -> None:
-        """As `Gate.leave`."""
-        assert ticket == 1.0
+    def release(self, permit: float, error: BingError | None, metering: Metering = errors.UNMETERED) -> None:
+        """As `Limiter.release`."""
+        del metering
+        assert permit == 1.0
         self.inside -= 1
         self.ends.append(error)
 
 
 class Asked:
-    """One service and its gate."""
+    """One service and its limiter."""
 
     def __init__(self, *turns: Turn, most: int = 1000, attempts: int = 5, prompt_limit: int = 4000) -> None:
         self.time = Time()
         self.backend = FakeBackend(*turns, prompt_limit=prompt_limit)
         self.client: BingClient = client_of(self.backend, self.time, attempts=attempts)
-        self.gate = OpenGate(most)
+        self.limiter = OpenLimiter(most)
 
     async def outcome(self, asked: Row = ONE) -> Outcome | None:
         """What comes of the row."""
-        return await ask(self.client, asked, self.gate)
+        return await ask_row(LocalWorker(self.client), asked, self.limiter, self.client.retries)
 
 
 # --- what is asked ----------------------------------------------------------------------------------------------------
@@ -121,13 +122,13 @@ async def test_a_row_may_name_its_model() -> None:
     ],
 )
 async def test_what_cannot_be_sent_is_not_sent(bad: Row, kind: type[BingError]) -> None:
-    """Such a row has failed without a turn, and the gate has not seen it."""
+    """Such a row has failed without a turn, and the limiter has not seen it."""
     asked = Asked()
     outcome = await asked.outcome(bad)
     assert isinstance(outcome, Failed)
     assert isinstance(outcome.error, kind)
     assert (outcome.attempts, outcome.seconds) == (0, 0.0)
-    assert asked.gate.ends == []
+    assert asked.limiter.ends == []
     assert asked.backend.calls == []
 
 
@@ -136,7 +137,7 @@ async def test_a_client_that_was_closed_fails_no_row() -> None:
     async with BingClient(backend="emulator") as client:
         pass
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        await ask(client, ONE, OpenGate())
+        await ask_row(LocalWorker(client), ONE, OpenLimiter(), client.retries)
 
 
 # --- attempts ---------------------------------------------------------------------------------------------------------
@@ -144,13 +145,13 @@ async def test_a_client_that_was_closed_fails_no_row() -> None:
 
 @pytest.mark.parametrize("kind", RETRIED)
 async def test_what_passes_is_tried_again(kind: type[BingError]) -> None:
-    """After the waits of the client's retries; each attempt goes through the gate."""
+    """After the waits of the client's retries; each attempt goes through the limiter."""
     asked = Asked(kind(), kind(), answer("Hi."))
     outcome = await asked.outcome()
     assert isinstance(outcome, Answered)
     assert outcome.attempts == 3
     assert asked.time.waits == [0.5, 1.0]
-    assert [type(end) for end in asked.gate.ends] == [kind, kind, type(None)]
+    assert [type(end) for end in asked.limiter.ends] == [kind, kind, type(None)]
 
 
 @pytest.mark.parametrize("kind", RETRIED)
@@ -160,7 +161,7 @@ async def test_attempts_are_those_of_the_client_and_never_nest(kind: type[BingEr
     outcome = await asked.outcome()
     assert isinstance(outcome, Failed)
     assert (type(outcome.error), outcome.error.message) == (kind, "3")
-    assert outcome.attempts == len(asked.backend.prompts) == len(asked.gate.ends) == 4
+    assert outcome.attempts == len(asked.backend.prompts) == len(asked.limiter.ends) == 4
 
 
 async def test_an_answer_that_broke_off_is_asked_for_again() -> None:
@@ -190,7 +191,7 @@ async def test_what_is_of_the_row_fails_it_once(kind: type[BingError]) -> None:
 
 @pytest.mark.parametrize("kind", [errors.Throttled, errors.ConnectionFailed])
 async def test_what_is_of_the_service_costs_a_row_none_of_its_attempts(kind: type[BingError]) -> None:
-    """The row is asked until the gate is closed, and has all its attempts after that."""
+    """The row is asked until the limiter is closed, and has all its attempts after that."""
     asked = Asked(*(kind() for _ in range(10)), errors.ServiceError(), answer("Hi."), attempts=2)
     outcome = await asked.outcome()
     assert isinstance(outcome, Answered)
@@ -200,15 +201,15 @@ async def test_what_is_of_the_service_costs_a_row_none_of_its_attempts(kind: typ
 
 @pytest.mark.parametrize("kind", STOPPING)
 async def test_what_stops_the_batch_leaves_the_row_undone(kind: type[BingError]) -> None:
-    """It has neither an answer nor failed; the gate knows why."""
+    """It has neither an answer nor failed; the limiter knows why."""
     asked = Asked(kind())
     assert await asked.outcome() is None
-    assert [type(end) for end in asked.gate.ends] == [kind]
+    assert [type(end) for end in asked.limiter.ends] == [kind]
 
 
 @pytest.mark.parametrize("kind", [errors.Throttled, errors.ServiceError])
 @pytest.mark.parametrize("turns", [0, 1, 3])
-async def test_a_closed_gate_leaves_the_row_undone(turns: int, kind: type[BingError]) -> None:
+async def test_a_closed_limiter_leaves_the_row_undone(turns: int, kind: type[BingError]) -> None:
     """Before its first turn, or between two."""
     asked = Asked(*(kind() for _ in range(turns)), most=turns)
     assert await asked.outcome() is None
@@ -234,18 +235,18 @@ async def test_seconds_are_those_of_the_last_turn() -> None:
 # --- ends -------------------------------------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_turn_leaves_the_gate() -> None:
-    """Its socket is closed, its place is free, and what the gate is told says nothing of the service."""
+async def test_a_cancelled_turn_gives_its_permit_back() -> None:
+    """Its socket is closed, its place is free, and its error says nothing about the service."""
     asked = Asked([pause := Pause()])
     task = asyncio.create_task(asked.outcome())
     await pause.reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    (end,) = asked.gate.ends
+    (end,) = asked.limiter.ends
     assert end is not None
     assert type(end) is BingError
-    assert way_of(end) == "fail"
+    assert classify_error(end) == "fail"
     assert asked.backend.open_channels == 0
 
 
@@ -254,13 +255,15 @@ async def test_a_programming_mistake_comes_out() -> None:
     asked = Asked()  # whose list of turns is empty
     with pytest.raises(IndexError):
         await asked.outcome()
-    assert asked.gate.inside == 0
+    assert asked.limiter.inside == 0
 
 
-async def test_a_row_goes_through_a_real_gate() -> None:
+async def test_a_row_goes_through_a_real_limiter() -> None:
     """One that is throttled waits there, by the client's own time."""
     asked = Asked(errors.Throttled(retry_after=20.0), answer("Hi."))
-    outcome = await ask(asked.client, ONE, LocalGate(1, retries=asked.client.retries))
+    outcome = await ask_row(
+        LocalWorker(asked.client), ONE, Limiter(1, retries=asked.client.retries), asked.client.retries
+    )
     assert isinstance(outcome, Answered)
     assert outcome.attempts == 2
     assert asked.time.waits == [20.0]

@@ -1,4 +1,4 @@
-"""The gate: who came first goes first, at the pace and the rate; nobody who leaves early keeps anything."""
+"""The limiter: first come, first served, at the speed of the throttle and the rate; who gives up holds nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bing_llm.batch.gate import LocalGate
+from bing_llm.batch.throttle import Limiter
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Throttled, Unauthorized
 from bing_llm.limits import Retries
 from tests.hurrying import Hurried, hurried
@@ -21,24 +21,24 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def entered(gate: LocalGate) -> float:
-    """The ticket of a turn that may begin now or later."""
-    ticket = await gate.enter()
-    assert ticket is not None
-    return ticket
+async def acquired(limiter: Limiter) -> float:
+    """The permit of a turn that may begin now or later."""
+    permit = await limiter.acquire()
+    assert permit is not None
+    return permit
 
 
-async def room(gate: LocalGate) -> int:
+async def room(limiter: Limiter) -> int:
     """How many turns may begin now, found out by beginning them."""
-    tasks = [asyncio.create_task(gate.enter()) for _ in range(10)]
+    tasks = [asyncio.create_task(limiter.acquire()) for _ in range(10)]
     await settle()
     begun = [task.result() for task in tasks if task.done()]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    for ticket in begun:
-        assert ticket is not None
-        await gate.leave(ticket, None)
+    for permit in begun:
+        assert permit is not None
+        limiter.release(permit, None)
     return len(begun)
 
 
@@ -48,12 +48,12 @@ def begins(turns: int, *, after: BingError | None = None, concurrency: int = 1, 
     times: list[float] = []
 
     async def run() -> None:
-        gate = LocalGate(concurrency, retries=loop.retries(), **options)
-        await gate.leave(await entered(gate), after)
+        limiter = Limiter(concurrency, retries=loop.retries(), **options)
+        limiter.release(await acquired(limiter), after)
         for _ in range(turns):
-            ticket = await entered(gate)
+            permit = await acquired(limiter)
             times.append(loop.now)
-            await gate.leave(ticket, None)
+            limiter.release(permit, None)
 
     hurried(run(), loop)
     return times
@@ -64,26 +64,26 @@ def begins(turns: int, *, after: BingError | None = None, concurrency: int = 1, 
 
 async def test_who_came_first_goes_first() -> None:
     """As many turns as allowed are open, and the others begin in the order in which they came."""
-    gate = LocalGate(2)
-    held = [await entered(gate), await entered(gate)]
+    limiter = Limiter(2)
+    held = [await acquired(limiter), await acquired(limiter)]
     order: list[int] = []
 
     async def turn(number: int) -> None:
-        ticket = await entered(gate)
+        permit = await acquired(limiter)
         order.append(number)
         await settle()
-        await gate.leave(ticket, None)
+        limiter.release(permit, None)
 
     tasks = [asyncio.create_task(turn(number)) for number in range(6)]
     await settle()
     assert order == []
-    await gate.leave(held[0], None)
+    limiter.release(held[0], None)
     await settle()
     assert order[:1] == [0]
-    await gate.leave(held[1], None)
+    limiter.release(held[1], None)
     await asyncio.gather(*tasks)
     assert order == [0, 1, 2, 3, 4, 5]
-    assert await room(gate) == 2
+    assert await room(limiter) == 2
 
 
 @pytest.mark.parametrize("rate", [None, 60.0])
@@ -92,13 +92,13 @@ def test_a_cancelled_turn_holds_nothing(*, rate: float | None, served: bool) -> 
     """Wherever it waits, or just when its wait is over: its place is free, and those behind it go on."""
 
     async def cancelled(loop: Hurried, at: int) -> bool:
-        gate = LocalGate(1, rate=rate, retries=loop.retries())
-        held = await entered(gate)
+        limiter = Limiter(1, rate=rate, retries=loop.retries())
+        held = await acquired(limiter)
 
         async def turn() -> None:
-            ticket = await entered(gate)
+            permit = await acquired(limiter)
             await asyncio.sleep(1)
-            await gate.leave(ticket, None)
+            limiter.release(permit, None)
 
         def strike() -> bool:
             return first.cancel()
@@ -106,16 +106,16 @@ def test_a_cancelled_turn_holds_nothing(*, rate: float | None, served: bool) -> 
         interruption = Interruption(at, served=served, strike=strike)
         with stepped(loop):
             with interruption:
-                first = loop.create_task(turn_with_leave(gate))
+                first = loop.create_task(turn_with_release(limiter))
             second = loop.create_task(turn())
             await asyncio.sleep(0)
-            await gate.leave(held, Throttled(retry_after=20.0))
+            limiter.release(held, Throttled(retry_after=20.0))
             await asyncio.wait([first, second])
             interruption.end()
         assert first.cancelled() == interruption.struck
         second.result()
         if rate is None:
-            assert await room(gate) == 1
+            assert await room(limiter) == 1
         return interruption.struck
 
     at = 1
@@ -124,13 +124,13 @@ def test_a_cancelled_turn_holds_nothing(*, rate: float | None, served: bool) -> 
     assert at > 3
 
 
-async def turn_with_leave(gate: LocalGate) -> None:
+async def turn_with_release(limiter: Limiter) -> None:
     """A turn as `ask` makes one: it leaves, however it ends."""
-    ticket = await entered(gate)
+    permit = await acquired(limiter)
     try:
         await asyncio.sleep(1)
     finally:
-        await gate.leave(ticket, None)
+        limiter.release(permit, None)
 
 
 # --- the rate ---------------------------------------------------------------------------------------------------------
@@ -166,14 +166,14 @@ def test_a_turn_that_waits_for_the_rate_hears_of_a_pause() -> None:
     loop = Hurried()
 
     async def run() -> list[float]:
-        gate = LocalGate(2, rate=1.0, retries=loop.retries())
-        first = await entered(gate)
-        others = [asyncio.create_task(entered(gate)) for _ in range(2)]
+        limiter = Limiter(2, rate=1.0, retries=loop.retries())
+        first = await acquired(limiter)
+        others = [asyncio.create_task(acquired(limiter)) for _ in range(2)]
         await asyncio.sleep(59)
-        await gate.leave(first, Throttled(retry_after=600.0))
+        limiter.release(first, Throttled(retry_after=600.0))
         times = []
         for other in others:
-            await gate.leave(await other, None)
+            limiter.release(await other, None)
             times.append(loop.now)
         return times
 
@@ -183,9 +183,9 @@ def test_a_turn_that_waits_for_the_rate_hears_of_a_pause() -> None:
 def test_a_rate_without_aiolimiter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the extra; without a rate nothing is missed."""
     monkeypatch.setitem(sys.modules, "aiolimiter", None)
-    LocalGate(1)
+    Limiter(1)
     with pytest.raises(ConfigurationError, match=r"pip install \"bing-llm\[batch\]\""):
-        LocalGate(1, rate=20.0)
+        Limiter(1, rate=20.0)
 
 
 # --- pauses and the end -----------------------------------------------------------------------------------------------
@@ -202,41 +202,41 @@ def test_to_close_the_gate_turns_everybody_away(where: str) -> None:
     loop = Hurried()
 
     async def run() -> None:
-        gate = LocalGate(1 if where == "room" else 5, rate=1.0 if where == "rate" else None, retries=loop.retries())
-        ticket = await entered(gate)
+        limiter = Limiter(1 if where == "room" else 5, rate=1.0 if where == "rate" else None, retries=loop.retries())
+        permit = await acquired(limiter)
         if where == "pause":
-            await gate.leave(ticket, Throttled(retry_after=600.0))
-            assert gate.waiting == "the service throttles; next turn in 600 s"
-        waiting = [asyncio.create_task(gate.enter()) for _ in range(3)]
+            limiter.release(permit, Throttled(retry_after=600.0))
+            assert limiter.waiting == "the service throttles; next turn in 600 s"
+        waiting = [asyncio.create_task(limiter.acquire()) for _ in range(3)]
         await settle()
-        gate.close()
-        assert [*await asyncio.gather(*waiting), await gate.enter()] == [None] * 4
+        limiter.close()
+        assert [*await asyncio.gather(*waiting), await limiter.acquire()] == [None] * 4
         assert loop.now == 0
-        assert gate.closed
-        assert gate.waiting == ""
+        assert limiter.closed
+        assert limiter.waiting == ""
 
     hurried(run(), loop)
 
 
 async def test_what_stops_the_pace_closes_the_gate() -> None:
     """The error that a turn met is the reason, and those who wait are turned away."""
-    gate = LocalGate(1)
-    ticket = await entered(gate)
-    waiting = asyncio.create_task(gate.enter())
+    limiter = Limiter(1)
+    permit = await acquired(limiter)
+    waiting = asyncio.create_task(limiter.acquire())
     await settle()
     error = Unauthorized()
-    await gate.leave(ticket, error)
+    limiter.release(permit, error)
     assert await waiting is None
-    assert gate.stopped is error
+    assert limiter.stopped is error
 
 
 async def test_a_gate_that_was_closed_has_no_reason() -> None:
     """What an open turn meets after that is none."""
-    gate = LocalGate(1)
-    ticket = await entered(gate)
-    gate.close()
-    await gate.leave(ticket, Unauthorized())
-    assert gate.stopped is None
+    limiter = Limiter(1)
+    permit = await acquired(limiter)
+    limiter.close()
+    limiter.release(permit, Unauthorized())
+    assert limiter.stopped is None
 
 
 def test_patience_is_counted_by_the_clock_of_the_retries() -> None:
@@ -244,10 +244,10 @@ def test_patience_is_counted_by_the_clock_of_the_retries() -> None:
     loop = Hurried()
 
     async def run() -> float:
-        gate = LocalGate(4, patience=1000.0, retries=loop.retries())
-        while (ticket := await gate.enter()) is not None:
-            await gate.leave(ticket, Throttled())
-        assert isinstance(gate.stopped, Throttled)
+        limiter = Limiter(4, patience=1000.0, retries=loop.retries())
+        while (permit := await limiter.acquire()) is not None:
+            limiter.release(permit, Throttled())
+        assert isinstance(limiter.stopped, Throttled)
         return loop.now
 
     assert hurried(run(), loop) == pytest.approx(1000)
@@ -258,9 +258,9 @@ def test_a_wrong_endpoint_is_given_up_after_the_waits_of_the_retries() -> None:
     loop = Hurried()
 
     async def run() -> float:
-        gate = LocalGate(4, retries=loop.retries())
-        while (ticket := await gate.enter()) is not None:
-            await gate.leave(ticket, ConnectionFailed())
+        limiter = Limiter(4, retries=loop.retries())
+        while (permit := await limiter.acquire()) is not None:
+            limiter.release(permit, ConnectionFailed())
         return loop.now
 
     assert hurried(run(), loop) == pytest.approx(7.5)
@@ -271,14 +271,14 @@ def test_a_sleep_ends_when_the_gate_is_closed() -> None:
     loop = Hurried()
 
     async def run() -> None:
-        gate = LocalGate(1, retries=loop.retries())
-        await gate.sleep(5)
+        limiter = Limiter(1, retries=loop.retries())
+        await limiter.sleep(5)
         assert loop.now == 5
-        sleeping = asyncio.create_task(gate.sleep(60))
+        sleeping = asyncio.create_task(limiter.sleep(60))
         await settle()
-        gate.close()
+        limiter.close()
         await sleeping
-        await gate.sleep(60)
+        await limiter.sleep(60)
         assert loop.now == 5
 
     hurried(run(), loop)
@@ -290,6 +290,6 @@ async def test_a_sleep_that_fails_is_heard_of() -> None:
     async def fail(_seconds: float) -> None:
         raise OSError
 
-    gate = LocalGate(1, retries=Retries(sleep=fail))
+    limiter = Limiter(1, retries=Retries(sleep=fail))
     with pytest.raises(OSError):  # noqa: PT011 - it has no words
-        await gate.sleep(1)
+        await limiter.sleep(1)

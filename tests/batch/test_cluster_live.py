@@ -6,27 +6,66 @@ import asyncio
 import os
 import signal
 import uuid
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import pytest
 
-from bing_llm.batch.cluster import RayEngine
+from bing_llm import events as ev
 from bing_llm.batch.runner import Batch, arun
 from bing_llm.client import BingClient
-from bing_llm.emulator import Cut, Emulator, FaultPoint
+from bing_llm.emulator import Cut, Emulator, FaultPoint, Question
 from bing_llm.emulator.fault_plan import FaultKind
 from bing_llm.errors import BatchStopped, ConfigurationError
 from bing_llm.limits import Retries
-from tests.batch.clustered import SETTINGS, Service
-from tests.batch.process import check_all_answered, read_rows, write_rows
-from tests.batch.quick import quick_loop
+from tests.batch.helpers import quick_loop
+from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
 
 pytestmark = pytest.mark.cluster
 
+SETTINGS = {
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` it would copy the checkout, and build it again
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+TIMEOUT_S = 250.0
+"""Far beyond what a process needs, mostly to start Ray: some ten seconds, or a minute on a busy machine."""
+
 TWO: dict[str, Any] = {"ray": "local", "workers": 2}
+
+
+class Service:
+    """What answers, and counts.
+
+    Attributes:
+        asked: The prompts that were asked, each as often as it was answered.
+        open: How many turns are open.
+        most: How many were, at most.
+        when: What to do when so many turns have begun.
+        begun: When each turn began, in seconds of its loop.
+    """
+
+    def __init__(self) -> None:
+        self.asked: Counter[str] = Counter()
+        self.open = 0
+        self.most = 0
+        self.when: dict[int, Callable[[], object]] = {}
+        self.begun: list[float] = []
+
+    async def answer(self, question: Question) -> AsyncIterator[ev.Event]:
+        """One piece of text, after the turns of others had their chance to begin."""
+        self.begun.append(asyncio.get_running_loop().time())
+        self.open += 1
+        self.most = max(self.most, self.open)
+        try:
+            self.when.pop(len(self.begun), lambda: None)()
+            await asyncio.sleep(0.02)
+            self.asked[question.text] += 1
+            yield ev.TextDelta(answer_to(question.text))
+        finally:
+            self.open -= 1
 
 
 def names_in(folder: Path) -> set[str]:
@@ -178,7 +217,6 @@ async def test_a_run_that_is_cancelled_stops_at_once(service: Service, source: P
         begun = sum(service.asked.values())
     assert begun < 300
     assert {row["prompt"] for row in read_rows(target)} <= {*service.asked}
-    assert not (tmp_path / "answers.jsonl.rows").exists()
 
 
 async def test_a_worker_that_cannot_make_its_client_ends_the_run(source: Path, tmp_path: Path) -> None:
@@ -204,18 +242,24 @@ async def test_a_function_that_cannot_be_sent_is_refused(source: Path, tmp_path:
     await client.aclose()
 
 
-async def test_a_machine_that_does_not_see_the_rows_ends_the_run(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The error says what all machines must see."""
-    made = RayEngine._dataset
-
-    def unseen(self: RayEngine, ray: Any, folder: Path, *more: Any) -> Any:
-        dataset = made(self, ray, folder, *more)
-        rmtree(folder)
-        return dataset
-
-    monkeypatch.setattr(RayEngine, "_dataset", unseen)
-    write_rows(source, 10)
-    with pytest.raises(ConfigurationError, match="where all of its machines see it"):
-        await arun(source, tmp_path / "answers.jsonl", **TWO)
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """SIGKILL for the process that runs the batch ends its Ray too; the next run asks what is not kept."""
+    service = Service()
+    source, target = tmp_path / "prompts.jsonl", tmp_path / "answers.jsonl"
+    write_rows(source, 200)
+    first = "".join(f"import os; os.environ[{name!r}] = {value!r}; " for name, value in SETTINGS.items())
+    first += "import warnings; warnings.filterwarnings('ignore', category=DeprecationWarning, module=r'ray\\.')"
+    command = (source, target, "--ray", "local", "--workers", "2", "--concurrency", "8")
+    with Emulator(service) as emulator:
+        process = start(emulator.url, *command, first=first)
+        service.when[80] = process.kill
+        code, err = ended(process, TIMEOUT_S)
+        assert code == -signal.SIGKILL, err
+        kept = read_rows(target)
+        assert 0 < len(kept) < 200
+        service.asked.clear()
+        code, err = ended(start(emulator.url, *command, first=first), TIMEOUT_S)
+    assert code == 0, err
+    assert not {row["prompt"] for row in kept} & {*service.asked}
+    check_all_answered(read_rows(target), 200)
+    assert {*tmp_path.iterdir()} == {source, target}

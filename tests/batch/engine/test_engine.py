@@ -1,4 +1,4 @@
-"""The engine of one machine: each row once, as many at once as allowed, and an end that loses nothing."""
+"""The engine: each row once, as many at once as allowed, and an end that loses nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from typing import Any
 import pytest
 
 from bing_llm import errors
-from bing_llm.batch.local import LocalEngine
 from bing_llm.batch.rows import Row
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, FaultPoint, HttpAnswer, Question, Scripted
 from bing_llm.errors import BingError
-from tests.batch.asked import Service, all_of, client_on, row, rows
+from tests.batch.helpers import Service, all_of, client_on, local_engine, row, rows
 from tests.fakes import FakeBackend, Pause, Time, Turn, answer, client_of
 from tests.hurrying import Hurried, hurried
 from tests.stepping import Interruption, stepped
@@ -37,7 +36,7 @@ class Run:
         self.loop = Hurried()
         self.service = service or Service()
         client = client_on(self.loop, self.service, attempts=attempts)
-        self.engine = LocalEngine(client, concurrency=concurrency, **options)
+        self.engine = local_engine(client, concurrency=concurrency, **options)
         self.taken = 0
 
     async def rows(self, most: int) -> AsyncGenerator[Row, None]:
@@ -297,7 +296,7 @@ async def test_to_close_the_answers_closes_what_is_open(no_leaked_tasks: None) -
     del no_leaked_tasks
     pauses = [Pause() for _ in range(3)]
     backend = FakeBackend(answer("Hi."), *([pause] for pause in pauses))
-    engine = LocalEngine(client_of(backend), concurrency=3)
+    engine = local_engine(client_of(backend), concurrency=3)
     async with aclosing(rows(50)) as asked, aclosing(engine.answers(asked)) as answers:
         await anext(answers)
         for pause in pauses[:2]:
@@ -374,7 +373,7 @@ async def test_faults_of_a_real_service_lose_no_row() -> None:
 
     emulator = Emulator(Scripted(say), faults=fault)
     async with emulator, BingClient(endpoint=emulator.url, retries=Time().retries(attempts=50)) as client:
-        engine = LocalEngine(client, concurrency=8)
+        engine = local_engine(client, concurrency=8)
         answered = await all_of(engine, rows(80))
     assert engine.stopped is None
     assert ids(answered) == list(range(1, 81))
