@@ -11,7 +11,7 @@ import pytest
 from llama_index.core.base.llms.types import DocumentBlock
 
 from bing_llm.errors import InvalidRequest
-from llama_index.llms.bing.documents import text_of_document
+from llama_index.llms.bing.messages import text_of_document
 
 TEXT = "Größe, Gewicht\n1, 2"
 BYTES = TEXT.encode()
@@ -111,7 +111,7 @@ def test_characters_are_text_whatever_their_type(kind: str | None) -> None:
 @pytest.mark.parametrize("kind", ["application/pdf", "APPLICATION/RTF", "image/x-xbitmap", "audio/midi", "video/mp4"])
 def test_what_says_that_it_is_no_text_is_refused(kind: str) -> None:
     """Some formats are characters too, but not to be read."""
-    complaint = f"A DocumentBlock in a user message is no text but {kind}."
+    complaint = f"A DocumentBlock in a user message is not text but {kind}."
     hint = "Pass its text in a TextBlock, or a document of UTF-8 text as data, a path or a data: URL."
     assert refused(data=BYTES, document_mimetype=kind) == f"{complaint} {hint}"
     assert refused(url=f"data:{kind},secret") == f"{complaint} {hint}"
@@ -120,11 +120,11 @@ def test_what_says_that_it_is_no_text_is_refused(kind: str) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"%PDF-1.7\nsecret", "is no text"),
-        (b"{\\rtf1 secret}", "is no text"),
-        (b"secret\0", "is no text"),
-        (b"PK\x03\x04\0\0", "is no text"),
-        (b"Gr\xf6\xdfe, secret", "is no text in UTF-8."),
+        (b"%PDF-1.7\nsecret", "is not text"),
+        (b"{\\rtf1 secret}", "is not text"),
+        (b"secret\0", "is not text"),
+        (b"PK\x03\x04\0\0", "is not text"),
+        (b"Gr\xf6\xdfe, secret", "is not text in UTF-8."),
     ],
 )
 def test_bytes_that_are_no_text_are_refused(content: bytes, problem: str, tmp_path: Path) -> None:

@@ -9,8 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from langchain_bing.pictures import pictures_in
-from langchain_bing.prompting import read_messages
+from langchain_bing.messages import pictures_in, to_history
 
 URL = "https://example.com/a.png"
 DATA = "data:image/png;base64,AAAA"
@@ -39,7 +38,7 @@ DATA = "data:image/png;base64,AAAA"
 def test_every_form_of_a_picture_is_read(block: dict[str, Any], expected: str) -> None:
     """OpenAI's, Anthropic's, and LangChain's own of both versions."""
     assert list(pictures_in(["What is this?", block])) == [expected]
-    history = read_messages([HumanMessage(["What is this?", block])])
+    history = to_history([HumanMessage(["What is this?", block])])
     assert (history.messages, history.images) == ((Message("user", "What is this?\n[image]"),), (expected,))
 
 
@@ -55,15 +54,17 @@ def refused(block: dict[str, Any]) -> str:
 def test_a_path_is_no_picture(url: str, form: str) -> None:
     """Messages may come from strangers, so no block makes us read a file of this machine."""
     text = refused({"type": form, "image_url": {"url": url}} if form == "image_url" else {"type": form, "url": url})
-    assert text == ("An image block names a file; paths are not read. Pass base64 data, or an http(s) or data: URL.")
+    assert text == (
+        "An image block names a file, and paths are not read. Pass base64 data, or an http(s) or data: URL."
+    )
 
 
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        ("", "has neither base64 data nor a URL"),
-        (None, "has neither base64 data nor a URL"),
-        (7, "has neither base64 data nor a URL"),
+        ("", "has neither data nor a URL"),
+        (None, "has neither data nor a URL"),
+        (7, "has neither data nor a URL"),
         ("http:/[x", "names a file"),
         ("x://[y", "has a URL that cannot be read"),
         ("ftp://ada:secret@files.example.com/secret.png?secret=1", "has a URL of ftp://files.example.com, which"),

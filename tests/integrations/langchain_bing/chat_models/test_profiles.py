@@ -7,7 +7,7 @@ from langchain_core.language_models import ModelProfile
 
 from bing_llm.emulator import Emulator
 from langchain_bing import ChatBing
-from langchain_bing.profiles import profile_of
+from langchain_bing.chat_models import profile_of
 
 
 def test_a_profile_has_only_what_langchain_knows() -> None:

@@ -22,7 +22,7 @@ from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import render_call, render_result
-from langchain_bing.prompting import read_messages
+from langchain_bing.messages import to_history
 
 ADD = ToolCall(name="add", args={"a": 1, "b": 2}, id="call_1", type="tool_call")
 MUL = ToolCall(name="mul", args={"a": 3}, id="call_2", type="tool_call")
@@ -30,13 +30,13 @@ MUL = ToolCall(name="mul", args={"a": 3}, id="call_2", type="tool_call")
 
 def read(*messages: BaseMessage) -> list[Message]:
     """What the service is told."""
-    return list(read_messages(messages).messages)
+    return list(to_history(messages).messages)
 
 
 def refused(*messages: BaseMessage) -> str:
     """The text of the error."""
     with pytest.raises(InvalidRequest) as caught:
-        read_messages(messages)
+        to_history(messages)
     return str(caught.value)
 
 
@@ -140,7 +140,7 @@ def test_a_message_of_an_unknown_kind_is_refused() -> None:
         type: str = "signal"
 
     text = refused(Signal(content="beep"))
-    assert "A Signal is no message that can be sent" in text
+    assert "A Signal cannot be sent as a message" in text
     assert "Pass system, human, AI, tool or chat messages." in text
 
 
@@ -301,7 +301,7 @@ OLD, NEW = ({"type": "image", "url": f"https://example.com/{name}.png"} for name
 )
 def test_pictures_go_with_the_turn_that_asks_with_them(later: list[BaseMessage], images: tuple[str, ...]) -> None:
     """And with the results of its tools; those of earlier turns are a word in the history."""
-    history = read_messages([HumanMessage([OLD]), AIMessage("Nice."), HumanMessage([NEW]), *later])
+    history = to_history([HumanMessage([OLD]), AIMessage("Nice."), HumanMessage([NEW]), *later])
     assert history.images == images
     assert [message.content for message in history.messages[:3]] == ["[image]", "Nice.", "[image]"]
 
@@ -316,5 +316,5 @@ def test_what_could_not_be_sent_once_does_not_hold_up_the_chat() -> None:
 
 def test_a_picture_that_the_model_made_is_a_word() -> None:
     """It is not sent back, but the history says that it was there."""
-    history = read_messages([AIMessage([OLD])])
+    history = to_history([AIMessage([OLD])])
     assert (history.messages, history.images) == ((Message("assistant", "[image]"),), ())

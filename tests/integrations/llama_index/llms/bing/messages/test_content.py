@@ -26,7 +26,7 @@ from llama_index.core.llms.llm import ToolSelection
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import render_call
-from llama_index.llms.bing.content import calls_of, text_of
+from llama_index.llms.bing.messages import calls_of, text_of
 
 WRITTEN = render_call(Call("add", {"a": 1}))
 IMAGE = ImageBlock(url="https://example.com/a.png?secret=1")
@@ -150,7 +150,7 @@ def test_what_is_quoted_quotes_nothing() -> None:
 
 @pytest.mark.parametrize("role", ["system", "user"])
 def test_only_a_model_makes_calls(role: str) -> None:
-    """A call in another's message is refused, and not passed over; in its own it is no text."""
+    """A call in another's message is refused, and not passed over; in its own it is not text."""
     block = ToolCallBlock(tool_name="add", tool_kwargs={"a": "secret"})
     assert f"A {role} message holds a block of type ToolCallBlock" in refused(role, block)
     assert text("assistant", block) == ""
@@ -168,7 +168,7 @@ def message(*blocks: ToolCallBlock, **more: Any) -> ChatMessage:
 def test_a_call_is_written_as_the_model_shall_write_it(arguments: Any) -> None:
     """Arguments are an object, or its JSON."""
     (call,) = calls_of(message(ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs=arguments)))
-    assert (call.ids, call.name, call.written) == (frozenset({"call_1"}), "add", WRITTEN)
+    assert (call.ids, call.name, call.text) == (frozenset({"call_1"}), "add", WRITTEN)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_call_is_written_as_the_model_shall_write_it(arguments: Any) -> None:
 def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """The model sees its own mistake; without the tool's name in them, it goes before them."""
     (call,) = calls_of(message(ToolCallBlock(tool_name="add", tool_kwargs=arguments)))
-    assert call.written == written
+    assert call.text == written
 
 
 def test_arguments_that_are_no_json_are_refused() -> None:
@@ -219,14 +219,14 @@ def test_a_call_of_the_additional_arguments_is_read_once(call: Any) -> None:
     block = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs={"a": 1})
     for given in (message(tool_calls=[call]), message(block, tool_calls=[call])):
         (made,) = calls_of(given)
-        assert (made.name, made.written) == ("add", WRITTEN)
+        assert (made.name, made.text) == ("add", WRITTEN)
         assert "call_1" in made.ids
 
 
 def test_calls_of_the_additional_arguments_without_ids_are_all_read() -> None:
     """Ollama's have none."""
     call = {"function": {"name": "add", "arguments": {"a": 1}}}
-    assert [made.written for made in calls_of(message(tool_calls=[call, call]))] == [WRITTEN, WRITTEN]
+    assert [made.text for made in calls_of(message(tool_calls=[call, call]))] == [WRITTEN, WRITTEN]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_calls_are_the_same_by_their_ids(block_id: str | None, call_id: str | No
 def test_an_additional_function_call_is_read_where_there_is_no_other(calls: Any) -> None:
     """OpenAI's first form of a call."""
     made = calls_of(message(function_call={"name": "add", "arguments": '{"a": 1}'}, tool_calls=calls))
-    assert [call.written for call in made] == [WRITTEN]
+    assert [call.text for call in made] == [WRITTEN]
 
 
 @pytest.mark.parametrize("call", ["add(a=1)", {}, {"function": "add"}, {"name": 7}, None, 7])

@@ -11,7 +11,7 @@ from llama_index.core.base.llms.types import CitableBlock, CitationBlock, ImageB
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import load_image
-from llama_index.llms.bing.pictures import pictures_in
+from llama_index.llms.bing.messages import pictures_in
 
 PNG = b"\x89PNG\r\n\x1a\n\x00"
 DATA = "data:image/png;base64,iVBORw0KGgoA"
@@ -92,10 +92,10 @@ def test_pictures_that_are_quoted_count_too() -> None:
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [
-        (None, "has neither bytes nor a path nor a URL"),
-        ("file:///etc/secret", "has a URL that names a file"),
-        ("/etc/secret.png", "has a URL that names a file"),
-        ("http:secret.png", "has a URL that names a file"),
+        (None, "has neither data nor a URL"),
+        ("file:///etc/secret", "names a file"),
+        ("/etc/secret.png", "names a file"),
+        ("http:secret.png", "names a file"),
         ("x://[secret", "has a URL that cannot be read"),
         ("ftp://ada:secret@files.example.com/secret.png?secret=1", "has a URL of ftp://files.example.com, which the"),
     ],

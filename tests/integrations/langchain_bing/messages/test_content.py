@@ -20,7 +20,7 @@ from langchain_core.messages import (
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import render_call
-from langchain_bing.content import calls_of, results_of, text_of
+from langchain_bing.messages import calls_of, results_of, text_of
 
 ADD = ToolCall(name="add", args={"a": 1}, id="call_1", type="tool_call")
 WRITTEN = render_call(Call("add", {"a": 1}))
@@ -50,7 +50,7 @@ def test_a_call_in_content_is_read_once(block: dict[str, Any]) -> None:
     """Alone, or beside the list that repeats it: by its id it is the same call; its text is not text."""
     for message in (AIMessage([block]), AIMessage([block], tool_calls=[ADD])):
         (call,) = calls_of(message)
-        assert (call.name, call.written) == ("add", WRITTEN)
+        assert (call.name, call.text) == ("add", WRITTEN)
         assert "call_1" in call.ids
         assert text_of(message) == ""
 
@@ -58,7 +58,7 @@ def test_a_call_in_content_is_read_once(block: dict[str, Any]) -> None:
 def test_calls_without_ids_are_all_read() -> None:
     """Of two that stand in content alone, both count."""
     block = {"type": "tool_use", "name": "add", "input": {"a": 1}}
-    assert [call.written for call in calls_of(AIMessage([block, block]))] == [WRITTEN, WRITTEN]
+    assert [call.text for call in calls_of(AIMessage([block, block]))] == [WRITTEN, WRITTEN]
 
 
 def test_the_rest_of_a_streamed_call_is_no_call() -> None:
@@ -70,7 +70,7 @@ def test_the_rest_of_a_streamed_call_is_no_call() -> None:
 def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
     """OpenAI's first form of a call; some libraries repeat the last call there."""
     function = {"function_call": {"name": "add", "arguments": '{"a": 1}'}}
-    assert [call.written for call in calls_of(AIMessage("", additional_kwargs=function))] == [WRITTEN]
+    assert [call.text for call in calls_of(AIMessage("", additional_kwargs=function))] == [WRITTEN]
     assert len(calls_of(AIMessage("", additional_kwargs=function, tool_calls=[ADD]))) == 1
 
 
@@ -88,7 +88,7 @@ def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
 def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """Nothing is lost: without the tool's name in them, it goes before them."""
     (call,) = calls_of(AIMessage([{"type": "function_call", "name": "add", "arguments": arguments}]))
-    assert call.written == written
+    assert call.text == written
 
 
 def test_an_invalid_call_has_its_id_and_its_name() -> None:
@@ -96,7 +96,7 @@ def test_an_invalid_call_has_its_id_and_its_name() -> None:
     invalid = {"type": "invalid_tool_call", "name": "add", "args": '{"a"', "id": "x", "error": "cut off"}
     for message in (AIMessage("", invalid_tool_calls=[invalid]), AIMessage([invalid], invalid_tool_calls=[invalid])):
         (call,) = calls_of(message)
-        assert (set(call.ids), call.name, call.written) == ({"x"}, "add", 'add {"a"')
+        assert (set(call.ids), call.name, call.text) == ({"x"}, "add", 'add {"a"')
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
