@@ -122,7 +122,7 @@ def test_a_row_of_an_earlier_run_is_done_once(index: Index) -> None:
 
 
 def test_an_output_has_a_key_once(index: Index) -> None:
-    """A second row with it is told."""
+    """A second row with it is reported."""
     assert [index.add("a", 0), index.add("a", 9), index.add("b", 20)] == [True, False, True]
 
 
@@ -254,7 +254,7 @@ def test_a_journal_that_was_cut_at_any_byte_is_completed(path: Path, last: dict[
 
 
 def test_a_first_line_that_was_cut_at_any_byte_is_completed(path: Path) -> None:
-    """Also where there is no other line that tells whose the file is."""
+    """Also if no other line shows whose file it is."""
     line = encode_row(answered("first"))
     for end in range(len(line) + 1):
         path.write_bytes(line[:end])
@@ -396,7 +396,7 @@ class Failing:
 
 
 def test_a_part_that_cannot_be_taken_back_at_once_is_before_the_next_row(path: Path) -> None:
-    """A row is never written behind a torn line; the error is that of the write."""
+    """A row is never written after a torn line; the error is that of the write."""
     first, second = answered(1), answered(2)
     with opened(path) as (journal, index):
         index.claim("id 1", 1)

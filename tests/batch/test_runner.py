@@ -58,7 +58,7 @@ class FakeEngine:
 
 
 def echo(row: Row) -> Reply:
-    """An answer that tells which row it is of."""
+    """An answer that names its row."""
     return Reply(text=f"Re: {row.prompt}")
 
 
@@ -175,7 +175,7 @@ async def test_stop_ends_after_what_is_open(folder: Folder) -> None:
 
 
 async def test_stop_ends_the_reading_ahead(folder: Folder) -> None:
-    """No thread is left behind that reads rows which nobody takes."""
+    """No thread is left that reads rows which nobody takes."""
     folder.write(*questions(1000))
 
     def stop(_: Tally) -> None:
@@ -283,7 +283,7 @@ async def test_an_input_that_is_gone_is_told(folder: Folder, monkeypatch: pytest
 
 
 async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All were asked: so it is no usage error, the counts are told, and the journal has the answers."""
+    """All were asked: so it is not a usage error, the counts are reported, and the journal has the answers."""
     monkeypatch.setattr("bing_llm.batch.outputs._MAX_COLUMNS", 3)
     folder.write(*questions(2))
     folder.output = folder.output.with_name("out.csv")
@@ -294,7 +294,7 @@ async def test_rows_that_fit_into_no_table_stop_the_batch(folder: Folder, monkey
 
 
 async def test_an_input_that_breaks_off_stops_the_batch(folder: Folder) -> None:
-    """An error of the system in the midst of reading is told; what was read before is answered."""
+    """An error of the system in the midst of reading is reported; what was read before is answered."""
 
     def rows() -> Iterator[str]:
         yield "One?"
@@ -328,7 +328,7 @@ async def test_cancelling_keeps_what_is_done(folder: Folder) -> None:
 
 
 def test_rows_of_ones_own_are_asked_from_synchronous_code(tmp_path: Path) -> None:
-    """`run` takes rows or prompts as they are, and a client, which stays open; progress is told after each row."""
+    """`run` takes rows or prompts as they are, and a client, which stays open; progress is reported after each row."""
     backend = FakeBackend(answer("Yes."), answer("No."))
     seen: list[tuple[int | None, int, int]] = []
 
@@ -399,7 +399,7 @@ async def test_a_client_is_made_where_none_is_given(folder: Folder) -> None:
 
 
 async def test_nothing_is_written_where_no_client_can_be_made(tmp_path: Path) -> None:
-    """A service that is not configured is told before any file is made."""
+    """A service that is not configured is reported before any file is made."""
     with pytest.raises(ConfigurationError):
         await arun(["Hello?"], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
