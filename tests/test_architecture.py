@@ -34,7 +34,7 @@ SHAPING = (
     "bing_llm/composing.py",
     *(f"bing_llm/completion/{name}.py" for name in ("cutting", "history", "options", "request", "shaping")),
 )
-IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
+IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "transport", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
 
