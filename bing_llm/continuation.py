@@ -13,7 +13,6 @@ and those that the service ended, or that are at their last turn.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import OrderedDict
@@ -25,31 +24,18 @@ from typing import Protocol
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm._retry import Attempts
+from bing_llm._loops import PerProcess
 from bing_llm.backends.base import ConversationHandle, TurnChannel
-from bing_llm.composing import Composed, compose
-from bing_llm.conversation import SingleTurn, Workplace, make_prompt
-from bing_llm.errors import (
-    BingError,
-    ConnectionLost,
-    ConversationBusy,
-    PromptTooLong,
-    SessionExpired,
-    TurnLimitReached,
-    Unauthorized,
-)
+from bing_llm.completion.prompt import build_prompt
+from bing_llm.conversation import SingleTurn, make_prompt
+from bing_llm.errors import BingError
 from bing_llm.images import ImageSource
 from bing_llm.limits import CONVERSATION_SECONDS, Deadline
 from bing_llm.messages import Message
 from bing_llm.tools.prompt import Instructions
-
-__all__ = ["Continuations", "HistoryTurn", "HistoryWorkplace", "Live"]
+from bing_llm.turn import TurnContext
 
 MOST_KEPT = 1024  # about a kilobyte each
-
-_GONE = (ConnectionLost, ConversationBusy, PromptTooLong, SessionExpired, TurnLimitReached, Unauthorized)
-"""What a conversation may have come to since its last turn; a new one is none the worse for it. A turn that was stopped
-may still run there, its signature may have expired, and with all its turns it may have become too long."""
 
 _NAME = re.compile(r"[^\[\]\n]{1,64}?: ")
 """What an adapter writes before the text of an assistant that has a name."""
@@ -93,34 +79,27 @@ class Continuations:
         self._most = most
         self._seconds = seconds
         self._clock = clock
-        self._forget()
+        self._by_key: PerProcess[OrderedDict[bytes, Live]] = PerProcess(OrderedDict)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._by_key.get())
 
     def keep(self, key: bytes, handle: ConversationHandle, turns: int, context: str = "") -> None:
         """Remember a conversation that was sent so many turns; of two with one key, the later one."""
-        if self._pid != os.getpid():
-            self._forget()
-        self._kept.pop(key, None)
-        self._kept[key] = Live(handle, turns, context, self._clock())
+        by_key = self._by_key.get()
+        by_key.pop(key, None)
+        by_key[key] = Live(handle, turns, context, self._clock())
         with suppress(KeyError):  # another thread was faster
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            while len(by_key) > self._most:
+                by_key.popitem(last=False)
 
     def take(self, key: bytes) -> Live | None:
         """The conversation of this key, which is nobody else's from now on; None where there is none."""
-        if self._pid != os.getpid():
-            self._forget()
-        live = self._kept.pop(key, None)
+        live = self._by_key.get().pop(key, None)
         return live if live is not None and self._clock() - live.since < self._seconds else None
 
-    def _forget(self) -> None:
-        self._pid = os.getpid()
-        self._kept: OrderedDict[bytes, Live] = OrderedDict()
 
-
-class HistoryWorkplace(Workplace, Protocol):
+class HistoryContext(TurnContext, Protocol):
     """What turns of a framework's histories need of their client; internal."""
 
     @property
@@ -138,7 +117,7 @@ class HistoryTurn(SingleTurn):
     Going on is a short cut: if that conversation cannot, a new one is told the whole history, once, and nobody notices.
 
     Args:
-        workplace: The client.
+        context: The client.
         messages: The history, the oldest first, as an adapter converts it.
         instructions: What to say of tools and JSON. A conversation hears the listing once, the rules with each turn.
         images: Pictures that go with the last message.
@@ -152,50 +131,45 @@ class HistoryTurn(SingleTurn):
 
     def __init__(
         self,
-        workplace: HistoryWorkplace,
+        context: HistoryContext,
         messages: Sequence[Message],
         instructions: Instructions,
         images: Sequence[ImageSource] = (),
     ) -> None:
-        backend = workplace.backend
+        backend = context.backend
         self._limit = backend.prompt_limit
-        self._whole = self.sent = compose(messages, instructions, limit=self._limit)
-        super().__init__(workplace, make_prompt(backend, self._whole.text, self._whole.context, images))
-        self._continuations = None if images else workplace.continuations
+        whole = build_prompt(messages, instructions, limit=self._limit)
+        self.sent = make_prompt(backend, whole.text, whole.context, images)
+        super().__init__(context, self.sent)
+        self._continuations = None if images else context.continuations
         # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
-        self._told = _Told(workplace.model, instructions.listing or instructions.rules, messages)
+        self._told = _Told(context.model, instructions.listing or instructions.rules, messages)
         self._rules = Instructions(rules=instructions.rules)
-        self._live: Live | None = None
-        self._goes_on = False
+        self._search_in = self._continuations
         self._handle: ConversationHandle | None = None
         self._turns = 0
 
-    def begin(self) -> tuple[Attempts, Deadline]:
-        """A fresh budget, and the conversation that this history extends, if there is one."""
-        if self._continuations is not None:
-            found = map(self._continuations.take, self._told.keys_before())
-            self._live = next((live for live in found if live is not None), None)
-        return super().begin()
-
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
-        live, self._live = self._live, None
-        self._goes_on = live is not None
+        live = self._take_live()
         if live is None:
-            self.sent, self._turns = self._whole, 1
+            self.sent, self._turns = self._prompt, 1
             self._handle, channel = await self._opened(deadline)
             return channel
-        new = compose(self._told.new, self._rules, limit=self._limit)
-        self.sent = Composed(new.text, live.context + (new.context or "") or None)
+        self.conversation = "used"
+        backend = self.context.backend
+        new = build_prompt(self._told.new, self._rules, limit=self._limit)
+        self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
         self._handle, self._turns = live.handle, live.turns + 1
-        backend = self._workplace.backend
-        prompt = make_prompt(backend, self.sent.text, self.sent.context)
-        return await backend.open_turn(live.handle, prompt, live.turns, deadline)
+        return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
 
-    def falls_back(self, failure: BingError) -> bool:
-        """Whether the conversation that the history extends is gone."""
-        goes_on, self._goes_on = self._goes_on, False
-        return (goes_on and isinstance(failure, _GONE)) or super().falls_back(failure)
+    def _take_live(self) -> Live | None:
+        """The conversation that this history extends, if there is one; once."""
+        continuations, self._search_in = self._search_in, None
+        if continuations is None:
+            return None
+        found = map(continuations.take, self._told.keys_before())
+        return next((live for live in found if live is not None), None)
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """Where a turn failed, or was left, nobody knows what its conversation holds."""
@@ -212,7 +186,7 @@ class HistoryTurn(SingleTurn):
         """
         over = reply.revoked or reply.conversation_ended or (reply.quota is not None and reply.quota.spent)
         if self._continuations is not None and self._handle is not None and not over:
-            forgets = not self._workplace.backend.keeps_context
+            forgets = not self.context.backend.keeps_context
             context = (self.sent.context or "") if forgets else ""
             self._continuations.keep(self._told.key_behind(answer), self._handle, self._turns, context)
 

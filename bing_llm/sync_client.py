@@ -15,8 +15,8 @@ from bing_llm.conversation import Conversation
 from bing_llm.events import Event, Quota, Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries
-from bing_llm.stream import TurnStream
 from bing_llm.sync import Steps, run
+from bing_llm.turn import TurnStream
 
 if TYPE_CHECKING:
     from bing_llm.backends.base import ConversationInfo

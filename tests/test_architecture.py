@@ -24,16 +24,13 @@ ABOVE_BACKENDS = (
     "bing_llm.cli",
     "bing_llm.client",
     "bing_llm.conversation",
-    "bing_llm.stream",
+    "bing_llm.turn",
     "bing_llm.sync",
     "bing_llm.sync_client",
-    "bing_llm.warm",
+    "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
-SHAPING = (
-    "bing_llm/composing.py",
-    *(f"bing_llm/completion/{name}.py" for name in ("cutting", "history", "options", "request", "shaping")),
-)
+COMPLETION_WITHOUT_IO = tuple(f"bing_llm/completion/{name}.py" for name in ("history", "output", "prompt", "request"))
 IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "transport", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
@@ -85,12 +82,12 @@ RULES = {
         says="What turns text into events does no I/O, reads no clock and draws no random numbers.",
         where=(
             *VOCABULARY,
-            *SHAPING,
+            *COMPLETION_WITHOUT_IO,
             "bing_llm/fold.py",
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
             "bing_llm/backends/*",
-            *(f"bing_llm/batch/{name}.py" for name in ("formats", "jsonl", "kept", "pace", "rows", "tally")),
+            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "pace", "progress", "rows")),
         ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
@@ -120,7 +117,7 @@ RULES = {
         says="A batch is of use without the command line, and shows nothing itself.",
         where=("bing_llm/batch/*",),
         never=("bing_llm.cli", "rich", "typer"),
-        broken_by=("bing_llm/batch/running.py", "from rich.progress import Progress"),
+        broken_by=("bing_llm/batch/runner.py", "from rich.progress import Progress"),
     ),
     "ray-in-one-place": Rule(
         says="Only the engine of many machines knows Ray.",
@@ -163,16 +160,22 @@ RULES = {
         broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
-        says="Tools and the composing of prompts know no client, no backend and no completion.",
-        where=("bing_llm/tools/*", "bing_llm/composing.py"),
+        says="Tools know no client, no backend and no completion.",
+        where=("bing_llm/tools/*",),
         never=(
             "bing_llm.backends",
             "bing_llm.client",
             "bing_llm.completion",
             "bing_llm.conversation",
-            "bing_llm.stream",
+            "bing_llm.turn",
         ),
-        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
+        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import request"),
+    ),
+    "prompt-on-its-own": Rule(
+        says="Prompt building serves the adapters, continuation and batches: it knows messages and tools only.",
+        where=("bing_llm/completion/prompt.py", "bing_llm/completion/history.py"),
+        never=("bing_llm.backends", "bing_llm.client", "bing_llm.conversation", "bing_llm.turn", "pydantic"),
+        broken_by=("bing_llm/completion/prompt.py", "from bing_llm.client import BingClient"),
     ),
     "adapters-above-backends": Rule(
         says="An adapter sees the client and its vocabulary, and no backend.",

@@ -54,12 +54,11 @@ def test_the_three_lists_of_names_agree() -> None:
 
 @pytest.mark.parametrize("name", bing_llm.__all__)
 def test_every_name_is_what_its_module_defines(name: str) -> None:
-    """A name of the package is the very object of its module, and of that module's own `__all__`."""
+    """A name of the package is the very object of its module."""
     value = getattr(bing_llm, name)
     if name in _OWNERS:
         owner = importlib.import_module(f"bing_llm.{_OWNERS[name]}")
         assert value is getattr(owner, name)
-        assert name in owner.__all__
     else:
         assert name in {"Bing", "__version__"}
 

@@ -25,9 +25,9 @@ from bing_llm.errors import (
     ConversationBusy,
     InvalidRequest,
 )
-from bing_llm.stream import TurnStream
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Turn, answer, caught_up, client_of, settled
 
 TWINS = [(BingClient, SyncBingClient), (Conversation, SyncConversation), (TurnStream, SyncTurnStream)]
@@ -346,8 +346,8 @@ def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool)
     else:
         assert bing.ask("cold").text == "cold"
     run(settled(pool))
-    [shelf] = pool._shelves
-    [waiting] = shelf.ready
+    [on_loop] = pool._loops
+    [waiting] = on_loop.ready
     with bing.stream("warm") as turn:
         assert turn.reply().conversation_id == waiting.conversation.handle.id
     bing.close()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bing_llm.batch.rows import BadRow, Record, Row, read
+from bing_llm.batch.rows import BadRow, Record, Row, parse_row
 from bing_llm.errors import BatchStopped, ConfigurationError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def answers_of(table: pa.Table) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _row(number: int, record: str) -> Row:
-    row = read(Record(number, msgspec.json.decode(record)))
+    row = parse_row(Record(number, msgspec.json.decode(record)))
     if isinstance(row, BadRow):  # it could be read before it was written
         raise row.error
     return row

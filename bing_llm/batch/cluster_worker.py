@@ -13,7 +13,7 @@ import msgspec
 from bing_llm.batch.asking import ask
 from bing_llm.batch.cluster_gate import GateLost, RemoteGate
 from bing_llm.batch.cluster_rows import answers_table, rows_of
-from bing_llm.batch.rows import Row, written
+from bing_llm.batch.rows import Row, render_row
 from bing_llm.client import BingClient
 from bing_llm.errors import BingError
 
@@ -78,7 +78,7 @@ class Asker:
 
     async def _answer(self, client: BingClient, row: Row) -> dict[str, Any] | None:
         outcome = await ask(client, row, self._gate)
-        return None if outcome is None else written(row, outcome)
+        return None if outcome is None else render_row(row, outcome)
 
     async def _attend(self) -> None:
         try:

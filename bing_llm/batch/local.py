@@ -10,7 +10,7 @@ import msgspec
 
 from bing_llm.batch.asking import ask
 from bing_llm.batch.gate import LocalGate
-from bing_llm.batch.rows import Row, written
+from bing_llm.batch.rows import Row, render_row
 from bing_llm.client import BingClient
 from bing_llm.errors import BingError
 
@@ -100,7 +100,7 @@ class LocalEngine:
 
     async def _answer(self, row: Row) -> dict[str, Any] | None:
         outcome = await ask(self._client, row, self._gate)
-        return None if outcome is None else written(row, outcome)
+        return None if outcome is None else render_row(row, outcome)
 
     def _start(self, work: Coroutine[Any, Any, dict[str, Any] | None]) -> _Task:
         task = asyncio.create_task(work)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from bing_llm import errors
-from bing_llm.errors import BingError
+from bing_llm.errors import UNMETERED, BingError, FailedAttempt, Metering
 from bing_llm.limits import Retries
 
 __all__ = ["Pace", "Way", "way_of"]
@@ -21,7 +21,7 @@ _MOST_DOUBLINGS = 30  # no pause is that long; further ones would only overflow
 _FEWEST_LOST = 20  # rows; with fewer at once, that many in a row are no accident
 
 
-def way_of(error: BingError) -> Way:
+def way_of(error: BingError, metering: Metering = UNMETERED) -> Way:
     """What becomes of a row whose turn ended so.
 
     ========  ================================================================================================
@@ -31,19 +31,13 @@ def way_of(error: BingError) -> Way:
     `fail`    the row has failed: another attempt would meet the same
     ========  ================================================================================================
     """
-    match error:
-        case errors.Unauthorized() | errors.CaptchaRequired() | errors.ConfigurationError() | errors.BatchStopped():
-            return "stop"
-        case errors.ConnectionFailed(permanent=True):
-            return "stop"
-        case errors.Throttled() | errors.ConnectionFailed():
-            return "wait"
-        case errors.ServiceError() | errors.ConnectionLost() | errors.TimedOut():
-            return "retry"
-        case errors.SessionExpired() | errors.ConversationBusy():
-            return "retry"
-        case _:
-            return "fail"
+    if errors.stops_batch(error):
+        return "stop"
+    if isinstance(error, errors.Throttled | errors.ConnectionFailed):
+        return "wait"
+    # Text that had come is no obstacle: nothing of a row is given on before its answer is whole.
+    step = errors.next_step(error, FailedAttempt("new", error.sent), metering)
+    return "fail" if step == "raise" else "retry"
 
 
 class Pace:

@@ -15,7 +15,7 @@ from bing_llm.cli.view import JsonView, TextView, View, quota_line, source_lines
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.events import Reply
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):

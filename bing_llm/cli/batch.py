@@ -20,8 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bing_llm._escaping import one_line
-from bing_llm.batch.running import Batch, Options
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
+from bing_llm.batch.runner import Batch, Options
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.loop import Loop
 from bing_llm.cli.streams import discard_stdout, is_terminal, new_console, print_to_stderr

@@ -17,7 +17,7 @@ from bing_llm.cli.errors import print_error
 from bing_llm.cli.view import View
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from bing_llm.batch.rows import Answered, BadRow, Failed, Record, key_of, read, written
+from bing_llm.batch.rows import Answered, BadRow, Failed, Record, parse_row, render_row, row_key
 from bing_llm.errors import InvalidRequest, ServiceError
 from bing_llm.events import Citation, Reply
 
@@ -18,18 +18,18 @@ def answered(own: str | int, text: str = "Paris.", **fields: Any) -> dict[str, A
     """A row with an answer that has a source."""
     citations = (Citation(1, "https://a.example/", 'A, "quoted"'),)
     reply = Reply(text=text, conversation_id="c", citations=citations)
-    return written(_row(own, fields), Answered(reply, attempts=2, seconds=1.5))
+    return render_row(_row(own, fields), Answered(reply, attempts=2, seconds=1.5))
 
 
 def failed(own: str | int, **fields: Any) -> dict[str, Any]:
     """A row with an error."""
-    return written(_row(own, fields), Failed(ServiceError("It broke."), attempts=3, seconds=0.25))
+    return render_row(_row(own, fields), Failed(ServiceError("It broke."), attempts=3, seconds=0.25))
 
 
 def unreadable(line: int) -> dict[str, Any]:
     """A row of a line that could not be read."""
     why = InvalidRequest(f"Line {line} is not a JSON object.")
-    return written(BadRow(number=line, fields={}, error=why), Failed(why))
+    return render_row(BadRow(number=line, fields={}, error=why), Failed(why))
 
 
 def kept_in(path: Path) -> list[dict[str, Any]]:
@@ -41,8 +41,8 @@ def kept_in(path: Path) -> list[dict[str, Any]]:
 
 def ids(path: Path) -> list[str]:
     """The keys of the rows of a JSONL file, in its order."""
-    return [key_of(row).removeprefix("id ") for row in kept_in(path)]
+    return [row_key(row).removeprefix("id ") for row in kept_in(path)]
 
 
 def _row(own: str | int, fields: dict[str, Any]) -> Any:
-    return read(Record(1, {"id": own, "prompt": "The capital of France?", **fields}))
+    return parse_row(Record(1, {"id": own, "prompt": "The capital of France?", **fields}))

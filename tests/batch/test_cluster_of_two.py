@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bing_llm.batch.cluster import RayEngine
-from bing_llm.batch.running import Batch, arun
+from bing_llm.batch.runner import Batch, arun
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, FaultPoint
 from bing_llm.emulator.fault_plan import FaultKind

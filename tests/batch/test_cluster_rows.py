@@ -11,7 +11,7 @@ import pytest
 from pyarrow import json
 
 from bing_llm.batch.cluster_rows import answers_of, answers_table, rows_of, working_folder, write_rows
-from bing_llm.batch.rows import Record, Row, read
+from bing_llm.batch.rows import Record, Row, parse_row
 from bing_llm.errors import BatchStopped, ConfigurationError
 
 RECORDS: list[dict[str, Any]] = [
@@ -26,7 +26,7 @@ RECORDS: list[dict[str, Any]] = [
 async def given(*records: dict[str, Any]) -> AsyncIterator[Row]:
     """The rows of these records."""
     for number, record in enumerate(records, 1):
-        row = read(Record(number, record))
+        row = parse_row(Record(number, record))
         assert isinstance(row, Row)
         yield row
 

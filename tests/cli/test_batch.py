@@ -18,7 +18,7 @@ from rich.console import Console
 
 from bing_llm import errors
 from bing_llm.batch.engine import Engine
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
 from bing_llm.cli import batch as module
 from bing_llm.cli.batch import BatchProgress, Speed, summary_table
 from bing_llm.emulator import Emulator, Scripted

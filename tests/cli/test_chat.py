@@ -185,7 +185,7 @@ def test_ctrl_c_twice_leaves_the_answer(command: Command, service: Emulator, mon
     async def unheard(_turn: object) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("bing_llm.stream.TurnStream.stop", unheard)
+    monkeypatch.setattr("bing_llm.turn.TurnStream.stop", unheard)
     service.brain = Interrupting()
     done = talk(command, "one", "/help")
     assert (done.code, done.err) == (0, "")

@@ -199,7 +199,7 @@ async def test_a_stop_that_fails_is_reported_once(
     async def lost(_turn: object) -> None:
         raise errors.ConnectionLost("while stopping")
 
-    monkeypatch.setattr("bing_llm.stream.TurnStream.stop", lost)
+    monkeypatch.setattr("bing_llm.turn.TurnStream.stop", lost)
     with pytest.raises(errors.ConnectionLost, match="before the answer was complete"):
         await shown(service, Stopper(times=1))
     assert capsys.readouterr().out == "It begins\n"

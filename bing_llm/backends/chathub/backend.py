@@ -29,7 +29,7 @@ from bing_llm.backends.chathub.uploads import image_form, uploaded_url
 from bing_llm.backends.http import Http, UpgradeRefused
 from bing_llm.backends.transport import Transport
 from bing_llm.config import ConnectionSettings
-from bing_llm.errors import BingError, InvalidRequest, Unauthorized
+from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -84,6 +84,8 @@ class ChatHubBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed.
     """
+
+    metering = UNMETERED
 
     def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)

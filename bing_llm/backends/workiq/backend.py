@@ -25,7 +25,7 @@ from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.config import ConnectionSettings
-from bing_llm.errors import InvalidRequest, ServiceError
+from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -121,6 +121,8 @@ class WorkIQBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
     """
+
+    metering = UNMETERED
 
     def __init__(self, connection: ConnectionSettings, options: WorkIQOptions, *, token: Token) -> None:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)

@@ -29,7 +29,7 @@ SERVER_FRAMES: list[frames.ServerFrame] = [
 STATELESS: list[frames.Ping | frames.UnknownFrame] = [frames.Ping(), frames.UnknownFrame({"type": 99})]
 EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
 
-UNANSWERED = {State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY}
+UNANSWERED = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
 
 def in_state(role: Role, state: State) -> Connection:
