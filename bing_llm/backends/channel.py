@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, TimedOut
 from bing_llm.limits import Deadline, Timeouts

@@ -13,7 +13,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends import channel as channel_module
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.chathub.connection import State

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.chathub.backend import WarmSocket
 from bing_llm.backends.chathub.creation import ChatHubConversation
