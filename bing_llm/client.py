@@ -32,13 +32,12 @@ from bing_llm.config import (
     cookie_header,
     pick_backend,
 )
-from bing_llm.continuation import Continuations
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline, Limits, Retries, Timeouts
-from bing_llm.pool import WarmPool
+from bing_llm.pool import Continuations, WarmPool
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:

@@ -326,7 +326,7 @@ def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(
                 at += 1
                 with SyncBingClient(**service.settings(SETTINGS["one at a time"])) as client:
                     was_reached = interrupted(SYNCHRONOUS[way], client, at)
-                    assert in_use(client._client) == 0
+                    assert in_use(client._async) == 0
                     assert client.ask("Hello").text == ANSWER
     assert at > 2
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.channel import ChatHubChannel

@@ -12,7 +12,7 @@ import aiohttp
 
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
-from bing_llm._redact import Redactor
-from bing_llm._secrets import refuse_to_pickle
+from bing_llm._secrets import Redactor, refuse_to_pickle
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Unauthorized
 
 __all__ = ["WORKIQ_SCOPE", "AzureCredential", "Token", "TokenSource", "check_token", "failure_of", "scope_of"]

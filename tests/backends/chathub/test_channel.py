@@ -16,7 +16,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.chathub import channel as channel_module
 from bing_llm.backends.chathub.channel import PING_SECONDS, ChatHubChannel
 from bing_llm.backends.chathub.framing import SEPARATOR
