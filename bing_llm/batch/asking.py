@@ -13,7 +13,7 @@ from bing_llm.batch.pace import way_of
 from bing_llm.batch.rows import Answered, Failed, Outcome, Row
 from bing_llm.client import BingClient
 from bing_llm.completion.prompt import build_prompt
-from bing_llm.errors import BingError, ConfigurationError, RequestError
+from bing_llm.errors import BingError, ConfigurationError, FailedAttempt, RequestError
 from bing_llm.events import Reply
 from bing_llm.limits import Deadline, Retries
 from bing_llm.messages import Prompt
@@ -63,21 +63,19 @@ class _Asker:
 
     async def ask(self, client: BingClient, prompt: Prompt, label: str) -> Outcome | None:
         # Without an end: each turn has one, and the gate knows for how long to be patient.
-        attempts = Attempts(self._retries, Deadline(math.inf, self._clock, label))
+        attempts = Attempts(self._retries, Deadline(math.inf, self._clock, label), client.backend.metering)
         while (ticket := await self._gate.enter()) is not None:
             end = await self._turn(client, prompt, ticket)
             if isinstance(end, Reply):
                 return Answered(end, self.turns, self.seconds)
-            match way_of(end, client.backend.metering):
+            match way_of(end):
                 case "stop":
                     return None
                 case "wait":
                     continue
-                case "fail":
-                    return Failed(end, self.turns, self.seconds)
-                case "retry":
+                case _:
                     try:
-                        await attempts.failed(end)
+                        await attempts.failed(end, FailedAttempt("new", end.sent))
                     except BingError as exc:
                         return Failed(exc, self.turns, self.seconds)
         return None

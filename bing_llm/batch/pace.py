@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from bing_llm import errors
-from bing_llm.errors import UNMETERED, BingError, FailedAttempt, Metering
+from bing_llm.errors import UNMETERED, BingError, FailedAttempt
 from bing_llm.limits import Retries
 
 __all__ = ["Pace", "Way", "way_of"]
@@ -21,7 +21,7 @@ _MOST_DOUBLINGS = 30  # no pause is that long; further ones would only overflow
 _FEWEST_LOST = 20  # rows; with fewer at once, that many in a row are no accident
 
 
-def way_of(error: BingError, metering: Metering = UNMETERED) -> Way:
+def way_of(error: BingError) -> Way:
     """What becomes of a row whose turn ended so.
 
     ========  ================================================================================================
@@ -36,7 +36,7 @@ def way_of(error: BingError, metering: Metering = UNMETERED) -> Way:
     if isinstance(error, errors.Throttled | errors.ConnectionFailed):
         return "wait"
     # Text that had come is no obstacle: nothing of a row is given on before its answer is whole.
-    step = errors.next_step(error, FailedAttempt("new", error.sent), metering)
+    step = errors.next_step(error, FailedAttempt("new", error.sent), UNMETERED)
     return "fail" if step == "raise" else "retry"
 
 
