@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bing_llm
+from tests.children import run_python
 
 ROOT = Path(__file__).parents[1]
 
@@ -323,6 +322,47 @@ def test_a_borrowed_name_is_seen() -> None:
     assert not borrowed("bing_llm/sync.py", "from bing_llm import __version__, events")
 
 
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "getrusage"}
+STARTERS = {"run", "call", "check_call", "check_output"}
+"""Functions of `subprocess` that wait for the end of a child."""
+
+
+def waits(path: str, source: str) -> list[str]:
+    """Where a test reads a clock, or waits for a child without a limit, one line of text each."""
+    found = []
+    for node in ast.walk(ast.parse(source, path)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+        if owner in {"time", "resource"} and node.func.attr.removesuffix("_ns") in CLOCKS:
+            found.append(f"{path}:{node.lineno} reads a clock")
+        limited = any(keyword.arg == "timeout" for keyword in node.keywords)
+        if owner == "subprocess" and node.func.attr in STARTERS and not limited:
+            found.append(f"{path}:{node.lineno} waits for a child without a limit")
+    return found
+
+
+def test_no_test_depends_on_time() -> None:
+    """No test reads a clock, whose seconds depend on the machine, and each waits for a child for a while only."""
+    found = [breach for path, source in sources("tests") for breach in waits(path, source)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("time.thread_time()", 1),
+        ("time.monotonic_ns()", 1),
+        ("subprocess.run(command)", 1),
+        ("subprocess.run(command, timeout=1)", 0),
+        ("time.sleep", 0),
+    ],
+)
+def test_a_wait_is_seen(source: str, count: int) -> None:
+    """A clock that is read, and a child without a limit, are found."""
+    assert len(waits("tests/test_a.py", source)) == count
+
+
 def test_the_library_never_prints() -> None:
     """Only the command line prints."""
     found = [
@@ -346,7 +386,7 @@ def test_a_print_is_seen() -> None:
 def test_importing_does_not_import_aiohttp(module: str) -> None:
     """Importing the package or its pytest plugin loads no network code: names are loaded when first used."""
     code = f"import sys, {module}; sys.exit('it imported aiohttp' if 'aiohttp' in sys.modules else 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = run_python("-c", code)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -6,7 +6,6 @@ import csv
 import io
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import tracemalloc
@@ -29,6 +28,7 @@ from bing_llm.batch.rows import Answered, Failed, Record, parse_row, render_row,
 from bing_llm.errors import ConfigurationError, ServiceError
 from bing_llm.events import Reply
 from tests.batch.output_rows import answered, failed, ids, kept_in, unreadable
+from tests.children import run_python
 
 # --- files and stdout -------------------------------------------------------------------------------------------------
 
@@ -267,7 +267,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_the_lock_of_a_killed_run_is_gone(path: Path) -> None:
     """And the torn line that it left is dropped."""
-    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    done = run_python("-c", KILLED, path)
     assert done.returncode == -signal.SIGKILL
     run(path, [answered(number) for number in (1, 2, 3)])
     assert shown(path) == ["1", "2", "3"]

@@ -17,6 +17,7 @@ from bing_llm import BingClient, batch, errors, sync
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question
 from tests.batch.process import TIMEOUT_S, answer_to, check_all_answered, ended, read_rows, start, write_rows
+from tests.children import read_line
 
 COUNT = 40
 FREE = 20
@@ -84,9 +85,8 @@ def target(tmp_path: Path) -> Path:
 
 def press(process: subprocess.Popen[bytes]) -> str:
     """Press Ctrl-C; what it says to that."""
-    assert process.stderr is not None
     process.send_signal(signal.SIGINT)
-    return process.stderr.readline().decode()
+    return read_line(process)
 
 
 def go_on(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
