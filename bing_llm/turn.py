@@ -193,7 +193,7 @@ class TurnStream:
         return self._piece
 
     def ready(self) -> ev.Event | None:
-        """The next event if it is there without waiting, else None. For whoever joins what has come already.
+        """The next event if it is there without waiting, else None. For readers that join what has come already.
 
         It is one more reader of the one pass: what it gives does not come again. None says nothing about the end: it
         also comes before the turn is open, after its end, while another task reads, before an error, and now and then
