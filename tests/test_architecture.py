@@ -86,7 +86,7 @@ RULES = {
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
             "bing_llm/backends/*",
-            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "pace", "progress", "rows")),
+            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "progress", "rows")),
         ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
@@ -130,7 +130,7 @@ RULES = {
         where=("bing_llm/*",),
         but=("bing_llm/batch/cluster.py",),
         never=("ray",),
-        broken_by=("bing_llm/batch/cluster_gate.py", "import ray"),
+        broken_by=("bing_llm/batch/engine.py", "import ray"),
     ),
     "backends-below-client": Rule(
         says="A backend is driven by the client and never calls it; only the emulator's needs the background loop.",

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 from bing_llm import sync
-from bing_llm.batch.engine import Engine
-from bing_llm.batch.local import LocalEngine
+from bing_llm.batch.cluster import MakeClient, RayWorkers
+from bing_llm.batch.engine import Engine, LocalWorker, Worker
 from bing_llm.batch.outputs import Output, open_output
 from bing_llm.batch.progress import Summary, Tally
 from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, parse_row, render_row, row_key
 from bing_llm.batch.sources import Source, open_source, prefetch
 from bing_llm.client import BingClient
 from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
+from bing_llm.limits import Retries
 
 Given: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str]
-MakeClient: TypeAlias = Callable[[], BingClient]
 
 _TWICE = InvalidRequest("An earlier row has the same id.", hint="Give each row an id of its own, or none at all.")
 
@@ -30,17 +30,17 @@ class Options(TypedDict, total=False):
     """How a batch runs.
 
     Attributes:
-        client: Who asks; None for a `BingClient()` of the environment. A function that makes one is called on each
-            machine that asks, and its client is closed at the end; a client stays open.
+        client: The client that asks; None for a `BingClient()` of the environment. A function that makes one is called
+            in each process that asks, and its client is closed at the end. A client that is passed stays open.
         concurrency: How many rows may be open at once, on all machines together. 4: about what a person with a few
-            windows would do; a service that throttles is asked less at once, by itself.
+            windows would do. While a service throttles, fewer are open.
         rate: How many turns a minute are begun at most, spread evenly; further attempts count. None: no limit.
         ordered: Whether the output is sorted into the order of the input when all rows are done.
         retry_failed: Whether rows that failed in an earlier run are asked again. False: they count as done.
         patience: How long to wait for a service that throttles or cannot be reached, in seconds since its last answer.
             3600; a daily quota needs half a day.
-        ray: The address of a Ray cluster whose machines ask (extra `ray`), `local` for one of this machine's own, or
-            `auto`; None: this process asks.
+        ray: The address of a Ray cluster whose machines ask (extra `ray`), `local` to start one on this machine, or
+            `auto`. None: this process asks.
         workers: How many processes of Ray ask; None: as many as the cluster has processors, at most `concurrency`.
         progress: Called after each row with the counts so far.
     """
@@ -87,7 +87,7 @@ class Batch:
         _check_above_zero("rate", 1.0 if rate is None else rate)
         _check_above_zero("patience", patience)
         if workers is not None and ray is None:
-            raise ConfigurationError("workers is of Ray alone.", hint="Pass ray= too, or leave workers away.")
+            raise ConfigurationError("workers is only for Ray.", hint="Pass ray= too, or leave workers away.")
         if ray is not None and isinstance(client, BingClient):
             msg = "A client cannot be sent to other machines."
             raise ConfigurationError(msg, hint="With ray=, pass a function that makes one, or no client.")
@@ -207,31 +207,18 @@ class Batch:
 
     @asynccontextmanager
     async def _new_engine(self) -> AsyncGenerator[Engine, None]:
-        if self._ray is not None:
-            yield self._cluster(self._ray)
-            return
         given = self._client
         if isinstance(given, BingClient):
-            yield self._local(given)
-            return
-        async with BingClient() if given is None else given() as client:
-            yield self._local(client)
+            yield self._engine_of(LocalWorker(given), given.retries)
+        elif self._ray is not None:
+            async with RayWorkers(self._ray, given, workers=self._workers, concurrency=self._concurrency) as workers:
+                yield self._engine_of(workers, None)
+        else:
+            async with BingClient() if given is None else given() as client:
+                yield self._engine_of(LocalWorker(client), client.retries)
 
-    def _cluster(self, address: str) -> Engine:
-        from bing_llm.batch.cluster import RayEngine  # noqa: PLC0415 - Ray takes seconds to import
-
-        return RayEngine(
-            address,
-            None if isinstance(self._client, BingClient) else self._client,
-            workers=self._workers,
-            concurrency=self._concurrency,
-            rate=self._rate,
-            patience=self._patience,
-            folder=None if os.fspath(self._output) == "-" else Path(f"{os.fspath(self._output)}.rows"),
-        )
-
-    def _local(self, client: BingClient) -> Engine:
-        return LocalEngine(client, concurrency=self._concurrency, rate=self._rate, patience=self._patience)
+    def _engine_of(self, worker: Worker, retries: Retries | None) -> Engine:
+        return Engine(worker, concurrency=self._concurrency, rate=self._rate, patience=self._patience, retries=retries)
 
 
 async def arun(source: Given, output: str | os.PathLike[str], **options: Unpack[Options]) -> Summary:

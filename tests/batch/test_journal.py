@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from bing_llm.batch.journal import Index, Journal, decode_row, encode_row, is_torn, read_journal
 from bing_llm.batch.rows import OUTPUT_FIELDS, Failed, Record, parse_row, render_row, row_key
 from bing_llm.errors import ConfigurationError, InvalidRequest
-from tests.batch.output_rows import answered, failed, ids, kept_in, unreadable
+from tests.batch.helpers import answered, failed, ids, kept_in, unreadable
 
 # --- lines ------------------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from bing_llm.batch.outputs import Output, check_is_output, open_output, restore
 from bing_llm.batch.rows import Answered, Failed, Record, parse_row, render_row, row_key
 from bing_llm.errors import ConfigurationError, ServiceError
 from bing_llm.events import Reply
-from tests.batch.output_rows import answered, failed, ids, kept_in, unreadable
+from tests.batch.helpers import answered, failed, ids, kept_in, unreadable
 from tests.children import run_python
 
 # --- files and stdout -------------------------------------------------------------------------------------------------

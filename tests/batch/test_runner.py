@@ -70,7 +70,7 @@ class Folder:
         self.output = path / "out.jsonl"
         self.client = client
         self.engine = FakeEngine(echo)
-        monkeypatch.setattr(Batch, "_local", lambda _batch, _client: self.engine)
+        monkeypatch.setattr(Batch, "_engine_of", lambda _batch, _worker, _retries: self.engine)
 
     def write(self, *rows: dict[str, Any] | str) -> None:
         """The lines of the input."""
@@ -367,7 +367,7 @@ def test_rows_of_ones_own_are_asked_from_synchronous_code(tmp_path: Path) -> Non
         ({"rate": float("nan")}, "rate is nan"),
         ({"rate": 10**400}, "rate is 1000"),
         ({"patience": "1h"}, "patience is '1h'"),
-        ({"workers": 2}, "workers is of Ray alone"),
+        ({"workers": 2}, "workers is only for Ray"),
         ({"ray": "auto"}, "client cannot be sent"),
     ],
 )
