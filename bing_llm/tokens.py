@@ -1,12 +1,10 @@
-"""Counting tokens without a tokenizer: the service tells no counts, and its tokenizer is not known.
+"""Counting tokens without a tokenizer: the service gives no counts, and its tokenizer is not known.
 
 A token is taken as four bytes of UTF-8: four letters of English, two of Russian, about one of Chinese. It is an
 estimate, good for budgets and not for bills.
 """
 
 from __future__ import annotations
-
-__all__ = ["CHARACTERS_PER_TOKEN", "CONTEXT_TOKENS", "count_tokens", "token_ids"]
 
 _BYTES_PER_TOKEN = 4
 
