@@ -19,7 +19,7 @@ from bing_llm.backends.json_text import decode_json, decode_or_none
 from bing_llm.errors import ProtocolError
 from bing_llm.events import Citation, SearchResult
 
-# `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
+# `[1]: https://example.org "Title"`, a line of the head of a card (docs/protocol/chathub.md, section e).
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t\r]*(?:\n|\Z)')
 
 
@@ -38,7 +38,8 @@ def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
 def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
     """The references of the M365 hub, numbered in their order, as many as `most`.
 
-    Sources disagree whether they stand in a message or beside it (protocol notes, sections e and l): both are read.
+    Sources disagree whether they stand in a message or beside it (docs/protocol/chathub.md, sections e and l), so both
+    are read.
     """
     return tuple(islice(_references(decode_or_none(references)), most))
 

@@ -1,7 +1,7 @@
 """Bytes to records, records to frames, and back. Any record gives a frame or a ProtocolError.
 
 A SignalR record is a JSON text that ends with the byte 0x1E. Nothing ties records to WebSocket messages: one message
-may hold several records, and a record may span messages (protocol notes, section c; aspnetcore
+may hold several records, and a record may span messages (docs/protocol/chathub.md, section c; aspnetcore
 `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
 """
 

@@ -1,6 +1,6 @@
 """From the snapshots of one turn to its events: which message is the answer, what of its text is new, how it ended.
 
-Each snapshot holds the conversation as it is now, with the whole text so far (protocol notes, section 6).
+Each snapshot holds the conversation as it is now, with the whole text so far (docs/protocol/workiq.md, section 6).
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _metadata(conversation: Conversation, answer: Message) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-# --- the tags around names in the text (protocol notes, section 5) ----------------------------------------------------
+# --- the tags around names in the text (docs/protocol/workiq.md, section 5) --------------------------------------------
 
 
 def without_tags(text: str) -> str:

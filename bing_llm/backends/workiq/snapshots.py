@@ -1,4 +1,6 @@
-"""What the service sends, as typed data: conversations, messages, sources, errors (protocol notes, sections 5 and 7).
+"""What the service sends, as typed data: conversations, messages, sources, errors.
+
+See docs/protocol/workiq.md, sections 5 and 7.
 
 Tolerant: only what a turn cannot do without has a type. Other parts stay undecoded (`msgspec.Raw`) until they are asked
 for, and what is not known is skipped.
@@ -148,7 +150,7 @@ def _request_id(layer: dict[str, Any]) -> str:
 # --- what an answer rests on ------------------------------------------------------------------------------------------
 #
 # These parts are decoration: one that does not have the known shape gives nothing, never an error. The service's own
-# pages disagree where the sources stand, in `attributions` or in `references` (protocol notes, section 5), so both are
+# pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5), so both are
 # read.
 
 
