@@ -166,7 +166,7 @@ def _metadata(conversation: Conversation, answer: Message) -> dict[str, Any]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-# --- the tags around names in the text (docs/protocol/workiq.md, section 5) --------------------------------------------
+# --- the tags around names in the text (docs/protocol/workiq.md, section 5) -------------------------------------------
 
 
 def without_tags(text: str) -> str:

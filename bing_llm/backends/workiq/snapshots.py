@@ -150,8 +150,8 @@ def _request_id(layer: dict[str, Any]) -> str:
 # --- what an answer rests on ------------------------------------------------------------------------------------------
 #
 # These parts are decoration: one that does not have the known shape gives nothing, never an error. The service's own
-# pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5), so both are
-# read.
+# pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5), so
+# both are read.
 
 
 def citations_of(message: Message, most: int) -> tuple[Citation, ...]:

@@ -1,4 +1,7 @@
-"""The client's side of one turn, without I/O: the bytes of the response in, events out (docs/protocol/workiq.md, section 6)."""
+"""The client's side of one turn, without I/O: the bytes of the response in, events out.
+
+See docs/protocol/workiq.md, section 6.
+"""
 
 from __future__ import annotations
 
