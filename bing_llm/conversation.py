@@ -165,7 +165,7 @@ class Conversation:
 
         Args:
             prompt: The user's message.
-            context: Text that the service shall know, as `convert` writes it.
+            context: Earlier turns or other text that the service should know, as `convert` writes it.
             images: PNG, JPEG, GIF or WebP bytes, paths, `data:` or http(s) URLs; ChatHub takes one a turn.
 
         Raises:

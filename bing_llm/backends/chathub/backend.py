@@ -238,7 +238,7 @@ def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping
 def _refused(exc: UpgradeRefused) -> BingError:
     answer = exc.answer
     if answer.status == _OK:
-        # Seen from data-centre addresses and without cookies (protocol notes, section b).
+        # Seen from data-centre addresses and without cookies (docs/protocol/chathub.md, section b).
         msg = (
             "The service answered the chat socket with HTTP 200 instead of opening it, as it does to hosts it refuses."
         )

@@ -1,7 +1,7 @@
 """SignalR records: each JSON text ends with the byte 0x1E.
 
 Nothing ties records to WebSocket messages: one message may hold several records, and a record may span
-messages (protocol notes, section c; aspnetcore `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
+messages (docs/protocol/chathub.md, section c; aspnetcore `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
 """
 
 from __future__ import annotations

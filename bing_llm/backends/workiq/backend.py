@@ -99,7 +99,7 @@ class WorkIQBackend:
 
     @property
     def keeps_context(self) -> bool:
-        """False: `additionalContext` is documented as grounding for a message (protocol notes, section 4)."""
+        """False: `additionalContext` is documented as grounding for a message (docs/protocol/workiq.md, section 4)."""
         return False
 
     def with_model(self, model: str) -> Self:
