@@ -62,7 +62,7 @@ class WarmPool:
         start_timer: None for the running loop's own.
 
     Raises:
-        ConfigurationError: The size is no whole number from 0 to `MOST_WARM`.
+        ConfigurationError: The size is not a whole number from 0 to `MOST_WARM`.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class _LoopPool:
     # --- for the pool ---------------------------------------------------------------------------------------------
 
     def take(self) -> WarmConversation | None:
-        """The oldest one that is alive."""
+        """The oldest one that is alive; None if there is none."""
         taken = None
         while taken is None and self.ready:
             first = self.ready.popleft()
@@ -216,7 +216,7 @@ class _LoopPool:
             deadline = Deadline(self._plan.seconds, self._plan.clock, f"[warm {uuid.uuid4().hex[:8]}]")
             try:
                 made = await self._plan.warm_up(deadline)
-            except Exception as exc:  # noqa: BLE001 - whatever it is, a turn that goes the whole way will tell
+            except Exception as exc:  # noqa: BLE001 - whatever it is, a turn without a warm conversation meets it too
                 if not self._closed:  # else it is how aiohttp says so
                     self._fail(exc, deadline.label)
                 return
@@ -231,7 +231,7 @@ class _LoopPool:
         _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
 
     def _back_off_once(self) -> None:
-        """As `_back_off`, but for the first alone of those that die together, as with a service that is restarted."""
+        """As `_back_off`, but once for all that die together, as when a service is restarted."""
         if self._plan.clock() >= self._not_before:
             self._back_off()
 
@@ -329,6 +329,6 @@ class Continuations:
                 by_key.popitem(last=False)
 
     def take(self, key: bytes) -> LiveConversation | None:
-        """The conversation of this key, which is nobody else's from now on; None where there is none."""
+        """The conversation of this key, which then belongs to the caller alone; None if there is none."""
         live = self._by_key.get().pop(key, None)
         return live if live is not None and self._clock() - live.since < self._seconds else None

@@ -30,7 +30,7 @@ ABOVE_BACKENDS = (
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
 COMPLETION_WITHOUT_IO = tuple(f"bing_llm/completion/{name}.py" for name in ("history", "output", "prompt", "request"))
-IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
+IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "transport", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
 
@@ -98,6 +98,13 @@ RULES = {
         but=("bing_llm/_retry.py",),
         never=("tenacity",),
         broken_by=("bing_llm/client.py", "import tenacity as t"),
+    ),
+    "one-exit": Rule(
+        says="Only _loops.py registers with atexit, so that what ends a process stands in one place.",
+        where=("bing_llm/*", "integrations/*"),
+        but=("bing_llm/_loops.py",),
+        never=("atexit",),
+        broken_by=("bing_llm/sync.py", "import atexit"),
     ),
     "no-framework": Rule(
         says="bing_llm knows no framework; the adapters do.",
@@ -242,6 +249,15 @@ def borrowed(path: str, source: str) -> list[str]:
     ]
 
 
+def looks_at_processes(path: str, source: str) -> list[str]:
+    """Uses of `os.getpid` and `os.register_at_fork` in a file, one line of text each."""
+    return [
+        f"{path}:{node.lineno} uses {node.attr}"
+        for node in ast.walk(ast.parse(source, path))
+        if isinstance(node, ast.Attribute) and node.attr in {"getpid", "register_at_fork"}
+    ]
+
+
 def prints(path: str, source: str) -> list[str]:
     """Calls of `print` in a file, one line of text each."""
     return [
@@ -361,6 +377,22 @@ def test_no_test_depends_on_time() -> None:
 def test_a_wait_is_seen(source: str, count: int) -> None:
     """A clock that is read, and a child without a limit, are found."""
     assert len(waits("tests/test_a.py", source)) == count
+
+
+def test_one_module_looks_at_processes() -> None:
+    """What a fork leaves is decided in `_loops.py`; the emulator is a server with a process of its own."""
+    found = [
+        breach
+        for path, source in sources("bing_llm", "integrations")
+        if not _matches(path, ("bing_llm/_loops.py", "bing_llm/emulator/*"))
+        for breach in looks_at_processes(path, source)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_look_at_processes_is_seen() -> None:
+    """A process id is found wherever it is asked for."""
+    assert looks_at_processes("bing_llm/a.py", "import os\nx = os.getpid()") == ["bing_llm/a.py:2 uses getpid"]
 
 
 def test_the_library_never_prints() -> None:

@@ -16,7 +16,7 @@ from bing_llm.batch.rows import Answered, Failed, Outcome, Row, render_row
 from bing_llm.batch.throttle import Limiter, classify_error
 from bing_llm.client import BingClient
 from bing_llm.completion.prompt import build_prompt
-from bing_llm.errors import BingError, ConfigurationError, Metering, RequestError
+from bing_llm.errors import BingError, ConfigurationError, FailedAttempt, Metering, RequestError
 from bing_llm.events import Reply
 from bing_llm.limits import Deadline, Retries
 from bing_llm.messages import Prompt
@@ -121,7 +121,7 @@ async def ask_row(worker: Worker, row: Row, limiter: Limiter, retries: Retries) 
     clock = retries.clock or time.monotonic
     # Without an end: each turn has one, and the limiter knows for how long to be patient.
     deadline = Deadline(math.inf, clock, f"[row {row.number}]")
-    attempts = Attempts(retries, deadline)
+    attempts = Attempts(retries, deadline, turn.metering)
     turns = 0
     while (permit := await limiter.acquire()) is not None:
         turns += 1
@@ -142,11 +142,9 @@ async def ask_row(worker: Worker, row: Row, limiter: Limiter, retries: Retries) 
                 return None
             case "wait":
                 continue
-            case "fail":
-                return Failed(error, turns, seconds)
-            case "retry":
+            case "retry" | "fail":
                 try:
-                    await attempts.failed(error)
+                    await attempts.failed(error, FailedAttempt("new", error.sent))
                 except BingError as exc:
                     return Failed(exc, turns, seconds)
     return None

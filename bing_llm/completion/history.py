@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,16 +11,9 @@ import msgspec
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource, picture_url
 from bing_llm.messages import Message
-from bing_llm.tools.prompt import render_foreign_call
+from bing_llm.tools.prompt import render_foreign_call, render_result
 
 _LONGEST_LABEL = 64  # characters of a name or a role: it is one word, or a few
-
-
-class HistoryMessage(msgspec.Struct, frozen=True):
-    """One message and the pictures in it, which are iterated only if they go with the turn."""
-
-    message: Message
-    images: Iterable[ImageSource] = ()
 
 
 class HistoryCall(msgspec.Struct, frozen=True):
@@ -53,23 +46,63 @@ class History(msgspec.Struct, frozen=True):
     messages: tuple[Message, ...]
     images: tuple[ImageSource, ...] = ()
 
-    @classmethod
-    def of(cls, messages: Iterable[HistoryMessage]) -> History:
-        """The history of these messages, the oldest first.
 
-        The service takes pictures only with a turn. So only pictures in the newest user message since the last answer
-        that has any are sent, and sent again with the results of tools; earlier ones are not.
+class HistoryBuilder:
+    """Collects the messages of a framework, the oldest first.
+
+    The service takes pictures only with a turn. So only pictures in the newest user message since the last answer that
+    has any are sent, and sent again with the results of tools; earlier ones are not, and are not read.
+    """
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._question: list[Iterable[ImageSource]] = []
+        self._answered = False
+        self._tools: dict[str, str] = {}  # names by the ids of their calls
+
+    def add(self, role: str, text: str, *, name: str = "", images: Iterable[ImageSource] = ()) -> None:
+        """Add a message.
+
+        Args:
+            role: `system`, `user`, `assistant`, or any other.
+            text: Its text.
+            name: Its author's name, which goes before the text; "" for none.
+            images: The pictures in it, if a user wrote it; iterated only if they go with the turn.
         """
-        converted: list[Message] = []
-        question: list[Iterable[ImageSource]] = []
-        answered = False
-        for one in messages:
-            converted.append(one.message)
-            if one.message.role == "user":
-                question = [one.images] if answered else [*question, one.images]
-            answered = one.message.role == "assistant" or (answered and one.message.role != "user")
-        newest_first = (tuple(images) for images in reversed(question))
-        return cls(tuple(converted), next((images for images in newest_first if images), ()))
+        name = label(name)
+        self._messages.append(Message(role, f"{name}: {text}" if name and text else text))
+        if role == "user":
+            self._question = [images] if self._answered else [*self._question, images]
+        self._answered = role == "assistant" or (self._answered and role != "user")
+
+    def add_answer(self, text: str, calls: Sequence[HistoryCall], *, name: str = "") -> None:
+        """Add a message of the model, with the calls that it made after the text."""
+        self._tools.update((key, call.name) for call in calls for key in call.ids)
+        written = [call.text for call in calls]
+        if text:
+            self.add("assistant", join_lines([text, *written]), name=name)
+        else:
+            self.add("assistant", join_lines(written))
+
+    def add_result(self, text: str, *, call_id: str, name: str = "", failed: bool | None = None) -> None:
+        """Add what a tool returned.
+
+        Args:
+            text: What it returned.
+            call_id: The id of the call, by which the tool's name is found.
+            name: The name of the tool, if the message has one.
+            failed: Whether the tool failed; None if that is not known.
+        """
+        self.add("tool", render_result(name or self._tools.get(call_id, ""), text, failed=failed))
+
+    def build(self) -> History:
+        """The history. Reads the pictures that go with the turn.
+
+        Raises:
+            InvalidRequest: Such a picture cannot be sent.
+        """
+        newest_first = (tuple(images) for images in reversed(self._question))
+        return History(tuple(self._messages), next((images for images in newest_first if images), ()))
 
 
 def join_lines(parts: Iterable[str | None]) -> str:
@@ -81,12 +114,6 @@ def label(text: str) -> str:
     """A name or a role as one short line, without the brackets that make the header of a message."""
     characters = (c if c.isprintable() and c not in "[]" else " " for c in text[:_LONGEST_LABEL])
     return " ".join("".join(characters).split())
-
-
-def with_name(name: str, text: str) -> str:
-    """The text of a message after the name of its author, where both are given."""
-    name = label(name)
-    return f"{name}: {text}" if name and text else text
 
 
 def image_url(url: object, *, where: str, hint: str) -> str:
@@ -116,4 +143,4 @@ def _complaint(url: object) -> str:
     if host and parts.scheme != "file":
         return f"has a URL of {parts.scheme}://{host:.200}, which the service cannot fetch"
     # It would be read from this machine's disk, and messages may come from strangers.
-    return "names a file, and files named by a URL are not read"
+    return "names a file, and paths are not read"

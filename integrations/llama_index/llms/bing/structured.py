@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
 from bing_llm.tools.prompt import render_json_repair
-from llama_index.llms.bing.streaming import AsyncStream
+from llama_index.llms.bing.responses import AsyncStream
 
 __all__ = ["StructuredCall"]
 
