@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bing_llm._options import Options
-from bing_llm.backends.base import Backend
+from bing_llm.backends.base import AnyBackend
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.config import ConnectionSettings
 from bing_llm.errors import ConfigurationError
@@ -28,10 +28,10 @@ class LazyBackend:
         self._connection = connection
         self._options = options
         self._closed = False
-        self.made: dict[str, Backend] = {}
+        self.made: dict[str, AnyBackend] = {}
         """By the name of the model."""
 
-    def of(self, model: str) -> Backend:
+    def of(self, model: str) -> AnyBackend:
         """The backend for this model, which must be a known one.
 
         Raises:
@@ -41,7 +41,7 @@ class LazyBackend:
             raise ConfigurationError("This client was closed.", hint="Make a new one.")
         return self.made.get(model) or self._make(model)
 
-    def _make(self, model: str) -> Backend:
+    def _make(self, model: str) -> AnyBackend:
         own = self._options.model
         origin = self.made.get(own) or self.made.setdefault(own, _make(self._name, self._connection, self._options))
         return origin if model == own else self.made.setdefault(model, origin.with_model(model))
@@ -54,7 +54,7 @@ class LazyBackend:
             await origin.aclose()
 
 
-def _make(name: str, connection: ConnectionSettings, options: Options) -> Backend:
+def _make(name: str, connection: ConnectionSettings, options: Options) -> AnyBackend:
     # Imported here: each brings aiohttp, which neither `import bing_llm` nor a new client must wait for.
     if isinstance(options, WorkIQOptions):
         from bing_llm.backends.workiq.backend import WorkIQBackend  # noqa: PLC0415

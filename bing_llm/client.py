@@ -41,7 +41,7 @@ from bing_llm.pool import Continuations, WarmPool
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
+    from bing_llm.backends.base import AnyBackend, ConversationInfo, WarmConversation
 
 __all__ = ["BingClient"]
 
@@ -195,7 +195,7 @@ class BingClient:
         )
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AnyBackend:
         """The service behind this client; for adapters and tests. Made when it is first asked for.
 
         Raises:
@@ -329,7 +329,8 @@ def _semaphore(limit: Any) -> Semaphore | None:
 
 
 async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:
-    return await lazy.of(model).warm_up(deadline)
+    warm: WarmConversation = await lazy.of(model).warm_up(deadline)
+    return warm
 
 
 def _of(kind: type[T], value: Any, name: str) -> T:

@@ -16,7 +16,7 @@ from bing_llm.errors import InvalidRequest
 
 ImageSource: TypeAlias = "Image | str | bytes | os.PathLike[str]"
 
-# The web client's own bound was 1 MB, 10 MB for paying accounts (protocol notes, section j). The larger one
+# The web client's own bound was 1 MB, 10 MB for paying accounts (docs/protocol/chathub.md, section j). The larger one
 # is ours: past it no account is served, below it the service decides.
 MAX_IMAGE_BYTES = 10_000_000
 

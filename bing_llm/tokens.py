@@ -12,7 +12,7 @@ CHARACTERS_PER_TOKEN = 4
 """For `max_tokens`, which cuts text by its length in characters."""
 
 CONTEXT_TOKENS = 8_000
-"""The tokens of prompt and context together from which on a ChatHub refused them (protocol notes, sections b and j)."""
+"""The tokens of prompt and context together that a ChatHub refused (docs/protocol/chathub.md, sections b and j)."""
 
 
 def count_tokens(text: str) -> int:

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from bing_llm._lazy_backend import LazyBackend
-from bing_llm.backends.base import Backend
+from bing_llm.backends.base import AnyBackend
 from bing_llm.backends.chathub.options import MODELS, ChatHubOptions
 from bing_llm.config import ConnectionSettings
 from bing_llm.errors import ConfigurationError
@@ -36,7 +36,7 @@ def test_each_model_has_one_backend(name: str) -> None:
 @pytest.mark.parametrize("model", [OWN, OTHER])
 def test_threads_get_the_same_backend(model: str) -> None:
     """Of threads that use a client for the first time none gets a backend of its own."""
-    backend, given = lazy(), list[Backend]()
+    backend, given = lazy(), list[AnyBackend]()
     together = threading.Barrier(8, timeout=GRACE_S)
 
     def use() -> None:

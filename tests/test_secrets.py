@@ -13,8 +13,8 @@ from rich.pretty import pretty_repr
 
 from bing_llm import BingClient
 from bing_llm._secrets import Redactor, SecretStruct
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation
+from bing_llm.backends.response import Response
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.config import ConnectionSettings
 from bing_llm.errors import Throttled
@@ -39,7 +39,7 @@ def test_only_what_is_named_is_shown() -> None:
     "holder",
     [
         Safe(1, "hunter2"),
-        Answer(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2"),
+        Response(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2"),
         ChatHubConversation("id", "client", "hunter2", "hunter2"),
         ConnectionSettings(cookies="_U=hunter2", proxy="http://hunter2@127.0.0.1:1", token="hunter2"),
         TokenSource("hunter2", host="127.0.0.1"),

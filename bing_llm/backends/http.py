@@ -18,13 +18,16 @@ from yarl import URL
 
 from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
-from bing_llm.backends.answer import Answer, retry_after
+from bing_llm.backends.response import Response, retry_after
+from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
-
-__all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
+from bing_llm.limits import Limits
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_AT_END = {aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
+_NORMAL_CLOSURE, _ABNORMAL_CLOSURE = 1000, 1006  # of HTTP too: whether the response came to its end
+_NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
@@ -34,7 +37,7 @@ T = TypeVar("T")
 class UpgradeRefused(Exception):
     """The server answered the WebSocket upgrade with something else. Backends turn it into an error of theirs."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Response) -> None:
         super().__init__(f"HTTP {answer.status} instead of 101")
         self.answer = answer
 
@@ -46,59 +49,83 @@ class _Response(aiohttp.ClientResponse):
         return f"<ClientResponse({public_url(str(self.url))}) [{self.status}]>"
 
 
-class Socket(aiohttp.ClientWebSocketResponse):
-    """A WebSocket that can be dropped at once, without an await."""
+class _WebSocket(aiohttp.ClientWebSocketResponse):
+    """A WebSocket that keeps what a `Socket` needs to drop it."""
 
     def __init__(
         self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kw: Any
     ) -> None:
         super().__init__(reader, writer, protocol, response, *args, **kw)
-        self._upgrade = response
-        self._transport = writer.transport
+        self.upgrade = response
+        self.transport: asyncio.Transport = writer.transport
+
+
+class Socket:
+    """An open WebSocket whose messages are texts, as bytes. It can be dropped at once, without an await.
+
+    Implements `bing_llm.backends.transport.Connection`.
+    """
+
+    def __init__(self, opened: _WebSocket, limits: Limits) -> None:
+        self._socket = opened
+        self._limits = limits
         self._left = False
 
-    async def receive(self, seconds: float | None = None) -> Any:
-        """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
-        async with asyncio.timeout(seconds):
-            return await self._next()
+    async def read(self) -> bytes | End:
+        """Wait for the next message.
 
-    def ready(self) -> Any:
-        """The next message if it has come already, else None. Not while a task is in `receive`."""
-        receiving = self._next()
-        try:
-            receiving.send(None)
-            # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that; a
-            # close frame without a code, after which aiohttp waits for the other end, comes as CLOSED.
-            receiving.throw(asyncio.CancelledError())
-        except StopIteration as came:
-            return came.value
-        except asyncio.CancelledError:
-            return None
-
-    async def _next(self) -> Any:
+        Raises:
+            ProtocolError: It is not a text, is too long, or breaks the rules of WebSockets.
+        """
         while True:
             try:
-                return await super().receive()
+                message = await self._socket.receive()
             except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
+            break
+        if message.type is aiohttp.WSMsgType.TEXT:
+            text: bytes = message.data
+            return text
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            code = message.data or _NO_CODE
+            return End(code, f"socket at its end, code {code}")
+        if message.type in _AT_END:
+            return End(None, "socket at its end, code None")
+        if message.type is aiohttp.WSMsgType.BINARY:
+            raise ProtocolError("The service sent a binary message; the ChatHub sends text.")
+        if getattr(message.data, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            raise self._limits.exceeded("frame_bytes", "bytes in one message")
+        # The words of aiohttp name no URL.
+        raise ProtocolError(f"The service broke the WebSocket protocol ({message.data}).")
+
+    async def send(self, data: bytes) -> None:
+        """Send one message.
+
+        Raises:
+            ConnectionLost: The connection broke.
+        """
+        try:
+            await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
+        except (OSError, aiohttp.ClientError) as exc:
+            raise ConnectionLost("The connection broke while something was sent.") from exc
 
     def abort(self) -> None:
-        """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
+        """Drop the connection now. What was not sent yet is lost; the other end sees a reset. May be called twice."""
         self._left = True
-        connection = self._upgrade.connection
+        connection = self._socket.upgrade.connection
         try:
-            self._transport.abort()
+            self._socket.transport.abort()
         except RuntimeError:  # the loop is closed
-            _end_without_loop(self._transport)
+            _end_without_loop(self._socket.transport)
             if connection is not None:
                 with suppress(RuntimeError):
                     connection.close()
-        self._upgrade.close()
+        self._socket.upgrade.close()
 
     def hang_up(self) -> None:
         """Close the connection now, after what was sent; does not wait for the other end's close frame."""
         self._left = True
-        self._upgrade.close()
+        self._socket.upgrade.close()
 
     def end_with_loop(self) -> None:
         """Drop the connection if nobody has closed it: on a closed loop, it could not be given back any more."""
@@ -107,7 +134,7 @@ class Socket(aiohttp.ClientWebSocketResponse):
 
 
 class ByteStream:
-    """An answer whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
+    """A response whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
 
     Attributes:
         head: Its status and headers, without the body.
@@ -117,46 +144,31 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
 
-    async def receive(self, seconds: float | None = None) -> bytes:
-        """What has come since, at least one byte; empty at the end of the body.
-
-        Raises:
-            TimeoutError: Nothing came in that many seconds; it may be called again.
-            ConnectionLost: The connection broke. What came before it is given first.
-        """
-        async with asyncio.timeout(seconds):
-            with suppress(aiohttp.ClientError, OSError):  # `ready` tells of it, after what came before
-                return await self._response.content.readany()
-        return self.ready() or b""
-
-    def ready(self) -> bytes | None:
-        """What has come since without waiting, None where nothing has. Not while a task is in `receive`.
-
-        Raises:
-            ConnectionLost: The connection broke, and all that came before was given.
-        """
+    async def read(self) -> bytes | End:
+        """Wait for what has come since, at least one byte. What came before the connection broke is given first."""
         content = self._response.content
+        with suppress(aiohttp.ClientError, OSError):
+            if data := await content.readany():
+                return data
         broken = content.exception()
-        # aiohttp keeps what it has once the connection is broken to itself, be it the end of the answer.
-        came = content.read_nowait() if broken is None else content._read_nowait(-1)  # noqa: SLF001
-        if came:
-            return came
-        if broken is not None:
-            msg = f"The connection broke in the middle of the answer ({type(broken).__name__})."
-            raise ConnectionLost(msg)
-        return b"" if content.at_eof() else None
+        if broken is None:
+            return End(_NORMAL_CLOSURE, "response at its end")
+        # What came before the connection broke, maybe the end of the answer. aiohttp has no public way to get at it.
+        if data := content._read_nowait(-1):  # noqa: SLF001
+            return data
+        return End(_ABNORMAL_CLOSURE, f"The connection broke in the middle of the answer ({type(broken).__name__}).")
 
-    async def answer(self, seconds: float) -> Answer:
-        """Status, headers and body, for an answer that is no stream: its body says why.
+    async def response(self, seconds: float) -> Response:
+        """Status, headers and body, for a response that is not a stream: its body says why.
 
         Raises nothing: the body is as much as comes within that many seconds, and at most 4 MiB. Where it does not come
         to its end, the connection is dropped.
         """
         body = bytearray()
-        with suppress(TimeoutError, TimeoutError, ConnectionLost):
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while len(body) < MAX_BODY_BYTES and (chunk := await self.receive()):
-                    body += chunk
+                while len(body) < MAX_BODY_BYTES and not isinstance(data := await self.read(), End):
+                    body += data
         self.abort()
         return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))
 
@@ -223,7 +235,7 @@ class Http:
         limit: str = "connect",
         headers: Mapping[str, str],
         **body: Any,
-    ) -> Answer:
+    ) -> Response:
         """One HTTP call. Redirects are not followed.
 
         Args:
@@ -242,7 +254,7 @@ class Http:
         """
         session = (await self._session()).http
 
-        async def call() -> Answer:
+        async def call() -> Response:
             async with session.request(
                 method,
                 _exact(url),
@@ -319,7 +331,7 @@ class Http:
         return opened
 
     async def connect(
-        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], max_bytes: int
+        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], limits: Limits
     ) -> Socket:
         """Open a WebSocket.
 
@@ -338,7 +350,7 @@ class Http:
                     headers=headers,
                     proxy=self._proxy,
                     ssl=self._tls(url),
-                    max_msg_size=max_bytes,
+                    max_msg_size=limits.frame_bytes,
                     decode_text=False,
                 )
             except aiohttp.WSServerHandshakeError as exc:
@@ -348,12 +360,13 @@ class Http:
             msg = f"The answer to {what} from {public_url(url)} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
 
-        opened: Socket | Answer = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
-        if isinstance(opened, Answer):
+        opened: _WebSocket | Response = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
+        if isinstance(opened, Response):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
-        session.sockets.add(opened)
-        return opened
+        socket = Socket(opened, limits)
+        session.sockets.add(socket)
+        return socket
 
     async def aclose(self) -> None:
         """Close the session of every loop."""
@@ -369,7 +382,7 @@ class Http:
                 trust_env=self._trust_env,
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
-                ws_response_class=Socket,
+                ws_response_class=_WebSocket,
                 middlewares=(_refuse_redirects, _send_once),
                 trace_configs=[_tell_when_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
@@ -471,7 +484,7 @@ async def _send_once(
     raise broke
 
 
-async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
+async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
     body = bytearray()
     async for chunk in response.content.iter_chunked(65536):
         body += chunk
@@ -481,6 +494,6 @@ async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
     return _head(response.status, response.headers, bytes(body))
 
 
-def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Response:
     lower = {name.lower(): value for name, value in headers.items()}
-    return Answer(status, lower, body, retry_after(lower.get("retry-after"), time.time()))
+    return Response(status, lower, body, retry_after(lower.get("retry-after"), time.time()))

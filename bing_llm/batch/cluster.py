@@ -26,6 +26,7 @@ from bing_llm.events import Reply
 from bing_llm.limits import Retries
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 MakeClient: TypeAlias = Callable[[], BingClient]
 
@@ -69,22 +70,30 @@ class ClientActor:
         return self._client if isinstance(self._client, BingError) else prepare_turn(self._client, row)
 
 
-class Method(Protocol):
+class Method(Protocol[T_co]):
     """A method of an actor, as Ray gives it."""
 
-    def remote(self, *args: object) -> Awaitable[Any]:
+    def remote(self, *args: object) -> Awaitable[T_co]:
         """Call it."""
 
-    def options(self, *, max_task_retries: int) -> Method:
+    def options(self, *, max_task_retries: int) -> Method[T_co]:
         """The same method, which Ray calls again if the actor dies; -1: as often as needed."""
 
 
 class Actor(Protocol):
     """The handle of a `ClientActor`, as Ray gives it."""
 
-    start: Method
-    check: Method
-    ask: Method
+    @property
+    def start(self) -> Method[Retries | BingError]:
+        """`ClientActor.start`."""
+
+    @property
+    def check(self) -> Method[Metering | BingError]:
+        """`ClientActor.check`."""
+
+    @property
+    def ask(self) -> Method[Reply | BingError]:
+        """`ClientActor.ask`."""
 
 
 class _Worker:
@@ -167,16 +176,16 @@ class RayWorkers:
         row = msgspec.structs.replace(row, fields={})  # nothing is sent but what is asked
         while True:
             with suppress(ConnectionLost):  # nothing was asked: another worker can check it
-                found: Metering | BingError = await self._call(lambda actor: actor.check, row)
+                found = await self._call(lambda actor: actor.check, row)
                 return found if isinstance(found, BingError) else Turn(partial(self._ask, row), found)
 
     async def _ask(self, row: Row) -> Reply:
-        reply: Reply | BingError = await self._call(lambda actor: actor.ask, row)
+        reply = await self._call(lambda actor: actor.ask, row)
         if isinstance(reply, BingError):
             raise reply
         return reply
 
-    async def _call(self, method: Callable[[Actor], Method], row: Row) -> Any:
+    async def _call(self, method: Callable[[Actor], Method[T]], row: Row) -> T:
         """Call the actor with the fewest open calls.
 
         Raises:

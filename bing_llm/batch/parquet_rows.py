@@ -10,7 +10,7 @@ import msgspec
 
 from bing_llm.batch.files import load_extra
 from bing_llm.batch.jsonl import json_fields
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 _READ_AT_ONCE: Final = 32  # rows: each may take megabytes
@@ -62,7 +62,7 @@ def column_names(path: Path) -> list[str]:
     return names
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_table(path: Path) -> Iterator[tuple[str, Fields]]:
     """The place and the fields of each row of an output that `write_table` wrote; null is left out.
 
     Raises:
@@ -99,7 +99,7 @@ def kind_of(value: object) -> str:
             return "json"
 
 
-def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Fields]) -> None:
     """Write the rows of an output. A column of nested values, or of several types, becomes JSON.
 
     Args:
@@ -144,7 +144,7 @@ def _field(name: str, kinds: set[str]) -> Any:
     return pa.field(name, pa.string(), metadata=None if name == "id" else _JSON)
 
 
-def _batch(schema: Any, rows: list[Mapping[str, Any]]) -> Any:
+def _batch(schema: Any, rows: list[Fields]) -> Any:
     pa = load_extra("pyarrow")
     columns = [pa.array([_value(field, row.get(field.name)) for row in rows], field.type) for field in schema]
     return pa.record_batch(columns, schema=schema)
@@ -158,8 +158,8 @@ def _value(field: Any, value: Any) -> Any:
     return str(value) if field.name == "id" and field.type == "string" else value
 
 
-def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    group: list[Mapping[str, Any]] = []
+def _groups(rows: Iterable[Fields]) -> Iterator[list[Fields]]:
+    group: list[Fields] = []
     size = 0
     for row in rows:
         group.append(row)
@@ -187,7 +187,7 @@ def _batches(file: Any, name: str) -> Iterator[Any]:
         raise OSError(f"{name!r} cannot be read to its end: {exc}") from exc
 
 
-def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
+def _rows(batch: Any) -> Iterator[Fields | str]:
     """Each row of a batch, or what is wrong with it."""
     try:
         yield from batch.to_pylist()
@@ -196,9 +196,9 @@ def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
             yield _row(batch.slice(place, 1))
 
 
-def _row(batch: Any) -> dict[str, Any] | str:
+def _row(batch: Any) -> Fields | str:
     try:
-        row: dict[str, Any] = batch.to_pylist()[0]
+        row: Fields = batch.to_pylist()[0]
     except _BAD_VALUE as exc:
         return str(exc)
     return row

@@ -8,36 +8,26 @@ import itertools
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 import aiohttp
 import pytest
 import trustme
-from aiohttp import WSMsgType
 
 from bing_llm.backends import http as http_module
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.http import ByteStream, Http, Socket, UpgradeRefused
+from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.sync import run
+from tests.backends.connecting import END, STREAMING, Talker, chunk, fetch, open_socket, open_stream, streaming, talking
 from tests.backends.serving import GRACE_S, Request, Server, cut_off, deaf, frame, reply, silent, upgraded
 
 T = TypeVar("T", bound=Exception)
 T2 = TypeVar("T2")
 
 TOKEN = "?sec_access_token=hunter2"
-
-
-async def fetch(http: Http, url: str, *, seconds: float = GRACE_S, **options: Any) -> Answer:
-    """One GET."""
-    return await http.request("GET", url, what="the call", seconds=seconds, headers={"X-A": "b"}, **options)
-
-
-async def open_socket(http: Http, url: str, *, seconds: float = GRACE_S, max_bytes: int = 1000) -> Socket:
-    """One WebSocket."""
-    return await http.connect(url, what="the socket", seconds=seconds, headers={"X-A": "b"}, max_bytes=max_bytes)
 
 
 CALLS: list[Callable[..., Coroutine[Any, Any, object]]] = [fetch, open_socket]
@@ -285,8 +275,7 @@ async def test_a_socket_brings_messages() -> None:
     http = Http()
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url("/a", "ws"))
-        message = await opened.receive(seconds=GRACE_S)
-        assert (message.type, message.data) == (WSMsgType.TEXT, b"hello")
+        assert await opened.read() == b"hello"
         assert server.requests[0].headers["x-a"] == "b"
         opened.hang_up()
         await server.idle()
@@ -298,154 +287,23 @@ async def test_a_response_may_be_shown() -> None:
     http = Http()
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url(f"/a{TOKEN}", "ws"))
-        assert repr(opened._upgrade) == f"<ClientResponse({server.url('/a', 'ws')}) [101]>"
+        assert repr(opened._socket.upgrade) == f"<ClientResponse({server.url('/a', 'ws')}) [101]>"
         opened.abort()
         await http.aclose()
 
 
 async def test_a_message_has_a_limit() -> None:
-    """A message over the limit ends the socket instead of filling memory."""
+    """A message over the limit ends the socket instead of filling memory, and names the limit."""
     http = Http()
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url("/a", "ws"), max_bytes=4)
-        assert (await opened.receive(seconds=GRACE_S)).type is WSMsgType.ERROR
+        error = await failure(ProtocolError, opened.read())
+        assert error.message == "The service sent over 4 bytes in one message (limits.frame_bytes)."
         opened.abort()
         await http.aclose()
 
 
-async def test_websocket_pings_do_not_put_off_the_end_of_a_wait() -> None:
-    """A wait ends in time, however many WebSocket pings come, and the socket can be waited for again."""
-
-    async def ping(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for _ in range(500):
-            writer.write(frame(b"", opcode=9))
-            await asyncio.sleep(0.01)  # the pace of the server, not a wait of the test
-
-    http = Http()
-    async with Server(upgraded(ping)) as server:
-        opened = await open_socket(http, server.url("/a", "ws"))
-        for _ in range(2):
-            with pytest.raises(TimeoutError):
-                await opened.receive(seconds=0.1)
-        opened.abort()
-        await http.aclose()
-
-
-# --- what has come already --------------------------------------------------------------------------------------------
-
-
-class Talker:
-    """A server's end of one WebSocket, for a test that decides what comes when."""
-
-    def __init__(self) -> None:
-        self.opened = asyncio.Event()
-        self.over = asyncio.Event()
-        self.writer: asyncio.StreamWriter
-
-    async def __call__(self, _request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hold the connection until it shall end."""
-        self.writer = writer
-        self.opened.set()
-        await self.over.wait()
-
-    def say(self, *texts: str) -> None:
-        """Send each text as a message."""
-        self.writer.write(b"".join(frame(text.encode()) for text in texts))
-
-
-@asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Socket, Talker]]:
-    """An open socket, and the server's end of it."""
-    http, talker = Http(), Talker()
-    async with Server(upgraded(talker)) as server:
-        opened = await open_socket(http, server.url("/a", "ws"))
-        await talker.opened.wait()
-        yield opened, talker
-        opened.abort()
-        talker.over.set()
-        await server.idle()
-        await http.aclose()
-
-
-async def taken(opened: Socket, count: int) -> list[Any]:
-    """That many messages, taken with `ready` alone."""
-    messages: list[Any] = []
-
-    async def look() -> None:
-        while len(messages) < count:
-            message = opened.ready()
-            if message is None:
-                await asyncio.sleep(0)
-            else:
-                messages.append(message)
-
-    await asyncio.wait_for(look(), GRACE_S)
-    return messages
-
-
-async def came(opened: Socket) -> Any:
-    """The next message, taken with `ready` alone."""
-    return (await taken(opened, 1))[0]
-
-
-async def test_what_has_come_is_taken_without_a_wait() -> None:
-    """Messages that are there come at once and in order, then None; the next one is waited for."""
-    async with talking() as (opened, talker):
-        assert opened.ready() is None
-        talker.say("one", "two", "three")
-        assert (await came(opened)).data == b"one"
-        assert [opened.ready().data, opened.ready().data, opened.ready()] == [b"two", b"three", None]
-        waiting = asyncio.ensure_future(opened.receive(seconds=GRACE_S))
-        await asyncio.sleep(0)
-        talker.say("four", "five")
-        assert (await waiting).data == b"four"
-        assert opened.ready().data == b"five"
-
-
-async def test_a_look_between_waits_loses_nothing() -> None:
-    """A wait that was cancelled or ran out, and a look that found nothing, leave the next message to the next one."""
-    async with talking() as (opened, talker):
-        for number in range(3):
-            with pytest.raises(TimeoutError):
-                await opened.receive(seconds=0.001)
-            assert opened.ready() is None
-            waiting = asyncio.ensure_future(opened.receive())
-            await asyncio.sleep(0)
-            waiting.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await waiting
-            assert opened.ready() is None
-            talker.say(str(number))
-            take = opened.receive(seconds=GRACE_S) if number % 2 else came(opened)
-            assert (await take).data == str(number).encode()
-
-
-async def test_a_look_does_not_touch_the_task_that_looks() -> None:
-    """What ends the look is no cancellation of its caller."""
-    async with talking() as (opened, _):
-        task = asyncio.current_task()
-        assert task is not None
-        assert opened.ready() is None
-        await asyncio.sleep(0)
-        assert not task.cancelled()
-
-
-async def test_a_flood_is_taken_whole() -> None:
-    """More messages than the library buffers come out of `ready` one by one: the connection is read on."""
-    async with talking() as (opened, talker):
-        texts = [str(number) for number in range(5000)]
-        talker.say(*texts)
-        assert [message.data.decode() for message in await taken(opened, len(texts))] == texts
-
-
-@pytest.mark.parametrize("leave", [Socket.hang_up, Socket.abort])
-async def test_a_socket_that_was_left_says_that_it_is_at_its_end(leave: Callable[[Socket], None]) -> None:
-    """After a look that found nothing the socket can be left, and what comes of it then is its end."""
-    async with talking() as (opened, _):
-        assert opened.ready() is None
-        leave(opened)
-        assert (await came(opened)).type is WSMsgType.CLOSED
-        assert (await opened.receive(seconds=GRACE_S)).type is WSMsgType.CLOSED
+# --- messages ---------------------------------------------------------------------------------------------------------
 
 
 async def test_the_end_is_taken_with_its_code() -> None:
@@ -453,26 +311,54 @@ async def test_the_end_is_taken_with_its_code() -> None:
     async with talking() as (opened, talker):
         talker.say("one")
         talker.writer.write(frame((1000).to_bytes(2, "big"), opcode=8))
-        assert (await came(opened)).data == b"one"
-        end = await came(opened)
-        assert (end.type, end.data) == (WSMsgType.CLOSE, 1000)
-        assert (await came(opened)).type is WSMsgType.CLOSED
+        assert await opened.read() == b"one"
+        assert await opened.read() == End(1000, "socket at its end, code 1000")
+        assert await opened.read() == End(None, "socket at its end, code None")
 
 
-@pytest.mark.parametrize("take", [came, Socket.receive])
-async def test_a_ping_that_cannot_be_answered_hides_nothing(take: Callable[[Socket], Awaitable[Any]]) -> None:
+async def test_an_end_without_a_code_has_one() -> None:
+    """RFC 6455 has a code for that."""
+    async with talking() as (opened, talker):
+        talker.writer.write(frame(b"", opcode=8))
+        assert await opened.read() == End(1005, "socket at its end, code 1005")
+
+
+@pytest.mark.parametrize(
+    ("sent", "says"),
+    [
+        (frame(b"x", opcode=2), "The service sent a binary message; the ChatHub sends text."),
+        (frame(b"x", opcode=3), "The service broke the WebSocket protocol (Unexpected opcode=3)."),
+    ],
+    ids=["binary", "opcode"],
+)
+async def test_what_is_no_text_is_a_protocol_error(sent: bytes, says: str) -> None:
+    """A binary message, and what breaks the rules of WebSockets."""
+    async with talking() as (opened, talker):
+        talker.writer.write(sent)
+        assert (await failure(ProtocolError, opened.read())).message == says
+
+
+async def test_a_ping_that_cannot_be_answered_hides_nothing() -> None:
     """What came before the connection broke is given, though the pings amid it are answered no more."""
     async with talking() as (opened, talker):
         talker.writer.write(frame(b"", opcode=9) + frame(b"one") + frame(b"", opcode=9) * 2 + frame(b"two"))
         talker.over.set()
         await asyncio.wait_for(closing_of(opened), GRACE_S)
-        assert [(await take(opened)).data, (await take(opened)).data] == [b"one", b"two"]
-        assert (await take(opened)).type is WSMsgType.CLOSED
+        assert [await opened.read(), await opened.read()] == [b"one", b"two"]
+        assert isinstance(await opened.read(), End)
+
+
+async def test_what_cannot_be_sent_is_a_lost_connection() -> None:
+    """The cause is what the library raised."""
+    async with talking() as (opened, _):
+        opened.abort()
+        error = await failure(ConnectionLost, opened.send(b"hello"))
+        assert isinstance(error.__cause__, OSError | aiohttp.ClientError)
 
 
 async def closing_of(opened: Socket) -> None:
     """Wait until the connection is known to have ended."""
-    while not opened._transport.is_closing():  # noqa: ASYNC110 - a transport has no event for it
+    while not opened._socket.transport.is_closing():  # noqa: ASYNC110 - a transport has no event for it
         await asyncio.sleep(0)
 
 
@@ -486,7 +372,7 @@ async def ends_of(leave: Callable[[Socket], None]) -> bytes:
     http = Http()
     async with Server(upgraded(listen)) as server:
         opened = await open_socket(http, server.url("/a", "ws"))
-        await opened.send_str("hello")
+        await opened.send(b"hello")
         leave(opened)
         leave(opened)
         await server.idle()
@@ -504,14 +390,14 @@ async def test_a_socket_that_is_aborted_is_gone_at_once() -> None:
     http = Http()
     async with Server(upgraded(deaf)) as server:
         opened = await open_socket(http, server.url("/a", "ws"))
-        sending = asyncio.ensure_future(opened.send_str("x" * 50_000_000))
+        sending = asyncio.ensure_future(opened.send(b"x" * 50_000_000))
         done, _ = await asyncio.wait({sending}, timeout=0.05)
         assert not done
         opened.abort()
         opened.abort()
         await asyncio.wait({sending}, timeout=GRACE_S)
-        assert isinstance(sending.exception(), aiohttp.ClientError | OSError)
-        assert opened._transport.is_closing()
+        assert isinstance(sending.exception(), ConnectionLost)
+        assert opened._socket.transport.is_closing()
         await http.aclose()
 
 
@@ -541,97 +427,29 @@ def test_a_socket_whose_loop_was_closed_is_dropped(
 
 # --- streams ----------------------------------------------------------------------------------------------------------
 
-STREAMING = reply(headers={"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", "Content-Length": "0"})
-STREAMING = STREAMING.replace(b"Content-Length: 0\r\n", b"")
-END = b"0\r\n\r\n"
 
-
-def chunk(data: bytes) -> bytes:
-    """A piece of a chunked body."""
-    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
-
-
-async def open_stream(
-    http: Http, url: str, *, seconds: float = GRACE_S, sent: Callable[[], None] = lambda: None
-) -> ByteStream:
-    """One answer that is read as it comes."""
-    return await http.stream(
-        "POST", url, what="the turn", seconds=seconds, sent=sent, headers={"X-A": "b"}, json={"hello": 1}
-    )
-
-
-@asynccontextmanager
-async def streaming(head: bytes = STREAMING) -> AsyncIterator[tuple[ByteStream, Talker]]:
-    """An open answer, and the server's end of it."""
-    http, talker = Http(), Talker()
-
-    async def begin(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(head)
-        await talker(request, reader, writer)
-
-    async with Server(begin) as server:
-        opened = await open_stream(http, server.url("/a"))
-        await talker.opened.wait()
-        yield opened, talker
-        opened.abort()
-        talker.over.set()
-        await server.idle()
-        await http.aclose()
-
-
-async def ready_of(opened: ByteStream) -> bytes:
-    """What comes next, taken with `ready` alone."""
-
-    async def look() -> bytes:
-        while (data := opened.ready()) is None:  # noqa: ASYNC110 - the connection has no event for it
-            await asyncio.sleep(0)
-        return data
-
-    return await asyncio.wait_for(look(), GRACE_S)
-
-
-TAKES: list[Callable[[ByteStream], Awaitable[bytes]]] = [ready_of, ByteStream.receive]
-
-
-@pytest.mark.parametrize("take", TAKES)
-async def test_a_stream_is_read_as_it_comes(take: Callable[[ByteStream], Awaitable[bytes]]) -> None:
-    """Head and pieces come when they are sent, and empty bytes at the end, each time."""
+async def test_a_stream_is_read_as_it_comes() -> None:
+    """Head and pieces come when they are sent, and then the end, each time."""
     async with streaming() as (opened, talker):
         assert (opened.head.status, opened.head.headers["content-type"]) == (200, "text/event-stream")
-        assert opened.ready() is None
         for piece in (b"one", b"two"):
             talker.writer.write(chunk(piece))
-            assert await take(opened) == piece
+            assert await opened.read() == piece
         talker.writer.write(END)
-        assert [await take(opened), await take(opened)] == [b"", b""]
+        assert [await opened.read(), await opened.read()] == [End(1000, "response at its end")] * 2
 
 
-async def test_a_wait_for_a_stream_ends_and_loses_nothing() -> None:
-    """A wait that ran out or was cancelled leaves what comes to the next one."""
-    async with streaming() as (opened, talker):
-        with pytest.raises(TimeoutError):
-            await opened.receive(seconds=0.001)
-        waiting = asyncio.ensure_future(opened.receive())
-        await asyncio.sleep(0)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        talker.writer.write(chunk(b"one"))
-        assert await opened.receive(seconds=GRACE_S) == b"one"
-
-
-@pytest.mark.parametrize("take", TAKES)
-async def test_what_came_before_a_stream_broke_is_given(take: Callable[[ByteStream], Awaitable[bytes]]) -> None:
+async def test_what_came_before_a_stream_broke_is_given() -> None:
     """A connection that ends without the end of the body has lost nothing that came, and is lost after it."""
     async with streaming() as (opened, talker):
         talker.writer.write(chunk(b"one"))
         talker.over.set()
-        while opened._response.content.exception() is None:  # noqa: ASYNC110 - as above
+        while opened._response.content.exception() is None:  # noqa: ASYNC110 - the connection has no event for it
             await asyncio.sleep(0)
-        assert await take(opened) == b"one"
+        assert await opened.read() == b"one"
         for _ in range(2):
-            error = await failure(ConnectionLost, as_coroutine(take(opened)))
-            assert error.message == "The connection broke in the middle of the answer (ClientPayloadError)."
+            reason = "The connection broke in the middle of the answer (ClientPayloadError)."
+            assert await opened.read() == End(1006, reason)
 
 
 async def as_coroutine(call: Awaitable[T2]) -> T2:
@@ -642,11 +460,13 @@ async def as_coroutine(call: Awaitable[T2]) -> T2:
 async def test_a_stream_that_is_aborted_wakes_who_waits() -> None:
     """Aborting drops the connection at once, and may be done twice; a task that waits finds it lost."""
     async with streaming() as (opened, talker):
-        waiting = asyncio.ensure_future(failure(ConnectionLost, opened.receive()))
+        waiting = asyncio.ensure_future(opened.read())
         await asyncio.sleep(0)
         opened.abort()
         opened.abort()
-        await asyncio.wait_for(waiting, GRACE_S)
+        end = await asyncio.wait_for(waiting, GRACE_S)
+        assert isinstance(end, End)
+        assert end.code == 1006
         talker.over.set()
 
 
@@ -655,7 +475,7 @@ async def test_a_stream_at_its_end_gives_its_connection_back() -> None:
     http = Http()
     async with Server(STREAMING + chunk(b"one") + END, reply()) as server:
         opened = await open_stream(http, server.url())
-        while await opened.receive():
+        while not isinstance(await opened.read(), End):
             pass
         task = asyncio.ensure_future(fetch(http, server.url()))
         await asyncio.sleep(0)
@@ -741,7 +561,7 @@ async def test_an_answer_that_is_no_stream_is_read_whole(end: bytes) -> None:
     http = Http()
     async with Server(cut_off(head + chunk(b"hunter") + chunk(b"2") + end)) as server:
         opened = await open_stream(http, server.url())
-        answer = await opened.answer(GRACE_S)
+        answer = await opened.response(GRACE_S)
         assert (answer.status, answer.body, answer.retry_after) == (503, b"hunter2", 7.0)
         await server.idle()
         await http.aclose()
@@ -752,18 +572,18 @@ async def test_an_endless_refusal_is_cut_short(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(http_module, "MAX_BODY_BYTES", 5)
     async with streaming() as (opened, talker):
         talker.writer.write(chunk(b"x" * 100))
-        assert (await opened.answer(GRACE_S)).body == b"x" * 5
+        assert (await opened.response(GRACE_S)).body == b"x" * 5
         talker.over.set()
     async with streaming() as (opened, talker):
-        assert (await opened.answer(0.001)).body == b""
+        assert (await opened.response(0.001)).body == b""
         talker.over.set()
 
 
 async def test_an_empty_answer_is_at_its_end() -> None:
     """A body of no bytes is an end, not a wait."""
     async with streaming(reply(status=401)) as (opened, talker):
-        assert (opened.ready(), await opened.receive()) == (b"", b"")
-        assert (await opened.answer(GRACE_S)).status == 401
+        assert isinstance(await opened.read(), End)
+        assert (await opened.response(GRACE_S)).status == 401
         talker.over.set()
 
 
@@ -1014,7 +834,7 @@ async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_t
         assert (await fetch(http, server.url())).status == 200
         for leave in (Socket.hang_up, Socket.abort):
             opened = await open_socket(http, server.url("/a", "ws"))
-            assert (await opened.receive(seconds=GRACE_S)).data == b"hello"
+            assert await opened.read() == b"hello"
             leave(opened)
         await http.aclose()
         await server.idle()

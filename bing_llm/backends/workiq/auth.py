@@ -61,7 +61,7 @@ _HOSTS = {
         frozenset({"api://workiq.svc.cloud.microsoft", "fdcc1f02-fc51-4226-8753-f668596af7f7"}),
         _PERMISSION,
     ),
-    # The clouds where the service is offered (protocol notes, section 0).
+    # The clouds where the service is offered (docs/protocol/workiq.md, section 0).
     **{host: _graph(host) for host in ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")},
 }
 

@@ -133,7 +133,7 @@ async def test_what_cannot_be_sent_is_not_sent(bad: Row, kind: type[BingError]) 
 
 
 async def test_a_client_that_was_closed_fails_no_row() -> None:
-    """That is no fault of the row: it comes out."""
+    """The row is not at fault: the error comes out."""
     async with BingClient(backend="emulator") as client:
         pass
     with pytest.raises(errors.ConfigurationError, match="closed"):
@@ -251,7 +251,7 @@ async def test_a_cancelled_turn_gives_its_permit_back() -> None:
 
 
 async def test_a_programming_mistake_comes_out() -> None:
-    """What is no error of the service is not swallowed, and the place is free."""
+    """An error that is not the service's is not swallowed, and the place is free."""
     asked = Asked()  # whose list of turns is empty
     with pytest.raises(IndexError):
         await asked.outcome()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bing_llm import errors
+from bing_llm.backends.chathub.errors import SUCCESS, error_for
 from bing_llm.backends.chathub.frames import Result
-from bing_llm.backends.chathub.results import SUCCESS, error_for
 
 
 @pytest.mark.parametrize(

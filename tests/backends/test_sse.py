@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.backends.workiq.sse import EOF, NEED_DATA, EventLines
+from bing_llm.backends.sse import EventReader
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import Limits
 
@@ -35,7 +35,7 @@ PIECES = [
 STREAMS = st.lists(st.sampled_from(PIECES), max_size=24).map(b"".join)
 
 
-def taken(lines: EventLines) -> Iterator[str]:
+def taken(lines: EventReader) -> Iterator[str]:
     """All events that can be had now."""
     while isinstance(data := lines.next_event(), str):
         yield data
@@ -43,7 +43,7 @@ def taken(lines: EventLines) -> Iterator[str]:
 
 def read(*chunks: bytes, max_bytes: int = 100_000) -> list[str]:
     """The events of a stream that came in these chunks, to its end."""
-    lines = EventLines(Limits(frame_bytes=max_bytes))
+    lines = EventReader(Limits(frame_bytes=max_bytes))
     found: list[str] = []
     for chunk in chunks:
         lines.receive(chunk)
@@ -123,7 +123,7 @@ def test_the_limit_does_not_depend_on_chunks(stream: bytes, limit: int) -> None:
     """A stream with an event that is too long gives the events before it and then fails, however it is cut."""
     outcomes = []
     for chunks in ([stream], singly(stream)):
-        lines = EventLines(Limits(frame_bytes=limit))
+        lines = EventReader(Limits(frame_bytes=limit))
         found: list[str] = []
         try:
             for chunk in chunks:
@@ -142,7 +142,7 @@ def test_the_limit_does_not_depend_on_chunks(stream: bytes, limit: int) -> None:
 def test_an_event_has_its_bounds(stream: bytes) -> None:
     """A line or an event over the limit is refused, after what came before it; nothing comes after it."""
     for chunks in ([b"data: a\n\n" + stream], singly(b"data: a\n\n" + stream)):
-        lines = EventLines(Limits(frame_bytes=10))
+        lines = EventReader(Limits(frame_bytes=10))
         for chunk in [*chunks, b"data: b\n\n"]:
             lines.receive(chunk)
         lines.receive_eof()
@@ -154,7 +154,7 @@ def test_an_event_has_its_bounds(stream: bytes) -> None:
 
 def test_a_line_that_does_not_end_is_bounded() -> None:
     """What is longer than an event may be is refused before its end has come, and let go."""
-    lines = EventLines(Limits(frame_bytes=10))
+    lines = EventReader(Limits(frame_bytes=10))
     lines.receive(b"data: 45678")
     with pytest.raises(ProtocolError):
         lines.next_event()
@@ -168,16 +168,18 @@ def test_an_event_of_the_longest_length_passes(stream: bytes) -> None:
 
 
 def test_what_has_not_come_is_awaited() -> None:
-    """Between events NEED_DATA is given, behind the last one EOF, as often as it is asked for."""
-    lines = EventLines()
-    assert lines.next_event() is NEED_DATA
+    """Between events and after the last one None is given, as often as it is asked for; `at_end` tells which."""
+    lines = EventReader()
+    assert (lines.next_event(), lines.at_end) == (None, False)
     lines.receive(b"data: a\n")
-    assert lines.next_event() is NEED_DATA
+    assert (lines.next_event(), lines.at_end) == (None, False)
     lines.receive(b"\n")
     lines.receive_eof()
     lines.receive_eof()
     lines.receive(b"data: b\n\n")
-    assert [lines.next_event(), lines.next_event(), lines.next_event()] == ["a", EOF, EOF]
+    assert not lines.at_end
+    assert [lines.next_event(), lines.next_event(), lines.next_event()] == ["a", None, None]
+    assert lines.at_end
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,7 @@ def test_what_has_not_come_is_awaited() -> None:
 )
 def test_an_event_without_its_end_is_told_apart(stream: bytes, *, cut_off: bool) -> None:
     """`cut_off` is true once the event that the end of the stream cut off was given, and not before."""
-    lines = EventLines()
+    lines = EventReader()
     lines.receive(stream)
     lines.receive_eof()
     assert not (lines.cut_off and lines._events)

@@ -11,7 +11,7 @@ import pytest
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.reading import AnswerReader
+from bing_llm.backends.chathub.answer import AnswerReader
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.limits import Limits
 from tests.backends.chathub.wire import (

@@ -1,28 +1,24 @@
 """Server-sent events: the data of each event, whatever pieces the bytes come in.
 
-WHATWG HTML, section 9.2, read with three more liberties, since the service's samples and its wire differ (protocol
-notes, section 6): lines without a field behind `data` go on with it, as in JSON that was printed over several lines; an
-event that the end of the stream cuts off is given; one without data is not.
+WHATWG HTML, section 9.2, read with three more liberties, since the samples of Work IQ and its wire differ
+(docs/protocol/workiq.md, section 6): lines without a field after `data` go on with it, as in JSON that was printed over
+several lines; an event that the end of the stream cuts off is given; one without data is not.
 """
 
 from __future__ import annotations
 
 import re
 from collections import deque
-from typing import Literal
 
-from bing_llm.backends.chathub.connection import EOF, NEED_DATA, Sentinel
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
-
-__all__ = ["EOF", "NEED_DATA", "EventLines", "Sentinel"]
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _FIELD = re.compile(r"[A-Za-z]")  # begins a field, known or not; a line of JSON inside an object begins otherwise
 _BOM = b"\xef\xbb\xbf"
 
 
-class EventLines:
+class EventReader:
     """Cuts incoming bytes into events. `receive` takes in, `next_event` gives.
 
     Args:
@@ -41,6 +37,11 @@ class EventLines:
         self._at_end = False
         self._unfinished = False
         self._failure: ProtocolError | None = None
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the stream is at its end, and every event was given."""
+        return self._at_end and not self._events
 
     @property
     def cut_off(self) -> bool:
@@ -73,8 +74,8 @@ class EventLines:
             self._unfinished = True
             self._end_event()
 
-    def next_event(self) -> str | Literal[Sentinel.NEED_DATA, Sentinel.EOF]:
-        """The data of the next event; NEED_DATA where it has not come, EOF behind the last one.
+    def next_event(self) -> str | None:
+        """The data of the next event; None where it has not come, and after the last one.
 
         `[DONE]`, with which some services end a stream, is given as any other data.
 
@@ -85,7 +86,7 @@ class EventLines:
             return self._events.popleft()
         if self._failure is not None:
             raise self._failure
-        return EOF if self._at_end else NEED_DATA
+        return None
 
     def _end_line(self) -> bool:
         """Read the line that has come; answer whether it could be."""

@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer
-from bing_llm.backends.workiq.frames import Fault
-from bing_llm.backends.workiq.results import error_for, fault_error, parse_creation
+from bing_llm.backends.response import Response
+from bing_llm.backends.workiq.errors import error_for, fault_error, parse_creation
+from bing_llm.backends.workiq.snapshots import Fault
 from tests.backends.workiq.wire import conversation, message
 
 
-def answered(status: int, body: Any = b"", headers: dict[str, str] | None = None, wait: float | None = None) -> Answer:
+def answered(
+    status: int, body: Any = b"", headers: dict[str, str] | None = None, wait: float | None = None
+) -> Response:
     """An answer with this body; what is not bytes goes as JSON."""
-    return Answer(status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode(), wait)
+    return Response(status, headers or {}, body if isinstance(body, bytes) else json.dumps(body).encode(), wait)
 
 
 def envelope(code: str | None = None, text: str | None = None, **inner: str) -> dict[str, Any]:
@@ -24,7 +26,7 @@ def envelope(code: str | None = None, text: str | None = None, **inner: str) -> 
     return {"error": {"code": code, "message": text, "innerError": inner}}
 
 
-def error_of(answer: Answer, *, reused: bool = False) -> errors.BingError:
+def error_of(answer: Response, *, reused: bool = False) -> errors.BingError:
     """The error of a turn that was answered so."""
     error = error_for(answer, "the turn", reused=reused)
     assert error is not None
@@ -188,7 +190,7 @@ def test_a_creation_is_answered_with_an_id(body: Any) -> None:
         (answered(401), errors.Unauthorized, "the creation of a conversation with HTTP 401"),
     ],
 )
-def test_a_creation_without_an_id_is_an_error(answer: Answer, kind: type[errors.BingError], words: str) -> None:
+def test_a_creation_without_an_id_is_an_error(answer: Response, kind: type[errors.BingError], words: str) -> None:
     """A refusal is what it is elsewhere; an answer that is no conversation is a fault of the service."""
     with pytest.raises(kind, match=words):
         parse_creation(answer)

@@ -1,4 +1,6 @@
-"""What the service sends, as typed data: conversations, messages, errors (protocol notes, sections 5 and 7).
+"""What the service sends, as typed data: conversations, messages, sources, errors.
+
+See docs/protocol/workiq.md, sections 5 and 7.
 
 Tolerant: only what a turn cannot do without has a type. Other parts stay undecoded (`msgspec.Raw`) until they are asked
 for, and what is not known is skipped.
@@ -7,30 +9,23 @@ for, and what is not known is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from bing_llm.backends.json_size import check_values
-from bing_llm.errors import ProtocolError
-
-__all__ = [
-    "DISENGAGED",
-    "INTERMEDIATE",
-    "Conversation",
-    "Fault",
-    "Message",
-    "decode_conversation",
-    "decode_json",
-    "decoded",
-    "fault_of",
-]
+from bing_llm._urls import web_url
+from bing_llm.backends.json_text import decode, decode_or_none
+from bing_llm.events import Citation
 
 DISENGAGED: Final = "disengagedForRai"
 """The `state` of a conversation that the service ended; other values are to be expected."""
 
 INTERMEDIATE: Final = "Intermediate Conversation Update"
 """The `displayName` of a conversation whose answer is still written."""
+
+_CITATION = "citation"
+_LINKS: Final = ("seeMoreWebUrl", "imageWebUrl", "imageFavIcon")
 
 _DEEPEST = 8  # errors inside an error; some are seen
 
@@ -85,7 +80,7 @@ class Conversation(_Wire):
     @property
     def fault(self) -> Fault | None:
         """The error that came in its place; None for none."""
-        error = decoded(self.error)
+        error = decode_or_none(self.error)
         return None if error is None else fault_of(error)
 
     def replies(self, asked: str = "") -> list[Message]:
@@ -116,44 +111,16 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _conversation: msgspec.json.Decoder[Conversation] = msgspec.json.Decoder(Conversation)
-_any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 def decode_conversation(data: str | bytes) -> Conversation:
     """The conversation that a JSON text holds.
 
     Raises:
-        ProtocolError: It is no JSON object, has too many values, or a part that a turn cannot do without has another
+        ProtocolError: It is not a JSON object, has too many values, or a part that a turn cannot do without has another
             type.
     """
-    check_values(data)
-    try:
-        return _conversation.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        msg = f"The service sent an event that is no conversation: {exc}."
-        raise ProtocolError(msg) from exc
-
-
-def decode_json(data: str | bytes | msgspec.Raw) -> Any:
-    """Any JSON.
-
-    Raises:
-        ProtocolError: The text is not JSON, or has too many values.
-    """
-    if not isinstance(data, msgspec.Raw):  # what is raw is part of a text
-        check_values(data)
-    try:
-        return _any.decode(data)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        raise ProtocolError(f"The service sent a text that is no JSON: {exc}.") from exc
-
-
-def decoded(data: bytes | msgspec.Raw) -> Any:
-    """Any JSON; None where there is none, or what is there is no JSON."""
-    try:
-        return decode_json(data) if data else None
-    except ProtocolError:
-        return None
+    return decode(_conversation, data, "an event that is not a conversation")
 
 
 def fault_of(error: Any) -> Fault:
@@ -180,6 +147,57 @@ def _request_id(layer: dict[str, Any]) -> str:
     return _text(layer, "request-id") or _text(layer, "requestId")
 
 
-def _text(layer: dict[str, Any], key: str) -> str:
-    value = layer.get(key)
+# --- what an answer rests on ------------------------------------------------------------------------------------------
+#
+# These parts are decoration: one that does not have the known shape gives nothing, never an error. The service's own
+# pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5), so
+# both are read.
+
+
+def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
+    """The sources behind the `[^n^]` markers: attributions of type citation, else references, numbered in order.
+
+    None is left out, so that numbers and places agree. One whose URL is no harmless link has the URL "".
+
+    Args:
+        message: The answer.
+        most: How many are read.
+    """
+    attributed = [each for each in _attributions(message) if each.get("attributionType") == _CITATION]
+    named = [(_text(each, "seeMoreWebUrl"), _text(each, "providerDisplayName")) for each in attributed]
+    if not named:
+        named = [(_text(each, "targetLink"), "") for each in _references(message)]
+    return tuple(Citation(number, web_url(url), title) for number, (url, title) in enumerate(islice(named, most), 1))
+
+
+def annotations_of(message: Message) -> list[dict[str, Any]]:
+    """The attributions of other types, as they came: links of the people, files and events that the text names.
+
+    But a URL that is no harmless link is "".
+    """
+    others = (each for each in _attributions(message) if each.get("attributionType") != _CITATION)
+    return [{**each, **{key: web_url(_text(each, key)) for key in _LINKS if key in each}} for each in others]
+
+
+def sensitivity_label_of(message: Message) -> dict[str, Any]:
+    """The highest label of what the answer rests on, without its empty fields."""
+    label = decode_or_none(message.sensitivity_label)
+    return {key: value for key, value in label.items() if value is not None} if isinstance(label, dict) else {}
+
+
+def _attributions(message: Message) -> Iterator[dict[str, Any]]:
+    return _dicts(decode_or_none(message.attributions))
+
+
+def _references(message: Message) -> Iterator[dict[str, Any]]:
+    references = decode_or_none(message.references)
+    return _dicts(list(references.values()) if isinstance(references, dict) else references)
+
+
+def _dicts(value: Any) -> Iterator[dict[str, Any]]:
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def _text(item: dict[str, Any], key: str) -> str:
+    value = item.get(key)
     return value if isinstance(value, str) else ""

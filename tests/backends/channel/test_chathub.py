@@ -1,126 +1,59 @@
-"""One turn over one socket. The socket is a list, and the time passes only where the socket waits."""
+"""One turn of a ChatHub over a channel: what all services have in common is tested here too."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-import aiohttp
 import pytest
-from aiohttp import WebSocketError, WSMsgType
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm._secrets import Redactor
-from bing_llm.backends.chathub import channel as channel_module
-from bing_llm.backends.chathub.channel import PING_SECONDS, ChatHubChannel
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends import channel as channel_module
+from bing_llm.backends.channel import Channel
+from bing_llm.backends.chathub.connection import State
+from bing_llm.backends.chathub.turn import PING_SECONDS, Turn
+from bing_llm.backends.transport import End
 from bing_llm.errors import BingError
 from bing_llm.limits import Deadline, Timeouts
+from tests.backends.channel.network import Network, Step, each, events_of, failure_of, reply_of
 from tests.backends.chathub.wire import ACK, DONE, END, PING, bot, chat, final, snapshot, update, wire
 
 HELLO = update(bot("Hello"))
 PINGED = wire({"type": 6})
 
 
-class Message(NamedTuple):
-    """A WebSocket message, in aiohttp's form."""
+class Hub(NamedTuple):
+    """A turn over a network: its channel and its protocol."""
 
-    type: WSMsgType
-    data: Any = None
+    channel: Channel
+    turn: Turn
 
+    async def ask(self, text: str = "Hello") -> None:
+        """Send a request."""
+        await self.channel.send(self.turn.ask(chat(text)))
 
-Step: TypeAlias = "str | float | Message | Callable[[], Awaitable[None]]"
-"""A text that comes, seconds of silence, another message, or what is done while the channel waits."""
+    async def greet(self) -> None:
+        """Shake hands before there is a request."""
+        await self.channel.handshake(self.turn.handshake())
 
-
-def each(seconds: float, message: str, times: int) -> list[Step]:
-    """The same message again and again, this many seconds apart."""
-    steps: list[Step] = [seconds, message]
-    return steps * times
-
-
-class Network:
-    """A socket with a script, and the clock that it moves. After the script it is silent for ever."""
-
-    def __init__(self, *script: Step) -> None:
-        self.now = 1000.0
-        self.script: deque[Step] = deque(script)
-        self.sent: list[tuple[float, list[dict[str, Any]]]] = []
-        self.waits: list[float] = []
-        self.ends: list[str] = []
-        self.broken: Exception | None = None
-
-    def clock(self) -> float:
-        """The time in seconds."""
-        return self.now
-
-    @property
-    def passed(self) -> float:
-        """Seconds since the channel was opened."""
-        return self.now - 1000.0
-
-    async def receive(self, seconds: float | None = None) -> Message:
-        """The next message of the script, or the end of the wait."""
-        assert seconds is not None
-        assert seconds > 0
-        self.waits.append(seconds)
-        until = self.now + seconds
-        while self.script:
-            step = self.script.popleft()
-            if isinstance(step, Message):
-                return step
-            if isinstance(step, str):
-                return Message(WSMsgType.TEXT, step.encode())
-            if callable(step):
-                await step()
-            elif self.now + step > until:
-                self.script.appendleft(self.now + step - until)
-                break
-            else:
-                self.now += step
-        self.now = until
-        raise TimeoutError
-
-    def ready(self) -> Message | None:
-        """The next message of the script, if it comes before anything else."""
-        if not (self.script and isinstance(step := self.script[0], str | Message)):
-            return None
-        self.script.popleft()
-        return step if isinstance(step, Message) else Message(WSMsgType.TEXT, step.encode())
-
-    async def send_frame(self, message: bytes, opcode: WSMsgType) -> None:
-        """Keep what is sent, and when."""
-        assert opcode is WSMsgType.TEXT
-        if self.broken is not None:
-            raise self.broken
-        records = [json.loads(record) for record in message.split(SEPARATOR)[:-1]]
-        self.sent.append((self.passed, records))
-
-    def abort(self) -> None:
-        """Note it."""
-        self.ends.append("abort")
-
-    def hang_up(self) -> None:
-        """Note it."""
-        self.ends.append("hang up")
-
-    def sent_of(self, kind: int) -> list[tuple[float, dict[str, Any]]]:
-        """The frames of this type that were sent, with their times."""
-        return [(at, record) for at, records in self.sent for record in records if record.get("type") == kind]
+    def alive(self) -> bool:
+        """Whether a request may be sent after the handshake."""
+        return self.channel.look() and self.turn.state is State.READY
 
 
 def over(
     network: Network, timeouts: Timeouts | None = None, *secrets: str, turn: float = 900.0, label: str = "[turn t]"
-) -> ChatHubChannel:
-    """A channel over this network."""
-    deadline = Deadline(turn, network.clock, label)
-    return ChatHubChannel(network, timeouts or Timeouts(), deadline, redact=Redactor(*secrets))
+) -> Hub:
+    """A turn over this network."""
+    deadline, protocol = Deadline(turn, network.clock, label), Turn()
+    redactor = Redactor(*secrets)
+    return Hub(Channel(network, protocol, timeouts or Timeouts(), deadline, redact=lambda: redactor), protocol)
 
 
 class Other:
@@ -136,34 +69,12 @@ class Other:
             await asyncio.sleep(0)
 
 
-async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 900.0) -> tuple[ChatHubChannel, Network]:
+async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 900.0) -> tuple[Channel, Network]:
     """A channel whose request was sent, and its network."""
     network = Network(*script)
-    channel = over(network, timeouts, turn=turn)
-    await channel.ask(chat())
-    return channel, network
-
-
-async def events_of(channel: ChatHubChannel) -> list[ev.Event]:
-    """The events of a turn to its end."""
-    given: list[ev.Event] = []
-    while not (given and isinstance(given[-1], ev.TurnCompleted)):
-        given.append(await channel.next_event())
-    return given
-
-
-async def failure_of(channel: ChatHubChannel) -> BingError:
-    """The error that ends a turn."""
-    with pytest.raises(BingError) as caught:
-        await events_of(channel)
-    return caught.value
-
-
-async def reply_of(channel: ChatHubChannel) -> ev.Reply:
-    """The reply that ends a turn."""
-    completed = (await events_of(channel))[-1]
-    assert isinstance(completed, ev.TurnCompleted)
-    return completed.reply
+    hub = over(network, timeouts, turn=turn)
+    await hub.ask()
+    return hub.channel, network
 
 
 # --- a turn -----------------------------------------------------------------------------------------------------------
@@ -191,25 +102,25 @@ async def test_handshake_and_request_go_together() -> None:
 # --- before a turn ----------------------------------------------------------------------------------------------------
 
 
-async def greeted(*script: Step) -> tuple[ChatHubChannel, Network]:
-    """A channel whose handshake is done, and its network with the rest of the script."""
+async def greeted(*script: Step) -> tuple[Hub, Network]:
+    """A turn whose handshake is done, and its network with the rest of the script."""
     network = Network(0.5, ACK, *script)
-    channel = over(network)
-    await channel.greet()
-    return channel, network
+    hub = over(network)
+    await hub.greet()
+    return hub, network
 
 
 async def test_a_greeting_goes_alone_and_waits_for_its_answer() -> None:
     """Then the request is sent alone, by another deadline, and its limits begin then."""
-    channel, network = await greeted()
-    assert (network.passed, channel.alive()) == (0.5, True)
+    hub, network = await greeted()
+    assert (network.passed, hub.alive()) == (0.5, True)
     network.now += 600
     network.script.extend([44.0, HELLO, 44.0, final(bot("Hello, you"))])
-    later = channel.under(Deadline(100.0, network.clock, "[turn u]"))
-    await later.ask(chat())
-    assert (await reply_of(later)).text == "Hello, you"
+    hub.channel.begin(Deadline(100.0, network.clock, "[turn u]"))
+    await hub.ask()
+    assert (await reply_of(hub.channel)).text == "Hello, you"
     assert [[record.get("type") for record in records] for _, records in network.sent][:2] == [[None], [4]]
-    later.close()
+    hub.channel.close()
     assert network.ends == ["hang up"]
 
 
@@ -226,7 +137,7 @@ async def test_an_unanswered_greeting_times_out() -> None:
     [
         (wire({"error": "No, hunter2+/=."}), errors.ProtocolError),
         (wire({"type": 7}), errors.ConnectionLost),
-        (Message(WSMsgType.CLOSE, 1000), errors.ConnectionLost),
+        (End(1000), errors.ConnectionLost),
     ],
 )
 async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) -> None:
@@ -239,9 +150,9 @@ async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) ->
 @pytest.mark.parametrize(
     "come",
     [
-        Message(WSMsgType.CLOSED),
-        Message(WSMsgType.CLOSE, 1000),
-        Message(WSMsgType.BINARY, b""),
+        End(),
+        End(1000),
+        errors.ProtocolError("binary"),
         wire({"type": 7}),
         HELLO,
         "{" + END,
@@ -249,40 +160,40 @@ async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) ->
 )
 async def test_what_ends_a_connection_before_its_turn_is_seen(come: Step) -> None:
     """The end of the socket, a frame that closes, and what may not come before a request: it takes none any more."""
-    channel, network = await greeted()
+    hub, network = await greeted()
     network.script.append(come)
-    assert not channel.alive()
-    assert not channel.alive()
+    assert not hub.alive()
+    assert not hub.alive()
 
 
 async def test_pings_and_unknown_frames_end_nothing() -> None:
     """They show that the service is there: a silence counts from them on."""
-    channel, network = await greeted()
+    hub, network = await greeted()
     for seconds, come in ((40, PING), (40, wire({"type": 99})), (40, PING + PING)):
         network.now += seconds
         network.script.append(come)
-        assert channel.alive()
+        assert hub.alive()
         assert not network.script
     network.now += 45
-    assert not channel.alive()
+    assert not hub.alive()
 
 
 async def test_a_flood_before_a_turn_ends_it() -> None:
     """A look takes a bounded time; a service that says so much before it is asked is none to wait for."""
-    channel, network = await greeted()
+    hub, network = await greeted()
     network.script.extend([PING] * 1000)
-    assert not channel.alive()
+    assert not hub.alive()
     assert len(network.script) > 800
 
 
 async def test_a_ping_may_be_sent_before_a_turn() -> None:
     """A channel that waits for no event sends none by itself."""
-    channel, network = await greeted()
-    await channel.ping()
+    hub, network = await greeted()
+    await hub.channel.send(hub.turn.ping())
     assert network.sent_of(6) == [(0.5, {"type": 6})]
-    network.broken = ConnectionResetError()
+    network.broken = LOST
     with pytest.raises(errors.ConnectionLost):
-        await channel.ping()
+        await hub.channel.send(hub.turn.ping())
 
 
 # --- time limits ------------------------------------------------------------------------------------------------------
@@ -387,7 +298,7 @@ async def test_an_answer_that_waits_is_read_before_a_ping_is_sent() -> None:
     channel, network = await asked(ACK, HELLO, final(bot("Hello there")))
     await channel.next_event()
     network.now += 500
-    network.broken = ConnectionResetError("reset")
+    network.broken = LOST
     assert (await reply_of(channel)).text == "Hello there"
 
 
@@ -410,16 +321,17 @@ async def test_what_has_come_is_ready() -> None:
     [
         wire({"type": 7, "error": "bad token hunter2+/="}),
         "x" * 20_000_000,
-        Message(WSMsgType.CLOSED),
-        Message(WSMsgType.BINARY, b""),
+        End(),
+        errors.ProtocolError("binary"),
     ],
     ids=["close", "long", "closed", "binary"],
 )
-async def test_a_failure_that_is_ready_is_left_for_the_next_wait(end: str | Message) -> None:
+async def test_a_failure_that_is_ready_is_left_for_the_next_wait(end: str | End | BingError) -> None:
     """`ready_event` raises nothing and takes nothing further; `next_event` raises, each time, without the secrets."""
     network = Network(ACK, HELLO, end, HELLO)
-    channel = over(network, None, "hunter2+/=")
-    await channel.ask(chat())
+    hub = over(network, None, "hunter2+/=")
+    await hub.ask()
+    channel = hub.channel
     assert channel.ready_event() == ev.TextDelta("Hello")
     assert [channel.ready_event(), channel.ready_event()] == [None, None]
     first, second = await failure_of(channel), await failure_of(channel)
@@ -460,27 +372,8 @@ async def test_the_same_frames_give_the_same_events(
     channel, _ = await asked(ACK, *CUTS[cut](records), final(bot(texts[-1])))
     events = await events_of(channel)
     assert events[:-1] == [ev.TextDelta(piece) for piece in (LONG, *PIECES)]
-    assert sum(" received " in record.getMessage() for record in caplog.records) == (
-        0 if level == logging.INFO else 2 + len(CUTS[cut](records)) - (len(records) if cut == "slowly" else 0)
-    )
-
-
-async def test_after_many_frames_the_loop_turns_before_a_wait() -> None:
-    """Where many frames came at once, what has come meanwhile is looked for before the channel waits for more."""
-    channel, network = await asked(ACK, *[update()] * 8, 1.0, HELLO, 1.0, final(bot("Hello")))
-    other = Other()
-    turns: list[int] = []
-    receive = network.receive
-
-    async def noted(seconds: float | None = None) -> Message:
-        turns.append(other.turns)
-        return await receive(seconds)
-
-    network.receive = noted  # type: ignore[method-assign]
-    assert await channel.next_event() == ev.TextDelta("Hello")
-    assert isinstance(await channel.next_event(), ev.TurnCompleted)
-    other.task.cancel()
-    assert turns == [1, 1]
+    logged = sum(" received " in record.getMessage() for record in caplog.records)
+    assert logged == (len([ACK, *records]) + len(["final", "completion"]) if level == logging.DEBUG else 0)
 
 
 async def test_what_was_ready_shows_that_the_service_lives() -> None:
@@ -530,13 +423,13 @@ async def test_a_flood_does_not_put_off_a_ping_or_the_end_of_a_stop() -> None:
     channel, network = await asked(ACK, HELLO, *[update()] * 2000)
     await channel.next_event()
     await channel.stop()
-    receive = channel._turn.receive
+    receive = channel._protocol.receive
 
-    def slow(message: bytes) -> None:
+    def slow(data: bytes) -> None:
         network.now += 0.05
-        receive(message)
+        receive(data)
 
-    channel._turn.receive = slow  # type: ignore[method-assign]
+    channel._protocol.receive = slow  # type: ignore[method-assign]
     channel._pinged -= PING_SECONDS
     assert (await reply_of(channel)).text == "Hello"
     assert 5 <= network.passed < 5 + 0.05 * 200
@@ -643,13 +536,12 @@ async def test_a_stop_may_go_before_the_answer_to_the_handshake() -> None:
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        (Message(WSMsgType.CLOSE, 1000), 1000),
-        (Message(WSMsgType.CLOSE, 1001), 1001),
-        (Message(WSMsgType.CLOSING), 1006),
-        (Message(WSMsgType.CLOSED), 1006),
+        (End(1000), 1000),
+        (End(1001), 1001),
+        (End(), 1006),
     ],
 )
-async def test_a_socket_that_ends_before_the_answer_is_an_error(end: Message, code: int) -> None:
+async def test_a_socket_that_ends_before_the_answer_is_an_error(end: End, code: int) -> None:
     """Without a final frame a closed socket is an error, code 1000 included; the text that had come is kept."""
     channel, _ = await asked(ACK, HELLO, end)
     error = await failure_of(channel)
@@ -660,57 +552,49 @@ async def test_a_socket_that_ends_before_the_answer_is_an_error(end: Message, co
 
 async def test_a_silent_refusal_means_a_prompt_that_is_too_long() -> None:
     """Code 1000 without a word, on a long prompt, is how the service refuses it."""
-    network = Network(ACK, Message(WSMsgType.CLOSE, 1000))
-    channel = over(network)
-    await channel.ask(chat("x" * 4001))
-    assert type(await failure_of(channel)) is errors.PromptTooLong
+    network = Network(ACK, End(1000))
+    hub = over(network)
+    await hub.ask("x" * 4001)
+    assert type(await failure_of(hub.channel)) is errors.PromptTooLong
 
 
 async def test_a_stopped_turn_may_end_with_its_socket() -> None:
     """A service that answers a stop by hanging up has answered it."""
-    channel, network = await asked(ACK, HELLO, Message(WSMsgType.CLOSED))
+    channel, network = await asked(ACK, HELLO, End())
     await channel.next_event()
     await channel.stop()
     assert (await reply_of(channel)).text == "Hello"
     assert network.passed == 0
 
 
-@pytest.mark.parametrize(
-    ("message", "says"),
-    [
-        (Message(WSMsgType.BINARY, b"\x00"), "sent a binary message"),
-        (Message(WSMsgType.ERROR, ValueError("Message size 9 exceeds limit 8")), r"\(Message size 9 exceeds limit 8\)"),
-    ],
-)
-async def test_what_is_no_text_is_a_protocol_error(message: Message, says: str) -> None:
-    """A binary message, and a broken or too large frame, end the turn; the text that had come is kept."""
-    channel, _ = await asked(ACK, HELLO, message)
+async def test_an_error_of_the_connection_keeps_the_text_that_had_come() -> None:
+    """What the transport raises ends the turn."""
+    channel, _ = await asked(ACK, HELLO, errors.ProtocolError("The service sent a binary message."))
     await channel.next_event()
-    with pytest.raises(errors.ProtocolError, match=says) as caught:
+    with pytest.raises(errors.ProtocolError, match="binary") as caught:
         await channel.next_event()
     assert caught.value.partial_text == "Hello"
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------
 
-BREAKS = [ConnectionResetError("reset"), aiohttp.ClientConnectionResetError("Cannot write to closing transport")]
+LOST = errors.ConnectionLost("The connection broke while something was sent.")
 
 
-@pytest.mark.parametrize("broken", BREAKS)
-async def test_a_request_that_cannot_be_sent_is_a_lost_connection(broken: Exception) -> None:
-    """Whatever the library raises while it sends is ConnectionLost, with that as its cause."""
+async def test_a_request_that_cannot_be_sent_is_a_lost_connection() -> None:
+    """The error of the transport is the error of the request."""
     network = Network()
-    network.broken = broken
-    with pytest.raises(errors.ConnectionLost, match="broke while something was sent") as caught:
-        await over(network).ask(chat())
-    assert caught.value.__cause__ is broken
+    network.broken = LOST
+    with pytest.raises(errors.ConnectionLost) as caught:
+        await over(network).ask()
+    assert caught.value is LOST
 
 
 async def test_a_ping_that_cannot_be_sent_is_a_lost_connection() -> None:
     """A connection that breaks unnoticed is noticed by the next ping, and the text that had come is kept."""
     channel, network = await asked(ACK, HELLO)
     await channel.next_event()
-    network.broken = BREAKS[0]
+    network.broken = errors.ConnectionLost()
     error = await failure_of(channel)
     assert type(error) is errors.ConnectionLost
     assert error.partial_text == "Hello"
@@ -721,7 +605,7 @@ async def test_a_stop_that_cannot_be_sent_is_a_lost_connection() -> None:
     """The caller of `stop` hears of it."""
     channel, network = await asked(ACK, HELLO)
     await channel.next_event()
-    network.broken = BREAKS[0]
+    network.broken = errors.ConnectionLost()
     with pytest.raises(errors.ConnectionLost):
         await channel.stop()
 
@@ -735,14 +619,13 @@ async def test_a_service_that_does_not_read_times_out(
     """What cannot be sent, since the other end takes in nothing, waits no longer than silence or the turn may last."""
     network = Network()
 
-    async def blocked(message: bytes, opcode: WSMsgType) -> None:
-        assert message
-        assert opcode is WSMsgType.TEXT
+    async def blocked(data: bytes) -> None:
+        assert data
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(network, "send_frame", blocked)
+    monkeypatch.setattr(network, "send", blocked)
     with pytest.raises(errors.TimedOut, match=rf"took in nothing of what was sent .*timeouts\.{limit}"):
-        await over(network, Timeouts(silence=silence), turn=turn).ask(chat())
+        await over(network, Timeouts(silence=silence), turn=turn).ask()
 
 
 # --- closing ----------------------------------------------------------------------------------------------------------
@@ -784,19 +667,20 @@ async def test_frames_are_logged_without_secrets(caplog: pytest.LogCaptureFixtur
     request = chat()
     request.arguments[0].conversation_signature = "hunter2+/="
     echo = update(bot("You said hunter2+/= or hunter2%2B%2F%3D"))
-    network = Network(ACK, echo, final(bot("Hello")), Message(WSMsgType.CLOSE, 1000))
-    channel = over(network, None, "hunter2+/=", label="[turn 0af1]")
-    await channel.ask(request)
-    await events_of(channel)
-    channel._take(await network.receive(1.0))
+    network = Network(ACK, echo, final(bot("Hello")), End(1000, "socket at its end, code 1000"))
+    hub = over(network, None, "hunter2+/=", label="[turn 0af1]")
+    await hub.channel.send(hub.turn.ask(request))
+    await events_of(hub.channel)
+    assert not hub.channel.look()
     lines = [record.getMessage() for record in caplog.records if record.name == channel_module.__name__]
     assert [line.split()[:3] for line in lines] == [
         ["[turn", "0af1]", "sent"],
-        *[["[turn", "0af1]", "received"]] * 3,
+        ["[turn", "0af1]", "sent"],
+        *[["[turn", "0af1]", "received"]] * 4,
         ["[turn", "0af1]", "socket"],
     ]
     assert "hunter2" not in "".join(lines)
-    assert "You said *** or ***" in lines[2]
+    assert "You said *** or ***" in lines[3]
     assert lines[-1].endswith("socket at its end, code 1000")
 
 
@@ -873,8 +757,9 @@ async def test_what_a_service_repeats_of_a_secret_is_masked(caplog: pytest.LogCa
     """Neither an error nor the note of an unknown kind shows a secret that the service sent back."""
     caplog.set_level(logging.INFO)
     network = Network(ACK, wire({"type": "hunter2+/="}, {"type": 7, "error": "bad token hunter2+/="}))
-    channel = over(network, None, "hunter2+/=")
-    await channel.ask(chat())
+    hub = over(network, None, "hunter2+/=")
+    await hub.ask()
+    channel = hub.channel
     error = await failure_of(channel)
     assert error.service_message == "bad token ***"
     assert "hunter2" not in f"{error} {error!r} {caplog.text} {noted}"
@@ -887,13 +772,4 @@ async def test_a_frame_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) 
     with pytest.raises(errors.ProtocolError):
         await channel.next_event()
     received = [record.getMessage() for record in caplog.records if "forged" in record.getMessage()]
-    assert received == ["[turn t] received {}\\n[turn 9] forged \\u001b[2J\\u001e"]
-
-
-@pytest.mark.parametrize("code", [1009, 1002])
-async def test_a_frame_that_is_too_large_names_the_limit(code: int) -> None:
-    """Aiohttp refuses it; other breaches of the protocol are told as it tells them."""
-    channel, _ = await asked(ACK, Message(WSMsgType.ERROR, WebSocketError(code, "Hm.")))
-    with pytest.raises(errors.ProtocolError) as caught:
-        await channel.next_event()
-    assert ("limits.frame_bytes" in caught.value.message, "Hm." in caught.value.message) == (code == 1009, code == 1002)
+    assert received == ["[turn t] received {}\\n[turn 9] forged \\u001b[2J"]

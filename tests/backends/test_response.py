@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.backends.answer import Answer, retry_after
+from bing_llm.backends.response import Response, retry_after
 
 NOON = 1_700_000_000.0  # Tue, 14 Nov 2023 22:13:20 GMT
 
@@ -42,6 +42,6 @@ def test_any_header_gives_a_wait_or_none(header: str) -> None:
 
 def test_an_answer_shows_neither_headers_nor_body() -> None:
     """Headers and body of a creation hold signatures, so no repr has them, nor the one that rich makes."""
-    answer = Answer(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2", 3.0)
-    assert repr(answer) == "Answer(status=200, ...)"
+    answer = Response(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2", 3.0)
+    assert repr(answer) == "Response(status=200, ...)"
     assert answer.__rich_repr__() == [("status", 200)]

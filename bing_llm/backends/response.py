@@ -8,10 +8,8 @@ from typing import ClassVar
 
 from bing_llm._secrets import SecretStruct
 
-__all__ = ["Answer", "retry_after"]
 
-
-class Answer(SecretStruct, frozen=True):
+class Response(SecretStruct, frozen=True):
     """What an HTTP call, or a refused WebSocket upgrade, was answered. Its repr leaves out what may be secret.
 
     Attributes:

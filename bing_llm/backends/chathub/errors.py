@@ -1,13 +1,13 @@
-"""The service's `result.value` as errors (protocol notes, sections a and f)."""
+"""The service's `result.value`, and HTTP statuses, as errors (docs/protocol/chathub.md, sections a and f)."""
 
 from __future__ import annotations
 
 from bing_llm import errors
 from bing_llm.backends.chathub.frames import Result
-
-__all__ = ["SUCCESS", "error_for"]
+from bing_llm.backends.response import Response
 
 SUCCESS = "Success"
+_TOO_MANY = 429
 
 _ERRORS: dict[str, type[errors.BingError]] = {
     "Throttled": errors.Throttled,
@@ -43,3 +43,18 @@ def error_for(result: Result, *, what: str, partial_text: str = "") -> errors.Bi
         service_message=said,
         partial_text=partial_text,
     )
+
+
+def error_for_status(answer: Response, what: str) -> errors.BingError | None:
+    """The error that an HTTP status stands for; None for 2xx."""
+    status = answer.status
+    msg = f"The service answered {what} with HTTP {status}."
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own ranges
+        return None
+    if status == _TOO_MANY:
+        return errors.Throttled(msg, value=str(status), retry_after=answer.retry_after)
+    if 300 <= status < 400 or status in {401, 403}:  # noqa: PLR2004
+        return errors.Unauthorized(msg, value=str(status))
+    if 400 <= status < 500:  # noqa: PLR2004
+        return errors.InvalidRequest(msg, value=str(status))
+    return errors.ServiceError(msg, value=str(status), retry_after=answer.retry_after)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from bing_llm._secrets import Redactor
-from bing_llm.backends.chathub.channel import ChatHubChannel
+from bing_llm.backends.channel import Channel
+from bing_llm.backends.chathub.backend import WarmSocket
 from bing_llm.backends.chathub.creation import ChatHubConversation
-from bing_llm.backends.chathub.warm import WarmSocket
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import ConnectionLost
 from bing_llm.limits import Deadline, Timeouts
-from tests.backends.chathub.test_channel import Network
+from tests.backends.channel.network import Network
 from tests.backends.chathub.wire import ACK, PING
 
 CONVERSATION = ChatHubConversation("c1", "u1", "s1", "e1")
@@ -18,10 +21,11 @@ CONVERSATION = ChatHubConversation("c1", "u1", "s1", "e1")
 
 async def warm_over(network: Network) -> WarmSocket:
     """A conversation whose socket is ready."""
-    deadline = Deadline(5.0, network.clock, "[warm t]")
-    channel = ChatHubChannel(network, Timeouts(), deadline, redact=Redactor())
-    await channel.greet()
-    return WarmSocket(CONVERSATION, channel, deadline)
+    turn = Turn()
+    channel = Channel(network, turn, Timeouts(), Deadline(5.0, network.clock, "[warm t]"), redact=Redactor)
+    await channel.handshake(turn.handshake())
+    channel.begin(Deadline(math.inf, network.clock, "[warm t]"))
+    return WarmSocket(CONVERSATION, turn, channel)
 
 
 async def test_it_outlives_the_deadline_of_its_making() -> None:
@@ -41,7 +45,7 @@ async def test_a_broken_socket_is_a_lost_connection() -> None:
     """A ping that cannot be sent says so."""
     network = Network(ACK)
     warm = await warm_over(network)
-    network.broken = ConnectionResetError()
+    network.broken = ConnectionLost()
     with pytest.raises(ConnectionLost):
         await warm.keep_alive()
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any, TypeVar
 
+import aiohttp
 import pytest
 
 from bing_llm import __version__, errors
@@ -417,7 +418,7 @@ async def test_a_request_that_cannot_be_sent_leaves_no_socket(monkeypatch: pytes
     async def broken(*_args: Any) -> None:
         raise ConnectionResetError
 
-    monkeypatch.setattr(Socket, "send_frame", broken)
+    monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "send_frame", broken)
     async with Server(upgraded(silent)) as server, backend_at(server.url("")) as backend:
         error = await failure(backend.open_turn(CONVERSATION, Prompt("Hi"), 0, in_time()))
         assert type(error) is errors.ConnectionLost
@@ -497,7 +498,7 @@ async def test_a_warm_turn_that_cannot_be_sent_leaves_no_socket(
         async def broken(*_args: Any) -> None:
             raise ConnectionResetError
 
-        monkeypatch.setattr(Socket, "send_frame", broken)
+        monkeypatch.setattr(aiohttp.ClientWebSocketResponse, "send_frame", broken)
         assert type(await failure(backend.open_warm(warm, prompt, in_time()))) is kind
         await backend._http.aclose()
         await server.idle()
@@ -533,8 +534,8 @@ async def test_a_dropped_warm_socket_is_seen() -> None:
         warm = await backend.warm_up(in_time())
         assert warm.alive()
         ended.set()
-        await asyncio.wait_for(warm.channel._socket.receive(), 10)
-        assert not warm.alive()
+        while warm.alive():  # noqa: ASYNC110 - a look has no event
+            await asyncio.sleep(0)
         warm.close()
 
 
@@ -598,13 +599,13 @@ async def test_a_cancelled_turn_leaves_nothing() -> None:
 async def test_a_cancelled_request_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A caller that is cancelled while its request goes out to a service that reads nothing drops the socket."""
     sending = asyncio.Event()
-    send_frame = Socket.send_frame
+    send = Socket.send
 
     async def noted(*args: Any) -> None:
         sending.set()
-        await send_frame(*args)
+        await send(*args)
 
-    monkeypatch.setattr(Socket, "send_frame", noted)
+    monkeypatch.setattr(Socket, "send", noted)
     async with Server(upgraded(deaf), talk(ACK, final(bot("Hi")))) as server, backend_at(server.url("")) as backend:
         long = Prompt("Hi", "x" * 50_000_000)
         task = asyncio.ensure_future(backend.open_turn(CONVERSATION, long, 0, in_time()))

@@ -1,4 +1,4 @@
-"""What an HTTP call was answered, as an error or an id (protocol notes, section 7).
+"""What an HTTP call was answered, as an error or an id (docs/protocol/workiq.md, section 7).
 
 An error repeats the service's words. A service may repeat the token in them: callers take it out (`Redactor.errors`).
 """
@@ -9,11 +9,10 @@ import re
 from typing import Any, Final, TypeAlias
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer
-from bing_llm.backends.workiq.frames import Fault, decode_conversation, decoded, fault_of
+from bing_llm.backends.json_text import decode_or_none
+from bing_llm.backends.response import Response
+from bing_llm.backends.workiq.snapshots import Fault, decode_conversation, fault_of
 from bing_llm.errors import ProtocolError
-
-__all__ = ["error_for", "fault_error", "parse_creation"]
 
 _CREDENTIAL_HINT = (
     "Check that the token is for this endpoint (its audience), not expired, and of a user of the home tenant: "
@@ -69,7 +68,7 @@ _KINDS: Final[dict[int, _Kind]] = {
 """Errors and their hints by HTTP status; None for the hint of the error itself."""
 
 
-def error_for(answer: Answer, what: str, *, reused: bool = False) -> errors.BingError | None:
+def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.BingError | None:
     """The error that an answer stands for; None for 2xx.
 
     Args:
@@ -100,7 +99,7 @@ def fault_error(fault: Fault, what: str) -> errors.BingError:
     return _error(status, f"The service ended {what} with an error{_words(fault)}.", details)
 
 
-def parse_creation(answer: Answer) -> str:
+def parse_creation(answer: Response) -> str:
     """The id of the conversation that was created.
 
     Raises:
@@ -141,9 +140,9 @@ def _inner(message: str) -> int | None:
     return status if _BAD_REQUEST <= status < _SERVERS and status != _TOO_MANY else None
 
 
-def _fault_in(answer: Answer) -> Fault:
+def _fault_in(answer: Response) -> Fault:
     """What the body says: an error, or a conversation whose last message explains (seen with HTTP 403)."""
-    content = decoded(answer.body)
+    content = decode_or_none(answer.body)
     fault = fault_of(content.get("error")) if isinstance(content, dict) else Fault()
     if not (fault.code or fault.message):
         fault = Fault(message=_explained(answer.body), request_id=fault.request_id)

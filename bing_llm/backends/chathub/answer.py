@@ -8,26 +8,22 @@ shrink or change, and another message may take over: what matters is whether the
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import cards, frames
-from bing_llm.backends.chathub.codec import decode_json
-from bing_llm.backends.chathub.results import SUCCESS, error_for
-from bing_llm.fold import Fold
+from bing_llm.backends.chathub.errors import SUCCESS, error_for
+from bing_llm.backends.json_text import decode_json
+from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["AnswerReader"]
-
-_PART = (
-    100  # what each part that a turn makes us hold counts beside its text, in characters: Python needs as much for it
-)
+# What each part that a turn makes us hold counts beside its text, in characters: Python needs as much for it.
+_PART: Final = 100
 
 _Holders: TypeAlias = Sequence[frames.UpdateArguments | frames.FinalItem]
 
@@ -89,14 +85,12 @@ class AnswerReader:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
-        self.events: deque[ev.Event] = deque()
+        self._reply = ReplyBuilder()
+        self.events = self._reply.events
         self.conversation_id = ""
         self.stopped = False
-        self._fold = Fold()
         self._frame: tuple[str, bytes, _Holders] = ("", b"", ())  # as `_raw` needs it
         self._raws: dict[int, Any] = {}  # the parsed JSON of that frame's messages, by their identity
-        self._text = ""
-        self._pieces: list[str] = []  # what was appended to it since; joined when it is asked for
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
@@ -110,9 +104,7 @@ class AnswerReader:
     @property
     def text(self) -> str:
         """The whole text so far."""
-        if self._pieces:
-            self._text, self._pieces = "".join((self._text, *self._pieces)), []
-        return self._text
+        return self._reply.text
 
     def update(self, update: frames.Update, record: bytes) -> None:
         """Add the events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
@@ -193,7 +185,7 @@ class AnswerReader:
         self._answer = message
         text = message.text or ""
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
-        stale = self._appended and not final and self._begins_with(text)
+        stale = self._appended and not final and self._reply.begins_with(text)
         if text and not stale:
             self._whole(text)
         if message.suggested_responses:
@@ -201,7 +193,7 @@ class AnswerReader:
 
     def _suggest(self, texts: tuple[str, ...]) -> None:
         if texts and self._first("suggestions", repr(texts)):
-            self._emit(ev.Suggestions(texts))
+            self._reply.add(ev.Suggestions(texts))
 
     def _aside(self, kind: _Kind, message: frames.WireMessage) -> None:
         text = message.text or ""
@@ -211,27 +203,27 @@ class AnswerReader:
                 for query in cards.search_queries_of(message):
                     if self._first("query", query):
                         self._keep(query)
-                        self._emit(ev.SearchStarted(query))
+                        self._reply.add(ev.SearchStarted(query))
                 if text and self._first("progress", text):
-                    self._emit(ev.Progress(text))
+                    self._reply.add(ev.Progress(text))
             case _Kind.SEARCH_QUERY if self._first("query", key):
                 query = cards.search_query_of(message)
                 self._keep(query)
-                self._emit(ev.SearchStarted(query))
+                self._reply.add(ev.SearchStarted(query))
             case _Kind.SEARCH_RESULT if self._first("result", key):
                 self._keep(text)
                 self._found(cards.search_results_of(message))
             case _Kind.IMAGE if self._first("image", key):
                 self._keep(text)
-                self._emit(ev.ImageRequested(text))
+                self._reply.add(ev.ImageRequested(text))
             case _Kind.UNKNOWN if self._first("unknown", key):
-                self._emit(ev.Unknown(self._raw(message)))
+                self._reply.add(ev.Unknown(self._raw(message)))
 
     def _found(self, pages: tuple[ev.SearchResult, ...]) -> None:
         self._pages += len(pages)
         if self._pages > self._limits.citations:
             raise self._limits.exceeded("citations", "pages found by the searches of one turn")
-        self._emit(ev.SearchResults(pages))
+        self._reply.add(ev.SearchResults(pages))
 
     def _moderated(self, kind: _Kind, message: frames.WireMessage) -> None:
         notice = message.text or message.hidden_text or ""
@@ -248,32 +240,21 @@ class AnswerReader:
             msg = f"The service refused to answer: {notice}" if notice else "The service refused to answer."
             raise errors.ContentFiltered(msg, value="Apology", service_message=notice)
         if self._first("revoked", str(ended)):
-            self._emit(ev.TextRevoked(notice, ended))
+            self._reply.add(ev.TextRevoked(notice, ended))
 
     # --- text -----------------------------------------------------------------------------------------------------
-
-    def _begins_with(self, text: str) -> bool:
-        """Whether the whole text does. Pieces are joined for a long one alone, or each short frame would copy them."""
-        known = self._text if len(text) <= len(self._text) else self.text
-        return known.startswith(text)
 
     def _whole(self, text: str) -> None:
         if len(text) > self._limits.answer_characters:
             raise self._too_much()
-        known, self._text = self.text, text
-        self._is_news = text != known
-        if not text.startswith(known):
-            self._emit(ev.TextRevised(text))
-        elif len(text) > len(known):
-            self._emit(ev.TextDelta(text[len(known) :]))
+        self._is_news = self._reply.replace(text)
 
     def _append(self, piece: str) -> None:
         if hash(self._cursor) in self._others:
             return
         self._appended = True
         self._keep(piece)
-        self._pieces.append(piece)
-        self._emit(ev.TextDelta(piece))
+        self._reply.append(piece)
 
     def _move_cursor(self, cursor: frames.Cursor | None) -> None:
         found = _CURSOR_MESSAGE.match(cursor.j) if cursor and cursor.j else None
@@ -288,11 +269,11 @@ class AnswerReader:
         used = throttling.num_user_messages_in_conversation or 0
         quota = ev.Quota(used, throttling.max_num_user_messages_in_conversation)
         if self._first("quota", f"{quota.used}/{quota.limit}"):
-            self._emit(quota)
+            self._reply.add(quota)
 
     def _check_unanswered(self, result: frames.Result) -> None:
         """A turn without text is whole when it asks for a picture."""
-        reply = self._fold.reply()
+        reply = self._reply.so_far
         if reply.image_prompts:
             return
         if reply.quota is not None and reply.quota.spent:
@@ -306,18 +287,12 @@ class AnswerReader:
         citations = cards.citations_of(self._answer, most + 1) or cards.references_of(self._references, most + 1)
         if len(citations) > most:
             raise self._limits.exceeded("citations", "sources of one answer")
-        reply = msgspec.structs.replace(
-            self._fold.reply(),
+        return self._reply.complete(
             citations=citations,
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),
         )
-        return ev.TurnCompleted(reply)
-
-    def _emit(self, event: ev.Event) -> None:
-        self._fold.add(event)
-        self.events.append(event)
 
     def _begin(self, part: str, record: bytes, holders: _Holders) -> None:
         """Note a frame: the name of the part that holds its messages, its text, and that part."""

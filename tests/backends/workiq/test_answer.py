@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.backends.workiq.tags import without_half_tag, without_tags
+from bing_llm.backends.workiq.answer import without_half_tag, without_tags
 
 PARTS = ["<", ">", "/", "Person", "Per", "son", "File", "Event", " ", "a", "<Person>", "</Person>", "<File x='1'>"]
 TEXTS = st.lists(st.sampled_from(PARTS), max_size=14).map("".join)
