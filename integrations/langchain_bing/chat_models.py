@@ -141,7 +141,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         print(person)
         ```
 
-    What the service tells besides its text:
+    What the service says besides its text:
         Citations, searches, reasoning lines, pictures and suggestions are in `response_metadata`, beside
         `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
         content blocks instead, and citations are annotations of the text.
@@ -382,7 +382,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
                 Anthropic's form of a dict.
             parallel_tool_calls: False for at most one call an answer.
             strict: True makes a call whose arguments do not fit their schema an invalid one.
-            response_format: A schema for the answer that is no call; see `with_structured_output`.
+            response_format: A schema for an answer without calls; see `with_structured_output`.
             **kwargs: For `bind`.
 
         Raises:
@@ -446,8 +446,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """About how many tokens these messages have as they are sent, the text about the tools included."""
-        told = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
-        texts = [told.listing, told.rules, convert(to_history(messages).messages)]
+        instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
+        texts = [instructions.listing, instructions.rules, convert(to_history(messages).messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------

@@ -33,7 +33,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines, label
+from bing_llm.completion.prompt import History, HistoryBuilder, HistoryCall, image_url, join_lines, label
 from bing_llm.errors import InvalidRequest
 
 _log = logging.getLogger(__name__)

@@ -43,8 +43,8 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from bing_llm.client import BingClient
-from bing_llm.completion.history import History
 from bing_llm.completion.names import Names
+from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
@@ -172,7 +172,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         print(city)
         ```
 
-    What the service tells besides its text:
+    What the service says besides its text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
         message; reasoning lines are a `ThinkingBlock`, and `thinking_delta` in streams. `raw` has all of it, beside
         `finish_reason`, `conversation_id` and `quota`; the service counts no tokens, so there is no usage.
@@ -492,7 +492,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
             **prompt_args: For the template.
 
         Raises:
-            ValueError: The model answered twice with what is no such object.
+            ValueError: The model answered twice without such an object.
             BingError: The turn failed.
         """
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:

@@ -52,7 +52,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines
+from bing_llm.completion.prompt import History, HistoryBuilder, HistoryCall, image_url, join_lines
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 
