@@ -9,11 +9,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox, validation_error
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox, validation_error
 from bing_llm.tools.lenient_json import Unreadable, read_values
 
 # --- delimiters ---------------------------------------------------------------------------------
@@ -269,14 +269,14 @@ class CallDecoder:
         # One for the whole block: each holds all of its text.
         return [*(call for call in calls if isinstance(call, Call)), *invalid[:1]]
 
-    def _decode_value(self, value: Any, raw: str) -> Call | InvalidCall:
+    def _decode_value(self, value: object, raw: str) -> Call | InvalidCall:
         try:
             name, arguments = self._parts(value)
         except _NotACall as exc:
             return InvalidCall(raw, str(exc), _name_in(value))
         return self._checked(name, arguments, raw)
 
-    def _checked(self, name: str, arguments: dict[str, Any], raw: str) -> Call | InvalidCall:
+    def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
         problem = (
             validation_error(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
         )
@@ -294,7 +294,7 @@ class CallDecoder:
             return None
         return [self._decode_value(value, raw) for value in values]
 
-    def _forced_call(self, values: list[Any], raw: str) -> Call | InvalidCall | None:
+    def _forced_call(self, values: list[object], raw: str) -> Call | InvalidCall | None:
         """The call of the one tool that must be called, if the model wrote only its arguments."""
         tool = self._forced
         if tool is None or len(values) != 1 or not isinstance(values[0], dict) or self._is_call(values[0]):
@@ -304,7 +304,7 @@ class CallDecoder:
             return None
         return self._checked(tool.name, values[0], raw)
 
-    def _is_call(self, value: Any) -> bool:
+    def _is_call(self, value: object) -> bool:
         """Whether a value can be nothing but a call of one of the tools."""
         try:
             name, _ = self._parts(value)
@@ -312,9 +312,11 @@ class CallDecoder:
             return False
         tool = self._tools.get(name)
         has_arguments = any(key in _spec(value) for key in _ARGUMENTS)
-        return tool is not None and (has_arguments or not _required(tool)) and set(value) <= _KEYS
+        if tool is None or not isinstance(value, dict):
+            return False
+        return (has_arguments or not _required(tool)) and set(value) <= _KEYS
 
-    def _parts(self, value: Any) -> tuple[str, dict[str, Any]]:
+    def _parts(self, value: object) -> tuple[str, JsonObject]:
         name = _name_in(value)
         if not name:
             raise _NotACall('A tool call is an object with "name" and "arguments"; this one has no name.')
@@ -332,7 +334,7 @@ class CallDecoder:
         return name if name in self._tools else self._alike.get(_normalize(name), name)
 
 
-def _flat(values: list[Any]) -> Iterator[Any]:
+def _flat(values: list[object]) -> Iterator[object]:
     """The values, with lists of calls taken apart."""
     for value in values:
         if isinstance(value, dict) and set(value) == {"tool_calls"}:
@@ -343,18 +345,18 @@ def _flat(values: list[Any]) -> Iterator[Any]:
             yield value
 
 
-def _spec(value: Any) -> dict[str, Any]:
+def _spec(value: object) -> JsonObject:
     """The object that has the name and the arguments: OpenAI nests it under `function`."""
     nested = value.get("function") if isinstance(value, dict) else None
     return nested if isinstance(nested, dict) else value if isinstance(value, dict) else {}
 
 
-def _name_in(value: Any) -> str:
+def _name_in(value: object) -> str:
     spec = _spec(value)
     return next((spec[key] for key in _NAMES if isinstance(spec.get(key), str)), "")
 
 
-def _read_arguments(text: str) -> Any:
+def _read_arguments(text: str) -> object:
     if not text.strip():
         return {}
     try:

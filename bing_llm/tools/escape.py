@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.call_formats import FENCE_NAME, TAG_PREFIX
@@ -54,7 +53,7 @@ def escape_headers_and_results(text: str) -> str:
     return _a_header_or_result.sub(_entity, text)
 
 
-def json_line(value: Any) -> str:
+def json_line(value: object) -> str:
     r"""The value as JSON on one line, non-ASCII text unescaped; what JSON does not know (a date) becomes its `str`.
 
     As with `escape`, nothing in it opens or closes a block. Here the characters become JSON's own `\uXXXX`, so the
