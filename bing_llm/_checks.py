@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from bing_llm.errors import ConfigurationError, InvalidRequest
@@ -28,7 +26,7 @@ def check_types(settings: msgspec.Struct, name: str) -> None:
         raise ConfigurationError(msg) from exc
 
 
-def check_text(value: Any, name: str) -> None:
+def check_text(value: object, name: str) -> None:
     """Refuse what is not text, or text that cannot be sent.
 
     Raises:

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from types import ModuleType
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -142,7 +143,7 @@ class RayWorkers:
         self._make_client = make_client
         self._count = workers
         self._concurrency = concurrency
-        self._ray: Any = None
+        self._ray: ModuleType  # from `open` on
         self._workers: list[_Worker] = []
         # Ray blocks, so it is started and ended on a thread. One thread: a Ray of our own ends with the thread that
         # started it.
@@ -217,7 +218,8 @@ class RayWorkers:
         except self._ray.exceptions.RayError as exc:
             raise BatchStopped(f"The Ray cluster was lost: {exc}", hint="Look at the cluster's logs.") from exc
         if isinstance(started, BingError):
-            raise BatchStopped(f"A worker cannot make its client: {started.message}", hint=started.hint) from started
+            hint = f"{started.hint} {BatchStopped.default_hint}".strip()
+            raise BatchStopped(f"A worker cannot make its client: {started.message}", hint=hint) from started
         return started
 
     def _start_actors(self) -> list[Actor]:
@@ -249,7 +251,7 @@ def _retrieve_exception(started: asyncio.Future[Retries | BingError]) -> None:
         started.exception()  # asyncio logs one that nobody asked for; here the next call meets it
 
 
-def _import_ray() -> Any:
+def _import_ray() -> ModuleType:
     try:
         for part in ("cloudpickle", "exceptions"):
             import_module(f"ray.{part}")
@@ -258,7 +260,7 @@ def _import_ray() -> Any:
     return import_module("ray")
 
 
-def _check_sendable(ray: Any, make_client: MakeClient | None) -> None:
+def _check_sendable(ray: ModuleType, make_client: MakeClient | None) -> None:
     try:
         ray.cloudpickle.dumps(make_client)
     except Exception as exc:  # whatever the pickling of what it holds raises
@@ -266,17 +268,17 @@ def _check_sendable(ray: Any, make_client: MakeClient | None) -> None:
         raise ConfigurationError(msg, hint="Make all that it needs inside of it.") from exc
 
 
-def _kill(ray: Any, actor: Actor) -> None:
+def _kill(ray: ModuleType, actor: Actor) -> None:
     with suppress(Exception):  # Ray is gone itself
         ray.kill(actor)
 
 
 @contextmanager
-def _connected(ray: Any, address: str, *, processors: int) -> Iterator[None]:
+def _connected(ray: ModuleType, address: str, *, processors: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    settings: dict[str, object] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
         settings.update(num_cpus=processors, include_dashboard=False)
     with _errors_only("ray"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
@@ -12,6 +12,10 @@ from bing_llm.batch.files import load_extra
 from bing_llm.batch.jsonl import json_fields
 from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
 
 _READ_AT_ONCE: Final = 32  # rows: each may take megabytes
 _WRITTEN_AT_ONCE: Final = 4096  # rows of a row group, which is in memory while it is written
@@ -114,7 +118,7 @@ def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[
             writer.write_batch(_batch(schema, group))
 
 
-def _schema(columns: Mapping[str, set[str]]) -> Any:
+def _schema(columns: Mapping[str, set[str]]) -> pa.Schema:
     pa = load_extra("pyarrow")
     text = pa.string()
     citation = pa.struct({"number": pa.int64(), "url": text, "title": text})
@@ -130,7 +134,7 @@ def _schema(columns: Mapping[str, set[str]]) -> Any:
     return pa.schema([(name, fixed[name]) if name in fixed else _field(name, kinds) for name, kinds in columns.items()])
 
 
-def _field(name: str, kinds: set[str]) -> Any:
+def _field(name: str, kinds: set[str]) -> pa.Field:
     pa = load_extra("pyarrow")
     if kinds <= {"text"}:
         return pa.field(name, pa.string())
@@ -144,13 +148,13 @@ def _field(name: str, kinds: set[str]) -> Any:
     return pa.field(name, pa.string(), metadata=None if name == "id" else _JSON)
 
 
-def _batch(schema: Any, rows: list[Fields]) -> Any:
+def _batch(schema: pa.Schema, rows: list[Fields]) -> pa.RecordBatch:
     pa = load_extra("pyarrow")
     columns = [pa.array([_value(field, row.get(field.name)) for row in rows], field.type) for field in schema]
     return pa.record_batch(columns, schema=schema)
 
 
-def _value(field: Any, value: Any) -> Any:
+def _value(field: pa.Field, value: object) -> object:
     if value is None:
         return None
     if field.metadata == _JSON:
@@ -171,7 +175,7 @@ def _groups(rows: Iterable[Fields]) -> Iterator[list[Fields]]:
         yield group
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> pq.ParquetFile:
     parquet = load_extra("pyarrow.parquet")
     path.open("rb").close()  # the error of a missing file is shorter than pyarrow's
     try:
@@ -180,14 +184,14 @@ def _opened(path: Path) -> Any:
         raise ConfigurationError(f"{str(path)!r} is not a Parquet file: {exc}", hint="Choose another file.") from exc
 
 
-def _batches(file: Any, name: str) -> Iterator[Any]:
+def _batches(file: pq.ParquetFile, name: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from file.iter_batches(batch_size=_READ_AT_ONCE)
     except load_extra("pyarrow").ArrowException as exc:
         raise OSError(f"{name!r} cannot be read to its end: {exc}") from exc
 
 
-def _rows(batch: Any) -> Iterator[Fields | str]:
+def _rows(batch: pa.RecordBatch) -> Iterator[Fields | str]:
     """Each row of a batch, or what is wrong with it."""
     try:
         yield from batch.to_pylist()
@@ -196,7 +200,7 @@ def _rows(batch: Any) -> Iterator[Fields | str]:
             yield _row(batch.slice(place, 1))
 
 
-def _row(batch: Any) -> Fields | str:
+def _row(batch: pa.RecordBatch) -> Fields | str:
     try:
         row: Fields = batch.to_pylist()[0]
     except _BAD_VALUE as exc:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
+
+import pytest
 
 from bing_llm.backends.http import ByteStream, Http, Socket
 from bing_llm.backends.response import Response
 from bing_llm.limits import Limits
 from tests.backends.serving import GRACE_S, Request, Server, frame, reply, upgraded
+
+T = TypeVar("T", bound=Exception)
+T2 = TypeVar("T2")
+
+TOKEN = "?sec_access_token=hunter2"
 
 
 async def fetch(http: Http, url: str, *, seconds: float = GRACE_S, **options: Any) -> Response:
@@ -22,6 +29,9 @@ async def open_socket(http: Http, url: str, *, seconds: float = GRACE_S, max_byt
     """One WebSocket."""
     limits = Limits(frame_bytes=max_bytes)
     return await http.connect(url, what="the socket", seconds=seconds, headers={"X-A": "b"}, limits=limits)
+
+
+CALLS: list[Callable[..., Coroutine[Any, Any, object]]] = [fetch, open_socket]
 
 
 class Talker:
@@ -93,3 +103,27 @@ async def streaming(head: bytes = STREAMING) -> AsyncIterator[tuple[ByteStream, 
         talker.over.set()
         await server.idle()
         await http.aclose()
+
+
+async def greet(_request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send one text message, and wait for the end."""
+    writer.write(frame(b"hello"))
+    await reader.read()
+
+
+async def failure(kind: type[T], call: Coroutine[Any, Any, object]) -> T:
+    """The error that a call raises; nothing that leads to it shows a secret."""
+    with pytest.raises(kind) as caught:
+        await call
+    assert type(caught.value) is kind
+    left: list[BaseException | None] = [caught.value]
+    for exc in left:
+        if exc is not None:
+            assert "hunter2" not in f"{exc} {exc!r} {exc.args}"
+            left += [exc.__cause__, exc.__context__]
+    return caught.value
+
+
+async def as_coroutine(call: Awaitable[T2]) -> T2:
+    """The same as a coroutine."""
+    return await call

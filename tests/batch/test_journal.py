@@ -43,6 +43,18 @@ def test_what_is_kept_is_known_again(row: dict[str, Any]) -> None:
     assert (found.key, found.failed) == (row_key(row), "error" in row)
 
 
+def test_the_lines_are_those_of_earlier_versions() -> None:
+    """An output that an earlier version began is continued: its bytes may change in no version."""
+    assert b"".join(encode_row(row) for row in (answered("a", tag=1), failed(2), unreadable(7))) == (
+        b'{"id":"a","prompt":"The capital of France?","tag":1,"text":"Paris.","citations":[{"number":1,'
+        b'"url":"https://a.example/","title":"A, \\"quoted\\""}],"finish_reason":"stop","attempts":2,"seconds":1.5}\n'
+        b'{"id":2,"prompt":"The capital of France?","error":{"type":"ServiceError","message":"It broke.",'
+        b'"hint":"This is on the service\'s side; try again later."},"attempts":3,"seconds":0.25}\n'
+        b'{"line":7,"error":{"type":"InvalidRequest","message":"Line 7 is not a JSON object.",'
+        b'"hint":"Change the request; sending it again as it is will fail again."},"attempts":0,"seconds":0.0}\n'
+    )
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_any_beginning_of_a_line_is_torn(row: dict[str, Any]) -> None:
     """A kill may come after any byte; only the whole object, with or without its line end, keeps the row."""
