@@ -6,12 +6,13 @@ import json
 import re
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools.call_formats import FENCE_NAME, TAG_PREFIX
+from bing_llm.tools.call_formats import FENCE_NAME, TAG_START
 
 _HEADER = r"\[(?=[^\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
-_TAG = rf"[\s\\/]{{0,8}}{TAG_PREFIX}"
+_BEFORE_NAME = r"[\s\\/]{0,8}"  # what foreign text may have inside a tag before its name
+_TAG = rf"{_BEFORE_NAME}(?:{TAG_START})"
 _BLOCK = rf"<(?={_TAG})|&(?=(?:amp;)*lt;{_TAG})"
-_FENCE = rf"(?<!`)`(?=``+[ \t]*{FENCE_NAME})|(?<!~)~(?=~~+[ \t]*{FENCE_NAME})"
+_FENCE = rf"(?<!`)`(?=``+[ \t]*(?:{FENCE_NAME}))|(?<!~)~(?=~~+[ \t]*(?:{FENCE_NAME}))"
 
 _a_header = re.compile(_HEADER, re.IGNORECASE)
 _a_header_or_result = re.compile(rf"{_HEADER}|<(?={_TAG}results?\b)", re.IGNORECASE)

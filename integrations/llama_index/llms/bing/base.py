@@ -387,8 +387,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     async def astream_complete(
         self,
         prompt: str,
-        formatted: bool = False,
-        **kwargs: object,  # noqa: FBT001, FBT002
+        formatted: bool = False,  # noqa: FBT001, FBT002 - as above
+        **kwargs: object,
     ) -> CompletionResponseAsyncGen:
         """As `stream_complete`, on the caller's loop."""
         call = StreamedCall[CompletionResponse]()
