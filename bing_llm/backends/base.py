@@ -59,7 +59,7 @@ class WarmConversation(Protocol):
         """The conversation."""
 
     def alive(self) -> bool:
-        """Whether it still takes a turn, as far as can be told. Reads what has come, without waiting."""
+        """Whether it still takes a turn, as far as is known. Looks at what has come, without waiting."""
 
     async def keep_alive(self) -> None:
         """Tell the service that it is still wanted.
@@ -88,7 +88,7 @@ class Backend(Protocol[H, W]):
 
     @property
     def keeps_context(self) -> bool:
-        """Whether a conversation remembers the context of its earlier turns; else each turn must tell it again."""
+        """Whether a conversation remembers the context of its earlier turns; else each turn must send it again."""
 
     @property
     def metering(self) -> Metering:

@@ -1,4 +1,4 @@
-"""The one place that opens connections: an aiohttp session for each event loop, and aiohttp's errors as ours."""
+"""The one place that opens connections: one aiohttp session per event loop, and aiohttp's errors mapped to ours."""
 
 from __future__ import annotations
 
@@ -35,15 +35,19 @@ T = TypeVar("T")
 
 
 class UpgradeRefused(Exception):
-    """The server answered the WebSocket upgrade with something else. Backends turn it into an error of theirs."""
+    """The server answered the WebSocket upgrade with another status than 101. Backends map it to their own errors.
 
-    def __init__(self, answer: Response) -> None:
-        super().__init__(f"HTTP {answer.status} instead of 101")
-        self.answer = answer
+    Attributes:
+        response: The response.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"HTTP {response.status} instead of 101")
+        self.response = response
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response that may be shown: aiohttp's own repr has the URL, with its token, and the headers, with cookies."""
+    """A response whose repr shows no secret: aiohttp's own has the URL with its token, and the headers with cookies."""
 
     def __repr__(self) -> str:
         return f"<ClientResponse({public_url(str(self.url))}) [{self.status}]>"
@@ -196,7 +200,7 @@ class _Session:
         self._end_sockets()
         connector = self.http.connector
         if connector is not None:
-            connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
+            connector._close()  # noqa: SLF001 - close() makes a task, which only a loop that runs can end
 
     async def aclose(self) -> None:
         """Close everything."""
@@ -234,7 +238,8 @@ class Http:
         seconds: float,
         limit: str = "connect",
         headers: Mapping[str, str],
-        **body: Any,
+        json: object = None,
+        data: object = None,
     ) -> Response:
         """One HTTP call. Redirects are not followed.
 
@@ -245,7 +250,8 @@ class Http:
             seconds: How long the whole call may take.
             limit: The name of that limit in `Timeouts`, for messages.
             headers: What to send.
-            **body: `json=` or `data=`, as aiohttp takes them.
+            json: What to send as JSON, None for nothing.
+            data: Another body, as aiohttp takes it.
 
         Raises:
             ConnectionFailed: No connection, or it broke.
@@ -262,7 +268,8 @@ class Http:
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._tls(url),
-                **body,
+                json=json,
+                data=data,
             ) as response:
                 return await _answer(response, what)
 
@@ -277,12 +284,13 @@ class Http:
         seconds: float,
         sent: Callable[[], None],
         headers: Mapping[str, str],
-        **body: Any,
+        json: object = None,
+        data: object = None,
     ) -> ByteStream:
-        """One HTTP call whose answer is read as it comes. Redirects are not followed.
+        """One HTTP call whose response is read as it comes. Redirects are not followed.
 
-        It waits for the head of the answer, without a limit: a service may think before it begins to answer. So the
-        caller sets one, and aborts what it is given.
+        It waits for the head of the response without a limit, since a service may think before it begins to answer. The
+        caller sets a limit, and aborts the stream in the end.
 
         Args:
             method: The HTTP method.
@@ -291,7 +299,8 @@ class Http:
             seconds: How long it may take to connect.
             sent: Called when the connection is open and the request goes out: from now on the service may act on it.
             headers: What to send.
-            **body: `json=` or `data=`, as aiohttp takes them.
+            json: What to send as JSON, None for nothing.
+            data: Another body, as aiohttp takes it.
 
         Raises:
             ConnectionFailed: No connection; nothing was sent.
@@ -316,7 +325,8 @@ class Http:
                 ssl=self._tls(url),
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
-                **body,
+                json=json,
+                data=data,
             )
             return ByteStream(response)
 
@@ -384,7 +394,7 @@ class Http:
                 response_class=_Response,
                 ws_response_class=_WebSocket,
                 middlewares=(_refuse_redirects, _send_once),
-                trace_configs=[_tell_when_sent()],
+                trace_configs=[_report_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
         )
@@ -398,10 +408,13 @@ class Http:
 
 
 def _end_without_loop(transport: Any) -> None:
-    """What an aborted transport would have the loop do next, of TLS that of the one below: it closes the socket."""
+    """Close the socket of a transport that was aborted on a closed loop, which would have to do it.
+
+    asyncio has no public way to do that, nor to get at the transport below TLS, which has the socket.
+    """
     tls = getattr(transport, "_ssl_protocol", None)
-    lower = transport if tls is None else tls._transport  # noqa: SLF001 - asyncio has no other way
-    with suppress(RuntimeError):  # of the one above, which wants the loop once more
+    lower = transport if tls is None else tls._transport  # noqa: SLF001
+    with suppress(RuntimeError):  # of the transport above, which asks for the loop once more
         lower._call_connection_lost(None)  # noqa: SLF001
 
 
@@ -411,7 +424,7 @@ async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
 
 
 async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: float, limit: str) -> T:
-    """Runs the call, which keeps to that limit, and turns aiohttp's errors into ours.
+    """Run the call, which keeps to that limit, and map aiohttp's errors to ours.
 
     Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
     the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
@@ -446,15 +459,15 @@ def _exact(url: str) -> URL:
     return URL(f"{URL(head)}{mark}{query}", encoded=True)
 
 
-def _tell_when_sent() -> aiohttp.TraceConfig:
+def _report_sent() -> aiohttp.TraceConfig:
     """Calls the `trace_request_ctx` of a request when its connection is open and it goes out."""
 
-    async def tell(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
+    async def call(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
         if context.trace_request_ctx is not None:
             context.trace_request_ctx()
 
     config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(tell)
+    config.on_request_headers_sent.append(call)
     return config
 
 

@@ -35,7 +35,7 @@ class ReplyBuilder:
 
     @property
     def so_far(self) -> ev.Reply:
-        """The reply so far, without what only the end of a turn tells."""
+        """The reply so far, without what only the end of a turn brings."""
         return self._parts.reply(self.text, revised=self._overruled is not None)
 
     def begins_with(self, text: str) -> bool:

@@ -65,8 +65,8 @@ class Transport:
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
         self.reader = self._loop.create_task(self._read())
-        # A loop may be closed while the task waits, and `abort` then ends its coroutine. asyncio would report an error,
-        # and has no public way to be told that it is none.
+        # A loop may be closed while the task waits; `abort` then ends its coroutine. asyncio would log that as an
+        # error, and has no public way to say that it is expected.
         self.reader._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001
         self.reader.add_done_callback(self._read_ended)
 

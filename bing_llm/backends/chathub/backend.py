@@ -268,7 +268,7 @@ def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping
 
 
 def _refused(exc: UpgradeRefused) -> BingError:
-    answer = exc.answer
+    answer = exc.response
     if answer.status == _OK:
         # Seen from data-centre addresses and without cookies (docs/protocol/chathub.md, section b).
         msg = (

@@ -9,7 +9,7 @@ state           meaning
 ==============  ==================================================================================
 NEW             nothing was sent
 HANDSHAKING     the handshake was sent, its answer is awaited
-REQUESTED       as HANDSHAKING, and the chat request was sent after it (this saves one round trip)
+REQUESTED       as HANDSHAKING, and the chat request was sent after it (this saves a round trip)
 STOPPED_EARLY   as REQUESTED, and a stop after it, before the handshake was acknowledged
 READY           the handshake is done; no turn runs
 ANSWERING       a turn runs
@@ -29,17 +29,6 @@ from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.codec import RecordReader
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
-
-__all__ = [
-    "EOF",
-    "NEED_DATA",
-    "TRANSITIONS",
-    "UNANSWERED",
-    "Connection",
-    "Role",
-    "Sentinel",
-    "State",
-]
 
 
 class Role(Enum):
@@ -64,7 +53,7 @@ class State(Enum):
 
 
 class Sentinel(Enum):
-    """What `next_frame` answers when there is no frame."""
+    """What `next_frame` returns when there is no frame."""
 
     NEED_DATA = auto()
     EOF = auto()
@@ -105,8 +94,7 @@ TRANSITIONS: Final[dict[State, dict[type, State]]] = {
     _S.CLOSED: {},
 }
 
-# The client has greeted, and the server has not answered the handshake yet. Asked of each frame, so no set: the hash of
-# an Enum is slow.
+# The handshake was sent and not answered yet. A tuple: this is checked for each frame, and an Enum is slow to hash.
 UNANSWERED: Final = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
 _STATELESS = (frames.Ping, frames.UnknownFrame)

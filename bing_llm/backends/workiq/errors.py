@@ -129,12 +129,12 @@ def _error(status: int, said: str, details: dict[str, Any]) -> errors.BingError:
 def _kind_by_range(status: int) -> _Kind:
     if status >= _SERVERS:
         return errors.ServiceError, None
-    # A redirect is no answer of this service.
+    # This service does not redirect.
     return errors.InvalidRequest, None if status >= _BAD_REQUEST else _PLACE_HINT
 
 
 def _inner(message: str) -> int | None:
-    """The status of a service behind, in the words of HTTP 500, where it says that another attempt is of no use."""
+    """The status of an inner service in the words of an HTTP 500, if it says that another attempt is useless."""
     found = _INNER.search(message)
     status = int(found[1]) if found else _SERVERS
     return status if _BAD_REQUEST <= status < _SERVERS and status != _TOO_MANY else None

@@ -155,9 +155,9 @@ def _request_id(layer: dict[str, Any]) -> str:
 
 
 def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
-    """The sources behind the `[^n^]` markers: attributions of type citation, else references, numbered in order.
+    """The sources of the `[^n^]` markers: attributions of type citation, else references, numbered in order.
 
-    None is left out, so that numbers and places agree. One whose URL is no harmless link has the URL "".
+    None is left out, so that numbers and places agree. A URL that is not a harmless link becomes "".
 
     Args:
         message: The answer.
@@ -173,7 +173,7 @@ def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
 def annotations_of(message: Message) -> list[dict[str, Any]]:
     """The attributions of other types, as they came: links of the people, files and events that the text names.
 
-    But a URL that is no harmless link is "".
+    A URL that is not a harmless link becomes "".
     """
     others = (each for each in _attributions(message) if each.get("attributionType") != _CITATION)
     return [{**each, **{key: web_url(_text(each, key)) for key in _LINKS if key in each}} for each in others]

@@ -39,7 +39,7 @@ async def test_a_refused_upgrade_has_its_answer(answer: bytes, status: int, retr
     http = Http()
     async with Server(answer) as server:
         error = await failure(UpgradeRefused, open_socket(http, server.url(f"/a{TOKEN}", "ws")))
-        assert (error.answer.status, error.answer.retry_after) == (status, retry_after)
+        assert (error.response.status, error.response.retry_after) == (status, retry_after)
         assert str(error) == f"HTTP {status} instead of 101"
         assert "/a" not in str(error)
         assert len(server.requests) == 1

@@ -17,6 +17,7 @@ from bing_llm.sync import run
 from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend, Line
 from tests.integrations.llama_index.llms.bing.models import llm_of
+from tests.integrations.llama_index_version import STREAMS_OBJECTS_OF_TEXT
 from tests.integrations.turns import turn
 
 
@@ -179,6 +180,10 @@ async def test_a_mode_takes_llama_index_own_program(way: str, mode: str) -> None
     call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
     backend = FakeBackend(turn(call if mode == "function" else GOOD))
     llm = llm_of(backend, system_prompt="Be exact.", pydantic_program_mode=mode)
+    if "stream" in way and mode == "llm" and not STREAMS_OBJECTS_OF_TEXT:
+        with pytest.raises(NotImplementedError):
+            await last_of(llm, way)
+        return
     assert await last_of(llm, way) == PARIS
     assert (backend.prompts[0].context or "").count("Be exact.") + backend.prompts[0].text.count("Be exact.") == 1
 
