@@ -367,7 +367,7 @@ def test_rows_of_ones_own_are_asked_from_synchronous_code(tmp_path: Path) -> Non
         ({"rate": float("nan")}, "rate is nan"),
         ({"rate": 10**400}, "rate is 1000"),
         ({"patience": "1h"}, "patience is '1h'"),
-        ({"workers": 2}, "workers is of Ray alone"),
+        ({"workers": 2}, "workers is a setting of Ray"),
         ({"ray": "auto"}, "client cannot be sent"),
     ],
 )
