@@ -153,7 +153,7 @@ def batch(
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="With --ray: how many processes ask.")] = None,
     new_client: NewClient,
 ) -> ExitCode:
-    """Ask each row of a file, and write the rows with their answers to another.
+    """Ask each row of a file, and write the answers to another.
 
     A row has a prompt, or messages. It may also have an id, a context and a model; all other columns are copied. Each
     row is written when it ends, and after an interruption of any kind the same command continues.
@@ -195,9 +195,9 @@ def login(
         ),
     ] = False,
 ) -> ExitCode:
-    """Sign in to Work IQ with a work account, by a code that is entered in a browser.
+    """Sign in to Work IQ with a work account.
 
-    The tokens are kept for later commands and programs of this user.
+    A code is shown, to be entered in a browser. The tokens are kept for later commands and programs of this user.
     """
     from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
 
