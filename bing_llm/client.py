@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slots
+from bing_llm._semaphore import Semaphore
 from bing_llm.continuation import Continuations
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
@@ -60,8 +60,8 @@ class BingClient:
 
         **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them:
             all three have `model`, `search`, `location` and `prompt_limit`; ChatHub and Work IQ have `endpoint`,
-            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub alone has `cookies` and `ip_address`, and
-            shares `locale` and `option_sets` with the emulator; Work IQ alone has `token`, `time_zone`, `files`,
+            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub and the emulator have `cookies`, `locale`
+            and `option_sets`; ChatHub alone has `ip_address`; Work IQ alone has `token`, `time_zone`, `files`,
             `entity_tags` and `over_stream`. One that the chosen service does not have is refused.
 
     Raises:
@@ -86,12 +86,13 @@ class BingClient:
         else:
             _check_service(service, beside=[*(["backend"] if backend else []), *settings])
         self.service = service
+        self.backend_name = service.name
         self.timeouts = _of(Timeouts, timeouts, "timeouts")
         self.retries = _of(Retries, retries, "retries")
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
             part.check()
-        self.slots = None if max_concurrency is None else Slots(max_concurrency)
+        self.semaphore = _semaphore(max_concurrency)
         self._backends = _Backends(service, self.timeouts, limits)
         self.continuations = Continuations() if continue_conversations else None
         self._owns_connections = True
@@ -110,11 +111,6 @@ class BingClient:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
         """
         return self._backends.of(self.model)
-
-    @property
-    def backend_name(self) -> str:
-        """The name of the service."""
-        return self.service.name
 
     @property
     def model(self) -> str:
@@ -264,6 +260,18 @@ class _Backends:
         origin = self.opened.get(self._service.model)
         if origin is not None:
             await origin.aclose()
+
+
+_MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
+
+
+def _semaphore(limit: object) -> Semaphore | None:
+    if limit is None:
+        return None
+    if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):
+        msg = f"max_concurrency is {limit!r}; it must be a whole number from 1 to {_MOST_OPEN:,}, or None for no limit."
+        raise ConfigurationError(msg)
+    return Semaphore(limit)
 
 
 async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmConversation:

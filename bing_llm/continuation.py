@@ -13,7 +13,6 @@ and those that the service ended, or that are at their last turn.
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections import OrderedDict
@@ -25,8 +24,9 @@ from typing import Protocol
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm._loops import PerProcess
 from bing_llm.backends.base import ConversationHandle, TurnChannel
-from bing_llm.composing import Composed, compose
+from bing_llm.completion.prompt import build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
 from bing_llm.errors import BingError
 from bing_llm.images import ImageSource
@@ -79,31 +79,24 @@ class Continuations:
         self._most = most
         self._seconds = seconds
         self._clock = clock
-        self._forget()
+        self._by_key: PerProcess[OrderedDict[bytes, Live]] = PerProcess(OrderedDict)
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._by_key.get())
 
     def keep(self, key: bytes, handle: ConversationHandle, turns: int, context: str = "") -> None:
         """Remember a conversation that was sent so many turns; of two with one key, the later one."""
-        if self._pid != os.getpid():
-            self._forget()
-        self._kept.pop(key, None)
-        self._kept[key] = Live(handle, turns, context, self._clock())
+        by_key = self._by_key.get()
+        by_key.pop(key, None)
+        by_key[key] = Live(handle, turns, context, self._clock())
         with suppress(KeyError):  # another thread was faster
-            while len(self._kept) > self._most:
-                self._kept.popitem(last=False)
+            while len(by_key) > self._most:
+                by_key.popitem(last=False)
 
     def take(self, key: bytes) -> Live | None:
         """The conversation of this key, which is nobody else's from now on; None where there is none."""
-        if self._pid != os.getpid():
-            self._forget()
-        live = self._kept.pop(key, None)
+        live = self._by_key.get().pop(key, None)
         return live if live is not None and self._clock() - live.since < self._seconds else None
-
-    def _forget(self) -> None:
-        self._pid = os.getpid()
-        self._kept: OrderedDict[bytes, Live] = OrderedDict()
 
 
 class HistoryContext(TurnContext, Protocol):
@@ -145,8 +138,9 @@ class HistoryTurn(SingleTurn):
     ) -> None:
         backend = context.backend
         self._limit = backend.prompt_limit
-        self._whole = self.sent = compose(messages, instructions, limit=self._limit)
-        super().__init__(context, make_prompt(backend, self._whole.text, self._whole.context, images))
+        whole = build_prompt(messages, instructions, limit=self._limit)
+        self.sent = make_prompt(backend, whole.text, whole.context, images)
+        super().__init__(context, self.sent)
         self._continuations = None if images else context.continuations
         # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
         self._told = _Told(context.model, instructions.listing or instructions.rules, messages)
@@ -159,16 +153,15 @@ class HistoryTurn(SingleTurn):
         """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
         live = self._take_live()
         if live is None:
-            self.sent, self._turns = self._whole, 1
+            self.sent, self._turns = self._prompt, 1
             self._handle, channel = await self._opened(deadline)
             return channel
         self.conversation = "used"
-        new = compose(self._told.new, self._rules, limit=self._limit)
-        self.sent = Composed(new.text, live.context + (new.context or "") or None)
-        self._handle, self._turns = live.handle, live.turns + 1
         backend = self.context.backend
-        prompt = make_prompt(backend, self.sent.text, self.sent.context)
-        return await backend.open_turn(live.handle, prompt, live.turns, deadline)
+        new = build_prompt(self._told.new, self._rules, limit=self._limit)
+        self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
+        self._handle, self._turns = live.handle, live.turns + 1
+        return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
 
     def _take_live(self) -> Live | None:
         """The conversation that this history extends, if there is one; once."""

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
 from contextvars import Context
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from bing_llm._per_loop import PerLoop
+from bing_llm._loops import PerLoop, in_this_process
 from bing_llm.backends.base import WarmConversation
 from bing_llm.errors import BingError, ConfigurationError, is_transient
 from bing_llm.limits import CONVERSATION_SECONDS, Deadline
@@ -77,35 +75,35 @@ class WarmPool:
         if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= MOST_WARM:
             msg = f"warm is {given!r}; it must be a whole number from 0 (none) to {MOST_WARM}."
             raise ConfigurationError(msg)
-        # The shelves must not know the pool: then it, and the client behind it, can be collected.
+        # What is open on a loop must not refer to the pool: then it, and the client that has it, can be collected.
         self._plan = _Plan(size, warm_up, seconds, clock or time.monotonic, start_timer or _start_timer)
-        self._shelves = PerLoop[_Shelf]()
+        self._loops = PerLoop[_LoopPool]()
         self._closed = size == 0
 
     @property
     def ready(self) -> int:
         """How many are ready, on all loops."""
-        return sum(len(shelf.ready) for shelf in self._shelves)
+        return sum(len(pool.ready) for pool in self._loops)
 
     async def start(self) -> None:
         """Begin to make them on this loop. It does not wait."""
         if not self._closed:
-            await self._shelves.here(self._new_shelf)
+            await self._loops.get_or_create(self._new_loop_pool)
 
     async def take(self) -> WarmConversation | None:
         """One that is ready on this loop, and another is made in its place; None where none is. It does not wait."""
         if self._closed:
             return None
-        shelf = await self._shelves.here(self._new_shelf)
-        return shelf.take()
+        pool = await self._loops.get_or_create(self._new_loop_pool)
+        return pool.take()
 
     async def aclose(self) -> None:
         """Close all of them; there are none from now on. May be called twice."""
         self._closed = True
-        await self._shelves.aclose()
+        await self._loops.aclose()
 
-    def _new_shelf(self) -> _Shelf:
-        return _Shelf(self._plan)
+    def _new_loop_pool(self) -> _LoopPool:
+        return _LoopPool(self._plan)
 
 
 class _Plan(NamedTuple):
@@ -123,29 +121,25 @@ class _Ready(NamedTuple):
     made_at: float
 
 
-class _Shelf:
+class _LoopPool:
     """What is ready on the running loop, the oldest first. Tasks run only while something is made or pinged."""
 
     def __init__(self, plan: _Plan) -> None:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
-        self._pid = os.getpid()
-        self._of_parent: list[_Ready] = []
         self.ready: deque[_Ready] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._making: asyncio.Task[None] | None = None
+        self._tasks: set[_Upkeep] = set()
+        self._making: _Upkeep | None = None
         self._timer: Timer | None = None
         self._failures = 0  # since one was taken
         self._not_before = plan.clock()
         self._closed = False
-        self._tend()
+        self._maintain()
 
     # --- for the pool ---------------------------------------------------------------------------------------------
 
     def take(self) -> WarmConversation | None:
         """The oldest one that is alive."""
-        if self._pid != os.getpid():
-            self._leave_to_parent()
         taken = None
         while taken is None and self.ready:
             first = self.ready.popleft()
@@ -155,45 +149,41 @@ class _Shelf:
         self._fill()
         return taken
 
-    def let_go(self) -> None:
-        """Leave no task to wait for, where the loop does not run."""
+    def close(self) -> None:
+        """Close everything, and give up what is being made; the loop does not run."""
         self._closed = True
-        if self._pid != os.getpid():
-            return
         for task in self._tasks:
-            with suppress(RuntimeError):  # the loop is closed
-                if self._loop.is_closed():
-                    task.get_coro().close()
-                else:
-                    task.cancel()
+            if self._loop.is_closed():
+                task.get_coro().close()
+            else:
+                task.cancel()
         self._tasks.clear()
+        self._close_ready()
 
     async def aclose(self) -> None:
         """Close everything, and wait for the tasks."""
         self._closed = True
-        if self._pid != os.getpid():
-            return
-        if self._timer is not None:
-            self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        while self.ready:
-            with suppress(RuntimeError):  # the loop is closed
-                self.ready.popleft().conversation.close()
+        self._close_ready()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _close_ready(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        while self.ready:
+            self.ready.popleft().conversation.close()
+
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
-    def _tend(self) -> None:
+    def _maintain(self) -> None:
         """Throw out what is dead or old, ping the rest, make what is missing; and again after `PING_SECONDS`."""
-        if self._pid != os.getpid():  # a child: the timer is its parent's
-            return
         self.ready = deque([item for item in self.ready if self._is_good(item)])
         if self.ready:
             self._run(self._ping())
         self._fill()
-        self._timer = self._plan.start_timer(PING_SECONDS, self._tend)
+        self._timer = self._plan.start_timer(PING_SECONDS, in_this_process(self._maintain))
 
     def _is_good(self, item: _Ready) -> bool:
         """Whether it can be used; else it is closed."""
@@ -202,15 +192,15 @@ class _Shelf:
             return True
         item.conversation.close()
         if not alive:
-            self._put_off_once()
+            self._back_off_once()
         return False
 
     async def _ping(self) -> None:
         for item in list(self.ready):
-            if not await _is_kept(item.conversation) and item in self.ready:  # else a turn has it
+            if not await _is_alive(item.conversation) and item in self.ready:  # else a turn has it
                 self.ready.remove(item)
                 item.conversation.close()
-                self._put_off_once()
+                self._back_off_once()
 
     def _fill(self) -> None:
         idle = self._making is None or self._making.done()
@@ -233,16 +223,16 @@ class _Shelf:
         said, asked = type(exc).__name__, None
         if isinstance(exc, BingError):  # what others say may hold anything
             said, asked = f"{said}: {exc.message}", exc.retry_after
-        wait = self._put_off(asked)
+        wait = self._back_off(asked)
         level = logging.INFO if is_transient(exc) else logging.WARNING
         _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
 
-    def _put_off_once(self) -> None:
-        """As `_put_off`, but for the first alone of those that die together, as with a service that is restarted."""
+    def _back_off_once(self) -> None:
+        """As `_back_off`, but for the first alone of those that die together, as with a service that is restarted."""
         if self._plan.clock() >= self._not_before:
-            self._put_off()
+            self._back_off()
 
-    def _put_off(self, asked: float | None = None) -> float:
+    def _back_off(self, asked: float | None = None) -> float:
         """Make none for as long as was asked, and longer after each failure in a row; one that died counts too."""
         now = self._plan.clock()
         if now >= self._not_before:  # else it belongs to the last one: many may die at once
@@ -251,26 +241,22 @@ class _Shelf:
         self._not_before = max(self._not_before, now + (asked or 0.0))
         return self._not_before - now
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _run(self, work: Coroutine[Any, Any, None]) -> _Upkeep:
         # Not in the caller's context: what a turn has in it must not live as long as this.
-        task: asyncio.Task[None] = Context().run(self._loop.create_task, work)
-        task._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001 - a loop may end without it
+        task = _Upkeep(work, loop=self._loop, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def _leave_to_parent(self) -> None:
-        """After a fork: the sockets are the parent's. They are kept here, since to collect them would close them."""
-        self._pid = os.getpid()
-        self._of_parent += self.ready
-        self.ready.clear()
-        self._making = None
-        if self._timer is not None:
-            self._timer.cancel()
-        self._tend()
+
+class _Upkeep(asyncio.Task[None]):
+    """A task that its loop may end without: what it has opened is closed by the pool, so nothing is lost."""
+
+    def __del__(self) -> None:
+        """Leave out asyncio's complaint that a task was destroyed while it was pending."""
 
 
-async def _is_kept(conversation: WarmConversation) -> bool:
+async def _is_alive(conversation: WarmConversation) -> bool:
     try:
         await conversation.keep_alive()
     except BingError:

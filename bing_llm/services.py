@@ -145,8 +145,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     SHOWN: ClassVar[tuple[str, ...]] = ("model", "search")
 
     name: ClassVar[str]
-    credential: ClassVar[str | None] = None
-    """The setting that an `api_key` means; None for a service that needs no credential."""
+    credential: ClassVar[Literal["cookies", "token"]]
+    """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
     """The models, each with its longest prompt in characters."""
 
@@ -242,7 +242,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "chathub"
-    credential: ClassVar[str | None] = "cookies"
+    credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
@@ -290,7 +290,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "workiq"
-    credential: ClassVar[str | None] = "token"
+    credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
@@ -356,14 +356,21 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "emulator"
+    credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
+    cookies: Annotated[
+        Cookies | None,
+        Setting("Taken as ChatHub takes them, so that one program runs with both; neither kept nor sent.", own_check=True),
+    ] = None
     locale: _Locale = chathub.DEFAULT_LOCALE
     option_sets: _OptionSets = None
 
     def _complete(self) -> None:
         chathub.check_locale(self.locale)
+        cookie_header(self.cookies)
+        self._set("cookies", None)
 
     def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
         """A ChatHub backend with a server of its own, which starts on the background loop."""

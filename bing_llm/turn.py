@@ -13,7 +13,7 @@ from typing import NoReturn, Protocol, Self
 from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slot, Slots
+from bing_llm._semaphore import Permit, Semaphore
 from bing_llm.backends.base import Backend, TurnChannel
 from bing_llm.errors import (
     UNMETERED,
@@ -49,7 +49,7 @@ class TurnContext(Protocol):
         """The attempts."""
 
     @property
-    def slots(self) -> Slots | None:
+    def semaphore(self) -> Semaphore | None:
         """How many turns may be open at once; None for no limit."""
 
     @property
@@ -128,7 +128,7 @@ class TurnStream:
 
     def __init__(self, source: TurnSource) -> None:
         self._source = source
-        self._slot: Slot | None = None
+        self._permit: Permit | None = None
         self._attempts: Attempts | None = None
         self._metering = UNMETERED
         self._open: _Open | None = None
@@ -274,18 +274,18 @@ class TurnStream:
             await self._reopen(failure, attempts)
 
     async def _begin(self) -> Attempts:
-        """Wait for a slot, and start the clock."""
+        """Wait for a permit, and start the clock."""
         context = self._source.context
-        if context.slots is not None:
-            await self._wait_for_slot(context.slots)
+        if context.semaphore is not None:
+            await self._acquire(context.semaphore)
         self._metering = context.backend.metering
         self._attempts = Attempts(context.retries, new_deadline(context))
         return self._attempts
 
-    async def _wait_for_slot(self, slots: Slots) -> None:
-        slot = self._slot = slots.join()
-        self._go_on()  # closed by another thread just before, which saw no slot to release
-        await slot.wait()
+    async def _acquire(self, semaphore: Semaphore) -> None:
+        permit = self._permit = semaphore.request()
+        self._go_on()  # closed by another thread just before, which saw no permit to release
+        await permit.wait()
         self._go_on()
 
     def _notice(self) -> ev.Event | None:
@@ -347,9 +347,9 @@ class TurnStream:
         had_ended, self._ended = self._ended, True
         if not had_ended:
             self._source.end(self._reply, self._error)
-        slot, self._slot = self._slot, None
-        if slot is not None:
-            slot.release()
+        permit, self._permit = self._permit, None
+        if permit is not None:
+            permit.release()
 
     def __reduce__(self) -> NoReturn:
         refuse_to_pickle(self)

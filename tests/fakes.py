@@ -310,9 +310,9 @@ class FakeBackend:
 async def settled(pool: WarmPool) -> None:
     """Wait until nothing is being made ready or pinged on this loop."""
     here = asyncio.get_running_loop()
-    for shelf in pool._shelves:
-        while shelf._loop is here and shelf._tasks:
-            await asyncio.wait(shelf._tasks)
+    for ready in pool._loops:
+        while ready._loop is here and ready._tasks:
+            await asyncio.wait(ready._tasks)
             await asyncio.sleep(0)
 
 

@@ -30,10 +30,7 @@ ABOVE_BACKENDS = (
     "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
-SHAPING = (
-    "bing_llm/composing.py",
-    *(f"bing_llm/completion/{name}.py" for name in ("cutting", "history", "options", "request", "shaping")),
-)
+COMPLETION_WITHOUT_IO = tuple(f"bing_llm/completion/{name}.py" for name in ("history", "output", "prompt", "request"))
 IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
@@ -85,7 +82,7 @@ RULES = {
         says="What turns text into events does no I/O, reads no clock and draws no random numbers.",
         where=(
             *VOCABULARY,
-            *SHAPING,
+            *COMPLETION_WITHOUT_IO,
             "bing_llm/fold.py",
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
@@ -163,8 +160,8 @@ RULES = {
         broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
-        says="Tools and the composing of prompts know no client, no backend and no completion.",
-        where=("bing_llm/tools/*", "bing_llm/composing.py"),
+        says="Tools know no client, no backend and no completion.",
+        where=("bing_llm/tools/*",),
         never=(
             "bing_llm.backends",
             "bing_llm.client",
@@ -172,7 +169,13 @@ RULES = {
             "bing_llm.conversation",
             "bing_llm.turn",
         ),
-        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
+        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import request"),
+    ),
+    "prompt-on-its-own": Rule(
+        says="Prompt building serves the adapters, continuation and batches: it knows messages and tools only.",
+        where=("bing_llm/completion/prompt.py", "bing_llm/completion/history.py"),
+        never=("bing_llm.backends", "bing_llm.client", "bing_llm.conversation", "bing_llm.turn", "pydantic"),
+        broken_by=("bing_llm/completion/prompt.py", "from bing_llm.client import BingClient"),
     ),
     "adapters-above-backends": Rule(
         says="An adapter sees the client and its vocabulary, and no backend.",

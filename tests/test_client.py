@@ -333,7 +333,7 @@ def test_defaults_of_work_iq() -> None:
         ({"time_zone": "W. Europe Standard Time"}, "IANA"),
         ({"files": ["https://example.com/plan.docx"]}, "SharePoint"),
         ({"entity_tags": "drop"}, "entity_tags"),
-        ({"cookies": "_U=1"}, "cookies is a setting of the backend chathub"),
+        ({"cookies": "_U=1"}, "cookies is a setting of the backends chathub and emulator"),
         ({"locale": "de-DE"}, "locale is a setting of the backends chathub and emulator"),
         ({"endpoint": ("https://a.example.com", "wss://b.example.com")}, "not a URL"),
         ({"endpoint": "http://workiq.example.com"}, "not encrypted"),
@@ -868,11 +868,18 @@ def test_how_many_are_kept_ready_is_checked(warm: Any) -> None:
         BingClient(backend="chathub", warm=warm)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 1.0, "2", True, sys.maxsize])
+def test_a_limit_of_open_turns_is_a_whole_number(limit: Any) -> None:
+    """Anything else is refused by the name of the argument, with what is allowed."""
+    with pytest.raises(ConfigurationError, match=r"max_concurrency is .* from 1 to 1,000,000, or None for no limit"):
+        BingClient(backend="chathub", max_concurrency=limit)
+
+
 async def waiting_id(client: BingClient) -> str:
     """The id of the one conversation that is ready, when it is."""
     await settled(client.pool)
-    [shelf] = client.pool._shelves
-    [waiting] = shelf.ready
+    [on_loop] = client.pool._loops
+    [waiting] = on_loop.ready
     return waiting.conversation.handle.id
 
 
@@ -977,9 +984,9 @@ def test_a_loop_that_is_closed_rudely_leaves_nothing_warm(bing_emulator: Emulato
 async def test_a_client_that_nobody_closed_leaves_nothing_warm(bing_emulator: Emulator) -> None:
     """It is collected, with what it had ready, without a warning."""
     bing = await warmed(BingClient(endpoint=bing_emulator.url, warm=2))
-    [shelf] = bing.pool._shelves
+    [on_loop] = bing.pool._loops
     del bing
     gc.collect()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert not shelf.ready
+    assert not on_loop.ready

@@ -11,7 +11,8 @@ import pytest
 
 from bing_llm import events as ev
 from bing_llm.client import BingClient
-from bing_llm.completion import Completed, Completion, JsonFormat, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completed, Completion
 from bing_llm.continuation import Continuations, HistoryTurn
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import (
@@ -27,8 +28,8 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.messages import Message
-from bing_llm.tools import Call, Tool, Toolbox, written_call, written_result
-from bing_llm.tools.prompt import Instructions
+from bing_llm.tools.calls import Call, Tool, Toolbox
+from bing_llm.tools.prompt import Instructions, JsonFormat, render_call, render_result
 from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Handle, Line, Pause, Time, Turn, answer, client_of
 
@@ -50,7 +51,7 @@ def assistant(text: str) -> Message:
 
 A, B = user("A?"), user("B?")
 SYSTEM = Message("system", "Be kind.")
-RESULT = Message("tool", written_result("add", "2"))
+RESULT = Message("tool", render_result("add", "2"))
 
 
 async def say(client: BingClient, *messages: Message, **request: Any) -> Completed:
@@ -108,8 +109,8 @@ async def test_a_name_ends_at_its_first_colon() -> None:
 @pytest.mark.parametrize("box", [BOX, ONE_CALL], ids=["calls", "one call"])
 async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
     """The tools were told already; how to call them is said each time."""
-    backend = FakeBackend(answer("Let me see. ", written_call(ADD)), answer("2"))
-    history = (A, assistant(f"Let me see.\n{written_call(ADD)}"), RESULT)
+    backend = FakeBackend(answer("Let me see. ", render_call(ADD)), answer("2"))
+    history = (A, assistant(f"Let me see.\n{render_call(ADD)}"), RESULT)
     assert await second_turn(backend, second=history, toolbox=box) == WENT_ON
     first, second = backend.prompts
     assert "Adds." in first.text
@@ -123,7 +124,7 @@ async def test_json_goes_on_too() -> None:
     """The schema was told already."""
     form = JsonFormat({"type": "object", "properties": {"a": {"type": "integer"}}})
     backend = FakeBackend(answer('Here: {"a": 1}'), answer('{"a": 2}'))
-    assert await second_turn(backend, second=(A, assistant('{"a": 1}'), B), format=form) == WENT_ON
+    assert await second_turn(backend, second=(A, assistant('{"a": 1}'), B), json_format=form) == WENT_ON
     assert "integer" not in backend.prompts[1].text
 
 
@@ -185,7 +186,7 @@ async def test_who_was_asked_for_json_is_not_asked_for_prose() -> None:
     """A model goes on as it was told."""
     backend = FakeBackend(answer('{"a": 1}'), answer("b"))
     client = client_of(backend)
-    await say(client, A, format=JsonFormat())
+    await say(client, A, json_format=JsonFormat())
     await say(client, A, assistant('{"a": 1}'), B)
     assert backend.calls == ANEW
 
@@ -234,7 +235,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(16)
         (answer("ab"), {"stop": ("b",)}),
         (answer("ab"), {"max_characters": 1}),
         (answer("a"), {"images": (PICTURE,)}),
-        (answer(written_call(ADD), written_call(ADD)), {"toolbox": ONE_CALL}),
+        (answer(render_call(ADD), render_call(ADD)), {"toolbox": ONE_CALL}),
     ],
     ids=["withdrawn", "ended", "last turn", "stop", "length", "picture", "a second call"],
 )
@@ -248,7 +249,7 @@ async def test_what_holds_something_else_is_not_kept(first: Turn, request_: dict
 
 async def test_what_a_model_makes_up_behind_its_calls_is_not_kept() -> None:
     """It believes that it has seen the results."""
-    client = client_of(FakeBackend(answer(written_call(ADD), "\nThe result is 7.")))
+    client = client_of(FakeBackend(answer(render_call(ADD), "\nThe result is 7.")))
     await say(client, A, toolbox=BOX)
     assert client.continuations is not None
     assert len(client.continuations) == 0

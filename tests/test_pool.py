@@ -94,7 +94,7 @@ async def test_without_a_size_nothing_is_made() -> None:
     pool = await filled(backend, size=0)
     assert await pool.take() is None
     assert backend.calls == []
-    assert list(pool._shelves) == []
+    assert list(pool._loops) == []
 
 
 @pytest.mark.parametrize("use", [WarmPool.start, WarmPool.take])
@@ -362,9 +362,9 @@ async def test_closing_ends_everything() -> None:
     pool = pool_of(backend, 2, timers)
     await pool.start()
     await slow.reached.wait()
-    [shelf] = pool._shelves
+    [on_loop] = pool._loops
     await pool.aclose()
-    assert (backend.warmed[0].closed, shelf._tasks, timers.waiting) == (True, set(), [])
+    assert (backend.warmed[0].closed, on_loop._tasks, timers.waiting) == (True, set(), [])
     await pool.aclose()
     await pool.start()
     assert await pool.take() is None
@@ -470,6 +470,7 @@ async def test_a_child_leaves_its_parents_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(os, "getpid", lambda: -1)
     [(_, look)] = timers.waiting
     look()
+    timers.waiting.clear()  # the copy of the parent's timer
     assert await pool.take() is None
     await settled(pool)
     await timers.go_off(pool)
@@ -484,13 +485,12 @@ async def test_a_child_that_closes_leaves_its_parents_alone(monkeypatch: pytest.
     """To close them would close what the parent still uses."""
     backend, timers = FakeBackend(), Timers()
     pool = await filled(backend, timers=timers)
-    [shelf] = pool._shelves
     monkeypatch.setattr(os, "getpid", lambda: -1)
-    shelf.let_go()
     await pool.aclose()
     assert not backend.warmed[0].closed
     monkeypatch.undo()
-    await shelf.aclose()
+    await pool.aclose()
+    assert backend.warmed[0].closed
 
 
 async def test_a_failure_is_no_error_of_the_pool() -> None:

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 import pytest
 
 from bing_llm import sync
+from bing_llm._loops import THREAD_NAME, Background, PerProcess
 from bing_llm.errors import ConfigurationError, Throttled
-from bing_llm.sync import THREAD_NAME, Steps, background_loop, iterate, run
+from bing_llm.sync import Steps, background_loop, iterate, run
 
 T = TypeVar("T")
 
@@ -133,53 +134,55 @@ async def _meet(barrier: Barrier, number: int) -> int:
 
 def test_threads_that_come_first_at_once_start_one_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread is started once, even if many ask for it before there is one."""
-    monkeypatch.setattr(sync, "_background", None)
+    background = fresh(monkeypatch)
     with ThreadPoolExecutor(8) as threads:
-        with sync._lock:
+        with background._lock:
             asked = [threads.submit(background_loop) for _ in range(8)]
         loops = {id(future.result(WAIT_S)) for future in asked}
-    background = sync._background
-    assert background is not None
     assert loops == {id(background.loop)}
     _end(background)
 
 
 def test_the_loop_may_be_asked_for_while_it_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the collector closes just then, in the same thread, does not wait for that thread."""
-    monkeypatch.setattr(sync, "_background", None)
+    background = fresh(monkeypatch)
     results: list[int] = []
 
     def start() -> None:
-        with sync._lock:
+        with background._lock:
             results.append(run(give(1)))
 
     thread = threading.Thread(target=start, daemon=True)
     thread.start()
     thread.join(WAIT_S)
     assert results == [1]
-    background = sync._background
-    assert background is not None
     _end(background)
 
 
-def _end(background: sync._Background) -> None:
-    background.loop.call_soon_threadsafe(background.loop.stop)
-    background.thread.join(WAIT_S)
-    background.loop.close()
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Background:
+    """A background of this process that was not started yet, in the place of the one there is."""
+    backgrounds = PerProcess(Background)
+    monkeypatch.setattr(sync, "background", backgrounds)
+    return backgrounds.get()
+
+
+def _end(background: Background) -> None:
+    loop, thread = background.loop, background.thread
+    assert thread is not None
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(WAIT_S)
+    loop.close()
 
 
 def test_a_loop_that_was_stopped_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """When the thread has ended, the next call starts another one."""
-    monkeypatch.setattr(sync, "_background", None)
+    background = fresh(monkeypatch)
     run(give(1))
-    first = sync._background
-    assert first is not None
-    _end(first)
+    first = background.loop
+    _end(background)
     assert run(give(2)) == 2
-    second = sync._background
-    assert second is not None
-    assert second is not first
-    _end(second)
+    assert background.loop is not first
+    _end(background)
 
 
 def test_context_variables_of_the_caller_are_seen() -> None:
@@ -502,7 +505,8 @@ async def _tasks() -> set[asyncio.Task[Any]]:
 
 FORK = """
 import gc, os, threading, warnings
-from bing_llm.sync import THREAD_NAME, background_loop, iterate, run
+from bing_llm._loops import THREAD_NAME
+from bing_llm.sync import background_loop, iterate, run
 
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # Python 3.12 and later

@@ -346,8 +346,8 @@ def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool)
     else:
         assert bing.ask("cold").text == "cold"
     run(settled(pool))
-    [shelf] = pool._shelves
-    [waiting] = shelf.ready
+    [on_loop] = pool._loops
+    [waiting] = on_loop.ready
     with bing.stream("warm") as turn:
         assert turn.reply().conversation_id == waiting.conversation.handle.id
     bing.close()

@@ -11,7 +11,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._slots import Slot
+from bing_llm._semaphore import Permit
 from bing_llm.client import BingClient
 from bing_llm.errors import ConnectionFailed, ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.fold import fold
@@ -707,10 +707,10 @@ async def test_the_end_gives_the_loop_a_turn() -> None:
 # --- how many at once -------------------------------------------------------------------------------------------------
 
 
-def free_slots(client: BingClient) -> int:
+def free_permits(client: BingClient) -> int:
     """How many further turns the client would open now."""
-    assert client.slots is not None
-    (queue,) = client.slots._queues.values()
+    assert client.semaphore is not None
+    queue = client.semaphore._queues.get()
     assert not queue.waiting
     return len(queue.free)
 
@@ -774,7 +774,7 @@ async def test_a_slot_is_released_once_however_the_turn_ends(
     source = await client.create_conversation() if in_conversation else client
     await end(source.stream("Hello"))
     gc.collect()
-    assert free_slots(client) == 2
+    assert free_permits(client) == 2
 
 
 async def test_further_turns_wait_in_their_order() -> None:
@@ -801,10 +801,10 @@ async def test_further_turns_wait_in_their_order() -> None:
     await asyncio.gather(*asking)
     assert [prompt.text for prompt in backend.prompts] == [f"Hello {number}" for number in range(4)]
     assert order[0] == 1
-    assert free_slots(client) == 2
+    assert free_permits(client) == 2
 
 
-async def test_all_turns_of_a_client_share_its_slots() -> None:
+async def test_all_turns_of_a_client_share_its_permits() -> None:
     """Those of its conversations and of the clients that `with_options` gives count too; only turns do."""
     pause = Pause()
     backend = FakeBackend([pause, *answer("one")], answer("two"), answer("three"))
@@ -818,10 +818,10 @@ async def test_all_turns_of_a_client_share_its_slots() -> None:
     assert len(backend.channels) == 1
     pause.go.set()
     assert [reply.text for reply in await asyncio.gather(*asking)] == ["one", "two", "three"]
-    assert free_slots(client) == 1
+    assert free_permits(client) == 1
 
 
-async def test_the_time_of_a_turn_begins_with_its_slot() -> None:
+async def test_the_time_of_a_turn_begins_with_its_permit() -> None:
     """What it waited for others does not count for its deadline."""
     time, pause = Time(), Pause()
     client = client_of(
@@ -861,29 +861,29 @@ async def test_a_turn_that_waits_can_be_left(how: str) -> None:
     pause.go.set()
     assert [(await asked).text for asked in (first, last)] == ["one", "two"]
     assert [prompt.text for prompt in backend.prompts] == ["1", "2"]
-    assert free_slots(client) == 1
+    assert free_permits(client) == 1
 
 
 async def test_a_turn_that_is_closed_as_it_joins_the_queue_leaves_it() -> None:
-    """A close from another thread, just before the slot is known, does not leave it taken."""
+    """A close from another thread, just before the permit is known, does not leave it taken."""
     client = client_of(backend := FakeBackend(), max_concurrency=1)
     turn = client.stream("Hello")
-    slots = client.slots
-    assert slots is not None
-    join = slots.join
+    semaphore = client.semaphore
+    assert semaphore is not None
+    request = semaphore.request
 
-    def closed_meanwhile() -> Slot:
+    def closed_meanwhile() -> Permit:
         turn.close()
-        return join()
+        return request()
 
-    slots.join = closed_meanwhile  # type: ignore[method-assign]
+    semaphore.request = closed_meanwhile  # type: ignore[method-assign]
     assert await events_of(turn) == []
     assert backend.calls == []
-    assert free_slots(client) == 1
+    assert free_permits(client) == 1
 
 
-async def test_a_turn_that_may_not_begin_holds_no_slot() -> None:
-    """When another turn of its conversation was first, the slot goes back with the error."""
+async def test_a_turn_that_may_not_begin_holds_no_permit() -> None:
+    """When another turn of its conversation was first, the permit goes back with the error."""
     pause = Pause()
     client = client_of(FakeBackend([pause, *answer("one")]), max_concurrency=2)
     conversation = await client.create_conversation()
@@ -892,14 +892,14 @@ async def test_a_turn_that_may_not_begin_holds_no_slot() -> None:
     await pause.reached.wait()
     with pytest.raises(errors.ConversationBusy):
         await second.reply()
-    assert free_slots(client) == 1
+    assert free_permits(client) == 1
     pause.go.set()
     await reading
-    assert free_slots(client) == 2
+    assert free_permits(client) == 2
 
 
 async def test_turns_that_wait_for_a_client_that_is_closed_are_refused() -> None:
-    """Each gets its slot in its turn, is told so, and gives the slot on."""
+    """Each gets its permit in its turn, is refused, and gives the permit back."""
     pause = Pause()
     client = client_of(FakeBackend([pause, *answer("one")]), max_concurrency=1)
     asking = [asyncio.create_task(client.ask("Hello")) for _ in range(3)]
@@ -910,4 +910,4 @@ async def test_turns_that_wait_for_a_client_that_is_closed_are_refused() -> None
     first, *others = await asyncio.gather(*asking, return_exceptions=True)
     assert isinstance(first, ev.Reply)
     assert [type(other) for other in others] == [errors.ConfigurationError] * 2
-    assert free_slots(client) == 1
+    assert free_permits(client) == 1

@@ -16,7 +16,7 @@ import certifi
 import msgspec
 from yarl import URL
 
-from bing_llm._per_loop import PerLoop
+from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
@@ -179,17 +179,21 @@ class _Session:
         self.http = http
         self.sockets = weakref.WeakSet[Socket | ByteStream]()
 
-    def let_go(self) -> None:
-        """Have nothing to wait for in `aclose`, where the loop does not run."""
+    def close(self) -> None:
+        """Close everything without waiting; the loop does not run."""
+        self._end_sockets()
         connector = self.http.connector
         if connector is not None:
             connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
 
     async def aclose(self) -> None:
         """Close everything."""
+        self._end_sockets()
+        await self.http.close()
+
+    def _end_sockets(self) -> None:
         for socket in list(self.sockets):
             socket.end_with_loop()
-        await self.http.close()
 
 
 class Http:
@@ -357,7 +361,7 @@ class Http:
 
     async def _session(self) -> _Session:
         """The session of this loop."""
-        return await self._sessions.here(self._new_session)
+        return await self._sessions.get_or_create(self._new_session)
 
     def _new_session(self) -> _Session:
         return _Session(

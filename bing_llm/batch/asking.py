@@ -12,10 +12,11 @@ from bing_llm.batch.gate import Gate
 from bing_llm.batch.pace import way_of
 from bing_llm.batch.rows import Answered, Failed, Outcome, Row
 from bing_llm.client import BingClient
-from bing_llm.composing import Composed, compose
+from bing_llm.completion.prompt import build_prompt
 from bing_llm.errors import BingError, ConfigurationError, RequestError
 from bing_llm.events import Reply
 from bing_llm.limits import Deadline, Retries
+from bing_llm.messages import Prompt
 
 __all__ = ["ask"]
 
@@ -38,11 +39,11 @@ async def ask(client: BingClient, row: Row, gate: Gate) -> Outcome | None:
     except ConfigurationError as exc:  # of the row's own model
         return Failed(exc)
     try:
-        composed = _composed(client, row)
-        client.stream(composed.text, context=composed.context)  # checks them, and sends nothing
+        prompt = _prompt_of(client, row)
+        client.stream(prompt.text, context=prompt.context)  # checks them, and sends nothing
     except RequestError as exc:
         return Failed(exc)
-    return await asker.ask(client, composed, f"[row {row.number}]")
+    return await asker.ask(client, prompt, f"[row {row.number}]")
 
 
 class _Asker:
@@ -60,11 +61,11 @@ class _Asker:
         self.turns = 0
         self.seconds = 0.0
 
-    async def ask(self, client: BingClient, composed: Composed, label: str) -> Outcome | None:
+    async def ask(self, client: BingClient, prompt: Prompt, label: str) -> Outcome | None:
         # Without an end: each turn has one, and the gate knows for how long to be patient.
         attempts = Attempts(self._retries, Deadline(math.inf, self._clock, label))
         while (ticket := await self._gate.enter()) is not None:
-            end = await self._turn(client, composed, ticket)
+            end = await self._turn(client, prompt, ticket)
             if isinstance(end, Reply):
                 return Answered(end, self.turns, self.seconds)
             match way_of(end, client.backend.metering):
@@ -81,12 +82,12 @@ class _Asker:
                         return Failed(exc, self.turns, self.seconds)
         return None
 
-    async def _turn(self, client: BingClient, composed: Composed, ticket: float) -> Reply | BingError:
+    async def _turn(self, client: BingClient, prompt: Prompt, ticket: float) -> Reply | BingError:
         self.turns += 1
         began = self._clock()
         error: BingError | None = _GIVEN_UP
         try:
-            end: Reply | BingError = await client.ask(composed.text, context=composed.context)
+            end: Reply | BingError = await client.ask(prompt.text, context=prompt.context)
             error = None
         except BingError as exc:
             end = error = exc
@@ -96,7 +97,7 @@ class _Asker:
         return end
 
 
-def _composed(client: BingClient, row: Row) -> Composed:
+def _prompt_of(client: BingClient, row: Row) -> Prompt:
     if row.messages is not None:
-        return compose(row.messages, limit=client.prompt_limit)
-    return Composed(row.prompt or "", row.context)
+        return build_prompt(row.messages, limit=client.prompt_limit)
+    return Prompt(row.prompt or "", row.context)

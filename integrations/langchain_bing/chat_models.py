@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.utils import secret_from_env
+from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -26,32 +27,22 @@ from pydantic import (
 from bing_llm import __version__
 from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
-from bing_llm.completion import (
-    ClientSettings,
-    Completion,
-    Connected,
-    ConnectionOwner,
-    Names,
-    Request,
-    ToolChoice,
-    characters_of,
-    connected,
-    read_choice,
-    retries_of,
-    sequences_of,
-)
+from bing_llm.completion.names import Names
+from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
+from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
+from bing_llm.completion.stream import Completion
 from bing_llm.limits import Retries
 from bing_llm.messages import convert
 from bing_llm.services import Endpoint
 from bing_llm.sync import iterate, run
 from bing_llm.tokens import count_tokens, token_ids
-from bing_llm.tools import tool_instructions
+from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, TextChunks
 from langchain_bing.errors import model_errors
 from langchain_bing.profiles import profile_of
 from langchain_bing.prompting import read_messages
 from langchain_bing.streaming import ChunkStream, result_of
-from langchain_bing.tool_binding import AnyTool, as_openai_tool, read_format, read_toolbox
+from langchain_bing.tool_binding import AnyTool, as_openai_tool
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -340,18 +331,13 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         """The completion of one call, and what makes LangChain's chunks of it."""
         _names.check_options(options)
         history = read_messages(messages)
-        request = Request(
-            messages=history.messages,
-            images=history.images,
-            toolbox=read_toolbox(
-                options.get("tools"),
-                options.get("tool_choice"),
-                parallel=options.get("parallel_tool_calls"),
-                strict=options.get("strict"),
-            ),
-            format=read_format(options.get("response_format")),
-            stop=(*(self.stop or ()), *sequences_of(stop)),
-            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
+        request = build_request(
+            history,
+            {**options, "stop": stop},
+            to_openai_tool=as_openai_tool,
+            to_json_schema=convert_to_json_schema,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
         )
         client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
@@ -463,7 +449,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """About how many tokens these messages have as they are sent, the text about the tools included."""
-        told = tool_instructions(read_toolbox(tools, None, parallel=None, strict=None))
+        told = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
         texts = [told.listing, told.rules, convert(read_messages(messages).messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 

@@ -14,9 +14,10 @@ from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chu
 from langchain_core.outputs import ChatGenerationChunk
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item, metadata_of, new_call_id, plain, told_in
+from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
+from bing_llm.completion.stream import Completed, Item
 from bing_llm.tokens import count_tokens
-from bing_llm.tools import Call, InvalidCall
+from bing_llm.tools.calls import Call, InvalidCall
 
 __all__ = ["PROVIDER", "BlockChunks", "TextChunks"]
 
@@ -105,13 +106,13 @@ class TextChunks:
         return {
             "model_name": self._model,
             "model_provider": PROVIDER,
-            **metadata_of(end),
+            **completion_metadata(end),
             **{key: value for key, value in own.items() if value},
         }
 
     def _told(self, reply: ev.Reply) -> dict[str, Any]:
         reasoning = {"reasoning": "\n".join(self._progress)} if self._progress else {}
-        return {**told_in(reply), **reasoning}
+        return {**reply_metadata(reply), **reasoning}
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -227,7 +228,7 @@ class BlockChunks(TextChunks):
     def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, Any]:
         self._searches[at] = ev.Search(self._searches[at].query, results)
         return self._block(
-            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=plain(results)
+            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=to_plain(results)
         )
 
     def _image(self, url: str) -> dict[str, Any]:

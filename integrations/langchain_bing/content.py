@@ -10,7 +10,7 @@ import msgspec
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import rewritten_call
+from bing_llm.tools.prompt import render_foreign_call
 from langchain_bing.pictures import PICTURES
 
 __all__ = ["Made", "Result", "calls_of", "results_of", "text_of"]
@@ -89,7 +89,8 @@ def _in_content(message: AIMessage) -> Iterator[Made]:
 
 def _made(call: Mapping[str, Any], arguments: Any, *ids: Any) -> Made:
     name = str(call.get("name") or "")
-    return Made(frozenset(str(key) for key in ids if key) or frozenset(("",)), name, rewritten_call(name, arguments))
+    known = frozenset(str(key) for key in ids if key) or frozenset(("",))
+    return Made(known, name, render_foreign_call(name, arguments))
 
 
 def _parts(content: Any) -> list[Any]:

@@ -32,10 +32,10 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from bing_llm.completion import History, Said, history_of, label
+from bing_llm.completion.history import History, HistoryMessage, label
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.tools import written_result
+from bing_llm.tools.prompt import render_result
 from langchain_bing.content import calls_of, results_of, text_of
 from langchain_bing.pictures import pictures_in
 
@@ -57,15 +57,15 @@ def read_messages(messages: Sequence[BaseMessage]) -> History:
         InvalidRequest: A message holds what the service cannot take, or is of an unknown kind, or has no role.
     """
     names: dict[str, str] = {}  # of tools, by the ids of their calls
-    said: list[Said] = []
+    said: list[HistoryMessage] = []
     for message in _kept(messages):
         if isinstance(message, AIMessage):
             names.update((key, call.name) for call in calls_of(message) for key in call.ids if key)
-        told = [Said(part) for part in _read(message, names)]
+        told = [HistoryMessage(part) for part in _read(message, names)]
         if told[-1].message.role == "user":
-            told[-1] = Said(told[-1].message, pictures_in(message.content))
+            told[-1] = HistoryMessage(told[-1].message, pictures_in(message.content))
         said += told
-    return history_of(said)
+    return History.of(said)
 
 
 def _kept(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
@@ -121,7 +121,7 @@ def _result_of(message: ToolMessage, name: str) -> Message:
 
 
 def _result(name: str, text: str, *, failed: bool = False) -> Message:
-    return Message("tool", written_result(name, text, failed=failed))
+    return Message("tool", render_result(name, text, failed=failed))
 
 
 def _said_in_chat(message: ChatMessage) -> Message:

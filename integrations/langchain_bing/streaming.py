@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-from bing_llm.completion import Completion, Item
+from bing_llm.completion.stream import Completion, Item
 from bing_llm.errors import BingError
 from langchain_bing.chunks import TextChunks
 from langchain_bing.errors import raise_as_model_error

@@ -82,7 +82,15 @@ def endpoint(service: Service) -> Iterator[str]:
         yield emulator.url
 
 
-@pytest.mark.parametrize(("kind", "count"), [("jsonl", 2000), ("csv", 120), ("parquet", 120)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("jsonl", 120),
+        pytest.param("jsonl", 2000, marks=pytest.mark.system),
+        pytest.param("csv", 120, marks=pytest.mark.system),
+        pytest.param("parquet", 120, marks=pytest.mark.system),
+    ],
+)
 def test_each_row_is_there_once_however_often_the_run_is_killed(
     service: Service, endpoint: str, tmp_path: Path, kind: str, count: int
 ) -> None:

@@ -13,6 +13,8 @@ from bing_llm.cli.errors import ExitCode
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Outcome
 
+pytestmark = pytest.mark.system  # hundreds of runs of the command line
+
 CODES = {*ExitCode} - {ExitCode.INTERRUPTED}
 
 # Without what would go on for ever (a server), reach another machine (a login, an https URL) or another folder.

@@ -133,6 +133,7 @@ def test_ctrl_c_ends_a_question() -> None:
     )
 
 
+@pytest.mark.system
 def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(endless: Emulator) -> None:
     """Ctrl-C during an answer stops it and keeps the conversation; Ctrl-D at the prompt leaves with 0."""
     with Terminal("chat") as terminal:
@@ -157,6 +158,7 @@ def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(endless: Emulator) 
     assert [request.kind for request in endless.requests] == ["creation", "chat", "stop", "chat", "stop"]
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("service")
 def test_ctrl_c_at_the_prompt_leaves() -> None:
     """Ctrl-C where nothing runs ends the chat with 0 and without a traceback."""
@@ -168,6 +170,7 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
     assert "Traceback" not in written
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("endless")
 def test_ctrl_c_ends_a_batch(tmp_path: Path) -> None:
     """The progress gives way to what Ctrl-C said, and to the summary; the second one ends it with 130."""
@@ -189,6 +192,7 @@ def test_ctrl_c_ends_a_batch(tmp_path: Path) -> None:
     assert [line.split()[0] for line in screen.lines[2:]] == ["answered", "failed", "turns", "time", "It"]
 
 
+@pytest.mark.system
 def test_ctrl_c_ends_the_emulator() -> None:
     """The emulator runs until Ctrl-C, and ends with 0."""
     with Terminal("emulator", "--port", "0") as terminal:

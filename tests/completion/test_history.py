@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from bing_llm.completion import History, Said, history_of, label
+from bing_llm.completion.history import History, HistoryMessage, label
 from bing_llm.messages import Message
 
 QUESTION, MORE, ANSWER, RESULT = (Message(role, role) for role in ("user", "user", "assistant", "tool"))
 SYSTEM = Message("system", "Be brief.")
+ASKED = HistoryMessage(QUESTION, ["a"])
 
 
 def unreadable() -> Iterator[str]:
@@ -22,20 +23,31 @@ def unreadable() -> Iterator[str]:
     ("said", "images"),
     [
         ([], ()),
-        ([Said(QUESTION, ["a"])], ("a",)),
-        ([Said(QUESTION, ["a"]), Said(MORE, ["b", "c"])], ("b", "c")),
-        ([Said(QUESTION, ["a"]), Said(MORE)], ("a",)),
-        ([Said(QUESTION, ["a"]), Said(ANSWER)], ("a",)),
-        ([Said(QUESTION, ["a"]), Said(ANSWER), Said(RESULT), Said(SYSTEM)], ("a",)),
-        ([Said(QUESTION, ["a"]), Said(ANSWER), Said(MORE)], ()),
-        ([Said(QUESTION, ["a"]), Said(ANSWER), Said(RESULT), Said(MORE, ["b"])], ("b",)),
-        ([Said(QUESTION, unreadable()), Said(ANSWER), Said(MORE, ["b"])], ("b",)),
-        ([Said(QUESTION, unreadable()), Said(MORE, ["b"])], ("b",)),
+        ([ASKED], ("a",)),
+        ([ASKED, HistoryMessage(MORE, ["b", "c"])], ("b", "c")),
+        ([ASKED, HistoryMessage(MORE)], ("a",)),
+        ([ASKED, HistoryMessage(ANSWER)], ("a",)),
+        (
+            [HistoryMessage(QUESTION, ["a"]), HistoryMessage(ANSWER), HistoryMessage(RESULT), HistoryMessage(SYSTEM)],
+            ("a",),
+        ),
+        ([ASKED, HistoryMessage(ANSWER), HistoryMessage(MORE)], ()),
+        (
+            [
+                HistoryMessage(QUESTION, ["a"]),
+                HistoryMessage(ANSWER),
+                HistoryMessage(RESULT),
+                HistoryMessage(MORE, ["b"]),
+            ],
+            ("b",),
+        ),
+        ([HistoryMessage(QUESTION, unreadable()), HistoryMessage(ANSWER), HistoryMessage(MORE, ["b"])], ("b",)),
+        ([HistoryMessage(QUESTION, unreadable()), HistoryMessage(MORE, ["b"])], ("b",)),
     ],
 )
-def test_the_pictures_of_the_question_go_with_the_turn(said: list[Said], images: tuple[str, ...]) -> None:
+def test_the_pictures_of_the_question_go_with_the_turn(said: list[HistoryMessage], images: tuple[str, ...]) -> None:
     """Those of its newest message that has some; with the results of its tools again; none before, read or not."""
-    assert history_of(said) == History(tuple(one.message for one in said), images)
+    assert History.of(said) == History(tuple(one.message for one in said), images)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from bing_llm.client import BingClient
-from bing_llm.completion import ClientSettings, connected, retries_of
+from bing_llm.completion.settings import ClientSettings, connected, retries_of
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries
 from bing_llm.services import ChatHub, WorkIQ
@@ -28,7 +28,7 @@ def test_settings_reach_the_client() -> None:
     client = settings.connect()
     assert isinstance(client.service, ChatHub)
     assert (client.backend_name, client.model, client.service.search) == ("chathub", "bing-precise", False)
-    assert (client.service.locale, client.service.cookies, client.timeouts.turn) == ("de-DE", "_U=1", 5)
+    assert (client.service.locale, client.service.cookies, client.timeouts.turn) == ("de-DE", "_U=secret", 5)
     assert "secret" not in repr(settings)
 
 
@@ -49,7 +49,7 @@ def test_settings_for_speed_reach_the_client() -> None:
     """Going on, the limit of open turns, and what is kept ready."""
     client = ClientSettings(backend="emulator", continue_conversations=False, max_concurrency=3, warm=0).connect()
     assert client.continuations is None
-    assert client.slots is not None
+    assert client.semaphore is not None
     with pytest.raises(ConfigurationError, match="warm is 33"):
         ClientSettings(backend="emulator", warm=33).connect()
     with pytest.raises(ConfigurationError, match="max_concurrency is 0"):

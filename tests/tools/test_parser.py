@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bing_llm.tools import parser as parser_module
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
-from bing_llm.tools.parser import CallParser
+from bing_llm.tools.parser import CallParser, Scanner
 from tests.timing import cpu_seconds
 
 WEATHER = Tool(
@@ -230,7 +230,7 @@ INVALID = {
     "no last quote": ('<tool_call>{"name": "GetWeather", "args": {"a": "P}}</tool_call>', "ends before", "get_weather"),
     "no name": (tagged({"arguments": {}}), "no name", ""),
     "no object": ("<tool_call>[1]</tool_call>", "no name", ""),
-    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "no JSON object", "get_weather"),
+    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "not a JSON", "get_weather"),
     "arguments in prose": (tagged({"name": "get_weather", "arguments": "Paris"}), "broken", "get_weather"),
     "not a number": ('<tool_call>{"name": "list-files", "arguments": {"n": NaN}}</tool_call>', "NaN", "list-files"),
     "in a fence": (f"{FENCE}tool_call\nget_weather\n{FENCE}", "broken", ""),
@@ -482,3 +482,46 @@ def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatc
     for reply in (long, f"{FENCE}json\n{long}\n{FENCE}"):
         pieces = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
         assert pieces == [reply]
+
+
+SCANNED = {
+    "an object": ('{"a": [1, {}]}', "", 1),
+    "several": (" {} , [1]{}\n", "", 3),
+    "a closer behind one": ("{}} ]", "", 1),
+    "prose": ("text", "text", 0),
+    "a closer before one": ("}", "}", 0),
+    "prose behind one": ('{"a": 1}\nand {}', "and {}", 1),
+    "a scalar behind one": ("[1] 2", "2", 1),
+    "brackets in strings": (r'["]\"]", "\\"] x', "x", 1),
+}
+
+
+@pytest.mark.parametrize(("text", "left", "values"), SCANNED.values(), ids=SCANNED)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_scan_ends_where_something_else_begins(text: str, left: str, values: int, size: int) -> None:
+    """Objects and lists are followed to their ends, in parts of any size."""
+    scanner = Scanner()
+    at = 0
+    while at < len(text) and (read := scanner.feed(text[at : at + size])):
+        at += read
+    assert text[at:] == left
+    assert scanner.values == values
+    assert not scanner.open
+
+
+@pytest.mark.parametrize("text", ["{", '["a', '{"a": "\\', "[{}"])
+def test_what_has_not_ended_is_open(text: str) -> None:
+    """A value counts when its last bracket has come, not before."""
+    scanner = Scanner()
+    assert scanner.feed(text) == len(text)
+    assert (scanner.open, scanner.values) == (True, 0)
+
+
+@pytest.mark.parametrize("sign", ["<", "`", "\\"])
+def test_a_wary_scan_ends_where_no_json_can_be(sign: str) -> None:
+    """Within a value, what JSON has in strings only shows that it is broken."""
+    text = f'{{"{sign * 2}": '
+    scanner = Scanner(wary=True)
+    assert scanner.feed(text + sign + "}") == len(text)
+    assert (scanner.open, scanner.values) == (True, 0)
+    assert Scanner().feed(text + sign + "}") == len(text) + 2

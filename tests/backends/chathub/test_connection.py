@@ -29,7 +29,7 @@ SERVER_FRAMES: list[frames.ServerFrame] = [
 STATELESS: list[frames.Ping | frames.UnknownFrame] = [frames.Ping(), frames.UnknownFrame({"type": 99})]
 EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
 
-UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
+UNANSWERED = (State.GREETED, State.ASKED, State.HASTY)
 
 
 def in_state(role: Role, state: State) -> Connection:

@@ -13,7 +13,7 @@ from llama_index.core.agent.react.types import ActionReasoningStep, BaseReasonin
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.tools import FunctionTool
 
-from bing_llm.composing import compose
+from bing_llm.completion.prompt import build_prompt
 from bing_llm.emulator.obedience.reasoning import Reasoning, answer_begins, next_step, read_reasoning
 from bing_llm.emulator.obedience.tool_results import ToolResult
 from bing_llm.messages import Message, convert
@@ -68,7 +68,7 @@ Thought:"""
 
 def state_of(messages: list[ChatMessage]) -> Reasoning:
     """What the brain reads from a history as it reaches the service."""
-    sent = compose([Message(message.role.value, message.content or "") for message in messages], limit=4_000)
+    sent = build_prompt([Message(message.role.value, message.content or "") for message in messages], limit=4_000)
     state = read_reasoning(sent.text, sent.context or "")
     assert state is not None
     return state

@@ -14,6 +14,7 @@ from langchain_core.tools import tool
 
 from bing_llm import events as ev
 from bing_llm.client import BingClient
+from bing_llm.completion.request import read_toolbox
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import (
     BingError,
@@ -26,9 +27,9 @@ from bing_llm.errors import (
     Throttled,
 )
 from bing_llm.services import ChatHub
-from bing_llm.tools import tool_instructions
+from bing_llm.tools.prompt import render_instructions
 from langchain_bing import ChatBing, chat_models
-from langchain_bing.tool_binding import read_toolbox
+from langchain_bing.tool_binding import as_openai_tool
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed
 from tests.integrations.turns import call, turn
@@ -229,7 +230,7 @@ def test_tools_are_told_at_the_end_of_the_message() -> None:
     """The service knows no tools, so the text says what they are."""
     backend = FakeBackend(turn("Hi"))
     model_of(backend).bind_tools([add]).invoke("Hello")
-    told = tool_instructions(read_toolbox([add], None, parallel=None, strict=None))
+    told = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
     assert backend.prompts[0].text == f"Hello\n\n{told.listing}\n\n{told.rules}"
 
 
@@ -469,7 +470,7 @@ def test_a_setting_is_no_option_of_a_call(name: str) -> None:
         model.invoke("Hello", **{name: 1})
 
 
-@pytest.mark.parametrize("name", ["proxy", "persona", "allow_insecure", "timeouts"])
+@pytest.mark.parametrize("name", ["proxy", "option_sets", "allow_insecure", "timeouts"])
 def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
     """And not dropped with a warning: a proxy that is not used is no small matter."""
     with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):

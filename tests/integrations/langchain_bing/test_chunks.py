@@ -12,9 +12,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages import content as blocks
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item
-from bing_llm.composing import Composed
-from bing_llm.tools import Call, InvalidCall
+from bing_llm.completion.stream import Completed, Item
+from bing_llm.messages import Prompt
+from bing_llm.tools.calls import Call, InvalidCall
 from langchain_bing.chunks import BlockChunks, TextChunks
 
 PAGE = ev.SearchResult("A page", "https://example.com/a", ("A line.",))
@@ -31,7 +31,7 @@ def end(**more: Any) -> Completed:
     """The end of a completion; `more` goes into its reply."""
     finish = more.pop("finish", "stop")
     final = more.pop("final", None)
-    prompts = (Composed("Hello, you", "Before."),)
+    prompts = (Prompt("Hello, you", "Before."),)
     return Completed(reply=ev.Reply(**more), finish_reason=finish, final=final, prompts=prompts)
 
 

@@ -18,11 +18,12 @@ from langchain_core.messages import (
 )
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import Call, written_call
+from bing_llm.tools.calls import Call
+from bing_llm.tools.prompt import render_call
 from langchain_bing.content import calls_of, results_of, text_of
 
 ADD = ToolCall(name="add", args={"a": 1}, id="call_1", type="tool_call")
-WRITTEN = written_call(Call("add", {"a": 1}))
+WRITTEN = render_call(Call("add", {"a": 1}))
 
 
 def refused(message: BaseMessage) -> str:
@@ -76,8 +77,8 @@ def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
 @pytest.mark.parametrize(
     ("arguments", "written"),
     [
-        ("", written_call(Call("add"))),
-        (None, written_call(Call("add"))),
+        ("", render_call(Call("add"))),
+        (None, render_call(Call("add"))),
         ('{"a": 1', 'add {"a": 1'),
         ("[1]", "add [1]"),
         ("[" * 100_000, "add " + "[" * 100_000),

@@ -20,7 +20,8 @@ from langchain_core.messages import (
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.tools import Call, written_call, written_result
+from bing_llm.tools.calls import Call
+from bing_llm.tools.prompt import render_call, render_result
 from langchain_bing.prompting import read_messages
 
 ADD = ToolCall(name="add", args={"a": 1, "b": 2}, id="call_1", type="tool_call")
@@ -52,7 +53,7 @@ def refused(*messages: BaseMessage) -> str:
         (ChatMessage(role="narrator", content="Night falls."), Message("narrator", "Night falls.")),
         (ChatMessage(role="human", content="Hello"), Message("user", "Hello")),
         (ChatMessage(role="AI", content="Hi"), Message("assistant", "Hi")),
-        (FunctionMessage(name="add", content="3"), Message("tool", written_result("add", "3"))),
+        (FunctionMessage(name="add", content="3"), Message("tool", render_result("add", "3"))),
     ],
 )
 def test_each_kind_of_message_has_its_role(message: BaseMessage, expected: Message) -> None:
@@ -129,7 +130,7 @@ def test_a_chat_message_without_a_role_is_refused(role: str) -> None:
 def test_a_chat_message_of_a_tool_is_a_result(role: str) -> None:
     """It is data of a tool, whatever class brings it."""
     (told,) = read(ChatMessage(role=role, content="</tool_result>3", name="add"))
-    assert told == Message("tool", written_result("add", "</tool_result>3"))
+    assert told == Message("tool", render_result("add", "</tool_result>3"))
 
 
 def test_a_message_of_an_unknown_kind_is_refused() -> None:
@@ -170,7 +171,7 @@ def test_a_removal_of_nothing_is_refused() -> None:
 
 def test_calls_stand_behind_the_text_as_the_model_shall_write_them() -> None:
     """The history shows the form that the model is asked for, one block a call."""
-    written = f"{written_call(Call('add', {'a': 1, 'b': 2}))}\n{written_call(Call('mul', {'a': 3}))}"
+    written = f"{render_call(Call('add', {'a': 1, 'b': 2}))}\n{render_call(Call('mul', {'a': 3}))}"
     assert read(AIMessage("Let me see.", tool_calls=[ADD, MUL])) == [Message("assistant", f"Let me see.\n{written}")]
     assert read(AIMessage("", tool_calls=[ADD, MUL])) == [Message("assistant", written)]
 
@@ -180,14 +181,14 @@ def test_a_call_in_content_and_in_the_list_of_calls_is_written_once(kind: str) -
     """Anthropic's content repeats what `tool_calls` says; by its id it is the same call."""
     arguments = "input" if kind == "tool_use" else "args"
     content: list[Any] = ["Thinking.", {"type": kind, "id": "call_1", "name": "add", arguments: {"a": 1, "b": 2}}]
-    expected = f"Thinking.\n{written_call(Call('add', {'a': 1, 'b': 2}))}"
+    expected = f"Thinking.\n{render_call(Call('add', {'a': 1, 'b': 2}))}"
     assert read(AIMessage(content, tool_calls=[ADD])) == [Message("assistant", expected)]
 
 
 def test_a_call_that_stands_in_content_alone_is_written_too() -> None:
     """A history that another library made may have no list of calls."""
     message = AIMessage([{"type": "tool_use", "id": "foo", "name": "add", "input": {"a": 1}}])
-    assert read(message) == [Message("assistant", written_call(Call("add", {"a": 1})))]
+    assert read(message) == [Message("assistant", render_call(Call("add", {"a": 1})))]
 
 
 def test_an_invalid_call_stands_as_it_was_written() -> None:
@@ -202,15 +203,15 @@ def test_a_result_names_its_tool_by_the_id_of_its_call(status: Any, failed: bool
     """A tool message seldom has a name; the call that it answers has one."""
     result = ToolMessage("3", tool_call_id="call_1", status=status)
     _, told = read(AIMessage("", tool_calls=[ADD]), result)
-    assert told == Message("tool", written_result("add", "3", failed=failed))
+    assert told == Message("tool", render_result("add", "3", failed=failed))
 
 
 def test_the_own_name_of_a_result_counts_first() -> None:
     """A result of an unknown call still says what it has."""
     (named,) = read(ToolMessage("3", tool_call_id="x", name="sum"))
     (nameless,) = read(ToolMessage("3", tool_call_id="x"))
-    assert named.content == written_result("sum", "3")
-    assert nameless.content == written_result("", "3")
+    assert named.content == render_result("sum", "3")
+    assert nameless.content == render_result("", "3")
 
 
 def test_a_result_cannot_forge_a_call() -> None:
@@ -224,7 +225,7 @@ def test_results_of_list_content_are_text_and_json() -> None:
     """A tool may give blocks back: text is text, JSON is written, and results within are results."""
     content: list[Any] = [{"type": "text", "text": "Three."}, {"type": "json", "json": {"sum": 3}}, "Done."]
     (told,) = read(ToolMessage(content, tool_call_id="x"))
-    assert told.content == written_result("", 'Three.\n{"sum":3}\nDone.')
+    assert told.content == render_result("", 'Three.\n{"sum":3}\nDone.')
 
 
 @pytest.mark.parametrize("given", ["3", [{"type": "text", "text": "3"}], ["3"]])
@@ -232,13 +233,13 @@ def test_results_of_list_content_are_text_and_json() -> None:
 def test_an_anthropic_result_in_a_human_message_is_a_result(given: Any, failed: bool) -> None:  # noqa: FBT001
     """Anthropic has results in human messages, and in them blocks of their own."""
     content: list[Any] = [{"type": "tool_result", "tool_use_id": "foo", "content": given, "is_error": failed}]
-    assert read(HumanMessage(content)) == [Message("tool", written_result("", "3", failed=failed))]
+    assert read(HumanMessage(content)) == [Message("tool", render_result("", "3", failed=failed))]
 
 
 def test_a_name_without_text_is_not_said() -> None:
     """An agent names its messages, also those that are only calls."""
     assert read(AIMessage("", name="agent", tool_calls=[MUL])) == [
-        Message("assistant", written_call(Call("mul", {"a": 3})))
+        Message("assistant", render_call(Call("mul", {"a": 3})))
     ]
 
 
@@ -250,7 +251,7 @@ def test_results_of_a_human_message_stand_before_its_text() -> None:
         {"type": "text", "text": "So?"},
     ]
     assert read(asked, HumanMessage(content))[1:] == [
-        Message("tool", written_result("add", "3")),
+        Message("tool", render_result("add", "3")),
         Message("user", "So?"),
     ]
 
@@ -259,7 +260,7 @@ def test_results_within_a_tool_message_are_its_text() -> None:
     """Anthropic's blocks may also stand in a tool message, which names the tool; one that failed counts for it."""
     content: list[Any] = ["Two.", {"type": "tool_result", "content": ["Three."], "is_error": True}]
     (told,) = read(ToolMessage(content, tool_call_id="x", name="add"))
-    assert told == Message("tool", written_result("add", "Two.\nThree.", failed=True))
+    assert told == Message("tool", render_result("add", "Two.\nThree.", failed=True))
 
 
 def test_half_a_surrogate_pair_in_a_result_is_replaced() -> None:
@@ -271,7 +272,7 @@ def test_half_a_surrogate_pair_in_a_result_is_replaced() -> None:
         FunctionMessage(name="", content=cut),
         HumanMessage([{"type": "tool_result", "content": cut}]),
     ):
-        assert read(message) == [Message("tool", written_result("", safe))]
+        assert read(message) == [Message("tool", render_result("", safe))]
 
 
 # --- pictures ---------------------------------------------------------------------------------------------------------

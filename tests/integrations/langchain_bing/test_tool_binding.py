@@ -9,11 +9,13 @@ import pytest
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from langchain_core.utils.function_calling import convert_to_json_schema
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
+from bing_llm.completion.request import read_format, read_toolbox
 from langchain_bing import ChatBing
-from langchain_bing.tool_binding import as_openai_tool, read_format, read_toolbox
+from langchain_bing.tool_binding import as_openai_tool
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -85,7 +87,7 @@ TOOLS: dict[str, Any] = {
 @pytest.mark.parametrize("name", TOOLS)
 def test_every_form_of_a_tool_is_read(name: str) -> None:
     """Tools, functions, pydantic classes of both versions, `TypedDict`s and schemas mean the same."""
-    (read,) = read_toolbox([TOOLS[name]], None, parallel=None, strict=None).tools
+    (read,) = read_toolbox([as_openai_tool(TOOLS[name])], None, parallel=None).tools
     assert (read.name, read.description) == (name, "Add two numbers.")
     assert read.parameters["properties"].keys() == {"a", "b"}
     assert {part["type"] for part in read.parameters["properties"].values()} == {"integer"}
@@ -95,13 +97,13 @@ def test_every_form_of_a_tool_is_read(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:.*as_tool.* is in beta")
 def test_a_runnable_is_a_tool() -> None:
     """Its inputs are the arguments."""
-    (read,) = read_toolbox([RUNNABLE], None, parallel=None, strict=None).tools
+    (read,) = read_toolbox([as_openai_tool(RUNNABLE)], None, parallel=None).tools
     assert read.parameters["properties"].keys() == {"a", "b"}
 
 
 def test_a_tool_that_takes_nothing_has_no_parameters() -> None:
     """Neither properties nor a name are needed."""
-    (read,) = read_toolbox([{"name": "now", "description": ""}], None, parallel=None, strict=None).tools
+    (read,) = read_toolbox([as_openai_tool({"name": "now", "description": ""})], None, parallel=None).tools
     assert (read.name, read.description, read.parameters.get("properties", {})) == ("now", "", {})
 
 
@@ -127,7 +129,7 @@ def test_another_choice_is_refused_when_it_is_bound(choice: Any) -> None:
 
 def test_a_class_is_a_format() -> None:
     """As for `with_structured_output`."""
-    read = read_format(AddModel)
+    read = read_format(AddModel, convert_to_json_schema)
     assert read is not None
     assert read.schema is not None
     assert read.schema["properties"].keys() == {"a", "b"}

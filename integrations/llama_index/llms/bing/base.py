@@ -44,21 +44,11 @@ from pydantic.json_schema import SkipJsonSchema
 
 from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
-from bing_llm.completion import (
-    ClientSettings,
-    Completion,
-    Connected,
-    ConnectionOwner,
-    History,
-    Names,
-    Request,
-    characters_of,
-    connected,
-    format_of,
-    retries_of,
-    sequences_of,
-    toolbox_of,
-)
+from bing_llm.completion.history import History
+from bing_llm.completion.names import Names
+from bing_llm.completion.request import build_request
+from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
+from bing_llm.completion.stream import Completion
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.services import Endpoint
@@ -403,18 +393,13 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     def _begin(self, history: History, options: Mapping[str, Any]) -> tuple[Completion, str]:
         """The completion of one call, and the name of its model."""
         _names.check_options(options)
-        request = Request(
-            messages=history.messages,
-            images=history.images,
-            toolbox=toolbox_of(
-                map(as_openai_tool, options.get("tools") or ()),
-                options.get("tool_choice"),
-                parallel=options.get("parallel_tool_calls"),
-                strict=options.get("strict"),
-            ),
-            format=format_of(options.get("response_format"), schema_of),
-            stop=(*sequences_of(self.stop), *sequences_of(options.get("stop"))),
-            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
+        request = build_request(
+            history,
+            options,
+            to_openai_tool=as_openai_tool,
+            to_json_schema=schema_of,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
         )
         connection = self._connection
         model = options.get("model") or self.model

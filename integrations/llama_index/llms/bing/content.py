@@ -20,7 +20,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import rewritten_call
+from bing_llm.tools.prompt import render_foreign_call
 from llama_index.llms.bing.documents import text_of_document
 
 __all__ = ["Made", "calls_of", "text_of"]
@@ -92,7 +92,8 @@ def _first(owner: Any, keys: Iterable[str]) -> Any:
 
 
 def _made(name: str, arguments: Any, *ids: Any) -> Made:
-    return Made(frozenset(key for key in ids if isinstance(key, str) and key), name, rewritten_call(name, arguments))
+    known = frozenset(key for key in ids if isinstance(key, str) and key)
+    return Made(known, name, render_foreign_call(name, arguments))
 
 
 def _told(block: Any, role: str) -> str:

@@ -34,10 +34,10 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 
-from bing_llm.completion import History, Said, history_of, label
+from bing_llm.completion.history import History, HistoryMessage, label
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.tools import written_result
+from bing_llm.tools.prompt import render_result
 from llama_index.llms.bing.content import calls_of, text_of
 from llama_index.llms.bing.pictures import pictures_in
 
@@ -66,10 +66,10 @@ def read_messages(messages: Sequence[ChatMessage]) -> History:
     if isinstance(given, str | ChatMessage) or not isinstance(given, Iterable):
         raise InvalidRequest(f"The messages are a {type(given).__name__}.", hint=_HINT)
     names: dict[str, str] = {}  # of tools, by the ids of their calls
-    return history_of([_read(message, names) for message in given])
+    return History.of([_read(message, names) for message in given])
 
 
-def _read(message: Any, names: dict[str, str]) -> Said:
+def _read(message: Any, names: dict[str, str]) -> HistoryMessage:
     """One message; `names` learns its calls."""
     if not isinstance(message, ChatMessage):
         raise InvalidRequest(f"One of the messages is a {type(message).__name__}.", hint=_HINT)
@@ -77,16 +77,16 @@ def _read(message: Any, names: dict[str, str]) -> Said:
     text = text_of(message, role)
     match role:
         case "tool":
-            return Said(Message(role, written_result(_tool_of(message, names), text, failed=None)))
+            return HistoryMessage(Message(role, render_result(_tool_of(message, names), text, failed=None)))
         case "user":
-            return Said(Message(role, _named(message, text)), pictures_in(message.blocks))
+            return HistoryMessage(Message(role, _named(message, text)), pictures_in(message.blocks))
         case "assistant":
             calls = calls_of(message)
             names.update((key, call.name) for call in calls for key in call.ids)
             parts = (_named(message, text), *(call.written for call in calls))
-            return Said(Message(role, "\n".join(part for part in parts if part)))
+            return HistoryMessage(Message(role, "\n".join(part for part in parts if part)))
         case _:
-            return Said(Message(role, _named(message, text)))
+            return HistoryMessage(Message(role, _named(message, text)))
 
 
 def _role_of(message: ChatMessage) -> str:

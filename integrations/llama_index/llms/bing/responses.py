@@ -19,8 +19,9 @@ from llama_index.core.base.llms.types import (
 )
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item, metadata_of, new_call_id, told_in
-from bing_llm.tools import Call, InvalidCall
+from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
+from bing_llm.completion.stream import Completed, Item
+from bing_llm.tools.calls import Call, InvalidCall
 
 __all__ = ["ChatResponses", "CompletionResponses", "Responses"]
 
@@ -119,7 +120,7 @@ class Responses(ABC, Generic[R]):
                 if not isinstance(piece, str):
                     self._call(piece)
         told = _told_in(end.reply)
-        return _Told(more=told, raw={**metadata_of(end), **told}, kept=told)
+        return _Told(more=told, raw={**completion_metadata(end), **told}, kept=told)
 
     def _response(self, told: _Told) -> R:
         return self._made(
@@ -161,7 +162,7 @@ class CompletionResponses(Responses[CompletionResponse]):
 
 def _told_in(reply: ev.Reply) -> dict[str, Any]:
     """What was told, with pictures as `image_urls`: LlamaIndex takes `images` of a message for its own documents."""
-    told = told_in(reply)
+    told = reply_metadata(reply)
     return {"image_urls" if name == "images" else name: value for name, value in told.items()}
 
 

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage, ChatResponse, Completi
 from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 
-from bing_llm.completion import Completion
+from bing_llm.completion.stream import Completion
 from bing_llm.sync import iterate
 from llama_index.llms.bing.responses import Responses
 

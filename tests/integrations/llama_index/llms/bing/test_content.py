@@ -24,10 +24,11 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.llms.llm import ToolSelection
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import Call, written_call
+from bing_llm.tools.calls import Call
+from bing_llm.tools.prompt import render_call
 from llama_index.llms.bing.content import calls_of, text_of
 
-WRITTEN = written_call(Call("add", {"a": 1}))
+WRITTEN = render_call(Call("add", {"a": 1}))
 IMAGE = ImageBlock(url="https://example.com/a.png?secret=1")
 AUDIO, VIDEO = AudioBlock(audio=b"secret"), VideoBlock(video=b"secret")
 PDF = DocumentBlock(data=b"%PDF-1.7 secret")
@@ -173,8 +174,8 @@ def test_a_call_is_written_as_the_model_shall_write_it(arguments: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "written"),
     [
-        ("", written_call(Call("add"))),
-        ({}, written_call(Call("add"))),
+        ("", render_call(Call("add"))),
+        ({}, render_call(Call("add"))),
         ('{"a": 1', 'add {"a": 1'),
         ("[1]", "add [1]"),
         ("[" * 100_000, "add " + "[" * 100_000),

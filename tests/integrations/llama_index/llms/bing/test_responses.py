@@ -16,9 +16,9 @@ from llama_index.core.base.llms.types import (
 )
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item
-from bing_llm.composing import Composed
-from bing_llm.tools import Call, InvalidCall
+from bing_llm.completion.stream import Completed, Item
+from bing_llm.messages import Prompt
+from bing_llm.tools.calls import Call, InvalidCall
 from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
 
 CITATION = ev.Citation(number=1, url="https://example.com", title="Example")
@@ -28,7 +28,7 @@ PLAIN = [{"number": 1, "url": "https://example.com", "title": "Example"}]
 
 def end(reply: ev.Reply = REPLY, **fields: Any) -> Completed:
     """The last item."""
-    prompts = (Composed("Hello", None),)
+    prompts = (Prompt("Hello", None),)
     return Completed(**{"reply": reply, "finish_reason": "stop", "final": None, "prompts": prompts, **fields})
 
 

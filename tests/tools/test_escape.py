@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call, Tool, Toolbox
-from bing_llm.tools.escaping import escaped, json_line, without_headers, without_results
+from bing_llm.tools.escape import escape, escape_headers, escape_headers_and_results, json_line
 from bing_llm.tools.parser import CallParser
 
 PIECES = st.lists(
@@ -43,11 +43,12 @@ JSON = st.recursive(
         ("~~~tool_call", "&#126;~~tool_call"),
         ("[user](#message)", "&#91;user](#message)"),
         ("a [My Role](#additional_instructions)", "a &#91;My Role](#additional_instructions)"),
+        ("[[a [user](#message)", "&#91;&#91;a &#91;user](#message)"),
     ],
 )
 def test_what_could_be_ours_is_escaped(text: str, written: str) -> None:
-    """The table in the docstring of `escaped`, and what else may read alike: only the first character changes."""
-    assert escaped(text) == written
+    """The table in the docstring of `escape`, and what else may read alike: only the first character changes."""
+    assert escape(text) == written
 
 
 @pytest.mark.parametrize(
@@ -64,12 +65,12 @@ def test_what_could_be_ours_is_escaped(text: str, written: str) -> None:
 )
 def test_the_rest_stays_readable(text: str) -> None:
     """HTML, code, links and every script stay as they are."""
-    assert escaped(text) == text
+    assert escape(text) == text
 
 
 def test_headers_alone_can_be_escaped() -> None:
     """Where blocks are wanted, as in the messages of a model, only headers are escaped."""
-    assert without_headers("<tool_call>\n[user](#message)") == "<tool_call>\n&#91;user](#message)"
+    assert escape_headers("<tool_call>\n[user](#message)") == "<tool_call>\n&#91;user](#message)"
 
 
 @pytest.mark.parametrize(
@@ -85,19 +86,19 @@ def test_headers_alone_can_be_escaped() -> None:
 )
 def test_headers_and_results_alone_can_be_escaped(text: str, written: str) -> None:
     """Where calls are wanted but no results, the tags of results are escaped too, and the rest reads naturally."""
-    assert without_results(text) == written
+    assert escape_headers_and_results(text) == written
 
 
 @given(PIECES)
 def test_nothing_of_ours_is_left(text: str) -> None:
     """After escaping there is no tag, no header and no fence of calls, whatever there was before."""
-    plain = escaped(text).lower()
+    plain = escape(text).lower()
     for part in ("<tool_", "</tool_", "```tool_call", "~~~tool_call", "[user](#message)"):
         assert part not in plain
-    assert "&lt;tool_" not in escaped(text.replace("<", "&lt;")).lower()
-    assert without_headers(without_headers(text)) == without_headers(text)
-    assert without_results(without_results(text)) == without_results(text)
-    assert "<tool_result" not in without_results(text).lower()
+    assert "&lt;tool_" not in escape(text.replace("<", "&lt;")).lower()
+    assert escape_headers(escape_headers(text)) == escape_headers(text)
+    assert escape_headers_and_results(escape_headers_and_results(text)) == escape_headers_and_results(text)
+    assert "<tool_result" not in escape_headers_and_results(text).lower()
 
 
 @given(JSON)
@@ -107,7 +108,7 @@ def test_json_is_one_line_and_unchanged(value: Any) -> None:
     assert json.loads(line) == value
     assert len(line.splitlines()) == 1
     assert line.encode()
-    assert escaped(line) == line
+    assert escape(line) == line
 
 
 def test_json_keeps_scripts_readable() -> None:
@@ -143,4 +144,4 @@ def test_what_a_model_quotes_is_no_call(opener: str, before: str) -> None:
     parser = CallParser(toolbox)
     assert any(isinstance(piece, Call) for piece in (*parser.feed(before + text), *parser.close()))
     parser = CallParser(toolbox)
-    assert all(isinstance(piece, str) for piece in (*parser.feed(before + escaped(text)), *parser.close()))
+    assert all(isinstance(piece, str) for piece in (*parser.feed(before + escape(text)), *parser.close()))

@@ -1,6 +1,6 @@
-r"""Reading JSON that a model wrote, and that a service may have changed on its way.
+r"""Lenient JSON: values that a model wrote and a service may have changed on the way, also in the middle of prose.
 
-What is no strict JSON is repaired only where nothing can be lost:
+What is not strict JSON is repaired only where nothing can be lost:
 
 ==========================================  ==========================================================================
 what                                        how it is read
@@ -30,8 +30,6 @@ import string
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-__all__ = ["NEEDLESSLY_ESCAPED", "Unreadable", "is_json", "read_values"]
-
 NEEDLESSLY_ESCAPED = frozenset("_<>'`~#")
 """The signs before which a backslash in a string is taken for Markdown's: in other notations too it changes little."""
 
@@ -40,6 +38,12 @@ _MAX_DIGITS = 4300  # of an integer: Python's own limit where it has one; to rea
 _NEAR = 20  # characters to each side of a fault
 
 _between = re.compile(r"[\s,]*")
+_bracket = re.compile(r"[{}\[\]]")  # quotes in prose are no strings
+# A string runs to the end of the text if nothing ends it: then it is not read again.
+_string_or_bracket = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
+_begins_json = re.compile(r'\{\s*"|\[\s*[{\["]')
+_OPENERS = {"}": "{", "]": "["}
+
 _blank = re.compile(r"[\s\u200b\ufeff]+|\[\^[0-9]+\^\]")
 _sign = re.compile(r"[{}\[\]:]|-?[0-9][0-9.eE+-]*")
 _word = re.compile(r"-?[A-Za-z]+")
@@ -50,7 +54,7 @@ _BLANKS = " \t\n\r"
 _GLUED = frozenset(("}{", "}[", "]{", "]["))
 _CLOSERS = {"{": "}", "[": "]"}
 _WORDS = {"true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null"}
-_NO_NUMBERS = frozenset(("nan", "inf", "infinity"))
+_NON_FINITE = frozenset(("nan", "inf", "infinity"))
 _ESCAPES = frozenset('"\\/bfnrtu')
 _PUNCTUATION = frozenset(string.punctuation) - frozenset("\"'\\")
 _ENDS = {
@@ -72,7 +76,7 @@ _rests = {
 
 
 class Unreadable(ValueError):
-    """The text is no JSON. Its own text is one sentence that a model can act on."""
+    """The text is not JSON. The message is one sentence that a model can act on."""
 
 
 def read_values(text: str, *, closed: bool) -> list[Any]:
@@ -85,8 +89,8 @@ def read_values(text: str, *, closed: bool) -> list[Any]:
         closed: Whether the writer closed the block that holds it; only then missing closing braces are added.
 
     Raises:
-        Unreadable: It is no JSON, also after the repairs of the module's table; or a value is NaN, infinite, an integer
-            of over 4,300 digits, or nested over 100 levels deep.
+        Unreadable: It is not JSON, even after the repairs of the module's table; or a value is NaN, infinite, an
+            integer of over 4,300 digits, or nested over 100 levels deep.
     """
     try:
         return _values(text)
@@ -107,6 +111,24 @@ def is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return end == len(text)
+
+
+def json_in(text: str) -> str:
+    """The JSON in a text, such that `json.loads` reads it; "" if there is none.
+
+    That is the whole text if it is one value; otherwise the last object, or list that holds an object; without either,
+    the last list. What is inside other braces or brackets, or inside JSON that was cut off, does not count. What had
+    to be repaired is serialized again. The time is linear.
+    """
+    if whole := _single_value(text)[0]:
+        return whole
+    any_list = ""
+    for start, end in reversed(_pairs(text)):
+        found, value = _single_value(text[start:end])
+        if isinstance(value, dict) or (isinstance(value, list) and any(isinstance(part, dict) for part in value)):
+            return found
+        any_list = any_list or found
+    return any_list
 
 
 def _values(text: str) -> list[Any]:
@@ -169,8 +191,8 @@ def _token(text: str, position: int, end: int) -> tuple[str, int]:
     if found := _sign.match(text, position, end):
         return found[0], found.end()
     word = _word.match(text, position, end)
-    if word and word[0].lower().lstrip("-") in _NO_NUMBERS:
-        _no_number(word[0])
+    if word and word[0].lower().lstrip("-") in _NON_FINITE:
+        _refuse_non_finite(word[0])
     if word is None or word[0] not in _WORDS:
         raise json.JSONDecodeError("Expecting value", text, position)
     return _WORDS[word[0]], word.end()
@@ -197,7 +219,7 @@ def _as_json(found: re.Match[str]) -> str:
     if escaped in NEEDLESSLY_ESCAPED:
         return str(escaped)
     raise Unreadable(
-        f"The JSON has a string with {found[0]!r:.8}, which is no escape of JSON: write a backslash as two."
+        f"The JSON has a string with {found[0]!r:.8}, which is not an escape of JSON: write a backslash as two."
     )
 
 
@@ -245,8 +267,8 @@ def _too_deep() -> Unreadable:
     return Unreadable(f"The JSON is nested over {_MAX_DEPTH} levels deep: write a flatter one.")
 
 
-def _no_number(word: str) -> NoReturn:
-    raise Unreadable(f"{word} is no JSON: write a finite number or null.")
+def _refuse_non_finite(word: str) -> NoReturn:
+    raise Unreadable(f"{word} is not JSON: write a finite number or null.")
 
 
 def _finite(digits: str) -> float:
@@ -262,7 +284,49 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
+def _single_value(text: str) -> tuple[str, Any]:
+    try:
+        values = read_values(text, closed=False)
+    except Unreadable:
+        return "", None
+    value = values[0]
+    if is_json(text):
+        return text.strip(), value
+    if len(values) > 1 or not isinstance(value, dict | list):  # `None` as the whole of a reply is a word
+        return "", None
+    return json.dumps(value, ensure_ascii=False), value
+
+
+def _pairs(text: str) -> list[tuple[int, int]]:
+    """Where each outermost pair of braces or brackets begins and ends, in order; those without a partner are none."""
+    pairs: list[tuple[int, int]] = []
+    waiting: list[tuple[str, int]] = []
+    counts = {"{": 0, "[": 0}
+    position = 0
+    while found := (_string_or_bracket if waiting else _bracket).search(text, position):
+        mark, position = found[0], found.end()
+        if mark in counts:
+            waiting.append((mark, found.start()))
+            counts[mark] += 1
+        elif mark in _OPENERS and counts[_OPENERS[mark]]:
+            start = _popped(waiting, counts, _OPENERS[mark])
+            while pairs and pairs[-1][0] > start:
+                pairs.pop()
+            pairs.append((start, position))
+    # JSON that was cut off is not replaced by a part of it.
+    cut = next((start for _, start in waiting if _begins_json.match(text, start)), len(text))
+    return [pair for pair in pairs if pair[0] < cut]
+
+
+def _popped(waiting: list[tuple[str, int]], counts: dict[str, int], opener: str) -> int:
+    while True:
+        mark, start = waiting.pop()
+        counts[mark] -= 1
+        if mark == opener:
+            return start
+
+
 _strict, _lenient = (
-    json.JSONDecoder(strict=strict, parse_constant=_no_number, parse_float=_finite, parse_int=_integer)
+    json.JSONDecoder(strict=strict, parse_constant=_refuse_non_finite, parse_float=_finite, parse_int=_integer)
     for strict in (True, False)
 )

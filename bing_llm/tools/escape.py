@@ -1,4 +1,4 @@
-"""Foreign text that cannot be taken for a part of the prompt, and JSON on one line."""
+"""Escapes foreign text so that it cannot pass for a part of the prompt, and writes JSON on one line."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ import re
 from typing import Any
 
 from bing_llm.errors import InvalidRequest
+from bing_llm.tools.call_formats import FENCE_NAME, TAG_PREFIX
 
-__all__ = ["escaped", "json_line", "without_headers", "without_results"]
-
-_HEADER = r"\[(?=[^\[\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
-_TAG = r"[\s\\/]{0,8}tool\\{0,2}_"
+_HEADER = r"\[(?=[^\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
+_TAG = rf"[\s\\/]{{0,8}}{TAG_PREFIX}"
 _BLOCK = rf"<(?={_TAG})|&(?=(?:amp;)*lt;{_TAG})"
-_FENCE = r"(?<!`)`(?=``+[ \t]*tool\\{0,2}_calls?\b)|(?<!~)~(?=~~+[ \t]*tool\\{0,2}_calls?\b)"
+_FENCE = rf"(?<!`)`(?=``+[ \t]*{FENCE_NAME})|(?<!~)~(?=~~+[ \t]*{FENCE_NAME})"
 
 _a_header = re.compile(_HEADER, re.IGNORECASE)
 _a_header_or_result = re.compile(rf"{_HEADER}|<(?={_TAG}results?\b)", re.IGNORECASE)
-_meant_as_ours = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}", re.IGNORECASE)
+_delimiter = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}", re.IGNORECASE)
 # What JSON allows in a string but a line of text does not: line ends of Unicode, and halves of surrogate pairs.
 _no_line = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 _ENTITIES = {"<": "&lt;", "&": "&amp;"}
 
 
-def escaped(text: str) -> str:
-    """The text with every sign escaped that could open or close a block or a section of the prompt; the rest as it is.
+def escape(text: str) -> str:
+    """Escape each character that could open or close a block or a section of the prompt; the rest stays as it is.
 
     The first character of these becomes an HTML entity:
 
@@ -40,28 +39,25 @@ def escaped(text: str) -> str:
     writes it
     ======================================  ============================  ================================
 
-    Upper case, blanks and backslashes inside a tag do not help it. Other HTML, code and links stay readable.
+    Upper case, blanks and backslashes inside a tag change nothing. Other HTML, code and links stay readable.
     """
-    return _meant_as_ours.sub(_entity, text)
+    return _delimiter.sub(_entity, text)
 
 
-def without_headers(text: str) -> str:
-    """The text with only the headers of messages escaped, by the rule of `escaped`. Twice is the same as once."""
+def escape_headers(text: str) -> str:
+    """Escape message headers only. Idempotent."""
     return _a_header.sub(_entity, text)
 
 
-def without_results(text: str) -> str:
-    """The text with the headers of messages and the tags of results escaped, for who may write calls but no results.
-
-    Twice is the same as once.
-    """
+def escape_headers_and_results(text: str) -> str:
+    """Escape message headers and the tags of tool results, in text that may hold calls but not results. Idempotent."""
     return _a_header_or_result.sub(_entity, text)
 
 
 def json_line(value: Any) -> str:
-    r"""The value as JSON on one line, every script readable; what JSON does not know (a date) as `str` writes it.
+    r"""The value as JSON on one line, non-ASCII text unescaped; what JSON does not know (a date) becomes its `str`.
 
-    By the rule of `escaped` nothing in it opens or closes a block; here the signs are JSON's own `\uXXXX`, so that the
+    As with `escape`, nothing in it opens or closes a block. Here the characters become JSON's own `\uXXXX`, so the
     value is unchanged.
 
     Raises:
@@ -72,8 +68,8 @@ def json_line(value: Any) -> str:
     except (RecursionError, TypeError, ValueError) as exc:
         hint = "Pass plain dicts, lists and values, nested a hundred levels deep at most."
         raise InvalidRequest("A schema or the arguments of a call cannot be written as JSON.", hint=hint) from exc
-    # All these signs stand inside strings: JSON itself has none of them, and its brackets precede no such header.
-    return _no_line.sub(_code, _meant_as_ours.sub(_code, text))
+    # All these characters are inside strings: JSON itself has none of them, and its brackets precede no such header.
+    return _no_line.sub(_code, _delimiter.sub(_code, text))
 
 
 def _entity(found: re.Match[str]) -> str:

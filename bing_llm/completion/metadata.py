@@ -1,4 +1,4 @@
-"""What the service told besides its text, as plain data under names that both adapters give it."""
+"""What the service said besides its text, as plain data under the names that both adapters give it."""
 
 from __future__ import annotations
 
@@ -11,32 +11,30 @@ from bing_llm import events as ev
 from bing_llm.completion.stream import Completed
 from bing_llm.tools.calls import Call
 
-__all__ = ["metadata_of", "new_call_id", "plain", "told_in"]
-
 
 def new_call_id() -> str:
     """An id for a call: the service gives none, and agents match results by it."""
     return f"call_{uuid.uuid4().hex}"
 
 
-def told_in(reply: ev.Reply) -> dict[str, Any]:
-    """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only where there is some."""
-    told = {
-        "citations": plain(reply.citations),
-        "searches": plain(reply.searches),
+def reply_metadata(reply: ev.Reply) -> dict[str, Any]:
+    """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only if it is not empty."""
+    metadata = {
+        "citations": to_plain(reply.citations),
+        "searches": to_plain(reply.searches),
         "images": list(reply.images),
         "image_prompts": list(reply.image_prompts),
         "suggestions": list(reply.suggestions),
         "notice": reply.notice,
     }
-    return {key: value for key, value in told.items() if value}
+    return {key: value for key, value in metadata.items() if value}
 
 
-def metadata_of(end: Completed) -> dict[str, Any]:
-    """`finish_reason`, and where there is something to say: which conversation it was, and what became of the text.
+def completion_metadata(end: Completed) -> dict[str, Any]:
+    """`finish_reason`, the conversation and what happened to the text; keys without a value are left out.
 
-    `turns` says that the service was asked more than once. `final_text` and `final_tool_calls` are what the service had
-    at last where it rewrote what was given.
+    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if the service
+    rewrote text that had been given.
     """
     reply = end.reply
     quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
@@ -61,10 +59,10 @@ def _final(end: Completed) -> dict[str, Any]:
     return {"final_text": text, **({"final_tool_calls": calls} if calls else {})}
 
 
-def plain(told: Any) -> Any:
-    """Structs as dicts and tuples as lists: what a checkpoint or a cache gives back is equal to what was given."""
-    if isinstance(told, tuple):
-        return [plain(part) for part in told]
-    if isinstance(told, msgspec.Struct):
-        return {name: plain(getattr(told, name)) for name in told.__struct_fields__}
-    return told
+def to_plain(value: Any) -> Any:
+    """Structs as dicts and tuples as lists, so that what a checkpoint or a cache returns equals what was stored."""
+    if isinstance(value, tuple):
+        return [to_plain(part) for part in value]
+    if isinstance(value, msgspec.Struct):
+        return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
+    return value

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, metadata_of, new_call_id, plain, told_in
-from bing_llm.composing import Composed
-from bing_llm.tools import Call
+from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
+from bing_llm.completion.stream import Completed
+from bing_llm.messages import Prompt
+from bing_llm.tools.calls import Call
 
 REPLY = ev.Reply(
     text="Hello",
@@ -20,7 +21,7 @@ REPLY = ev.Reply(
     quota=ev.Quota(used=1, limit=30),
     conversation_id="c1",
 )
-ONCE = (Composed("Hello", None),)
+ONCE = (Prompt("Hello", None),)
 
 
 def end_of(reply: ev.Reply = REPLY, **fields: Any) -> Completed:
@@ -35,22 +36,22 @@ def test_an_id_of_a_call_is_never_the_same() -> None:
 
 def test_what_was_told_is_plain_data() -> None:
     """So a checkpoint, a cache or a memory gives back what it was given; what was not told has no key."""
-    told = told_in(REPLY)
+    told = reply_metadata(REPLY)
     assert told.keys() == {"citations", "searches", "suggestions"}
     assert told["citations"] == [{"number": 1, "url": "https://example.com", "title": "Example"}]
     assert json.loads(json.dumps(told)) == told
-    assert told_in(ev.Reply()) == {}
-    assert plain((ev.Quota(used=1, limit=2), "x")) == [{"used": 1, "limit": 2}, "x"]
+    assert reply_metadata(ev.Reply()) == {}
+    assert to_plain((ev.Quota(used=1, limit=2), "x")) == [{"used": 1, "limit": 2}, "x"]
 
 
 def test_metadata_say_why_the_answer_ended() -> None:
     """And which conversation it was; a second turn is told."""
-    assert metadata_of(end_of()) == {
+    assert completion_metadata(end_of()) == {
         "finish_reason": "stop",
         "conversation_id": "c1",
         "quota": {"used": 1, "limit": 30},
     }
-    assert metadata_of(end_of(ev.Reply(), prompts=ONCE * 2)) == {"finish_reason": "stop", "turns": 2}
+    assert completion_metadata(end_of(ev.Reply(), prompts=ONCE * 2)) == {"finish_reason": "stop", "turns": 2}
 
 
 @pytest.mark.parametrize(
@@ -63,4 +64,4 @@ def test_metadata_say_why_the_answer_ended() -> None:
 )
 def test_a_rewritten_text_is_told(final: Any, expected: dict[str, Any]) -> None:
     """It may be empty; where what was given is final, nothing is said."""
-    assert metadata_of(end_of(ev.Reply(), final=final)) == {"finish_reason": "stop", **expected}
+    assert completion_metadata(end_of(ev.Reply(), final=final)) == {"finish_reason": "stop", **expected}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.tools.reading import Unreadable, is_json, read_values
+from bing_llm.tools.lenient_json import Unreadable, is_json, json_in, read_values
 
 CALL = {"name": "find", "arguments": {"q": "x"}}
 JSON = st.recursive(
@@ -88,10 +88,10 @@ REFUSED = {
     "three quotes": ('{"a": """x"""}', "broken"),
     "another backslash": (r'{"a": "\d+"}', "write a backslash as two"),
     "backslash of a regular expression": (r'{"a": "f\(x\)\."}', "write a backslash as two"),
-    "not a number": ('{"a": NaN}', "NaN is no JSON"),
-    "infinity": ("[Infinity]", "Infinity is no JSON"),
-    "minus infinity": ("[-Infinity]", "-Infinity is no JSON"),
-    "not a number of Python": ("{'a': nan}", "nan is no JSON"),
+    "not a number": ('{"a": NaN}', "NaN is not JSON"),
+    "infinity": ("[Infinity]", "Infinity is not JSON"),
+    "minus infinity": ("[-Infinity]", "-Infinity is not JSON"),
+    "not a number of Python": ("{'a': nan}", "nan is not JSON"),
     "a huge fraction": ("[1e999]", "too large"),
     "a huge integer": (f"[{'1' * 5000}]", "over 4300 digits"),
     "half a code": (r'{"a": "\u12"}', "broken"),
@@ -227,3 +227,41 @@ def test_brackets_in_strings_are_no_levels() -> None:
 def test_only_plain_json_is_json(text: str) -> None:
     """What needs a repair, or is more than one value, is no JSON for those who only know `json.loads`."""
     assert not is_json(text)
+
+
+A, B = '{"a": 1}', '{"b": [2]}'
+
+FOUND = {
+    "the whole": (f" {A}\n", A),
+    "the whole, repaired": ("{'a': 1,}", A),
+    "a number": ("42", "42"),
+    "a word of Python": ("None", ""),
+    "several values": (f"{A} {B}", B),
+    "in prose": (f"It is {A}.", A),
+    "the last object": (f"First {A}, then {B}.", B),
+    "the last that is JSON": (f"Not {A} but {{x}} or (}}", A),
+    "an object before a list": (f"{A}, as in [1]", A),
+    "a list of objects": (f"They are [{A}, {B}].", f"[{A}, {B}]"),
+    "the last list": ("From [1] to [2, 3]", "[2, 3]"),
+    "a link": ("[Bing](https://bing.example)", ""),
+    "quotes in prose": (f'He said "so: {A}', A),
+    "braces in strings": ('It is {"a": "}{\\"}"}.', '{"a": "}{\\"}"}'),
+    "a brace that nothing closes": (f"A set {{ of [things: {A}", A),
+    "a bracket that closes nothing": (f"So ] }} {A}", A),
+    "brackets that cross": (f"An interval [0, {{1] {A}", A),
+    "cut off": (f'It is {{"c": {A}', ""),
+    "cut off after another": (f'It is {B}, {{"c": {A}', B),
+    "a list cut off": (f"They are [{A}, {B}", ""),
+    "nothing": ("", ""),
+}
+
+
+@pytest.mark.parametrize(("text", "found"), FOUND.values(), ids=FOUND)
+def test_the_last_complete_object_is_found(text: str, found: str) -> None:
+    """Of what stands in no other braces the last object counts, and no part of what was cut off."""
+    assert json_in(text) == found
+
+
+def test_scripts_stay_readable() -> None:
+    """What is written anew keeps its letters."""
+    assert json_in("{'a': '\u00e4\u4e2d'}") == '{"a": "\u00e4\u4e2d"}'
