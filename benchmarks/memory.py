@@ -8,7 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.base import Backend, ConversationInfo
+from bing_llm.backends.base import AnyBackend, ConversationInfo
 from bing_llm.client import BingClient
 from bing_llm.errors import UNMETERED
 from bing_llm.limits import Deadline, Limits, Timeouts
@@ -42,7 +42,7 @@ class _InMemory(msgspec.Struct, frozen=True):
         del model
         return self
 
-    def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         del timeouts, limits
         return _Backend(list(self.texts))
 

@@ -35,7 +35,7 @@ def check_type(value: object, expected: Any, name: str) -> None:
             check_type(getattr(value, field.name), field.type, f"{field.name} of {name}")
 
 
-def check_text(value: Any, name: str) -> None:
+def check_text(value: object, name: str) -> None:
     """Refuse what is not text, or text that cannot be sent.
 
     Raises:

@@ -48,25 +48,32 @@ _CALL = FailedAttempt("own", sent=False)  # it names one conversation, or lists 
 class Attempts:
     """The attempts of one operation whose steps its caller takes: a turn, while its events are pulled.
 
-    Such an operation is no coroutine that could be called again: between two attempts the caller is given events, and
-    may close the turn from another thread. So tenacity's iterator is driven by hand, and only here.
+    Such an operation is not a coroutine that could be called again: between two attempts the caller is given events,
+    and may close the turn from another thread. So tenacity's iterator is driven by hand, and only here.
 
     Args:
         retries: How many, and how long to wait between them.
         deadline: No attempt begins after it.
+        metering: What the service says about its turns.
     """
 
-    def __init__(self, retries: Retries, deadline: Deadline) -> None:
+    def __init__(self, retries: Retries, deadline: Deadline, metering: Metering) -> None:
         self.deadline = deadline
+        self._metering = metering
         self._attempts = aiter(_retrying(retries, deadline, lambda exc: isinstance(exc, BingError)))
         self._current: AttemptManager | None = None
 
-    async def failed(self, exc: BingError) -> None:
-        """Record that an attempt failed with an error that is worth another one, and wait until that may begin.
+    async def failed(self, exc: BingError, attempt: FailedAttempt) -> None:
+        """Wait until the next attempt may begin after one that failed; not at all if that one is not counted.
 
         Raises:
-            BingError: This error, when no further attempt is left.
+            BingError: This error: another attempt would be of no use, must not be made, or none is left.
         """
+        step = next_step(exc, attempt, self._metering)
+        if step == "raise":
+            raise exc
+        if step == "replace":
+            return
         if self._current is None:
             self._current = await anext(self._attempts)  # the first, which waits for nothing
         self._current.retry_state.set_exception((type(exc), exc, exc.__traceback__))

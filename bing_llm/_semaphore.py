@@ -2,8 +2,8 @@
 
 There is no lock. Permits are released by the collector too, which runs in the middle of anything, also where its own
 thread would hold that lock; and a fork copies a lock as it is. All that is shared are deques, each of whose operations
-is atomic: one of free permits, one of those who wait, and one for each waiter, into which its permit is put. Whoever
-pops a permit decides alone what becomes of it.
+is atomic: one of free permits, one of waiters, and one for each waiter, into which its permit is put. The thread that
+pops a permit alone decides what becomes of it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Permit:
 
 
 class _Queue(NamedTuple):
-    """What is free, and who waits, in one process."""
+    """The free permits and the waiters of one process."""
 
     free: deque[None]
     waiting: deque[Permit]

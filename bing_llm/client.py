@@ -11,18 +11,17 @@ from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Semaphore
-from bing_llm.continuation import Continuations
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline, Limits, Retries, Timeouts
-from bing_llm.pool import WarmPool
+from bing_llm.pool import Continuations, WarmPool
 from bing_llm.services import Service, ServiceSettings, make_service
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
+    from bing_llm.backends.base import AnyBackend, ConversationInfo, WarmConversation
 
 T = TypeVar("T")
 
@@ -104,7 +103,7 @@ class BingClient:
         )
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AnyBackend:
         """What speaks to the service; for adapters and tests. Opened when it is first asked for.
 
         Raises:
@@ -234,10 +233,10 @@ class _Backends:
         self._timeouts = timeouts
         self._limits = limits
         self._closed = False
-        self.opened: dict[str, Backend] = {}
+        self.opened: dict[str, AnyBackend] = {}
         """By the name of the model."""
 
-    def of(self, model: str) -> Backend:
+    def of(self, model: str) -> AnyBackend:
         """The backend for this model, which must be a known one.
 
         Raises:
@@ -247,7 +246,7 @@ class _Backends:
             raise ConfigurationError("This client was closed.", hint="Make a new one.")
         return self.opened.get(model) or self._open(model)
 
-    def _open(self, model: str) -> Backend:
+    def _open(self, model: str) -> AnyBackend:
         own = self._service.model
         origin = self.opened.get(own)
         if origin is None:
@@ -275,7 +274,8 @@ def _semaphore(limit: object) -> Semaphore | None:
 
 
 async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmConversation:
-    return await backends.of(model).warm_up(deadline)
+    warm: WarmConversation = await backends.of(model).warm_up(deadline)
+    return warm
 
 
 def _check_service(service: object, *, beside: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bing_llm import events as ev
 from bing_llm._checks import check_text
 from bing_llm._retry import retried
-from bing_llm.backends.base import Backend, ConversationHandle, TurnChannel
+from bing_llm.backends.base import AnyBackend, ConversationHandle, TurnChannel
 from bing_llm.errors import (
     BingError,
     ConversationBusy,
@@ -22,7 +22,9 @@ from bing_llm.messages import Prompt
 from bing_llm.turn import TurnContext, TurnStream, new_deadline
 
 
-def make_prompt(backend: Backend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()) -> Prompt:
+def make_prompt(
+    backend: AnyBackend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()
+) -> Prompt:
     """A prompt that the backend takes.
 
     Raises:
@@ -44,29 +46,29 @@ class SingleTurn:
 
     The first attempt takes a warm conversation, where one is ready. That has waited, and may have gone stale unseen; so
     the next attempts go the whole way.
+
+    Attributes:
+        handle: The conversation of the last attempt; None before there was one.
     """
 
     def __init__(self, context: TurnContext, prompt: Prompt) -> None:
         self.context = context
         self.conversation: ConversationKind = "new"
+        self.handle: ConversationHandle | None = None
         self._prompt = prompt
         self._is_first = True
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the turn in a warm conversation or a new one."""
-        _, channel = await self._opened(deadline)
-        return channel
-
-    async def _opened(self, deadline: Deadline) -> tuple[ConversationHandle, TurnChannel]:
-        """One attempt: the conversation, and the turn in it."""
         context = self.context  # asked for its backend anew each time: the client may be closed meanwhile
         warm = await context.pool.take() if self._is_first else None
         self._is_first = False
         self.conversation = "new" if warm is None else "used"
         if warm is not None:
-            return warm.handle, await context.backend.open_warm(warm, self._prompt, deadline)
-        handle = await context.backend.create_conversation(deadline)
-        return handle, await context.backend.open_turn(handle, self._prompt, 0, deadline)
+            self.handle = warm.handle
+            return await context.backend.open_warm(warm, self._prompt, deadline)
+        self.handle = await context.backend.create_conversation(deadline)
+        return await context.backend.open_turn(self.handle, self._prompt, 0, deadline)
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """Nothing to keep."""
@@ -165,7 +167,7 @@ class Conversation:
 
         Args:
             prompt: The user's message.
-            context: Text that the service shall know, as `convert` writes it.
+            context: Earlier turns or other text that the service should know, as `convert` writes it.
             images: PNG, JPEG, GIF or WebP bytes, paths, `data:` or http(s) URLs; ChatHub takes one a turn.
 
         Raises:

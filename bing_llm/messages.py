@@ -9,8 +9,6 @@ import msgspec
 
 from bing_llm.images import Image
 
-__all__ = ["Message", "Prompt", "as_message", "convert"]
-
 
 class Message(msgspec.Struct, frozen=True):
     """One message of a history: `role` is free text (`user`, `assistant`, `system`), `content` its text."""
@@ -24,8 +22,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     Attributes:
         text: The user's message.
-        context: Earlier turns or other text that the service shall know, as `convert` writes it; None for
-            none.
+        context: Earlier turns or other text that the service is given, as `convert` writes it; None for none.
         images: Pictures that go with the message.
     """
 

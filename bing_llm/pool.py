@@ -1,7 +1,9 @@
-"""Conversations that are made ready before there is a prompt: `BingClient(warm=n)`.
+"""Conversations that wait for a turn of a client.
 
-They belong to the event loop on which they were made, so each loop has its own. No turn waits for one, and none fails
-with one: it takes what is ready, or goes the whole way.
+- `WarmPool`: made ready before there is a prompt (`BingClient(warm=n)`). They belong to the event loop on which they
+  were made, so each loop has its own. No turn waits for one, and none fails with one: it takes what is ready, or goes
+  the whole way.
+- `Continuations`: kept after an answer, for the history that goes on from there.
 """
 
 from __future__ import annotations
@@ -10,17 +12,18 @@ import asyncio
 import logging
 import time
 import uuid
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
-from bing_llm._loops import PerLoop, in_this_process
-from bing_llm.backends.base import WarmConversation
+import msgspec
+
+from bing_llm._loops import PerLoop, PerProcess, in_this_process
+from bing_llm.backends.base import ConversationHandle, WarmConversation
 from bing_llm.errors import BingError, ConfigurationError, is_transient
 from bing_llm.limits import CONVERSATION_SECONDS, Deadline
-
-__all__ = ["MOST_WARM", "PING_SECONDS", "WarmPool"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class WarmPool:
         start_timer: None for the running loop's own.
 
     Raises:
-        ConfigurationError: The size is no whole number from 0 to `MOST_WARM`.
+        ConfigurationError: The size is not a whole number from 0 to `MOST_WARM`.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class WarmPool:
         clock: Callable[[], float] | None = None,
         start_timer: StartTimer | None = None,
     ) -> None:
-        given: Any = size
+        given: object = size
         if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= MOST_WARM:
             msg = f"warm is {given!r}; it must be a whole number from 0 (none) to {MOST_WARM}."
             raise ConfigurationError(msg)
@@ -139,7 +142,7 @@ class _LoopPool:
     # --- for the pool ---------------------------------------------------------------------------------------------
 
     def take(self) -> WarmConversation | None:
-        """The oldest one that is alive."""
+        """The oldest one that is alive; None if there is none."""
         taken = None
         while taken is None and self.ready:
             first = self.ready.popleft()
@@ -213,7 +216,7 @@ class _LoopPool:
             deadline = Deadline(self._plan.seconds, self._plan.clock, f"[warm {uuid.uuid4().hex[:8]}]")
             try:
                 made = await self._plan.warm_up(deadline)
-            except Exception as exc:  # noqa: BLE001 - whatever it is, a turn that goes the whole way will tell
+            except Exception as exc:  # noqa: BLE001 - whatever it is, a turn without a warm conversation meets it too
                 if not self._closed:  # else it is how aiohttp says so
                     self._fail(exc, deadline.label)
                 return
@@ -228,7 +231,7 @@ class _LoopPool:
         _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
 
     def _back_off_once(self) -> None:
-        """As `_back_off`, but for the first alone of those that die together, as with a service that is restarted."""
+        """As `_back_off`, but once for all that die together, as when a service is restarted."""
         if self._plan.clock() >= self._not_before:
             self._back_off()
 
@@ -266,3 +269,66 @@ async def _is_alive(conversation: WarmConversation) -> bool:
 
 def _start_timer(seconds: float, action: Callable[[], None]) -> Timer:
     return asyncio.get_running_loop().call_later(seconds, action, context=Context())
+
+
+# --- conversations that may go on -------------------------------------------------------------------------------------
+
+MOST_KEPT: Final = 1024  # about a kilobyte each
+
+
+class LiveConversation(msgspec.Struct, frozen=True):
+    """A conversation that may go on.
+
+    Attributes:
+        handle: The backend's.
+        turns: How many it was sent.
+        context: What must be sent again with each turn; "" if the service remembers it.
+        since: When it was kept, by the clock.
+    """
+
+    handle: ConversationHandle
+    turns: int
+    context: str
+    since: float
+
+
+class Continuations:
+    """The conversations of one client that may go on, each by the digest of what it holds.
+
+    It may be used from several threads, and has no lock: each step is one operation of a dict. A process that was
+    forked begins without any, or two processes would go on in one conversation.
+
+    Args:
+        most: How many are kept; the one that waits longest goes first.
+        seconds: How long one is kept after its last turn.
+        clock: The time in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        most: int = MOST_KEPT,
+        seconds: float = CONVERSATION_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._most = most
+        self._seconds = seconds
+        self._clock = clock
+        self._by_key: PerProcess[OrderedDict[bytes, LiveConversation]] = PerProcess(OrderedDict)
+
+    def __len__(self) -> int:
+        return len(self._by_key.get())
+
+    def keep(self, key: bytes, handle: ConversationHandle, turns: int, context: str = "") -> None:
+        """Remember a conversation that was sent so many turns; of two with one key, the later one."""
+        by_key = self._by_key.get()
+        by_key.pop(key, None)
+        by_key[key] = LiveConversation(handle, turns, context, self._clock())
+        with suppress(KeyError):  # another thread was faster
+            while len(by_key) > self._most:
+                by_key.popitem(last=False)
+
+    def take(self, key: bytes) -> LiveConversation | None:
+        """The conversation of this key, which then belongs to the caller alone; None if there is none."""
+        live = self._by_key.get().pop(key, None)
+        return live if live is not None and self._clock() - live.since < self._seconds else None

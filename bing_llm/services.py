@@ -53,7 +53,7 @@ from bing_llm.backends.workiq.time_zone import local_time_zone
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend
+    from bing_llm.backends.base import AnyBackend
     from bing_llm.limits import Limits, Timeouts
 
 Cookies: TypeAlias = str | Mapping[str, str]
@@ -105,7 +105,7 @@ class Service(Protocol):
             ConfigurationError: The model is not known.
         """
 
-    def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to this service. It may import what it needs, and neither waits nor sends anything.
 
         Args:
@@ -274,7 +274,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
         """The Cookie header to send; None for none."""
         return cookie_header(self.cookies)
 
-    def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to it. Nothing is sent."""
         from bing_llm.backends.chathub.backend import ChatHubBackend  # noqa: PLC0415 - brings aiohttp
 
@@ -341,7 +341,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
             self._set("token", saved_login())
         check_token(self.token, host=host)
 
-    def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to it. Nothing is sent."""
         from bing_llm.backends.workiq.backend import WorkIQBackend  # noqa: PLC0415 - brings aiohttp
 
@@ -362,7 +362,9 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     cookies: Annotated[
         Cookies | None,
-        Setting("Taken as ChatHub takes them, so that one program runs with both; neither kept nor sent.", own_check=True),
+        Setting(
+            "Taken as ChatHub takes them, so that one program runs with both; neither kept nor sent.", own_check=True
+        ),
     ] = None
     locale: _Locale = chathub.DEFAULT_LOCALE
     option_sets: _OptionSets = None
@@ -372,7 +374,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
         cookie_header(self.cookies)
         self._set("cookies", None)
 
-    def open(self, *, timeouts: Timeouts, limits: Limits) -> Backend:
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A ChatHub backend with a server of its own, which starts on the background loop."""
         from bing_llm.emulated import EmulatedBackend  # noqa: PLC0415 - brings aiohttp and the emulator
 
@@ -477,7 +479,10 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str:
             raise ConfigurationError(msg, hint=hint)
     if name is None:
         variables = {
-            name: setting.variable for kind in SERVICES.values() for name, (_, setting) in settings_of(kind).items()
+            name: setting.variable
+            for kind in (ChatHub, WorkIQ)
+            for name, (_, setting) in settings_of(kind).items()
+            if setting.variable
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)

@@ -14,15 +14,13 @@ from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Permit, Semaphore
-from bing_llm.backends.base import Backend, TurnChannel
+from bing_llm.backends.base import AnyBackend, TurnChannel
 from bing_llm.errors import (
-    UNMETERED,
     BingError,
     ConnectionLost,
     ConversationKind,
     FailedAttempt,
     InvalidRequest,
-    next_step,
 )
 from bing_llm.fold import Extension
 from bing_llm.limits import Deadline, Retries, Timeouts
@@ -33,7 +31,7 @@ class TurnContext(Protocol):
     """What turns need of their client; internal."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AnyBackend:
         """The service.
 
         Raises:
@@ -103,7 +101,7 @@ class _Open:
             self.close_soon()
 
     def close_soon(self) -> None:
-        """Have its loop close it. Where that loop is closed, so are its sockets: the channel is only told."""
+        """Have its loop close it. If that loop is closed, so are its sockets, and the channel only takes note."""
         with suppress(RuntimeError):  # the loop is closed, or was closed just now
             if self._loop.is_closed():
                 self.channel.close()
@@ -130,7 +128,6 @@ class TurnStream:
         self._source = source
         self._permit: Permit | None = None
         self._attempts: Attempts | None = None
-        self._metering = UNMETERED
         self._open: _Open | None = None
         self._extension = Extension()
         self._piece = ""
@@ -196,7 +193,7 @@ class TurnStream:
         return self._piece
 
     def ready(self) -> ev.Event | None:
-        """The next event if it is there without waiting, else None. For whoever joins what has come already.
+        """The next event if it is there without waiting, else None. For readers that join what has come already.
 
         It is one more reader of the one pass: what it gives does not come again. None says nothing about the end: it
         also comes before the turn is open, after its end, while another task reads, before an error, and now and then
@@ -278,8 +275,7 @@ class TurnStream:
         context = self._source.context
         if context.semaphore is not None:
             await self._acquire(context.semaphore)
-        self._metering = context.backend.metering
-        self._attempts = Attempts(context.retries, new_deadline(context))
+        self._attempts = Attempts(context.retries, new_deadline(context), context.backend.metering)
         return self._attempts
 
     async def _acquire(self, semaphore: Semaphore) -> None:
@@ -289,7 +285,7 @@ class TurnStream:
         self._go_on()
 
     def _notice(self) -> ev.Event | None:
-        """What the reader is told between two attempts."""
+        """The event that the reader gets between two attempts, if there is one."""
         if self._restart_cause is not None:
             cause, self._restart_cause = self._restart_cause, None
             return ev.Restarted(cause)
@@ -310,14 +306,9 @@ class TurnStream:
         # A connection that broke while the request went out may have delivered it.
         failure.sent = was_open is not None or isinstance(failure, ConnectionLost)
         answered = self._has_text or bool(failure.partial_text)
-        attempt = FailedAttempt(self._source.conversation, failure.sent, answered)
-        step = next_step(failure, attempt, self._metering)
-        if step == "raise":
-            raise failure
         self._go_on()
-        if step == "retry":
-            await attempts.failed(failure)
-            self._go_on()
+        await attempts.failed(failure, FailedAttempt(self._source.conversation, failure.sent, answered))
+        self._go_on()
         if self._has_other:
             self._restart_cause = failure.message
             self._has_other = False

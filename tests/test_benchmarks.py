@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import runpy
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -34,12 +32,14 @@ from benchmarks import (
     llama_index_overhead,
     llama_index_socket,
     measuring,
+    parsing,
     scale,
     shape,
     soak,
     walk,
     warm,
 )
+from tests.children import run_python
 
 pytestmark = pytest.mark.system  # each runs a whole benchmark, if a small one
 
@@ -206,6 +206,14 @@ def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> N
     assert len(verdicts) == 1
 
 
+def test_parsing_has_a_row_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each hostile reply and each long frame, at both sizes."""
+    rows, verdicts = table(parsing.main, ["--characters", "1000", "--rounds", "1"], capsys)
+    assert len(rows) == len(parsing.REPLIES) + len(parsing.FRAMES)
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert len(verdicts) == 1
+
+
 def test_soak_accounts_for_every_turn(capsys: pytest.CaptureFixture[str]) -> None:
     """A short one keeps its bounds: each turn ends in one of the known ways, and nothing is left."""
     size = ["--seconds", "2", "--clients", "8", "--patience", "0.5"]
@@ -239,7 +247,8 @@ def test_what_both_adapters_share_loads_no_framework() -> None:
         "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
     )
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    done = run_python("-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())
 
 

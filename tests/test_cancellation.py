@@ -326,7 +326,7 @@ def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(
                 at += 1
                 with SyncBingClient(**service.settings(SETTINGS["one at a time"])) as client:
                     was_reached = interrupted(SYNCHRONOUS[way], client, at)
-                    assert in_use(client._client) == 0
+                    assert in_use(client._async) == 0
                     assert client.ask("Hello").text == ANSWER
     assert at > 2
 
@@ -358,7 +358,7 @@ SYNCHRONOUS: Mapping[str, Callable[[SyncBingClient], None]] = {
 
 def interrupted(work: Callable[[SyncBingClient], None], client: SyncBingClient, at: int) -> bool:
     """Press Ctrl-C at that suspension. False where the work has come to its end before."""
-    interruption = Interruption(at, served=False, strike=lambda: Interruptible.newest.wakes.put(item=True))
+    interruption = Interruption(at, served=False, strike=lambda: Interruptible.newest.interrupt())  # noqa: PLW0108 - the newest at that time
     came_out = False
     with interruption:
         try:
@@ -380,6 +380,12 @@ class Interruptible(Future[Any]):
         self.wakes: SimpleQueue[bool] = SimpleQueue()
         self.add_done_callback(lambda _: self.wakes.put(item=False))
         Interruptible.newest = self
+
+    def interrupt(self) -> bool:
+        """Interrupt whoever waits; False where nobody does: a connection is read between two calls, too."""
+        if not self.done():
+            self.wakes.put(item=True)
+        return not self.done()
 
     def result(self, timeout: float | None = None) -> Any:
         """The result, or the interrupt."""

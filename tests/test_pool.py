@@ -24,11 +24,13 @@ from bing_llm.errors import (
     Unauthorized,
 )
 from bing_llm.limits import CONVERSATION_SECONDS
-from bing_llm.pool import MOST_WARM, PING_SECONDS, WarmPool
+from bing_llm.pool import MOST_WARM, PING_SECONDS, Continuations, WarmPool
 from bing_llm.sync import run
-from tests.fakes import FakeBackend, FakeWarm, Pause, Time, settled
+from tests.fakes import FakeBackend, FakeWarm, Handle, Pause, Time, settled
 
 SOMETHING = ContextVar("SOMETHING", default="nothing")
+
+HANDLE = Handle("c")
 
 
 class Timers:
@@ -500,3 +502,47 @@ async def test_a_failure_is_no_error_of_the_pool() -> None:
     await pool.start()
     assert await pool.take() is None
     await pool.aclose()
+
+
+# --- what is kept -----------------------------------------------------------------------------------------------------
+
+
+def test_a_conversation_is_taken_once() -> None:
+    """Whoever takes it has it alone; of two with one key, the later is kept."""
+    kept = Continuations(clock=lambda: 5.0)
+    kept.keep(b"a", Handle("first"), 1)
+    kept.keep(b"a", HANDLE, 2)
+    live = kept.take(b"a")
+    assert live is not None
+    assert (live.handle, live.turns, live.since) == (HANDLE, 2, 5.0)
+    assert kept.take(b"a") is None
+
+
+def test_of_too_many_the_oldest_go() -> None:
+    """By when they were last used."""
+    kept = Continuations(most=2, clock=lambda: 0.0)
+    for key in (b"a", b"b", b"a", b"c"):
+        kept.keep(key, HANDLE, 1)
+    assert [kept.take(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
+
+
+def test_of_what_is_too_old_nothing_goes_on() -> None:
+    """The service would have forgotten it."""
+    now = [0.0]
+    kept = Continuations(seconds=10.0, clock=lambda: now[0])
+    kept.keep(b"a", HANDLE, 1)
+    kept.keep(b"b", HANDLE, 1)
+    now[0] = 9.9
+    assert kept.take(b"a") is not None
+    now[0] = 10.0
+    assert kept.take(b"b") is None
+
+
+def test_a_forked_process_begins_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes in one conversation would mix their turns."""
+    kept = Continuations(clock=lambda: 0.0)
+    kept.keep(b"a", HANDLE, 1)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    assert kept.take(b"a") is None
+    kept.keep(b"a", HANDLE, 1)
+    assert len(kept) == 1

@@ -15,12 +15,12 @@ from bing_llm.errors import (
     UNMETERED,
     BingError,
     ConnectionFailed,
+    FailedAttempt,
     Metering,
     ServiceError,
     SessionExpired,
     Throttled,
     TimedOut,
-    is_transient,
 )
 from bing_llm.limits import Deadline, Retries
 from tests.fakes import Pause, Time
@@ -74,15 +74,13 @@ async def step_by_step(
     operation: Callable[[], Awaitable[str]], time: Time, retries: Retries | None = None, *, seconds: float = 900.0
 ) -> str:
     """As a turn, whose caller makes each attempt and says what failed."""
-    attempts = Attempts(retries or time.retries(), deadline_of(time, seconds))
+    attempts = Attempts(retries or time.retries(), deadline_of(time, seconds), UNMETERED)
     while True:
         try:
             return await operation()
         except BingError as exc:
-            if not is_transient(exc):
-                raise
             failure = exc
-        await attempts.failed(failure)
+        await attempts.failed(failure, FailedAttempt("own", sent=False))
 
 
 @pytest.fixture(params=[by_itself, step_by_step])
@@ -188,14 +186,19 @@ async def test_other_exceptions_pass_through(perform: Perform) -> None:
     assert operation.calls == 1
 
 
-async def test_the_caller_says_what_is_worth_another_attempt() -> None:
-    """A turn is counted as its caller says, who knows where it took place."""
+async def test_where_an_attempt_took_place_decides() -> None:
+    """One in a used conversation is not counted, the next are, and one of the caller's own conversation is the last."""
     time = Time()
-    attempts = Attempts(time.retries(attempts=2), deadline_of(time, 900.0))
-    await attempts.failed(SessionExpired("x"))
-    with pytest.raises(SessionExpired, match="y"):
-        await attempts.failed(SessionExpired("y"))
+    attempts = Attempts(time.retries(attempts=3), deadline_of(time, 900.0), UNMETERED)
+    await attempts.failed(SessionExpired("x"), FailedAttempt("used", sent=True))
+    await attempts.failed(SessionExpired("x"), FailedAttempt("new", sent=True))
     assert time.waits == [0.5]
+    with pytest.raises(SessionExpired, match="y"):
+        await attempts.failed(SessionExpired("y"), FailedAttempt("own", sent=True))
+    await attempts.failed(SessionExpired("x"), FailedAttempt("new", sent=True))
+    with pytest.raises(SessionExpired, match="z"):
+        await attempts.failed(SessionExpired("z"), FailedAttempt("new", sent=True))
+    assert time.waits == [0.5, 1.0]
 
 
 async def test_a_service_may_say_that_throttling_passes() -> None:

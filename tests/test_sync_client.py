@@ -47,7 +47,7 @@ def sync_client_of(*turns: Turn, **retries: Any) -> tuple[SyncBingClient, FakeBa
     """A synchronous client of a service that plays these turns."""
     backend = FakeBackend(*turns)
     client = SyncBingClient(backend="chathub")
-    client._client = client_of(backend, **retries)
+    client._async = client_of(backend, **retries)
     return client, backend
 
 
@@ -340,7 +340,7 @@ def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool)
     """They wait on the background loop, from `with` or the first turn on, and end with the client."""
     bing_emulator.brain = Scripted(lambda question: [question.text])
     bing = SyncBingClient(endpoint=bing_emulator.url, warm=1)
-    pool = bing._client.pool
+    pool = bing._async.pool
     if entered:
         bing.__enter__()
     else:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from bing_llm.completion.history import History
+from bing_llm.completion.prompt import History
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message

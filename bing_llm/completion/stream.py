@@ -11,9 +11,9 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.client import BingClient
+from bing_llm.completion.continuation import HistoryTurn
 from bing_llm.completion.output import OutputProcessor
 from bing_llm.completion.request import Request
-from bing_llm.continuation import HistoryTurn
 from bing_llm.errors import BingError
 from bing_llm.messages import Message, Prompt
 from bing_llm.tools.calls import Call, InvalidCall, Piece

@@ -36,7 +36,7 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class InvalidCall(msgspec.Struct, frozen=True):
-    """What was meant as a call but is not one.
+    """Text that begins as a call but is not one.
 
     Attributes:
         text: What the model wrote, the opening tag included.

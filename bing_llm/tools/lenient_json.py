@@ -38,7 +38,7 @@ _MAX_DIGITS = 4300  # of an integer: Python's own limit where it has one; to rea
 _NEAR = 20  # characters to each side of a fault
 
 _between = re.compile(r"[\s,]*")
-_bracket = re.compile(r"[{}\[\]]")  # quotes in prose are no strings
+_bracket = re.compile(r"[{}\[\]]")  # quotes in prose do not delimit strings
 # A string runs to the end of the text if nothing ends it: then it is not read again.
 _string_or_bracket = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 _begins_json = re.compile(r'\{\s*"|\[\s*[{\["]')

@@ -17,8 +17,6 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput
 
-__all__ = ["METHODS", "Method", "Schema", "structured"]
-
 Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
 Schema: TypeAlias = dict[str, Any] | type
 

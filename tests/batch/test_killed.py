@@ -14,8 +14,8 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.emulator import Cut, Emulator, FaultPoint, HttpAnswer, Question
 from bing_llm.emulator.fault_plan import FaultKind
+from tests.batch.helpers import quick_loop
 from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
-from tests.batch.quick import quick_loop
 
 FAULTY = 0.02
 """Of each of these five steps; so one turn in ten meets one. None asks to wait: the batch would, in earnest."""
@@ -43,7 +43,7 @@ class Service:
     """
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - it shall repeat itself
+        self.random = Random(seed)  # noqa: S311 - runs must be repeatable
         self.asked: set[str] = set()
         self.hits = 0
         self._victim: subprocess.Popen[bytes] | None = None

@@ -7,7 +7,7 @@ from typing import cast
 
 from bing_llm.batch.engine import Engine
 from bing_llm.batch.progress import Summary, Tally
-from tests.batch.output_rows import answered, failed, unreadable
+from tests.batch.helpers import answered, failed, unreadable
 
 
 def test_a_new_tally_counts_nothing() -> None:

@@ -222,7 +222,7 @@ LINES = {
     "workers without Ray": (
         "batch a.jsonl b.jsonl --workers 2 --backend emulator",
         {},
-        "--workers is a setting of Ray. Pass --ray too, or leave --workers out.",
+        "--workers is only for Ray. Pass --ray too, or leave --workers out.",
     ),
     "no rate": (
         "batch a.jsonl b.jsonl --rate 0 --backend emulator",

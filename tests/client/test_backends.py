@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from bing_llm.backends.base import Backend
+from bing_llm.backends.base import AnyBackend
 from bing_llm.backends.chathub.options import MODELS
 from bing_llm.client import _Backends
 from bing_llm.errors import ConfigurationError
@@ -38,7 +38,7 @@ async def test_each_model_has_one_backend(name: str) -> None:
 @pytest.mark.parametrize("model", [OWN, OTHER])
 def test_threads_get_the_same_backend(model: str) -> None:
     """Of threads that use a client for the first time none gets a backend of its own."""
-    backend, given = unused(), list[Backend]()
+    backend, given = unused(), list[AnyBackend]()
     together = threading.Barrier(8, timeout=GRACE_S)
 
     def use() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,27 +13,27 @@ from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
-from bing_llm.backends.chathub.channel import ChatHubChannel
-from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
+from bing_llm.backends.channel import Channel
+from bing_llm.backends.chathub.connection import State
+from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
+from bing_llm.backends.chathub.errors import SUCCESS, error_for, error_for_status
 from bing_llm.backends.chathub.frames import Chat, Result
 from bing_llm.backends.chathub.options import WITH_COOKIES
 from bing_llm.backends.chathub.request import Stamp, chat_request
-from bing_llm.backends.chathub.results import SUCCESS, error_for
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
-from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
+from bing_llm.backends.transport import Transport
 from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
 from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
 if TYPE_CHECKING:
     from bing_llm.services import ChatHub
-
-__all__ = ["ChatHubBackend"]
 
 _OK = 200
 
@@ -44,6 +45,35 @@ class _Chats(msgspec.Struct):
 
 class _Deleted(msgspec.Struct):
     result: Result | None = None
+
+
+class WarmSocket:
+    """A conversation whose socket is open and whose handshake is done, before there is a prompt.
+
+    Implements `bing_llm.backends.base.WarmConversation`.
+
+    Args:
+        handle: The conversation.
+        turn: Its first turn.
+        channel: The socket of that turn.
+    """
+
+    def __init__(self, handle: ChatHubConversation, turn: Turn, channel: Channel) -> None:
+        self.handle = handle
+        self.turn = turn
+        self.channel = channel
+
+    def alive(self) -> bool:
+        """Whether its socket is open, and the service was heard of within `timeouts.silence`."""
+        return self.channel.look() and self.turn.state is State.READY
+
+    async def keep_alive(self) -> None:
+        """Send a ping."""
+        await self.channel.send(self.turn.ping())
+
+    def close(self) -> None:
+        """Drop the socket."""
+        self.channel.close()
 
 
 class ChatHubBackend:
@@ -114,33 +144,35 @@ class ChatHubBackend:
                 exc.hint = f"Bing's public host was retired by March 2025: name an endpoint. {exc.hint}"
             raise
 
-    async def open_turn(
-        self, handle: ChatHubConversation, prompt: Prompt, number: int, deadline: Deadline
-    ) -> ChatHubChannel:
+    async def open_turn(self, handle: ChatHubConversation, prompt: Prompt, number: int, deadline: Deadline) -> Channel:
         """Upload the picture where there is one, connect, and send handshake and request together."""
         image_url = await self._upload(handle, prompt, deadline)
-        channel = await self._connect(handle, deadline)
+        turn = Turn(self._limits)
+        channel = await self._connect(handle, turn, deadline)
         with _closed_on_failure(channel):
-            await channel.ask(self._chat(handle, prompt, number, image_url))
+            await channel.send(turn.ask(self._chat(handle, prompt, number, image_url)))
         return channel
 
     async def warm_up(self, deadline: Deadline) -> WarmSocket:
         """Create a conversation, connect, send the handshake alone and wait for its answer."""
         handle = await self.create_conversation(deadline)
-        channel = await self._connect(handle, deadline)
+        turn = Turn(self._limits)
+        channel = await self._connect(handle, turn, deadline)
         with _closed_on_failure(channel):
-            await channel.greet()
-        return WarmSocket(handle, channel, deadline)
+            await channel.handshake(turn.handshake())
+        # As long as it waits for a prompt, there is no limit.
+        channel.begin(Deadline(math.inf, deadline.clock, deadline.label))
+        return WarmSocket(handle, turn, channel)
 
-    async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> ChatHubChannel:
+    async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> Channel:
         """Upload the picture where there is one, and send the request alone."""
         with _closed_on_failure(warm):
             image_url = await self._upload(warm.handle, prompt, deadline)
-            channel = warm.channel.under(deadline)
-            await channel.ask(self._chat(warm.handle, prompt, 0, image_url))
-        return channel
+            warm.channel.begin(deadline)
+            await warm.channel.send(warm.turn.ask(self._chat(warm.handle, prompt, 0, image_url)))
+        return warm.channel
 
-    async def _connect(self, handle: ChatHubConversation, deadline: Deadline) -> ChatHubChannel:
+    async def _connect(self, handle: ChatHubConversation, turn: Turn, deadline: Deadline) -> Channel:
         try:
             with deadline.within(self._timeouts.connect) as seconds:
                 socket = await self._http.connect(
@@ -148,12 +180,12 @@ class ChatHubBackend:
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
-                    max_bytes=self._limits.frame_bytes,
+                    limits=self._limits,
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         redact = Redactor(*handle.secrets, *self._secrets)
-        return ChatHubChannel(socket, self._timeouts, deadline, redact=redact, limits=self._limits)
+        return Channel(Transport(socket), turn, self._timeouts, deadline, redact=lambda: redact)
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
@@ -213,7 +245,7 @@ class ChatHubBackend:
 
 
 @contextmanager
-def _closed_on_failure(opened: ChatHubChannel | WarmSocket) -> Iterator[None]:
+def _closed_on_failure(opened: Channel | WarmSocket) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -239,9 +271,9 @@ def _headers(service: ChatHub) -> Mapping[str, str]:
 
 
 def _refused(exc: UpgradeRefused) -> BingError:
-    answer = exc.answer
+    answer = exc.response
     if answer.status == _OK:
-        # Seen from data-centre addresses and without cookies (protocol notes, section b).
+        # Seen from data-centre addresses and without cookies (docs/protocol/chathub.md, section b).
         msg = (
             "The service answered the chat socket with HTTP 200 instead of opening it, as it does to hosts it refuses."
         )

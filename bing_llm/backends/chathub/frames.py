@@ -1,7 +1,7 @@
 """The frames of the ChatHub, in both directions, as typed data.
 
 Only fields that client or emulator use are declared; others are skipped while decoding. Wire names are
-camelCase. Sources: protocol notes, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
+camelCase. Sources: docs/protocol/chathub.md, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class WireMessage(_Wire):
 
 
 class Throttling(_Wire):
-    """Turns of this conversation. `num...` may be absent (protocol notes, section e)."""
+    """Turns of this conversation. `num...` may be absent (docs/protocol/chathub.md, section e)."""
 
     max_num_user_messages_in_conversation: int | None = None
     num_user_messages_in_conversation: int | None = None
@@ -201,7 +201,7 @@ class UserMessage(_Wire):
 
 
 class PreviousMessage(_Wire):
-    """Context that goes before the message (protocol notes, section d)."""
+    """Context that goes before the message (docs/protocol/chathub.md, section d)."""
 
     author: str | None = None
     description: str | None = None

@@ -1,4 +1,4 @@
-"""Pictures to the service: the kblob upload (protocol notes, section g)."""
+"""Pictures to the service: the kblob upload (docs/protocol/chathub.md, section g)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of
 from bing_llm.backends.chathub.options import MODELS
+from bing_llm.backends.response import Response
 from bing_llm.errors import InvalidRequest, UploadFailed
 from bing_llm.images import Image
 
@@ -43,7 +43,7 @@ def image_form(image: Image, conversation: ChatHubConversation, model: str) -> a
     return form
 
 
-def uploaded_url(answer: Answer, blob_endpoint: str) -> str:
+def uploaded_url(answer: Response, blob_endpoint: str) -> str:
     """The URL that stands for the picture in a chat request.
 
     Raises:

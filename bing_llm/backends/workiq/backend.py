@@ -6,29 +6,29 @@ import asyncio
 import copy
 from asyncio import timeout
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 import msgspec
 
 from bing_llm._secrets import SecretStruct
 from bing_llm._version import __version__
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
+from bing_llm.backends.response import Response
+from bing_llm.backends.transport import End, Transport
 from bing_llm.backends.workiq.auth import TokenSource
-from bing_llm.backends.workiq.channel import WorkIQChannel
 from bing_llm.backends.workiq.endpoints import resolve
+from bing_llm.backends.workiq.errors import error_for, parse_creation
 from bing_llm.backends.workiq.request import chat_body, create_body
-from bing_llm.backends.workiq.results import error_for, parse_creation
-from bing_llm.backends.workiq.turn import WorkIQTurn
+from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
 from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
 if TYPE_CHECKING:
     from bing_llm.services import WorkIQ
-
-__all__ = ["WorkIQBackend", "WorkIQConversation"]
 
 _OK = 200
 _UNAUTHENTICATED = 401
@@ -71,6 +71,46 @@ class WarmWorkIQ:
         """Nothing to close; the service has no call to delete it."""
 
 
+class _Response:
+    """The response to one turn, as a connection. Implements `bing_llm.backends.transport.Connection`.
+
+    The service takes 10 to 60 seconds to its first byte, and nothing tells whether the head of the response comes
+    before that. So the request is sent when the first piece is asked for, and both are waited for together.
+
+    Args:
+        ask: Sends the request; the response is the connection's.
+        turn: What reads it, and must know whether it is a stream.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[ByteStream]], turn: Turn) -> None:
+        self._ask = ask
+        self._turn = turn
+        self._stream: ByteStream | None = None
+        self._left = False
+
+    async def read(self) -> bytes | End:
+        """Wait for the response, and then for what has come of it since."""
+        if self._stream is None:
+            self._stream = await self._ask()
+            if self._left:  # what gives the token may not let itself be cancelled
+                self._stream.abort()
+            if "json" in self._stream.head.headers.get("content-type", ""):
+                self._turn.expect_json()
+        return await self._stream.read()
+
+    async def send(self, data: bytes) -> None:
+        """Nothing is sent after the request."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Drop the connection now, unless the response is at its end. May be called twice."""
+        self._left = True
+        if self._stream is not None:
+            self._stream.abort()
+
+    hang_up = abort
+
+
 class WorkIQBackend:
     """Speaks to one Work IQ service, or to its preview on Microsoft Graph.
 
@@ -100,7 +140,7 @@ class WorkIQBackend:
 
     @property
     def keeps_context(self) -> bool:
-        """False: `additionalContext` is documented as grounding for a message (protocol notes, section 4)."""
+        """False: `additionalContext` is documented as grounding for a message (docs/protocol/workiq.md, section 4)."""
         return False
 
     def with_model(self, model: str) -> Self:
@@ -121,7 +161,7 @@ class WorkIQBackend:
     async def create_conversation(self, deadline: Deadline) -> WorkIQConversation:
         """Create a conversation: one POST, answered with its id."""
 
-        async def create(token: str) -> Answer:
+        async def create(token: str) -> Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 return await self._http.request(
                     "POST",
@@ -140,28 +180,27 @@ class WorkIQBackend:
         """Take up a conversation by its id. Nothing is sent: only a turn can show whether the service has it."""
         return WorkIQConversation(conversation_id, taken_up=True)
 
-    async def open_turn(
-        self, handle: WorkIQConversation, prompt: Prompt, number: int, deadline: Deadline
-    ) -> WorkIQChannel:
+    async def open_turn(self, handle: WorkIQConversation, prompt: Prompt, number: int, deadline: Deadline) -> Channel:
         """Send the turn. What the service answers is the channel's: from then on, the turn may have taken place.
 
         Raises:
             BingError: Nothing was sent.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        opening = asyncio.create_task(self._ask(handle, prompt, number, deadline, lambda: _settle(sent)))
-        turn = WorkIQTurn(
+        turn = Turn(
             asked=prompt.text,
             conversation_id=handle.id,
             entity_tags=self._service.entity_tags,
             limits=self._limits,
         )
-        channel = WorkIQChannel(opening, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)
+        ask = partial(self._ask, handle, prompt, number, deadline, lambda: _settle(sent))
+        transport = Transport(_Response(ask, turn))
+        channel = Channel(transport, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)
         try:
-            either: set[asyncio.Future[Any]] = {opening, sent}
+            either: set[asyncio.Future[Any]] = {transport.reader, sent}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not sent.done():
-                opening.result()  # raises
+                transport.ready()  # raises
         except BaseException:
             channel.close()
             raise
@@ -172,7 +211,7 @@ class WorkIQBackend:
         created = await self.create_conversation(deadline)
         return WarmWorkIQ(msgspec.structs.replace(created, taken_up=True))
 
-    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> WorkIQChannel:
+    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> Channel:
         """Send the turn."""
         return await self.open_turn(warm.handle, prompt, 0, deadline)
 
@@ -184,7 +223,7 @@ class WorkIQBackend:
         over_stream = self._service.over_stream
         accept = "text/event-stream" if over_stream else "application/json"
 
-        async def ask(token: str) -> ByteStream | Answer:
+        async def ask(token: str) -> ByteStream | Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 stream = await self._http.stream(
                     "POST",
@@ -196,7 +235,7 @@ class WorkIQBackend:
                     headers={**_headers(token, accept), "Connection": "close"},
                     json=chat_body(prompt, self._service),
                 )
-            return stream if stream.head.status == _OK else await stream.answer(self._timeouts.connect)
+            return stream if stream.head.status == _OK else await stream.response(self._timeouts.connect)
 
         answered = await self._authorized(ask, deadline)
         if isinstance(answered, ByteStream):
@@ -211,7 +250,7 @@ class WorkIQBackend:
         """What is answered to a token, or to a fresh one where the first was refused."""
         token = await self._bearer(deadline)
         answered = await send(token)
-        if isinstance(answered, Answer) and answered.status == _UNAUTHENTICATED:
+        if isinstance(answered, Response) and answered.status == _UNAUTHENTICATED:
             self._tokens.forget(token)
             fresh = await self._bearer(deadline)
             if fresh != token:

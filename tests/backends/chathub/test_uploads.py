@@ -12,9 +12,9 @@ import aiohttp
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
+from bing_llm.backends.response import Response
 from bing_llm.errors import BingError
 from bing_llm.images import Image
 
@@ -54,7 +54,7 @@ def content(part: Message) -> bytes:
 
 
 def knowledge(image_info: dict[str, str], tone: str = "Balanced") -> dict[str, Any]:
-    """What the form asks for (protocol notes, section g)."""
+    """What the form asks for (docs/protocol/chathub.md, section g)."""
     return {
         "imageInfo": image_info,
         "knowledgeRequest": {
@@ -94,7 +94,7 @@ async def test_a_public_picture_goes_as_its_url() -> None:
 )
 def test_an_id_stands_for_the_picture(body: dict[str, str], url: str) -> None:
     """The blob's id becomes a URL beside the upload, percent-encoded."""
-    assert uploaded_url(Answer(200, {}, json.dumps(body).encode()), BLOB) == url
+    assert uploaded_url(Response(200, {}, json.dumps(body).encode()), BLOB) == url
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_an_id_stands_for_the_picture(body: dict[str, str], url: str) -> None:
 def test_a_picture_that_was_not_taken_is_an_error(status: int, body: bytes, kind: type[BingError]) -> None:
     """Empty ids and 4xx mean the picture; every other failure means the service or the caller."""
     with pytest.raises(BingError) as caught:
-        uploaded_url(Answer(status, {}, body), BLOB)
+        uploaded_url(Response(status, {}, body), BLOB)
     assert type(caught.value) is kind
     assert caught.value.value == str(status)
     assert "the upload of an image" in str(caught.value)

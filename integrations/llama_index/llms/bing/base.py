@@ -44,8 +44,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
-from bing_llm.completion.history import History
 from bing_llm.completion.names import Names
+from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
@@ -54,9 +54,8 @@ from bing_llm.messages import Message
 from bing_llm.services import Endpoint
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
-from llama_index.llms.bing.prompting import read_messages
-from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
-from llama_index.llms.bing.streaming import AsyncStream, Stream, StreamCall
+from llama_index.llms.bing.messages import to_history
+from llama_index.llms.bing.responses import AsyncStream, ChatResponses, CompletionResponses, Stream, StreamedCall
 from llama_index.llms.bing.structured import StructuredCall
 from llama_index.llms.bing.tool_calls import AnyTool, as_openai_tool, schema_of, selections
 
@@ -174,7 +173,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         print(city)
         ```
 
-    What the service tells besides its text:
+    What the service says besides its text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
         message; reasoning lines are a `ThinkingBlock`, and `thinking_delta` in streams. `raw` has all of it, beside
         `finish_reason`, `conversation_id` and `quota`; the service counts no tokens, so there is no usage.
@@ -336,13 +335,23 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """As `chat`, as it comes. To close the generator, or to drop it, ends the turn."""
-        call = StreamCall(self, lambda: self._chat(messages, kwargs))
-        return Stream(call.chat(messages, **kwargs), call)
+        call = StreamedCall[ChatResponse]()
+
+        @llm_chat_callback()
+        def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+            return call.open(*llm._chat(messages, kwargs))
+
+        return Stream(stream(self, messages, **kwargs), call)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, on the caller's loop."""
-        call = StreamCall(self, lambda: self._chat(messages, kwargs))
-        return AsyncStream(await call.achat(messages, **kwargs), call)
+        call = StreamedCall[ChatResponse]()
+
+        @llm_chat_callback()
+        async def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+            return call.aopen(*llm._chat(messages, kwargs))
+
+        return AsyncStream(await stream(self, messages, **kwargs), call)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
@@ -368,16 +377,26 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: FBT001, FBT002
         """As `complete`, as it comes. To close the generator, or to drop it, ends the turn."""
-        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
-        return Stream(call.complete(prompt, **kwargs), call)
+        call = StreamedCall[CompletionResponse]()
+
+        @llm_completion_callback()
+        def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseGen:
+            return call.open(*llm._complete(prompt, kwargs, formatted=formatted))
+
+        return Stream(stream(self, prompt, **kwargs), call)
 
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:  # noqa: FBT001, FBT002
         """As `stream_complete`, on the caller's loop."""
-        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
-        return AsyncStream(await call.acomplete(prompt, **kwargs), call)
+        call = StreamedCall[CompletionResponse]()
+
+        @llm_completion_callback()
+        async def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseAsyncGen:
+            return call.aopen(*llm._complete(prompt, kwargs, formatted=formatted))
+
+        return AsyncStream(await stream(self, prompt, **kwargs), call)
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> tuple[Completion, ChatResponses]:
-        completion, model = self._begin(read_messages(messages), options)
+        completion, model = self._begin(to_history(messages), options)
         return completion, ChatResponses(model)
 
     def _complete(
@@ -474,7 +493,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
             **prompt_args: For the template.
 
         Raises:
-            ValueError: The model answered twice with what is no such object.
+            ValueError: The model answered twice without such an object.
             BingError: The turn failed.
         """
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:

@@ -28,6 +28,7 @@ from tests.integrations.llama_index.llms.bing.models import (
     text_of,
     user,
 )
+from tests.integrations.llama_index_version import DUMPS_IN_SILENCE
 from tests.integrations.turns import call, turn
 
 
@@ -193,6 +194,7 @@ def test_a_call_may_name_another_model() -> None:
     assert [raw and raw["model"] for raw in told] == ["bing-precise", "bing-balanced"]
 
 
+@pytest.mark.filterwarnings("error" if DUMPS_IN_SILENCE else "ignore:Pydantic serializer warnings")
 def test_a_setting_is_read_however_it_was_given() -> None:
     """By assignment and in a copy too, which pydantic does not check."""
     llm = llm_of(FakeBackend(turn("Ned END"), turn("Ned END")))
