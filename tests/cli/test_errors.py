@@ -210,8 +210,8 @@ LINES = {
         "ask Hi --backend emulator --image none.png",
         {},
         (
-            "The image 'none.png' cannot be read: No such file or directory. Allowed: the path of a PNG, JPEG, "
-            "GIF or WebP file, a data: URL, or an http(s) URL."
+            "The image 'none.png' cannot be read: No such file or directory. Allowed: PNG, JPEG, GIF or WebP, as the "
+            "path of a file, a data: URL or an http(s) URL."
         ),
     ),
     "an image for Work IQ": (
