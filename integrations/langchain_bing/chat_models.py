@@ -19,10 +19,10 @@ from bing_llm import __version__
 from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
+from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.messages import convert
 from bing_llm.services import describe
 from bing_llm.sync import iterate, run
-from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
@@ -308,10 +308,10 @@ class ChatBing(ServiceFields, BaseChatModel):
         Raises:
             ValueError: The method is unknown, or needs a schema.
         """
-        from langchain_bing.structured import structured  # noqa: PLC0415 - the parsers are slow to import
+        from langchain_bing.structured import structured_runnable  # noqa: PLC0415 - the parsers are slow to import
 
         bind = partial(self.bind_tools, **kwargs)
-        return structured(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
+        return structured_runnable(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         """As LangChain's, which then is the only one that retries: two budgets would multiply."""

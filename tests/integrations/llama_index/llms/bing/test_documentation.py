@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
 from llama_index.llms.bing import Bing
 from tests.test_readme import compiled
