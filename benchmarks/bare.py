@@ -8,12 +8,12 @@ import aiohttp
 
 from bing_llm.backends.chathub.creation import parse_creation
 from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.backends.response import Response
 from bing_llm.limits import DEFAULT_LIMITS
 from bing_llm.messages import Prompt
+from bing_llm.services import ChatHub
 
 __all__ = ["bare_session", "bare_turn"]
 
@@ -35,7 +35,7 @@ async def bare_turn(session: aiohttp.ClientSession, url: str) -> AsyncGenerator[
     request = chat_request(
         conversation,
         Prompt("Go on."),
-        ChatHubOptions(),
+        ChatHub(),
         0,
         stamp=Stamp("benchmark", "benchmark", "2023-10-01T00:00:00Z"),
     )

@@ -16,10 +16,11 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from bing_llm.backends.chathub.codec import SEPARATOR
-from bing_llm.backends.chathub.options import BASE_OPTION_SETS, DEFAULT_MODEL, MODELS, NO_SEARCH, Location
+from bing_llm.backends.chathub.options import BASE_OPTION_SETS, DEFAULT_MODEL, MODELS, NO_SEARCH
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import convert
+from bing_llm.services import Location
 from bing_llm.sync import iterate
 
 __all__ = [

@@ -302,7 +302,7 @@ async def ended(interruption: Interruption) -> None:
 
 def in_use(client: BingClient) -> int:
     """How many connections of a client are not given back. Those that are kept for the next call are none of them."""
-    backend: Any = client._lazy.made.get(client.model)  # a client that was closed shows it no more
+    backend: Any = client._backends.opened.get(client.model)  # a client that was closed shows it no more
     sessions = () if backend is None else backend._http._sessions
     return sum(len(session.http.connector._acquired) for session in sessions if session.http.connector is not None)
 

@@ -7,7 +7,7 @@ import copy
 from asyncio import timeout
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 import msgspec
 
@@ -18,16 +18,17 @@ from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
 from bing_llm.backends.transport import End, Transport
-from bing_llm.backends.workiq.auth import Token, TokenSource
+from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.errors import error_for, parse_creation
-from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.turn import Turn
-from bing_llm.config import ConnectionSettings
 from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
-from bing_llm.limits import Deadline
+from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
+
+if TYPE_CHECKING:
+    from bing_llm.services import WorkIQ
 
 _OK = 200
 _UNAUTHENTICATED = 401
@@ -114,9 +115,9 @@ class WorkIQBackend:
     """Speaks to one Work IQ service, or to its preview on Microsoft Graph.
 
     Args:
-        connection: Where it is, and how to reach it; cookies and `ip_address` are ChatHub's.
-        options: How it shall answer.
-        token: The access token, or what gives it.
+        service: Where it is, how to reach it, and how it answers.
+        timeouts: The time limits of each step.
+        limits: How much is taken of what the service sends.
 
     Raises:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
@@ -124,18 +125,18 @@ class WorkIQBackend:
 
     metering = UNMETERED
 
-    def __init__(self, connection: ConnectionSettings, options: WorkIQOptions, *, token: Token) -> None:
-        self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
-        self._options = options
-        self._timeouts = connection.timeouts
-        self._limits = connection.limits
-        self._tokens = TokenSource(token, host=self._endpoints.host)
-        self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
+    def __init__(self, service: WorkIQ, *, timeouts: Timeouts, limits: Limits) -> None:
+        self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)
+        self._service = service
+        self._timeouts = timeouts
+        self._limits = limits
+        self._tokens = TokenSource(service.token, host=self._endpoints.host)
+        self._http = Http(proxy=service.proxy, trust_env=service.trust_env, ssl_context=service.ssl_context)
 
     @property
     def prompt_limit(self) -> int:
         """The longest prompt, in characters."""
-        return self._options.longest_prompt
+        return self._service.longest_prompt
 
     @property
     def keeps_context(self) -> bool:
@@ -145,12 +146,12 @@ class WorkIQBackend:
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""
         other = copy.copy(self)
-        other._options = self._options.with_model(model)  # noqa: SLF001 - it is of this class
+        other._service = self._service.with_model(model)  # noqa: SLF001 - it is of this class
         return other
 
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse an empty or over-long prompt, and any picture."""
-        self._options.check_prompt(prompt.text)
+        self._service.check_prompt(prompt.text)
         if prompt.images:
             msg = f"The prompt has images ({len(prompt.images)}); Work IQ takes text alone."
             raise InvalidRequest(msg, hint="Leave them out, or name files on SharePoint or OneDrive with files=.")
@@ -187,7 +188,7 @@ class WorkIQBackend:
         turn = Turn(
             asked=prompt.text,
             conversation_id=handle.id,
-            entity_tags=self._options.entity_tags,
+            entity_tags=self._service.entity_tags,
             limits=self._limits,
         )
         ask = partial(self._ask, handle, prompt, number, deadline, lambda: _settle(sent))
@@ -217,7 +218,7 @@ class WorkIQBackend:
     ) -> ByteStream:
         """The answer to a turn; it is its owner's to abort."""
         what = "the turn"
-        over_stream = self._options.over_stream
+        over_stream = self._service.over_stream
         accept = "text/event-stream" if over_stream else "application/json"
 
         async def ask(token: str) -> ByteStream | Response:
@@ -230,7 +231,7 @@ class WorkIQBackend:
                     sent=sent,
                     # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
                     headers={**_headers(token, accept), "Connection": "close"},
-                    json=chat_body(prompt, self._options),
+                    json=chat_body(prompt, self._service),
                 )
             return stream if stream.head.status == _OK else await stream.response(self._timeouts.connect)
 

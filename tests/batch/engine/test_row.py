@@ -100,7 +100,7 @@ async def test_messages_that_are_too_long_for_a_prompt_move_to_the_context() -> 
 async def test_a_row_may_name_its_model() -> None:
     """It is asked of that model, and other rows are not."""
     asked = Asked(answer("Hi."))
-    other = asked.client._lazy.made["bing-precise"] = FakeBackend(answer("Precisely."))
+    other = asked.client._backends.opened["bing-precise"] = FakeBackend(answer("Precisely."))
     outcome = await asked.outcome(row(1, "Hello", model="bing-precise"))
     assert isinstance(outcome, Answered)
     assert outcome.reply.text == "Precisely."

@@ -42,15 +42,16 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
 from bing_llm.completion.names import Names
 from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
-from bing_llm.config import Endpoint, cookie_header
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
+from bing_llm.services import Endpoint
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
 from llama_index.llms.bing.messages import to_history

@@ -21,14 +21,13 @@ from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo, TurnChannel
 from bing_llm.backends.chathub.backend import ChatHubBackend
 from bing_llm.backends.chathub.creation import ChatHubConversation
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.http import Socket
-from bing_llm.config import ConnectionSettings
 from bing_llm.emulator import Emulator, Question, Scripted
 from bing_llm.errors import BingError
 from bing_llm.images import Image
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.services import ChatHub
 from tests.backends.chathub.wire import ACK, bot, final, update
 from tests.backends.serving import Answer, Request, Server, cut_off, deaf, frame, reply, silent, upgraded
 
@@ -50,13 +49,15 @@ def in_time(seconds: float = 60.0) -> Deadline:
     return Deadline(seconds, lambda: 0.0)
 
 
+def backend_of(service: ChatHub, timeouts: Timeouts | None = None) -> ChatHubBackend:
+    """A client of this service."""
+    return ChatHubBackend(service, timeouts=timeouts or Timeouts(), limits=DEFAULT_LIMITS)
+
+
 @asynccontextmanager
-async def backend_at(
-    endpoint: str, timeouts: Timeouts | None = None, options: ChatHubOptions | None = None, **settings: Any
-) -> AsyncIterator[ChatHubBackend]:
+async def backend_at(endpoint: str, timeouts: Timeouts | None = None, **settings: Any) -> AsyncIterator[ChatHubBackend]:
     """A client of the service there."""
-    connection = ConnectionSettings(endpoint=endpoint, timeouts=timeouts or Timeouts(), **settings)
-    backend = ChatHubBackend(connection, options or ChatHubOptions())
+    backend = backend_of(ChatHub(endpoint=endpoint, **settings), timeouts)
     try:
         yield backend
     finally:
@@ -136,11 +137,10 @@ async def test_each_request_has_a_stamp_of_its_own() -> None:
 
 async def test_headers_go_with_every_request() -> None:
     """Cookies, language, the address that the caller set and our own name go with HTTP calls and sockets."""
-    options = ChatHubOptions(locale="de-DE", signed_in=True)
-    settings: dict[str, Any] = {"cookies": "_U=hunter2; a=b", "ip_address": "192.0.2.1"}
+    settings: dict[str, Any] = {"locale": "de-DE", "cookies": "_U=hunter2; a=b", "ip_address": "192.0.2.1"}
     async with (
         Emulator(Scripted([["Hi"]])) as emulator,
-        backend_at(emulator.url, options=options, **settings) as backend,
+        backend_at(emulator.url, **settings) as backend,
     ):
         conversation = await backend.create_conversation(in_time())
         image = Image(PIXELS)
@@ -259,7 +259,7 @@ async def test_a_slow_upload_names_its_own_limit() -> None:
 
 def test_a_prompt_is_checked_before_anything_is_sent() -> None:
     """An empty or over-long prompt, and a second picture, are refused with what is allowed."""
-    backend = ChatHubBackend(ConnectionSettings(), ChatHubOptions())
+    backend = backend_of(ChatHub())
     image = Image(PIXELS)
     backend.check_prompt(Prompt("Hi", "x" * 100_000, (image,)))
     for prompt, says in [
@@ -373,7 +373,7 @@ async def test_a_service_that_is_not_there_is_a_failed_connection() -> None:
 async def test_a_failure_at_the_public_host_says_that_it_is_retired() -> None:
     """Whatever a creation fails with there, the hint names the likely reason; elsewhere it does not."""
     async with Server(reply(status=403)) as proxy:
-        backend = ChatHubBackend(ConnectionSettings(proxy=proxy.url()), ChatHubOptions())
+        backend = backend_of(ChatHub(proxy=proxy.url()))
         error = await failure(backend.create_conversation(in_time()))
         assert proxy.requests[0].method == "CONNECT"
         assert error.hint.startswith("Bing's public host was retired by March 2025: name an endpoint. ")

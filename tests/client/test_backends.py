@@ -6,37 +6,39 @@ import threading
 
 import pytest
 
-from bing_llm._lazy_backend import LazyBackend
 from bing_llm.backends.base import AnyBackend
-from bing_llm.backends.chathub.options import MODELS, ChatHubOptions
-from bing_llm.config import ConnectionSettings
+from bing_llm.backends.chathub.options import MODELS
+from bing_llm.client import _Backends
 from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Limits, Timeouts
+from bing_llm.services import SERVICES
 from tests.backends.serving import GRACE_S
 from tests.fakes import FakeBackend
 
 OWN, OTHER = "bing-balanced", "bing-precise"
 
 
-def lazy(name: str = "chathub") -> LazyBackend:
-    """One that was not used yet."""
-    return LazyBackend(name, ConnectionSettings(), ChatHubOptions(model=OWN))
+def unused(name: str = "chathub") -> _Backends:
+    """Those of a client that was not used yet."""
+    return _Backends(SERVICES[name](model=OWN), Timeouts(), Limits())
 
 
 @pytest.mark.parametrize("name", ["chathub", "emulator"])
-def test_each_model_has_one_backend(name: str) -> None:
+async def test_each_model_has_one_backend(name: str) -> None:
     """A model's backend is made once, and takes the prompts of its model."""
-    backend = lazy(name)
-    assert backend.made == {}
+    backend = unused(name)
+    assert backend.opened == {}
     for model, style in MODELS.items():
         assert backend.of(model) is backend.of(model)
         assert backend.of(model).prompt_limit == style.prompt_limit
-    assert len(set(map(id, backend.made.values()))) == len(MODELS)
+    assert len(set(map(id, backend.opened.values()))) == len(MODELS)
+    await backend.aclose()
 
 
 @pytest.mark.parametrize("model", [OWN, OTHER])
 def test_threads_get_the_same_backend(model: str) -> None:
     """Of threads that use a client for the first time none gets a backend of its own."""
-    backend, given = lazy(), list[AnyBackend]()
+    backend, given = unused(), list[AnyBackend]()
     together = threading.Barrier(8, timeout=GRACE_S)
 
     def use() -> None:
@@ -54,8 +56,8 @@ def test_threads_get_the_same_backend(model: str) -> None:
 
 async def test_closing_closes_the_one_that_holds_the_connections() -> None:
     """However many models were used, their connections are closed once; then no model has a backend."""
-    backend, fake = lazy(), FakeBackend()
-    backend.made[OWN] = fake
+    backend, fake = unused(), FakeBackend()
+    backend.opened[OWN] = fake
     backend.of(OTHER)
     await backend.aclose()
     assert fake.calls == ["close"]
@@ -66,6 +68,6 @@ async def test_closing_closes_the_one_that_holds_the_connections() -> None:
 
 async def test_what_was_never_used_has_nothing_to_close() -> None:
     """Closing makes no backend."""
-    backend = lazy()
+    backend = unused()
     await backend.aclose()
-    assert backend.made == {}
+    assert backend.opened == {}

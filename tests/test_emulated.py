@@ -1,9 +1,10 @@
-"""The emulator as a backend: a server that starts when needed."""
+"""The emulator as a service: a ChatHub backend with a server of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -15,14 +16,13 @@ import pytest
 from bing_llm import emulator as emulator_package
 from bing_llm import events as ev
 from bing_llm.backends.base import TurnChannel
-from bing_llm.backends.chathub.options import ChatHubOptions
-from bing_llm.backends.emulator import EmulatorBackend
-from bing_llm.config import ConnectionSettings
+from bing_llm.emulated import EmulatedBackend
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed
 from bing_llm.images import Image
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.services import Emulated, Location
 from bing_llm.sync import run
 from tests.backends.serving import GRACE_S
 
@@ -40,17 +40,18 @@ class Counted(Emulator):
     def __init__(self) -> None:
         super().__init__(Scripted(lambda _question: ["Hello"]))
 
-    async def start(self) -> None:
+    async def start(self, listening: socket.socket | None = None) -> None:
         """Start, and count it."""
         type(self).starts += 1
         self.starting.set()
         await asyncio.to_thread(self.may_start.wait, GRACE_S)
-        await super().start()
+        await super().start(listening)
         self.running.append(self)
 
     async def aclose(self) -> None:
         """Stop, and count it."""
-        self.running.remove(self)
+        if self in self.running:
+            self.running.remove(self)
         await super().aclose()
 
 
@@ -69,13 +70,15 @@ def in_time() -> Deadline:
     return Deadline(60.0, lambda: 0.0)
 
 
-def new_backend(**settings: Any) -> EmulatorBackend:
+def new_backend(**settings: Any) -> EmulatedBackend:
     """A backend that nothing has used yet."""
-    return EmulatorBackend(ConnectionSettings(**settings), ChatHubOptions(signed_in=True))
+    backend = Emulated(**settings).open(timeouts=Timeouts(answer=7), limits=DEFAULT_LIMITS)
+    assert isinstance(backend, EmulatedBackend)
+    return backend
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[EmulatorBackend]:
+async def opened() -> AsyncIterator[EmulatedBackend]:
     """A backend, closed in the end."""
     backend = new_backend()
     try:
@@ -84,7 +87,7 @@ async def opened() -> AsyncIterator[EmulatorBackend]:
         await backend.aclose()
 
 
-async def ask(backend: EmulatorBackend) -> str:
+async def ask(backend: EmulatedBackend) -> str:
     """The text of one turn in a conversation of its own."""
     conversation = await backend.create_conversation(in_time())
     channel = await backend.open_turn(conversation, Prompt("Hi"), 0, in_time())
@@ -107,7 +110,7 @@ async def refused(kind: type[BingError], call: Coroutine[Any, Any, object]) -> s
 async def test_an_answer_comes_from_a_server_of_its_own(counted: type[Counted]) -> None:
     """The first call starts the server; closing stops it."""
     async with opened() as backend:
-        assert counted.running == []
+        assert (backend.prompt_limit, counted.starts) == (4000, 0)
         assert await ask(backend) == "Hello"
         assert await ask(backend) == "Hello"
         assert len(counted.running) == 1
@@ -188,24 +191,24 @@ async def _events(channel: TurnChannel) -> AsyncIterator[ev.Event]:
 
 
 async def test_closing_twice_is_closing_once(counted: type[Counted]) -> None:
-    """A backend that was never used, or is closed already, has nothing to close."""
-    backend = new_backend()
-    await backend.aclose()
-    await ask(backend)
-    await backend.aclose()
-    await backend.aclose()
-    assert counted.running == []
+    """Whether the backend was used or not."""
+    for used in (False, True):
+        backend = new_backend()
+        if used:
+            await ask(backend)
+        await backend.aclose()
+        await backend.aclose()
+        assert counted.running == []
 
 
-async def test_a_closed_backend_starts_anew(counted: type[Counted]) -> None:
-    """Used again, it starts another server, which knows nothing of earlier conversations."""
+async def test_a_closed_backend_has_no_server(counted: type[Counted]) -> None:
+    """What is used after its end finds nobody there; it does not start another server."""
     async with opened() as backend:
         conversation = await backend.create_conversation(in_time())
         await backend.aclose()
         turn = backend.open_turn(conversation, Prompt("Hi"), 0, in_time())
         assert "There was no connection" in await refused(ConnectionFailed, turn)
-        assert await ask(backend) == "Hello"
-        assert counted.starts == 2
+        assert counted.starts == 1
 
 
 async def test_a_cancelled_caller_does_not_stop_the_start(counted: type[Counted]) -> None:
@@ -237,40 +240,49 @@ async def test_closing_waits_for_the_start(counted: type[Counted]) -> None:
     assert task.cancelled()
 
 
-async def test_a_start_that_fails_is_raised(counted: type[Counted], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that cannot start says why, and the next call tries again."""
+async def test_a_start_that_fails_refuses_the_connections(
+    counted: type[Counted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for a server that does not come, and the log says why; closing has nothing left to do."""
 
-    async def fail(_self: Emulator) -> None:
+    async def fail(_self: Emulator, _listening: socket.socket) -> None:
         raise ConfigurationError("The emulator cannot listen.")
 
+    monkeypatch.setattr(counted, "start", fail)
     backend = new_backend()
-    with monkeypatch.context() as patched:
-        patched.setattr(counted, "start", fail)
-        for _ in range(2):
-            assert "cannot listen" in await refused(ConfigurationError, ask(backend))
-        await backend.aclose()
-        assert "cannot listen" in await refused(ConfigurationError, ask(backend))
-    assert await ask(backend) == "Hello"
+    assert await refused(ConnectionFailed, ask(backend))
     await backend.aclose()
+    assert counted.running == []
 
 
 async def test_nothing_reaches_another_machine(counted: type[Counted], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Endpoint, cookies, address and proxies that a client was given are left out; its time limits stay."""
+    """Endpoint, cookies and proxies of the environment are left out; the client's time limits stay."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    backend = new_backend(
-        endpoint="https://service.example",
-        cookies="_U=hunter2",
-        ip_address="192.0.2.1",
-        proxy="http://127.0.0.1:1",
-        trust_env=True,
-        timeouts=Timeouts(answer=7),
-    )
+    monkeypatch.setenv("BING_LLM_ENDPOINT", "https://service.example")
+    monkeypatch.setenv("BING_COOKIES", "_U=hunter2")
+    backend = new_backend()
     assert await ask(backend) == "Hello"
     [server] = counted.running
     for request in server.requests:
         assert not {"cookie", "x-forwarded-for"} & {name.lower() for name in request.headers}
     assert "autosave" not in server.requests[1].body["arguments"][0]["optionsSets"]
     assert backend._timeouts == Timeouts(answer=7)
+    await backend.aclose()
+
+
+async def test_it_answers_as_its_settings_say(counted: type[Counted]) -> None:
+    """They are those of a ChatHub."""
+    place = Location(1.0, 2.0)
+    backend = new_backend(model="bing-precise", search=False, locale="de-DE", location=place, prompt_limit=10)
+    assert backend.prompt_limit == 10
+    assert await ask(backend) == "Hello"
+    [arguments] = counted.running[0].requests[-1].body["arguments"]
+    assert (arguments["tone"], arguments["optionsSets"][-1]) == ("Precise", "nosearchall")
+    assert (arguments["message"]["locale"], arguments["message"]["location"]) == ("de-DE", str(place))
+    await backend.aclose()
+    backend = new_backend(option_sets=["deepleo"])
+    assert await ask(backend) == "Hello"
+    assert counted.running[0].requests[-1].body["arguments"][0]["optionsSets"] == ["deepleo"]
     await backend.aclose()
 
 
