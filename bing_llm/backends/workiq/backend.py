@@ -19,8 +19,8 @@ from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
 from bing_llm.backends.transport import End, Transport
 from bing_llm.backends.workiq.auth import TokenSource
-from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.errors import error_for, parse_creation
+from bing_llm.backends.workiq.options import resolve
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
