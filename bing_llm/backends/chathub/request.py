@@ -105,7 +105,7 @@ def body_of(answer: Response, what: str, kind: type[Any]) -> Any:
     """The JSON body of an answer, as this type.
 
     Raises:
-        BingError: The status is not 2xx, or the body is no such JSON: empty and HTML bodies with status 200 are known.
+        BingError: The status is not 2xx, or the body is not such JSON: empty and HTML bodies with status 200 are known.
     """
     error = error_for_status(answer, what)
     if error is not None:
@@ -166,7 +166,7 @@ def uploaded_url(answer: Response, blob_endpoint: str) -> str:
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What makes a request this one: 32 hex digits, a UUID, and the local time in ISO form with its offset."""
+    """What tells one request from another: 32 hex digits, a UUID, and the local time in ISO form with its offset."""
 
     trace_id: str
     request_id: str

@@ -9,8 +9,6 @@ from bing_llm.messages import Prompt
 if TYPE_CHECKING:
     from bing_llm.services import WorkIQ
 
-__all__ = ["chat_body", "create_body"]
-
 _WHAT_CONTEXT_IS = "The conversation so far and other text to know, oldest first; each part names its role."
 
 
