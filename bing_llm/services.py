@@ -476,7 +476,10 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str:
             raise ConfigurationError(msg, hint=hint)
     if name is None:
         variables = {
-            name: setting.variable for kind in SERVICES.values() for name, (_, setting) in settings_of(kind).items()
+            name: setting.variable
+            for kind in (ChatHub, WorkIQ)
+            for name, (_, setting) in settings_of(kind).items()
+            if setting.variable
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)

@@ -6,7 +6,6 @@ Adapters collect messages in a `HistoryBuilder`; `build_prompt` writes any histo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -43,7 +42,7 @@ class HistoryCall(msgspec.Struct, frozen=True):
     text: str
 
     @classmethod
-    def render(cls, name: str, arguments: Any, *ids: Any) -> HistoryCall:
+    def render(cls, name: str, arguments: object, *ids: object) -> HistoryCall:
         """The call as `render_foreign_call` writes it; ids that are not a str or are empty do not count.
 
         Raises:

@@ -37,6 +37,7 @@ from bing_llm.messages import convert
 from bing_llm.services import Endpoint
 from bing_llm.sync import iterate, run
 from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
@@ -282,7 +283,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain itself reports the chunks
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -293,7 +294,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -304,7 +305,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Iterator[ChatGenerationChunk]:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -318,13 +319,13 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with model_errors(self._attempts):
             return ChunkStream(*self._begin(messages, stop, kwargs), self._attempts)
 
     def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
         _names.check_options(options)
@@ -337,7 +338,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
             stop=self.stop,
             max_tokens=self.max_tokens,
         )
-        client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
+        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(client.model, estimate_usage=self.estimate_usage)
@@ -369,8 +370,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         tool_choice: ToolChoice = None,
         parallel_tool_calls: bool | None = None,
         strict: bool | None = None,
-        response_format: Any = None,
-        **kwargs: Any,
+        response_format: object = None,
+        **kwargs: object,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with tools.
 
@@ -458,7 +459,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         return "bing-chat"
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
+    def _identifying_params(self) -> dict[str, object]:
         return {
             "model": self.model,
             "backend": self.backend,
@@ -507,18 +508,18 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
         update = {name: _hidden(name, value) for name, value in (update or {}).items()}
         return super().model_copy(update=update, deep=deep)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, _hidden(name, value))
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
         return copy.copy(self)  # connections cannot be copied, and its settings do not change
 
-    def __getstate__(self) -> dict[Any, Any]:
+    def __getstate__(self) -> dict[object, object]:
         if self.client is not None:
             raise TypeError(
                 "A ChatBing with a client of your own is not pickled: give it settings instead of a client."
@@ -527,12 +528,12 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         fields = {**state["__dict__"], "cookies": None, "token": None}  # they are read from the environment again
         return {**state, "__dict__": fields, "__pydantic_private__": {"_connected": None}}
 
-    def __setstate__(self, state: dict[Any, Any]) -> None:
+    def __setstate__(self, state: dict[object, object]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
 
 
-def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> dict[str, Any]:
+def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
 
     Raises:

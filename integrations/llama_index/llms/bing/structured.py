@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.llms import LLM
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_json_repair
 from llama_index.llms.bing.responses import AsyncStream
 
@@ -37,7 +38,7 @@ class StructuredCall(Generic[M]):
     """
 
     def __init__(
-        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, Any]
+        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, object]
     ) -> None:
         self._llm = llm
         self._output_cls = output_cls
@@ -167,7 +168,7 @@ class _GrowingObject(Generic[M]):
     def __init__(self, output_cls: type[M]) -> None:
         self._output_cls = output_cls
         self._flexible = create_flexible_model(output_cls)
-        self._read: Any = {}
+        self._read: object = {}
         self.known: M | FlexibleModel | None = None
 
     def update(self, answer: ChatResponse) -> M | FlexibleModel | None:
@@ -182,7 +183,7 @@ class _GrowingObject(Generic[M]):
         self.known = self._object(read)
         return self.known
 
-    def _object(self, read: dict[str, Any]) -> M | FlexibleModel:
+    def _object(self, read: JsonObject) -> M | FlexibleModel:
         try:
             return self._output_cls.model_validate(read)
         except ValidationError:

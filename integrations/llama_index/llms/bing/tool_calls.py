@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool, FunctionTool
 from pydantic import BaseModel
 
+from bing_llm.tools.calls import JsonObject
+
 _LONGEST_SHOWN = 200  # characters of an answer, in an error
 
-AnyTool: TypeAlias = Any
+AnyTool: TypeAlias = object
 """A LlamaIndex tool, a function, or a tool in OpenAI's form."""
 
 
-def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
+def as_openai_tool(tool: AnyTool) -> JsonObject:
     """A tool in OpenAI's form.
 
     Raises:
@@ -27,7 +29,7 @@ def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
             return tool
     elif isinstance(tool, BaseTool):
         # The length of a description does not matter: what is too long for a prompt moves to the context.
-        converted: dict[str, Any] = tool.metadata.to_openai_tool(skip_length_check=True)
+        converted: JsonObject = tool.metadata.to_openai_tool(skip_length_check=True)
         return converted
     elif callable(tool):
         return as_openai_tool(FunctionTool.from_defaults(tool))
@@ -36,7 +38,7 @@ def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
     raise ValueError(msg)
 
 
-def schema_of(given: Any) -> dict[str, Any]:
+def schema_of(given: object) -> JsonObject:
     """The JSON schema of a format: of a pydantic class, or the schema itself.
 
     Raises:
@@ -80,7 +82,7 @@ def _problem(call: ToolCallBlock) -> str:
     return "" if _arguments(call.tool_kwargs) is not None else "Its arguments are not a JSON object."
 
 
-def _arguments(kwargs: dict[str, Any] | str) -> dict[str, Any] | None:
+def _arguments(kwargs: JsonObject | str) -> JsonObject | None:
     """The arguments of a call, which another model may have written as JSON; None if they are not an object."""
     if isinstance(kwargs, dict):
         return kwargs
