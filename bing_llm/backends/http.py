@@ -57,7 +57,7 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
     """A WebSocket that keeps what a `Socket` needs to drop it."""
 
     def __init__(
-        self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kw: Any
+        self, reader: Any, writer: Any, protocol: str | None, response: aiohttp.ClientResponse, *args: Any, **kw: Any
     ) -> None:
         super().__init__(reader, writer, protocol, response, *args, **kw)
         self.upgrade = response

@@ -218,7 +218,7 @@ class ChatHubBackend:
             answer = await self._http.request(
                 "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
             )
-        body: _Chats = body_of(answer, what, _Chats)
+        body = body_of(answer, what, _Chats)
         with self._redact.errors():
             _check(body.result, what)
         return [_info(chat) for chat in body.chats or []]
@@ -240,7 +240,7 @@ class ChatHubBackend:
                     "optionsSets": [WITH_COOKIES],
                 },
             )
-        body: _Deleted = body_of(answer, what, _Deleted)
+        body = body_of(answer, what, _Deleted)
         with Redactor(*handle.secrets, *self._secrets).errors():
             _check(body.result, what)
 

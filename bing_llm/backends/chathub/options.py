@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -167,7 +167,7 @@ def _pair(endpoint: tuple[str, str]) -> tuple[str, str]:
     return first, second
 
 
-def _checked(url: Any, schemes: tuple[str, str], *, allow_insecure: bool) -> str:
+def _checked(url: object, schemes: tuple[str, str], *, allow_insecure: bool) -> str:
     return checked_url(url, schemes, allow_insecure=allow_insecure, allowed=_ALLOWED)
 
 

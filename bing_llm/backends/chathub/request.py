@@ -8,7 +8,7 @@ the content, `result.value`.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -25,6 +25,8 @@ from bing_llm.messages import Prompt
 
 if TYPE_CHECKING:
     from bing_llm.services import ChatHub
+
+T = TypeVar("T")
 
 _SIGNATURE = "x-sydney-conversationsignature"
 _ENCRYPTED = "x-sydney-encryptedconversationsignature"
@@ -101,7 +103,7 @@ def _printable(signature: str | None) -> str | None:
     return signature or None
 
 
-def body_of(answer: Response, what: str, kind: type[Any]) -> Any:
+def body_of(answer: Response, what: str, kind: type[T]) -> T:
     """The JSON body of an answer, as this type.
 
     Raises:
@@ -129,7 +131,7 @@ class _Blob(msgspec.Struct, rename="camel"):
 
 def image_form(image: Image, conversation: ChatHubConversation, model: str) -> list[FormField]:
     """The multipart body of an upload: what to do with the picture, and its bytes in base64 unless it has a URL."""
-    request: dict[str, Any] = {
+    request: dict[str, object] = {
         "imageInfo": {"url": image.url} if image.url else {},
         "knowledgeRequest": {
             "invokedSkills": ["ImageById"],
@@ -152,7 +154,7 @@ def uploaded_url(answer: Response, blob_endpoint: str) -> str:
         BingError: By another status or content.
     """
     try:
-        blob: _Blob = body_of(answer, _UPLOAD, _Blob)
+        blob = body_of(answer, _UPLOAD, _Blob)
     except errors.InvalidRequest as exc:
         raise errors.UploadFailed(exc.message, value=exc.value) from exc
     blob_id = blob.blob_id or blob.processed_blob_id

@@ -83,7 +83,7 @@ def scope_of(host: str) -> str:
     return WORKIQ_SCOPE if known is None else known.scope
 
 
-def check_token(token: Any, *, host: str, now: float | None = None) -> None:
+def check_token(token: object, *, host: str, now: float | None = None) -> None:
     """Refuse what cannot be a token, or is seen not to be one for this host. The text never holds the token.
 
     Only a JWT can be read, and only Microsoft's hosts are known to want what is checked: its audience, whom it speaks
@@ -192,7 +192,7 @@ async def _obtained(source: Any, scope: str) -> tuple[str, float | None]:
     raise failure from cause
 
 
-async def _called(function: Callable[..., Any], *args: Any) -> Any:
+async def _called(function: Callable[..., Any], *args: object) -> Any:
     """What it gives; one that is not async runs in a thread."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
         return await function(*args)
@@ -200,7 +200,7 @@ async def _called(function: Callable[..., Any], *args: Any) -> Any:
     return await given if inspect.isawaitable(given) else given
 
 
-def _text(token: Any) -> str:
+def _text(token: object) -> str:
     if not isinstance(token, str):
         raise ConfigurationError(f"What gives the token gave a {type(token).__name__}; it must give a str.")
     return token.strip()
@@ -236,7 +236,7 @@ def _hint_for(said: str, kind: str) -> str:
 # --- the claims of a token --------------------------------------------------------------------------------------------
 
 
-def _check(token: str, host: str, now: float) -> dict[str, Any]:
+def _check(token: str, host: str, now: float) -> dict[str, object]:
     """The claims of a token, empty if it is not a JWT.
 
     Raises:
@@ -253,7 +253,7 @@ def _check(token: str, host: str, now: float) -> dict[str, Any]:
     return claims
 
 
-def _claims(token: str) -> dict[str, Any]:
+def _claims(token: str) -> dict[str, object]:
     parts = token.split(".")
     if len(parts) != _JWT_PARTS:
         return {}
@@ -265,7 +265,7 @@ def _claims(token: str) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _check_claims(claims: dict[str, Any], known: _Host, host: str, now: float) -> None:
+def _check_claims(claims: dict[str, object], known: _Host, host: str, now: float) -> None:
     audience = str(claims.get("aud") or "").rstrip("/")
     if audience.lower() not in known.audiences:
         msg = f"The token is for another audience ({audience[:100] or 'none'}) than {host}."
@@ -285,5 +285,5 @@ def _check_claims(claims: dict[str, Any], known: _Host, host: str, now: float) -
         raise ConfigurationError("The token has expired.", hint=_RENEWS)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
@@ -146,7 +146,7 @@ class Endpoints(msgspec.Struct, frozen=True):
         return f"{self.create}/{quote(conversation_id, safe='')}/{'chatOverStream' if over_stream else 'chat'}"
 
 
-def resolve(endpoint: Any, *, allow_insecure: bool = False) -> Endpoints:
+def resolve(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
     """The URLs that follow from a base URL; None for Work IQ's.
 
     Raises:
