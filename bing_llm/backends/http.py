@@ -209,7 +209,8 @@ class _Session:
 
     def _end_sockets(self) -> None:
         for socket in list(self.sockets):
-            socket.end_with_loop()
+            with suppress(RuntimeError):  # the loop is closed
+                socket.end_with_loop()
 
 
 class Http:

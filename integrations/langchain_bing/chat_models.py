@@ -427,10 +427,10 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         Raises:
             ValueError: The method is unknown, or needs a schema.
         """
-        from langchain_bing.structured import structured  # noqa: PLC0415 - the parsers are slow to import
+        from langchain_bing.structured import structured_runnable  # noqa: PLC0415 - the parsers are slow to import
 
         bind = partial(self.bind_tools, **kwargs)
-        return structured(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
+        return structured_runnable(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         """As LangChain's, which then is the only one that retries: two budgets would multiply."""
