@@ -57,7 +57,7 @@ Cookies: TypeAlias = str | Mapping[str, str]
 Endpoint: TypeAlias = str | tuple[str, str]
 
 NOT_CONFIGURED = """\
-No backend is chosen. Pass --backend (backend= in code) or set BING_LLM_BACKEND:
+No backend is chosen. Pass backend= or set BING_LLM_BACKEND:
   emulator  a local server with the real protocol; needs nothing. Try it first.
   chathub   Bing Chat's protocol; needs BING_LLM_ENDPOINT, maybe BING_COOKIES.
   workiq    Microsoft 365 Copilot, with a work account; needs a token: WORKIQ_TOKEN or bing-llm login.
@@ -246,8 +246,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     endpoint: Annotated[
         Endpoint | None,
         Setting(
-            "Base URL of the service, from which all others follow; of ChatHub also the pair (creation URL, socket "
-            "URL). None takes the public host's.",
+            "Base URL of the service; None takes the public one. In Python also the pair (creation URL, socket URL).",
             variable="BING_LLM_ENDPOINT",
             own_check=True,
         ),
@@ -291,7 +290,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
 
-    model: Annotated[str, Setting("`copilot`, which is the only one.")] = workiq.DEFAULT_MODEL
+    model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
     endpoint: Annotated[
         str | None,
         Setting("Base URL of the service; None takes the public one.", "BING_LLM_ENDPOINT", own_check=True),
@@ -306,7 +305,8 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         ),
     ] = None
     time_zone: Annotated[
-        str | None, Setting("The user's, by its IANA name such as `Europe/Zurich`; None takes this machine's.")
+        str | None,
+        Setting("The user's time zone, by its IANA name such as `Europe/Zurich`; None takes this machine's."),
     ] = None
     files: Annotated[
         Sequence[str], Setting("https URLs on SharePoint or OneDrive that each answer is to draw on.")
@@ -503,8 +503,10 @@ def _pointed_to(settings: Mapping[str, object]) -> str | None:
 def _foreign(name: str, owners: Sequence[_Kind], chosen: str) -> ConfigurationError:
     if chosen == Emulated.name and name == "endpoint":
         msg = "The emulator backend starts a server of its own, and takes no endpoint."
-        return ConfigurationError(msg, hint="Leave endpoint out; or use chathub for an emulator that runs already.")
+        return ConfigurationError(
+            msg, hint="Leave endpoint= out, or pass backend='chathub' for an emulator that already runs."
+        )
     backends = f"backend{'s' * (len(owners) > 1)} {' and '.join(kind.name for kind in owners)}"
     others = " or ".join(f"backend={kind.name!r}" for kind in owners)
-    msg = f"{name} is an argument of the {backends}, and the backend is {chosen}."
-    return ConfigurationError(msg, hint=f"Leave {name} out, or pass {others}.")
+    msg = f"{name} is a setting of the {backends}, and the backend is {chosen}."
+    return ConfigurationError(msg, hint=f"Leave {name}= out, or pass {others}.")

@@ -32,11 +32,11 @@ from bing_llm.completion.names import Names
 from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
+from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.limits import Retries
 from bing_llm.messages import convert
 from bing_llm.services import Endpoint
 from bing_llm.sync import iterate, run
-from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of

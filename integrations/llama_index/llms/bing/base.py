@@ -49,11 +49,11 @@ from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
+from bing_llm.completion.tokens import CONTEXT_TOKENS
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.services import Endpoint
 from bing_llm.sync import run
-from bing_llm.tokens import CONTEXT_TOKENS
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import AsyncStream, ChatResponses, CompletionResponses, Stream, StreamedCall
 from llama_index.llms.bing.structured import StructuredCall
