@@ -134,6 +134,11 @@ _OptionSets: TypeAlias = Annotated[
     Sequence[str] | None,
     Setting("The service's own option names, instead of those that follow from model, search and cookies."),
 ]
+_ENDPOINT = Setting(
+    "Base URL of the service; None takes the public one. In Python, of ChatHub also the pair (creation, socket URL).",
+    variable="BING_LLM_ENDPOINT",
+    own_check=True,
+)
 
 
 class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
@@ -142,6 +147,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     SHOWN: ClassVar[tuple[str, ...]] = ("model", "search")
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """The name in texts."""
     credential: ClassVar[Literal["cookies", "token"]]
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
@@ -239,18 +246,12 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "chathub"
+    title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
-    endpoint: Annotated[
-        Endpoint | None,
-        Setting(
-            "Base URL of the service; None takes the public one. In Python also the pair (creation URL, socket URL).",
-            variable="BING_LLM_ENDPOINT",
-            own_check=True,
-        ),
-    ] = None
+    endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
     cookies: Annotated[
         Cookies | None,
         Setting('A Cookie header, or a mapping of names to values; "" for none.', "BING_COOKIES", own_check=True),
@@ -287,14 +288,12 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "workiq"
+    title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
-    endpoint: Annotated[
-        str | None,
-        Setting("Base URL of the service; None takes the public one.", "BING_LLM_ENDPOINT", own_check=True),
-    ] = None
+    endpoint: Annotated[str | None, _ENDPOINT] = None
     token: Annotated[
         Token | None,
         Setting(
@@ -353,6 +352,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "emulator"
+    title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
@@ -424,6 +424,28 @@ def default_of(kind: type[_BuiltIn], name: str) -> Any:
     return {field.name: field.default for field in msgspec.structs.fields(kind)}[name]
 
 
+def describe(name: str) -> str:
+    """What a setting means, for help texts: whose it is, unless all services have it, and its environment variable."""
+    kinds_of: dict[Setting, list[_Kind]] = {}
+    for kind in _owners(name):
+        kinds_of.setdefault(settings_of(kind)[name][1], []).append(kind)
+    parts = []
+    for setting, kinds in kinds_of.items():
+        owners = "" if len(kinds) == len(SERVICES) else f"{', '.join(kind.title for kind in kinds)}: "
+        variable = f" Environment variable: `{setting.variable}`." if setting.variable else ""
+        parts.append(f"{owners}{setting.doc}{variable}")
+    return " ".join(parts)
+
+
+def credential_of(backend: str | None, settings: ServiceSettings) -> Literal["cookies", "token"]:
+    """The setting that an `api_key` beside these settings means: the credential of the service that they choose.
+
+    Where nothing chooses one, it means cookies, which choose ChatHub.
+    """
+    given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
+    return SERVICES[_choose(backend, given) or ChatHub.name].credential
+
+
 def make_service(backend: str | None, settings: ServiceSettings) -> Service:
     """The service that `BingClient(backend=..., **settings)` means; the module's documentation has the rules.
 
@@ -443,6 +465,8 @@ def make_service(backend: str | None, settings: ServiceSettings) -> Service:
         raise TypeError(msg)
     given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
     chosen = _choose(backend, given)
+    if chosen is None:
+        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     kind = SERVICES[chosen]
     for name in given.keys() - set(kind.__struct_fields__):
         if given[name] != default_of(owners[name][0], name) and given[name] != "":
@@ -462,8 +486,8 @@ def _is_blank(name: str, value: object) -> bool:
     return value is None or (value == "" and name in {"model", "endpoint", "token"})
 
 
-def _choose(backend: str | None, given: Mapping[str, object]) -> str:
-    """The name of the service."""
+def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
+    """The name of the service; None if nothing says which."""
     name = backend or os.environ.get(_BACKEND_VARIABLE) or None
     if name == Emulated.name and not backend:
         if "endpoint" in given:
@@ -483,9 +507,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str:
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)
-    if name is None:
-        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
-    if name not in SERVICES:
+    if name is not None and name not in SERVICES:
         msg = f"The backend {name!r} is not known to this version; allowed: {', '.join(SERVICES)}."
         raise ConfigurationError(msg)
     return name
