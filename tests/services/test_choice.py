@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bing_llm import services
+from bing_llm.backends.workiq import options as workiq_options
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Timeouts
@@ -92,7 +93,7 @@ def test_which_service_is_chosen(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], arguments: dict[str, Any], chosen: str
 ) -> None:
     """`backend=`, else `BING_LLM_BACKEND`, else what the arguments point to, else what the environment points to."""
-    monkeypatch.setattr(services, "local_time_zone", lambda: "UTC")
+    monkeypatch.setattr(workiq_options, "local_time_zone", lambda: "UTC")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert type(BingClient(**arguments).service) is SERVICES[chosen]

@@ -13,6 +13,7 @@ import pytest
 from bing_llm import services
 from bing_llm._checks import cookie_header
 from bing_llm.backends.chathub.options import MODELS
+from bing_llm.backends.workiq import options as workiq_options
 from bing_llm.backends.workiq.login import login
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
@@ -265,7 +266,7 @@ FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine in Tokyo where nobody has signed in."""
-    monkeypatch.setattr(services, "local_time_zone", lambda: "Asia/Tokyo")
+    monkeypatch.setattr(workiq_options, "local_time_zone", lambda: "Asia/Tokyo")
     for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path))
 
