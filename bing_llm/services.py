@@ -43,13 +43,10 @@ import msgspec
 
 from bing_llm._checks import check_address, check_proxy, check_type, cookie_header
 from bing_llm._secrets import SecretStruct
-from bing_llm.backends.chathub import endpoints as chathub_endpoints
 from bing_llm.backends.chathub import options as chathub
-from bing_llm.backends.workiq import endpoints as workiq_endpoints
 from bing_llm.backends.workiq import options as workiq
 from bing_llm.backends.workiq.auth import Token, check_token
 from bing_llm.backends.workiq.login import saved_login
-from bing_llm.backends.workiq.time_zone import local_time_zone
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -137,6 +134,11 @@ _OptionSets: TypeAlias = Annotated[
     Sequence[str] | None,
     Setting("The service's own option names, instead of those that follow from model, search and cookies."),
 ]
+_ENDPOINT = Setting(
+    "Base URL of the service; None takes the public one. In Python, of ChatHub also the pair (creation, socket URL).",
+    variable="BING_LLM_ENDPOINT",
+    own_check=True,
+)
 
 
 class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
@@ -145,6 +147,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     SHOWN: ClassVar[tuple[str, ...]] = ("model", "search")
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """The name in texts."""
     credential: ClassVar[Literal["cookies", "token"]]
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
@@ -242,18 +246,12 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "chathub"
+    title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
-    endpoint: Annotated[
-        Endpoint | None,
-        Setting(
-            "Base URL of the service; None takes the public one. In Python also the pair (creation URL, socket URL).",
-            variable="BING_LLM_ENDPOINT",
-            own_check=True,
-        ),
-    ] = None
+    endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
     cookies: Annotated[
         Cookies | None,
         Setting('A Cookie header, or a mapping of names to values; "" for none.', "BING_COOKIES", own_check=True),
@@ -267,7 +265,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
         check_address(self.ip_address)
         self._set("cookies", cookie_header(self.cookies))
         check_proxy(self.proxy)
-        chathub_endpoints.resolve(self.endpoint, allow_insecure=self.allow_insecure)
+        chathub.resolve(self.endpoint, allow_insecure=self.allow_insecure)
 
     @property
     def cookie_header(self) -> str | None:
@@ -290,14 +288,12 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "workiq"
+    title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
-    endpoint: Annotated[
-        str | None,
-        Setting("Base URL of the service; None takes the public one.", "BING_LLM_ENDPOINT", own_check=True),
-    ] = None
+    endpoint: Annotated[str | None, _ENDPOINT] = None
     token: Annotated[
         Token | None,
         Setting(
@@ -329,14 +325,14 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     ] = True
 
     def _complete(self) -> None:
-        time_zone = local_time_zone() if self.time_zone is None else self.time_zone
+        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
         workiq.check_time_zone(time_zone)
         self._set("time_zone", time_zone)
         if self.location is not None:
             workiq.check_location(self.location)
         workiq.check_files(self.files)
         check_proxy(self.proxy)
-        host = workiq_endpoints.resolve(self.endpoint, allow_insecure=self.allow_insecure).host
+        host = workiq.resolve(self.endpoint, allow_insecure=self.allow_insecure).host
         if self.token is None:
             self._set("token", saved_login())
         check_token(self.token, host=host)
@@ -356,6 +352,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "emulator"
+    title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
@@ -427,6 +424,28 @@ def default_of(kind: type[_BuiltIn], name: str) -> Any:
     return {field.name: field.default for field in msgspec.structs.fields(kind)}[name]
 
 
+def describe(name: str) -> str:
+    """What a setting means, for help texts: whose it is, unless all services have it, and its environment variable."""
+    kinds_of: dict[Setting, list[_Kind]] = {}
+    for kind in _owners(name):
+        kinds_of.setdefault(settings_of(kind)[name][1], []).append(kind)
+    parts = []
+    for setting, kinds in kinds_of.items():
+        owners = "" if len(kinds) == len(SERVICES) else f"{', '.join(kind.title for kind in kinds)}: "
+        variable = f" Environment variable: `{setting.variable}`." if setting.variable else ""
+        parts.append(f"{owners}{setting.doc}{variable}")
+    return " ".join(parts)
+
+
+def credential_of(backend: str | None, settings: ServiceSettings) -> Literal["cookies", "token"]:
+    """The setting that an `api_key` beside these settings means: the credential of the service that they choose.
+
+    Where nothing chooses one, it means cookies, which choose ChatHub.
+    """
+    given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
+    return SERVICES[_choose(backend, given) or ChatHub.name].credential
+
+
 def make_service(backend: str | None, settings: ServiceSettings) -> Service:
     """The service that `BingClient(backend=..., **settings)` means; the module's documentation has the rules.
 
@@ -446,6 +465,8 @@ def make_service(backend: str | None, settings: ServiceSettings) -> Service:
         raise TypeError(msg)
     given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
     chosen = _choose(backend, given)
+    if chosen is None:
+        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     kind = SERVICES[chosen]
     for name in given.keys() - set(kind.__struct_fields__):
         if given[name] != default_of(owners[name][0], name) and given[name] != "":
@@ -465,8 +486,8 @@ def _is_blank(name: str, value: object) -> bool:
     return value is None or (value == "" and name in {"model", "endpoint", "token"})
 
 
-def _choose(backend: str | None, given: Mapping[str, object]) -> str:
-    """The name of the service."""
+def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
+    """The name of the service; None if nothing says which."""
     name = backend or os.environ.get(_BACKEND_VARIABLE) or None
     if name == Emulated.name and not backend:
         if "endpoint" in given:
@@ -486,9 +507,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str:
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)
-    if name is None:
-        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
-    if name not in SERVICES:
+    if name is not None and name not in SERVICES:
         msg = f"The backend {name!r} is not known to this version; allowed: {', '.join(SERVICES)}."
         raise ConfigurationError(msg)
     return name
