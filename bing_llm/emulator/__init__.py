@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bing_llm.emulator.brains.base import Brain, PastTurn, Question
-    from bing_llm.emulator.brains.obedient import Obedient
+    from bing_llm.emulator.brains.rules import Obedient
     from bing_llm.emulator.brains.scripted import Scripted
     from bing_llm.emulator.brains.upstream import Upstream
     from bing_llm.emulator.fault_plan import Fault, FaultPoint
@@ -66,7 +66,7 @@ _HOMES = {
     "Merge": "faults",
     "FaultPoint": "fault_plan",
     "NewMessage": "faults",
-    "Obedient": "brains.obedient",
+    "Obedient": "brains.rules",
     "PastTurn": "brains.base",
     "Question": "brains.base",
     "Raw": "faults",

@@ -10,7 +10,7 @@ from typing import Literal, Self
 from aiohttp import web
 
 from bing_llm.emulator.brains.base import Brain
-from bing_llm.emulator.brains.obedient import Obedient
+from bing_llm.emulator.brains.rules import Obedient
 from bing_llm.emulator.chathub.rest import Rest
 from bing_llm.emulator.chathub.session import Session
 from bing_llm.emulator.conversations import Conversations
