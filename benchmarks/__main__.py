@@ -13,7 +13,7 @@ import os
 import platform
 import sys
 
-NAMES = ("continuation", "warm", "frames", "scale", "growth", "batch", "batch_rows", "import_time")
+NAMES = ("continuation", "warm", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time")
 
 
 def main() -> int:

@@ -21,7 +21,7 @@ from benchmarks.measuring import Bound, report
 from benchmarks.servers import served
 from bing_llm.batch import arun
 from bing_llm.client import BingClient
-from bing_llm.warm import MOST_WARM
+from bing_llm.pool import MOST_WARM
 
 __all__ = ["main"]
 

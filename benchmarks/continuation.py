@@ -16,7 +16,8 @@ import msgspec
 
 from benchmarks.measuring import Bound, report
 from bing_llm.client import BingClient
-from bing_llm.completion import Completed, Completion, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completed, Completion
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.messages import Message
 

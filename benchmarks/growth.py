@@ -20,9 +20,6 @@ from bing_llm.client import BingClient
 
 __all__ = ["main"]
 
-MOST_BY_LENGTH = 1.0
-"""CPU time a KiB of the longest answers, in that of a tenth of their length: a byte does not cost more among many."""
-
 MOST_BY_NUMBER = 2.0
 """CPU time a turn of the most turns at once, in that of a tenth as many; bare aiohttp's grows too."""
 
@@ -108,14 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="samples of each case")
     sizes = parser.parse_args(arguments)
     measured = asyncio.run(run(cases_of(sizes.words, sizes.turns), sizes.rounds), debug=False)
-    _, shorter, longest, _, fewer, most = measured
+    *_, fewer, most = measured
     bounds = [
-        Bound(
-            f"CPU a KiB of {longest.case.words:,} words, in that of {shorter.case.words:,}",
-            (longest.turn_us / longest.kib) / (shorter.turn_us / shorter.kib),
-            MOST_BY_LENGTH,
-            "times",
-        ),
         Bound(
             f"CPU a turn of {most.case.at_once:,} at once, in that of {fewer.case.at_once:,}",
             most.turn_us / fewer.turn_us,

@@ -10,6 +10,7 @@ import msgspec
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.client import BingClient
+from bing_llm.errors import UNMETERED
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -77,6 +78,8 @@ class _Backend:
 
     prompt_limit = 4000
     keeps_context = True
+
+    metering = UNMETERED
 
     def __init__(self, texts: list[str]) -> None:
         end = ev.TurnCompleted(ev.Reply(text="".join(texts)))

@@ -26,13 +26,14 @@ from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.backends.workiq.channel import WorkIQChannel
 from bing_llm.client import BingClient
-from bing_llm.completion import Completed, Completion, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completed, Completion
 from bing_llm.emulator.server import TOKEN
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
+from bing_llm.turn import TurnStream
 
 __all__ = ["MEASURES", "main"]
 

@@ -69,8 +69,8 @@ if TYPE_CHECKING:
     from bing_llm.images import Image
     from bing_llm.limits import Limits, Retries, Timeouts
     from bing_llm.messages import Message, Prompt, convert
-    from bing_llm.stream import TurnStream
     from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
+    from bing_llm.turn import TurnStream
 
 __all__ = [
     "AccessError",
@@ -196,7 +196,7 @@ _OWNERS = {
     "Timeouts": "limits",
     "TurnCompleted": "events",
     "TurnLimitReached": "errors",
-    "TurnStream": "stream",
+    "TurnStream": "turn",
     "Unauthorized": "errors",
     "Unknown": "events",
     "UploadFailed": "errors",

@@ -8,14 +8,12 @@ import msgspec
 
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
-__all__ = ["check_text", "check_types"]
-
 
 def check_types(settings: msgspec.Struct, name: str) -> None:
     """Refuse a field whose value is not of its declared type; msgspec declares but does not check when one is made.
 
     Raises:
-        ConfigurationError: A field has another type, or text that is no Unicode; the text names the field, never its
+        ConfigurationError: A field has another type, or text that is not Unicode; the text names the field, never its
             value.
     """
     try:
@@ -26,15 +24,15 @@ def check_types(settings: msgspec.Struct, name: str) -> None:
         field = place.rstrip("`") or "a field"
         raise ConfigurationError(f"{name} has a value of another type in {field}: {said}.") from exc
     except UnicodeEncodeError as exc:
-        msg = f"{name} holds half of a surrogate pair, which is no text."
+        msg = f"{name} holds half of a surrogate pair, which is not text."
         raise ConfigurationError(msg) from exc
 
 
 def check_text(value: Any, name: str) -> None:
-    """Refuse what is no text, or text that cannot be sent.
+    """Refuse what is not text, or text that cannot be sent.
 
     Raises:
-        InvalidRequest: It is no str, or holds half of a surrogate pair.
+        InvalidRequest: It is not a str, or holds half of a surrogate pair.
     """
     if not isinstance(value, str):
         raise InvalidRequest(f"{name} is a {type(value).__name__}; it must be a str.")
@@ -42,5 +40,5 @@ def check_text(value: Any, name: str) -> None:
         value.encode()
     except UnicodeEncodeError as exc:
         raise InvalidRequest(
-            f"{name} holds half of a surrogate pair at character {exc.start}, which is no text."
+            f"{name} holds half of a surrogate pair at character {exc.start}, which is not text."
         ) from exc

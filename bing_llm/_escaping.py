@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["escape", "log_line", "one_line"]
-
 # C0 but tab and line feed, DEL and C1, line and paragraph separators, bidi embeddings, overrides and isolates (which
 # show text in another order than it is read), and surrogates, which no terminal can be sent.
 _UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")

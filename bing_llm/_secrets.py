@@ -1,12 +1,18 @@
-"""Data that holds secrets."""
+"""Secrets: data whose repr leaves them out and that is not pickled, and `Redactor`, which takes them out of text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar, NoReturn
+from urllib.parse import quote
 
 import msgspec
 
-__all__ = ["SecretStruct", "refuse_to_pickle"]
+from bing_llm.errors import BingError
+
+_MASK = "***"
+_SHORTEST = 6  # a shorter value would blank ordinary words
 
 
 class SecretStruct(msgspec.Struct, frozen=True):
@@ -34,3 +40,34 @@ def refuse_to_pickle(holder: object) -> NoReturn:
     kind = type(holder).__name__
     msg = f"A {kind} holds cookies, tokens, signatures or connections; it is not pickled or copied. Make a new one."
     raise TypeError(msg)
+
+
+class Redactor:
+    """Replaces known secrets by `***`, percent-encoded and JSON-escaped ones too.
+
+    Args:
+        secrets: The values; those of under 6 characters are left alone, since they would blank ordinary words.
+    """
+
+    def __init__(self, *secrets: str) -> None:
+        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
+        # Longest first, so that a secret inside another one does not leave the rest of it standing.
+        self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """The text without the secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, _MASK)
+        return text
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Takes the secrets out of an error of ours that leaves the block: a service may repeat them in its words."""
+        try:
+            yield
+        except BingError as exc:
+            exc.message = self(exc.message)
+            exc.args = (exc.message,)
+            exc.value = exc.value and self(exc.value)
+            exc.service_message = exc.service_message and self(exc.service_message)
+            raise

@@ -8,8 +8,6 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from bing_llm.errors import ConfigurationError
 
-__all__ = ["checked_url", "is_loopback", "public_url", "web_url"]
-
 _IN_NO_URL = frozenset(' "<>\\`')  # what ends a URL where it is shown in HTML or Markdown; browsers take "\\" for "/"
 
 
@@ -17,7 +15,7 @@ def public_url(url: str) -> str:
     """The URL without what may be secret in it: user, password, query and fragment."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where the port is no number: a password with "/" ends the host too early
+        _ = parts.port  # raises if the port is not a number: a password with "/" ends the host too early
         host = parts.netloc.rpartition("@")[2]
         if host or "@" not in url:
             return urlunsplit((parts.scheme, host, parts.path, "", ""))
@@ -37,7 +35,7 @@ def web_url(url: str) -> str:
         return ""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where the port is no number
+        _ = parts.port  # raises if the port is not a number
     except ValueError:
         return ""
     return url if parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc else ""
@@ -64,7 +62,7 @@ def checked_url(
         credentials: The argument that takes what must not be in a URL.
 
     Raises:
-        ConfigurationError: It is no URL, holds what may be secret, or is plain and leads to another machine.
+        ConfigurationError: It is not a URL, holds what may be secret, or is plain and leads to another machine.
     """
     shown = public_url(url) if isinstance(url, str) else f"a {type(url).__name__}"
     parts = _split(url)
@@ -83,7 +81,7 @@ def checked_url(
 def _split(url: Any) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # raises where the port is no number
+        _ = parts.port  # raises if the port is not a number
     except (ValueError, AttributeError, TypeError):
         return None
     return parts if isinstance(url, str) else None

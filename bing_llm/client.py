@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
@@ -15,9 +15,9 @@ import msgspec
 from bing_llm._checks import check_text, check_types
 from bing_llm._lazy_backend import LazyBackend
 from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
-from bing_llm._retry import Attempts, retried
+from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._slots import Slots
+from bing_llm._semaphore import Semaphore
 from bing_llm.backends.chathub.endpoints import resolve
 from bing_llm.backends.chathub.options import Compose, Location
 from bing_llm.backends.workiq.access import access
@@ -32,19 +32,20 @@ from bing_llm.config import (
     cookie_header,
     pick_backend,
 )
-from bing_llm.continuation import Continuations
-from bing_llm.conversation import Conversation, SingleTurn, make_prompt, new_deadline
+from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline, Limits, Retries, Timeouts
-from bing_llm.stream import TurnStream
-from bing_llm.warm import WarmPool
+from bing_llm.pool import Continuations, WarmPool
+from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
     from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
 
 __all__ = ["BingClient"]
+
+T = TypeVar("T")
 
 
 class BingClient:
@@ -157,7 +158,7 @@ class BingClient:
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
             part.check()
-        self.slots = None if max_concurrency is None else Slots(max_concurrency)
+        self.semaphore = _semaphore(max_concurrency)
         is_workiq = self.backend_name == "workiq"
         self.options: Options = (
             workiq_options(given) if is_workiq else chathub_options(given, signed_in=header is not None)
@@ -270,7 +271,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        handle = await retried(lambda: self.backend.create_conversation(deadline), Attempts(self.retries, deadline))
+        handle = await self._retried(lambda: self.backend.create_conversation(deadline), deadline)
         return Conversation(self, handle)
 
     async def list_conversations(self) -> list[ConversationInfo]:
@@ -280,7 +281,7 @@ class BingClient:
             BingError: The service refused, or could not be reached in all attempts.
         """
         deadline = new_deadline(self)
-        return await retried(lambda: self.backend.list_conversations(deadline), Attempts(self.retries, deadline))
+        return await self._retried(lambda: self.backend.list_conversations(deadline), deadline)
 
     async def delete_conversation(self, conversation_id: str) -> None:
         """Delete a conversation of that list at the service.
@@ -290,11 +291,11 @@ class BingClient:
         """
         check_text(conversation_id, "The conversation id")
         deadline = new_deadline(self)
-        handle = await retried(
-            lambda: self.backend.open_conversation(conversation_id, deadline),
-            Attempts(self.retries, deadline),
-        )
+        handle = await self._retried(lambda: self.backend.open_conversation(conversation_id, deadline), deadline)
         await Conversation(self, handle).delete()
+
+    async def _retried(self, operation: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+        return await retried(operation, self.retries, deadline, self.backend.metering)
 
     async def aclose(self) -> None:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
@@ -314,7 +315,17 @@ class BingClient:
 
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
 
-T = TypeVar("T")
+
+_MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
+
+
+def _semaphore(limit: Any) -> Semaphore | None:
+    if limit is None:
+        return None
+    if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):
+        msg = f"max_concurrency is {limit!r}; it must be a whole number from 1 to {_MOST_OPEN:,}, or None for no limit."
+        raise ConfigurationError(msg)
+    return Semaphore(limit)
 
 
 async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:

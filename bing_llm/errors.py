@@ -1,4 +1,4 @@
-"""Every error that the public API raises, and which of them are worth another try.
+"""Every error that the public API raises, and the one policy of what is tried again after which.
 
 The tree (only leaves are raised; no leaf derives from another)::
 
@@ -32,7 +32,8 @@ these. None derives from RuntimeError, which LlamaIndex's `asyncio_run` would re
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
 from bing_llm._escaping import escape
 
@@ -77,6 +78,9 @@ class BingError(Exception):
         service_message: The service's own words, None if it sent none.
         partial_text: The text that had been received before the error; "" if there was none.
         retry_after: Seconds that the service asked to wait, None if it did not.
+
+    Attributes:
+        sent: Whether the request of the turn had gone out, so that the service may have acted on it.
     """
 
     default_hint: ClassVar[str] = ""
@@ -98,6 +102,7 @@ class BingError(Exception):
         self.service_message = service_message
         self.partial_text = partial_text
         self.retry_after = retry_after
+        self.sent = False
 
     def __str__(self) -> str:
         # A service's own words may be in it, and a traceback goes to a terminal as it is. Cut only here, where secrets
@@ -253,7 +258,110 @@ class TimedOut(ServiceFault):
     default_hint = "Ask again, or raise the limit that the message names (`timeouts=`)."
 
 
-_TRANSIENT = (ServiceError, ConnectionLost, TimedOut)
+# --- the retry policy -------------------------------------------------------------------------------------------------
+
+ConversationKind: TypeAlias = Literal["new", "used", "own"]
+"""Where an attempt took place: in a conversation made for it; in one that had had turns before, or had waited ready;
+or in the caller's own, which nothing may take the place of."""
+
+NextStep: TypeAlias = Literal["raise", "retry", "replace"]
+"""`raise` the error; `retry`: make another attempt, after a wait, if one is left; `replace`: open the turn at once in a
+new conversation, which is not counted, since without the used one there would have been no failure."""
+
+
+class RetryRule(NamedTuple):
+    """What the policy says of one error.
+
+    Attributes:
+        transient: Whether the same turn may succeed when it is sent again shortly after.
+        fresh: Whether a new conversation helps: never; only where the one that failed had been used, or had waited; or
+            always.
+        stops_batch: Whether every other turn would meet the same.
+    """
+
+    transient: bool = False
+    fresh: Literal["never", "after use", "always"] = "never"
+    stops_batch: bool = False
+
+
+RETRY_TABLE: Final[Mapping[type[BingError], RetryRule]] = {
+    ConfigurationError: RetryRule(stops_batch=True),
+    BatchStopped: RetryRule(stops_batch=True),
+    # A request stays what it is. But with all its turns a conversation may have become too long.
+    InvalidRequest: RetryRule(),
+    PromptTooLong: RetryRule(fresh="after use"),
+    ContentFiltered: RetryRule(),
+    UploadFailed: RetryRule(),
+    # So does a credential; but the signature of a conversation may have expired.
+    Unauthorized: RetryRule(fresh="after use", stops_batch=True),
+    CaptchaRequired: RetryRule(stops_batch=True),
+    Throttled: RetryRule(transient=True),  # if it says when; see `_may_pass`
+    SessionExpired: RetryRule(fresh="always"),
+    ConversationEnded: RetryRule(),  # because of what was said, which a new conversation would hold too
+    ConversationBusy: RetryRule(fresh="always"),
+    TurnLimitReached: RetryRule(fresh="after use"),
+    ServiceError: RetryRule(transient=True),
+    ProtocolError: RetryRule(),  # the other side is not what we think
+    ConnectionFailed: RetryRule(transient=True),  # unless it is permanent, which also stops a batch
+    ConnectionLost: RetryRule(transient=True, fresh="after use"),
+    TimedOut: RetryRule(transient=True, fresh="after use"),
+}
+"""The policy, an error a line. A change of it is made here, and in `next_step` where it takes more than the error."""
+
+
+class Metering(NamedTuple):
+    """What a service says about its own turns.
+
+    Attributes:
+        metered: Whether a turn is paid for once it was sent. Such a turn is not sent again by itself.
+        throttling_passes: Whether `Throttled` without `Retry-After` passes within seconds. Else it is a quota that is
+            counted in hours, and more requests make it worse (a ChatHub).
+    """
+
+    metered: bool = False
+    throttling_passes: bool = False
+
+
+UNMETERED: Final = Metering()
+
+
+class FailedAttempt(NamedTuple):
+    """What is known of an attempt that failed.
+
+    Attributes:
+        conversation: Where it took place.
+        sent: Whether the request had gone out; see `BingError.sent`.
+        answered: Whether its caller was given text, which cannot be recalled.
+    """
+
+    conversation: ConversationKind
+    sent: bool
+    answered: bool = False
+
+
+def next_step(error: BingError, attempt: FailedAttempt, metering: Metering) -> NextStep:
+    """What to do after a failed attempt at a turn; the one place that decides it.
+
+    Args:
+        error: The failure.
+        attempt: What is known of the attempt.
+        metering: What the service says about its turns.
+    """
+    if attempt.answered:
+        return "raise"
+    if attempt.conversation == "own":  # its service may have taken the turn, and would take it twice
+        return "retry" if _may_pass(error, metering) and not attempt.sent else "raise"
+    if metering.metered and attempt.sent and isinstance(error, ServiceFault):
+        return "raise"  # the other errors say that the turn was refused, so it was not paid for
+    fresh = rule_for(error).fresh
+    if attempt.conversation == "used" and fresh != "never":
+        return "replace"
+    return "retry" if fresh == "always" or _may_pass(error, metering) else "raise"
+
+
+def stops_batch(error: BingError) -> bool:
+    """Whether every other turn of a batch would meet the same."""
+    return rule_for(error).stops_batch or (isinstance(error, ConnectionFailed) and error.permanent)
 
 
 def is_transient(exc: BaseException) -> bool:
@@ -265,8 +373,17 @@ def is_transient(exc: BaseException) -> bool:
     worse; a `ProtocolError` means that the other side is not what we think. `SessionExpired` is for whoever holds the
     conversation.
     """
-    if isinstance(exc, ConnectionFailed):
-        return not exc.permanent
-    if isinstance(exc, Throttled):
-        return exc.retry_after is not None
-    return isinstance(exc, _TRANSIENT)
+    return isinstance(exc, BingError) and _may_pass(exc, UNMETERED)
+
+
+def rule_for(error: BingError) -> RetryRule:
+    """The row of the table for an error; that of its nearest base class, for a class that is not ours."""
+    return next((RETRY_TABLE[kind] for kind in type(error).__mro__ if kind in RETRY_TABLE), RetryRule())
+
+
+def _may_pass(error: BingError, metering: Metering) -> bool:
+    if isinstance(error, ConnectionFailed) and error.permanent:
+        return False
+    if isinstance(error, Throttled) and error.retry_after is None:
+        return metering.throttling_passes
+    return rule_for(error).transient

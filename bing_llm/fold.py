@@ -9,8 +9,6 @@ import msgspec
 
 from bing_llm import events as ev
 
-__all__ = ["Extension", "Fold", "fold"]
-
 
 class Extension:
     """The text that can be given out piece by piece and never has to be recalled.

@@ -14,11 +14,9 @@ from bing_llm._checks import check_text
 from bing_llm._urls import public_url
 from bing_llm.errors import InvalidRequest
 
-__all__ = ["Image", "ImageSource", "load_image", "picture_url"]
-
 ImageSource: TypeAlias = "Image | str | bytes | os.PathLike[str]"
 
-# The web client's own bound was 1 MB, 10 MB for paying accounts (protocol notes, section j). The larger one
+# The web client's own bound was 1 MB, 10 MB for paying accounts (docs/protocol/chathub.md, section j). The larger one
 # is ours: past it no account is served, below it the service decides.
 MAX_IMAGE_BYTES = 10_000_000
 
@@ -54,7 +52,7 @@ def load_image(source: ImageSource) -> Image:
             `data:` URL.
 
     Raises:
-        InvalidRequest: It cannot be read, is no picture of these formats, or has over 10,000,000 bytes.
+        InvalidRequest: It cannot be read, is not a picture of these formats, or has over 10,000,000 bytes.
     """
     if isinstance(source, Image):
         return source if source.url else _checked(source.data, "the image")
@@ -92,7 +90,7 @@ def _data_url_bytes(url: str) -> bytes:
 def _checked(data: bytes, name: str) -> Image:
     is_webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     if not is_webp and not data.startswith(_SIGNATURES):
-        msg = f"The bytes of {name} are no PNG, JPEG, GIF or WebP picture."
+        msg = f"The bytes of {name} are not a PNG, JPEG, GIF or WebP picture."
         raise InvalidRequest(msg, hint=_HINT)
     if len(data) > MAX_IMAGE_BYTES:
         msg = f"The picture in {name} has {len(data):,} bytes; at most {MAX_IMAGE_BYTES:,} are allowed."

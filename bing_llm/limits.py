@@ -13,8 +13,6 @@ import msgspec
 
 from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
 
-__all__ = ["CONVERSATION_SECONDS", "DEFAULT_LIMITS", "Deadline", "Limits", "Retries", "Timeouts"]
-
 CONVERSATION_SECONDS: Final = 5 * 3600.0
 """How old an unused conversation may become: a ChatHub keeps one for six hours after its last turn; of Work IQ nothing
 is known."""
@@ -97,7 +95,7 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How much of what a service sends is taken. Where it is more, the turn ends with a `ProtocolError` that names it.
+    """How much of what a service sends is taken. If it sends more, the turn ends with a `ProtocolError` that names it.
 
     What has a bound that nobody needs to change is not here: bodies of other HTTP calls (4 MiB), values in one JSON
     text (500,000), and calls of tools (`bing_llm.tools`: 1,000,000 characters, 100 levels), which become an
@@ -121,7 +119,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse limits that leave nothing.
 
         Raises:
-            ConfigurationError: A limit is no whole number above zero.
+            ConfigurationError: A limit is not a whole number above zero.
         """
         for name in self.__struct_fields__:
             most = getattr(self, name)

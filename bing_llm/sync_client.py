@@ -5,31 +5,58 @@ Usable inside a running loop too (Jupyter), which is never touched.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import wraps
 from inspect import Parameter, Signature, signature
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation
-from bing_llm.events import Event, Quota, Reply
+from bing_llm.events import Event, Quota
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries
-from bing_llm.stream import TurnStream
 from bing_llm.sync import Steps, run
+from bing_llm.turn import TurnStream
 
-if TYPE_CHECKING:
-    from bing_llm.backends.base import ConversationInfo
+P = ParamSpec("P")
+A = TypeVar("A")
+R = TypeVar("R")
 
-__all__ = ["SyncBingClient", "SyncConversation", "SyncTurnStream"]
+
+class _Twin(Generic[A]):
+    """An object whose calls are those of an asynchronous one."""
+
+    def __init__(self, asynchronous: A) -> None:
+        self._async = asynchronous
+
+    def __repr__(self) -> str:
+        return f"Sync{self._async!r}"
 
 
-class SyncTurnStream:
+def _blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[_Twin[A], P], R]:
+    """The same method without `async`: it runs on the background loop. Arguments, docstring and types are the same."""
+
+    @wraps(method)
+    def call(self: _Twin[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return run(method(self._async, *args, **kwargs))
+
+    return call
+
+
+class SyncTurnStream(_Twin[TurnStream]):
     """`TurnStream` without `async`: a context manager and an iterator of events."""
 
+    reply = _blocking(TurnStream.reply)
+    stop = _blocking(TurnStream.stop)
+
     def __init__(self, turn: TurnStream) -> None:
-        self._turn = turn
+        super().__init__(turn)
         self._events = Steps(turn)
+
+    def close(self) -> None:
+        """Close the socket now. May be called twice."""
+        run(self._async.aclose())
 
     def __enter__(self) -> Self:
         return self
@@ -48,59 +75,33 @@ class SyncTurnStream:
     @property
     def text(self) -> Iterator[str]:
         """The answer, piece by piece, never to be recalled; see `TurnStream.text`."""
-        return Steps(self._turn.text)
-
-    def reply(self) -> Reply:
-        """The whole answer; takes what is left of the turn first. Raises as `TurnStream.reply`."""
-        return run(self._turn.reply())
-
-    def stop(self) -> None:
-        """Ask the service to end the answer here; what came is kept. Raises as `TurnStream.stop`."""
-        run(self._turn.stop())
-
-    def close(self) -> None:
-        """Close the socket now. May be called twice."""
-        run(self._turn.aclose())
+        return Steps(self._async.text)
 
 
-class SyncConversation:
+class SyncConversation(_Twin[Conversation]):
     """`Conversation` without `async`."""
 
-    def __init__(self, conversation: Conversation) -> None:
-        self._conversation = conversation
+    ask = _blocking(Conversation.ask)
+    delete = _blocking(Conversation.delete)
 
     @property
     def id(self) -> str:
         """The service's id of this conversation."""
-        return self._conversation.id
+        return self._async.id
 
     @property
     def quota(self) -> Quota | None:
         """Turns used and allowed, as the service last said; None before the first reply."""
-        return self._conversation.quota
+        return self._async.quota
 
     @property
     def ended(self) -> bool:
         """Whether the service takes no further turn."""
-        return self._conversation.ended
-
-    def __repr__(self) -> str:
-        return f"Sync{self._conversation!r}"
+        return self._async.ended
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """The next turn; see `Conversation.stream`."""
-        return SyncTurnStream(self._conversation.stream(prompt, context=context, images=images))
-
-    def ask(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> Reply:
-        """The next turn's whole answer; see `Conversation.ask`."""
-        return run(self._conversation.ask(prompt, context=context, images=images))
-
-    def delete(self) -> None:
-        """Delete this conversation at the service; see `Conversation.delete`."""
-        run(self._conversation.delete())
-
-
-P = ParamSpec("P")
+        return SyncTurnStream(self._async.stream(prompt, context=context, images=images))
 
 
 def _arguments_of(
@@ -119,58 +120,44 @@ def _arguments_of(
     return mark
 
 
-class SyncBingClient:
+class SyncBingClient(_Twin[BingClient]):
     """`BingClient` without `async`; the same arguments. Close it with `with` or `close()`."""
+
+    ask = _blocking(BingClient.ask)
+    list_conversations = _blocking(BingClient.list_conversations)
+    delete_conversation = _blocking(BingClient.delete_conversation)
+    close = _blocking(BingClient.aclose)
 
     @_arguments_of(BingClient)
     def __init__(self, **settings: Any) -> None:
-        self._client = BingClient(**settings)
+        super().__init__(BingClient(**settings))
 
     @property
     def model(self) -> str:
         """The name of the model."""
-        return self._client.model
+        return self._async.model
 
     @property
     def prompt_limit(self) -> int:
         """The longest prompt that the model takes, in characters; see `BingClient.prompt_limit`."""
-        return self._client.prompt_limit
+        return self._async.prompt_limit
 
     def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
         """The same client with other options, over the same connections; see `BingClient.with_options`."""
         derived = type(self).__new__(type(self))
-        derived._client = self._client.with_options(model=model, retries=retries)  # noqa: SLF001 - it is of this class
+        derived._async = self._async.with_options(model=model, retries=retries)  # noqa: SLF001 - it is of this class
         return derived
-
-    def __repr__(self) -> str:
-        return f"Sync{self._client!r}"
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """A turn in a conversation of its own; see `BingClient.stream`."""
-        return SyncTurnStream(self._client.stream(prompt, context=context, images=images))
-
-    def ask(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> Reply:
-        """The whole answer to one prompt; see `BingClient.ask`."""
-        return run(self._client.ask(prompt, context=context, images=images))
+        return SyncTurnStream(self._async.stream(prompt, context=context, images=images))
 
     def create_conversation(self) -> SyncConversation:
         """A conversation whose turns the service remembers; see `BingClient.create_conversation`."""
-        return SyncConversation(run(self._client.create_conversation()))
-
-    def list_conversations(self) -> list[ConversationInfo]:
-        """The conversations that the service keeps for these cookies; see `BingClient.list_conversations`."""
-        return run(self._client.list_conversations())
-
-    def delete_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation of that list; see `BingClient.delete_conversation`."""
-        run(self._client.delete_conversation(conversation_id))
-
-    def close(self) -> None:
-        """Close every connection that this client opened. May be called twice."""
-        run(self._client.aclose())
+        return SyncConversation(run(self._async.create_conversation()))
 
     def __enter__(self) -> Self:
-        run(self._client.__aenter__())
+        run(self._async.__aenter__())
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""Counting tokens without a tokenizer: the service tells no counts, and its tokenizer is not known.
+"""Counting tokens without a tokenizer: the service gives no counts, and its tokenizer is not known.
 
 A token is taken as four bytes of UTF-8: four letters of English, two of Russian, about one of Chinese. It is an
 estimate, good for budgets and not for bills.
@@ -6,15 +6,13 @@ estimate, good for budgets and not for bills.
 
 from __future__ import annotations
 
-__all__ = ["CHARACTERS_PER_TOKEN", "CONTEXT_TOKENS", "count_tokens", "token_ids"]
-
 _BYTES_PER_TOKEN = 4
 
 CHARACTERS_PER_TOKEN = 4
 """For `max_tokens`, which cuts text by its length in characters."""
 
 CONTEXT_TOKENS = 8_000
-"""The tokens of prompt and context together from which on a ChatHub refused them (protocol notes, sections b and j)."""
+"""The tokens of prompt and context together that a ChatHub refused (docs/protocol/chathub.md, sections b and j)."""
 
 
 def count_tokens(text: str) -> int:

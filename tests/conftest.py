@@ -1,4 +1,4 @@
-"""What every test gets: an environment without settings, asyncio in debug mode, and a guard against leaks.
+"""What every test gets: a process that inherited nothing, asyncio in debug mode, and a guard against leaks.
 
 Warnings are errors (pyproject.toml): a socket, transport or session that is dropped unclosed fails the test
 in whose clean-up the garbage collector finds it. So does an exception that a thread or a finalizer lets go.
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import logging
 import os
+import signal
+import sys
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Iterator
+import traceback
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -20,32 +24,89 @@ import pytest
 import pytest_asyncio
 
 GRACE_S = 5.0
-"""How long what was told to end may take to end, in seconds; only a leak waits that long."""
+"""How long a thread or task that was told to end may take, in seconds; only a leak waits that long."""
 
 MAY_STAY = ("bing-llm-loop", "asyncio_")
 """How the names of threads begin that may stay: the one that runs the loop of all synchronous calls while the
 process lives, and that loop's own workers."""
 
-SETTINGS = (
-    *("BING_COOKIES", "BING_LLM_BACKEND", "BING_LLM_ENDPOINT", "WORKIQ_TOKEN"),
-    *("AZURE_CLIENT_ID", "AZURE_TENANT_ID"),
+INHERITED = (
+    *("BING_", "WORKIQ_", "AZURE_"),  # settings of the product
+    *("LANGCHAIN_", "LANGSMITH_", "LLAMA_INDEX_", "OPENAI_"),  # of the frameworks: tracing would ask the network
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WS_PROXY", "WSS_PROXY", "NO_PROXY"),
+    *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("LANG", "LC_", "TZ"),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "TTY_"),
+    "PYTHON",  # among them PYTHONDONTWRITEBYTECODE, without whose bytecode each child compiles a framework anew
 )
+"""How the names of environment variables begin that no test sees, in upper or lower case."""
+
+UMASK = 0o022
+"""Files are created readable by everybody, as a new account has it, so that a test sees what makes them private."""
 
 NO_FOLDER = Path(tempfile.gettempdir()) / "bing-llm-has-no-such-folder"
 
-hypothesis.settings.register_profile(
-    "bing_llm",
-    deadline=None,  # a busy machine is not a fault
-    derandomize=True,  # the same commit gets the same verdict every time
-    suppress_health_check=[hypothesis.HealthCheck.too_slow],
-)
-hypothesis.settings.load_profile("bing_llm")
+for _profile, _examples in {"quick": 30, "thorough": 100}.items():
+    hypothesis.settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        deadline=None,  # a busy machine is not a fault
+        derandomize=True,  # the same commit gets the same verdict every time
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have the debug mode of `asyncio_debug` in the loops that pytest does not make, too."""
-    if config.getini("asyncio_debug"):
+    """Forget what the process inherited, and choose how thorough this run is."""
+    _reset_environment()
+    _reset_signals()
+    os.umask(UMASK)
+    sys.dont_write_bytecode = False
+    if config.getini("asyncio_debug"):  # in the loops that pytest does not make, too
         os.environ["PYTHONASYNCIODEBUG"] = "1"
+    is_default_run = "not system" in config.getoption("markexpr")
+    hypothesis.settings.load_profile("quick" if is_default_run else "thorough")
+
+
+def _reset_environment() -> None:
+    for name in [name for name in os.environ if name.upper().startswith(INHERITED)]:
+        del os.environ[name]
+    os.environ["LC_ALL"] = "C.UTF-8"
+
+
+def _reset_signals() -> None:
+    """Undo what `nohup`, `trap "" INT` or a shell's `&` leave ignored or blocked, here and in all children."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python starts; subprocess gives children the default
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        # Under nohup the run itself goes on after a hang-up. A handler does so too, and no child inherits it.
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show, where a test ran into its time limit, what each thread and each task was waiting for."""
+    report = yield
+    if call.excinfo is not None and "from pytest-timeout" in str(call.excinfo.value):
+        report.sections.append(("stacks at the time limit", _stacks()))
+    return report
+
+
+def _stacks() -> str:
+    out = io.StringIO()
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():
+        if ident != threading.get_ident():  # of which the traceback tells
+            out.write(f"thread {names.get(ident, ident)}:\n")
+            traceback.print_stack(frame, file=out)
+    for task in gc.get_objects():
+        if isinstance(task, asyncio.Task) and not task.done():
+            task.print_stack(file=out)
+    return out.getvalue()
 
 
 def pytest_collection_finish() -> None:
@@ -72,11 +133,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the settings of whoever runs the tests."""
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
-    for folder in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):  # a login that somebody has kept there
+def no_login(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide a login that whoever runs the tests has kept."""
+    for folder in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(folder, str(NO_FOLDER))
 
 

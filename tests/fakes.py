@@ -16,11 +16,11 @@ from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
-from bing_llm.errors import BingError, ConnectionLost, InvalidRequest
+from bing_llm.errors import UNMETERED, BingError, ConnectionLost, InvalidRequest
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
-from bing_llm.warm import WarmPool
+from bing_llm.pool import WarmPool
 
 
 class Pause:
@@ -202,6 +202,8 @@ class FakeBackend:
         keeps_context: Whether a conversation remembers the context of earlier turns.
     """
 
+    metering = UNMETERED
+
     def __init__(
         self, *turns: Turn, creations: Iterable[BingError | Pause | None] = (), prompt_limit: int = 4000
     ) -> None:
@@ -308,9 +310,9 @@ class FakeBackend:
 async def settled(pool: WarmPool) -> None:
     """Wait until nothing is being made ready or pinged on this loop."""
     here = asyncio.get_running_loop()
-    for shelf in pool._shelves:
-        while shelf._loop is here and shelf._tasks:
-            await asyncio.wait(shelf._tasks)
+    for ready in pool._loops:
+        while ready._loop is here and ready._tasks:
+            await asyncio.wait(ready._tasks)
             await asyncio.sleep(0)
 
 

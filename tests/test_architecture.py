@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import bing_llm
+from tests.children import run_python
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,16 +23,13 @@ ABOVE_BACKENDS = (
     "bing_llm.cli",
     "bing_llm.client",
     "bing_llm.conversation",
-    "bing_llm.stream",
+    "bing_llm.turn",
     "bing_llm.sync",
     "bing_llm.sync_client",
-    "bing_llm.warm",
+    "bing_llm.pool",
 )
 VOCABULARY = ("bing_llm/errors.py", "bing_llm/events.py", "bing_llm/messages.py")
-SHAPING = (
-    "bing_llm/composing.py",
-    *(f"bing_llm/completion/{name}.py" for name in ("cutting", "history", "options", "request", "shaping")),
-)
+COMPLETION_WITHOUT_IO = tuple(f"bing_llm/completion/{name}.py" for name in ("history", "output", "prompt", "request"))
 IO_SHELL = ("auth", "backend", "channel", "emulator", "http", "uploads")
 """The modules of `backends` that do I/O; a new module there may not, unless it is added here."""
 
@@ -85,12 +81,12 @@ RULES = {
         says="What turns text into events does no I/O, reads no clock and draws no random numbers.",
         where=(
             *VOCABULARY,
-            *SHAPING,
+            *COMPLETION_WITHOUT_IO,
             "bing_llm/fold.py",
             "bing_llm/tools/*",
             "bing_llm/tokens.py",
             "bing_llm/backends/*",
-            *(f"bing_llm/batch/{name}.py" for name in ("formats", "jsonl", "kept", "pace", "rows", "tally")),
+            *(f"bing_llm/batch/{name}.py" for name in ("files", "jsonl", "progress", "rows")),
         ),
         but=tuple(f"bing_llm/backends/{folder}{name}.py" for folder in ("", "*/") for name in IO_SHELL),
         never=IO,
@@ -102,6 +98,13 @@ RULES = {
         but=("bing_llm/_retry.py",),
         never=("tenacity",),
         broken_by=("bing_llm/client.py", "import tenacity as t"),
+    ),
+    "one-exit": Rule(
+        says="Only _loops.py registers with atexit, so that what ends a process stands in one place.",
+        where=("bing_llm/*", "integrations/*"),
+        but=("bing_llm/_loops.py",),
+        never=("atexit",),
+        broken_by=("bing_llm/sync.py", "import atexit"),
     ),
     "no-framework": Rule(
         says="bing_llm knows no framework; the adapters do.",
@@ -120,14 +123,14 @@ RULES = {
         says="A batch is of use without the command line, and shows nothing itself.",
         where=("bing_llm/batch/*",),
         never=("bing_llm.cli", "rich", "typer"),
-        broken_by=("bing_llm/batch/running.py", "from rich.progress import Progress"),
+        broken_by=("bing_llm/batch/runner.py", "from rich.progress import Progress"),
     ),
     "ray-in-one-place": Rule(
         says="Only the engine of many machines knows Ray.",
         where=("bing_llm/*",),
         but=("bing_llm/batch/cluster.py",),
         never=("ray",),
-        broken_by=("bing_llm/batch/cluster_gate.py", "import ray"),
+        broken_by=("bing_llm/batch/engine.py", "import ray"),
     ),
     "backends-below-client": Rule(
         says="A backend is driven by the client and never calls it; only the emulator's needs the background loop.",
@@ -163,16 +166,22 @@ RULES = {
         broken_by=("bing_llm/emulator/brains/rules.py", "import bing_llm.tools.parser"),
     ),
     "tools-on-their-own": Rule(
-        says="Tools and the composing of prompts know no client, no backend and no completion.",
-        where=("bing_llm/tools/*", "bing_llm/composing.py"),
+        says="Tools know no client, no backend and no completion.",
+        where=("bing_llm/tools/*",),
         never=(
             "bing_llm.backends",
             "bing_llm.client",
             "bing_llm.completion",
             "bing_llm.conversation",
-            "bing_llm.stream",
+            "bing_llm.turn",
         ),
-        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import Request"),
+        broken_by=("bing_llm/tools/parser.py", "from bing_llm.completion import request"),
+    ),
+    "prompt-on-its-own": Rule(
+        says="Prompt building serves the adapters, continuation and batches: it knows messages and tools only.",
+        where=("bing_llm/completion/prompt.py", "bing_llm/completion/history.py"),
+        never=("bing_llm.backends", "bing_llm.client", "bing_llm.conversation", "bing_llm.turn", "pydantic"),
+        broken_by=("bing_llm/completion/prompt.py", "from bing_llm.client import BingClient"),
     ),
     "adapters-above-backends": Rule(
         says="An adapter sees the client and its vocabulary, and no backend.",
@@ -237,6 +246,15 @@ def borrowed(path: str, source: str) -> list[str]:
         for found in imports(path, source)
         if found.name.startswith("bing_llm.") and found.name.removeprefix("bing_llm.") in bing_llm.__all__
         if found.name != "bing_llm.__version__"
+    ]
+
+
+def looks_at_processes(path: str, source: str) -> list[str]:
+    """Uses of `os.getpid` and `os.register_at_fork` in a file, one line of text each."""
+    return [
+        f"{path}:{node.lineno} uses {node.attr}"
+        for node in ast.walk(ast.parse(source, path))
+        if isinstance(node, ast.Attribute) and node.attr in {"getpid", "register_at_fork"}
     ]
 
 
@@ -320,6 +338,63 @@ def test_a_borrowed_name_is_seen() -> None:
     assert not borrowed("bing_llm/sync.py", "from bing_llm import __version__, events")
 
 
+CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time", "getrusage"}
+STARTERS = {"run", "call", "check_call", "check_output"}
+"""Functions of `subprocess` that wait for the end of a child."""
+
+
+def waits(path: str, source: str) -> list[str]:
+    """Where a test reads a clock, or waits for a child without a limit, one line of text each."""
+    found = []
+    for node in ast.walk(ast.parse(source, path)):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        owner = node.func.value.id if isinstance(node.func.value, ast.Name) else ""
+        if owner in {"time", "resource"} and node.func.attr.removesuffix("_ns") in CLOCKS:
+            found.append(f"{path}:{node.lineno} reads a clock")
+        limited = any(keyword.arg == "timeout" for keyword in node.keywords)
+        if owner == "subprocess" and node.func.attr in STARTERS and not limited:
+            found.append(f"{path}:{node.lineno} waits for a child without a limit")
+    return found
+
+
+def test_no_test_depends_on_time() -> None:
+    """No test reads a clock, whose seconds depend on the machine, and each waits for a child for a while only."""
+    found = [breach for path, source in sources("tests") for breach in waits(path, source)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("time.thread_time()", 1),
+        ("time.monotonic_ns()", 1),
+        ("subprocess.run(command)", 1),
+        ("subprocess.run(command, timeout=1)", 0),
+        ("time.sleep", 0),
+    ],
+)
+def test_a_wait_is_seen(source: str, count: int) -> None:
+    """A clock that is read, and a child without a limit, are found."""
+    assert len(waits("tests/test_a.py", source)) == count
+
+
+def test_one_module_looks_at_processes() -> None:
+    """What a fork leaves is decided in `_loops.py`; the emulator is a server with a process of its own."""
+    found = [
+        breach
+        for path, source in sources("bing_llm", "integrations")
+        if not _matches(path, ("bing_llm/_loops.py", "bing_llm/emulator/*"))
+        for breach in looks_at_processes(path, source)
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_a_look_at_processes_is_seen() -> None:
+    """A process id is found wherever it is asked for."""
+    assert looks_at_processes("bing_llm/a.py", "import os\nx = os.getpid()") == ["bing_llm/a.py:2 uses getpid"]
+
+
 def test_the_library_never_prints() -> None:
     """Only the command line prints."""
     found = [
@@ -343,7 +418,7 @@ def test_a_print_is_seen() -> None:
 def test_importing_does_not_import_aiohttp(module: str) -> None:
     """Importing the package or its pytest plugin loads no network code: names are loaded when first used."""
     code = f"import sys, {module}; sys.exit('it imported aiohttp' if 'aiohttp' in sys.modules else 0)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = run_python("-c", code)
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import runpy
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -31,10 +32,16 @@ from benchmarks import (
     llama_index_overhead,
     llama_index_socket,
     measuring,
+    parsing,
     scale,
+    shape,
     soak,
+    walk,
     warm,
 )
+from tests.children import run_python
+
+pytestmark = pytest.mark.system  # each runs a whole benchmark, if a small one
 
 TINY = ["--deltas", "150", "--rounds", "1"]
 
@@ -188,7 +195,7 @@ def test_frames_are_read_by_all(capsys: pytest.CaptureFixture[str]) -> None:
     rows, verdicts = table(frames.main, ["--frames", "50", "--rounds", "1"], capsys)
     assert tuple(rows) == (frames.FLOOR, frames.STREAM, frames.ASK)
     assert rows[frames.FLOOR][-1] == 53
-    assert len(verdicts) == 2
+    assert verdicts == []
 
 
 def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> None:
@@ -196,7 +203,15 @@ def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> N
     rows, verdicts = table(growth.main, ["--words", "200", "--turns", "200", "--rounds", "1"], capsys)
     assert tuple(rows) == ("2 words, 1", "20 words, 1", "200 words, 1", "2 words, 2", "2 words, 20", "2 words, 200")
     assert all(value > 0 for row in rows.values() for value in row)
-    assert len(verdicts) == 2
+    assert len(verdicts) == 1
+
+
+def test_parsing_has_a_row_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each hostile reply and each long frame, at both sizes."""
+    rows, verdicts = table(parsing.main, ["--characters", "1000", "--rounds", "1"], capsys)
+    assert len(rows) == len(parsing.REPLIES) + len(parsing.FRAMES)
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert len(verdicts) == 1
 
 
 def test_soak_accounts_for_every_turn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -232,7 +247,8 @@ def test_what_both_adapters_share_loads_no_framework() -> None:
         "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
     )
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    done = run_python("-c", code)
+    assert (done.returncode, done.stderr) == (0, "")
     assert not {"langchain_core", "llama_index"} & set(done.stdout.split())
 
 
@@ -282,3 +298,66 @@ async def test_works_take_turns() -> None:
     samples = await measuring.interleaved({"a": work("a"), "b": work("b")}, deltas=1, rounds=2)
     assert ran == ["a", "b"] * 3
     assert {name: [sample.chunks for sample in taken] for name, taken in samples.items()} == {"a": [3, 5], "b": [4, 6]}
+
+
+# --- the shape of the source ------------------------------------------------------------------------------------------
+
+SOURCES = {
+    "bing_llm/__init__.py": '"""A package."""\n\nfrom .a import f\n',
+    "bing_llm/a.py": '"""Two\nlines."""\n\nfrom typing import Any\n\n\ndef f(x: Any) -> object:  # a comment\n'
+    '    """What it does."""\n    from bing_llm import b\n\n    return b.g(over_stream=x)\n',
+    "bing_llm/b.py": 'from bing_llm.a import f\n\nNAMES = ["entity_tags", "the entity_tags"]\n\n\ndef g(over_stream):\n'
+    "    return over_stream\n",
+    "bing_llm/emulator/__init__.py": "def g(): ...\n",
+    "integrations/langchain_bing/__init__.py": "def g(): ...\n\n\ng()\n",
+    "tests/c.py": "def g(): ...\n",
+}
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A made-up one, of five modules and a test."""
+    for name, source in SOURCES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(source)
+    return tmp_path
+
+
+def test_the_shape_is_counted(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Docstrings and comments are not code; an import counts wherever it stands; a name within a text does not."""
+    assert shape.main([str(checkout), "--no-turns"]) == 0
+    lines = [line.rpartition("  ") for line in capsys.readouterr().out.splitlines()]
+    assert {name.strip(): float(value) for name, _, value in lines} == {
+        "modules": 5,
+        "source lines": 26,
+        "lines of code": 12,
+        "modules imported by exactly one other": 1,
+        "uses of Any in 1,000 source lines": 38.5,
+        "files that name over_stream": 2,
+        "files that name entity_tags": 1,
+    }
+
+
+def test_a_walk_is_of_the_functions_that_run(checkout: Path) -> None:
+    """In this thread and in those that it starts, without the emulator and other folders, and not of a mere import."""
+
+    def turn() -> None:
+        runpy.run_path(str(checkout / "bing_llm/a.py"))
+        for name in ("bing_llm/emulator/__init__.py", "tests/c.py"):
+            runpy.run_path(str(checkout / name))["g"]()
+        g = runpy.run_path(str(checkout / "bing_llm/b.py"))["g"]
+        thread = threading.Thread(target=g, args=(1,))
+        thread.start()
+        thread.join()
+        runpy.run_path(str(checkout / "integrations/langchain_bing/__init__.py"))
+
+    (checkout / "bing_llm/b.py").write_text("def g(x): ...\n")
+    assert walk.walked(checkout, turn) == ["bing_llm/b.py", "integrations/langchain_bing/__init__.py"]
+
+
+def test_a_turn_of_this_checkout_is_walked() -> None:
+    """By a process of its own, in which the emulator does not run."""
+    files = shape.walked(Path(shape.__file__).parents[1], "batch")
+    assert "bing_llm/client.py" in files
+    assert any(file.startswith("bing_llm/batch/") for file in files)
+    assert not [file for file in files if file.startswith("bing_llm/emulator/")]

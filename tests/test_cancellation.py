@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from itertools import product
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,15 +19,18 @@ import pytest
 from bing_llm import events as ev
 from bing_llm import sync
 from bing_llm.client import BingClient
-from bing_llm.completion import Completion, JsonFormat, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completion
 from bing_llm.emulator import Emulator, Fault, Question
 from bing_llm.errors import BingError, ServiceError
 from bing_llm.limits import Retries
 from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
 from bing_llm.sync import background_loop, run
 from bing_llm.sync_client import SyncBingClient
+from bing_llm.tools.prompt import JsonFormat
+from bing_llm.turn import TurnStream
 from tests.fakes import settled
+from tests.pairwise import pairwise
 from tests.stepping import Interruption, stepped
 
 GRACE_S = 10.0
@@ -144,7 +148,7 @@ async def complete(client: BingClient) -> None:
 
 async def repair(client: BingClient) -> None:
     """An answer in another form than was asked for, so that the model is asked once more."""
-    completion = Completion(client, Request(messages=(Message("user", "Hello"),), format=JsonFormat()))
+    completion = Completion(client, Request(messages=(Message("user", "Hello"),), json_format=JsonFormat()))
     with suppress(StopAsyncIteration):
         while True:
             await anext(completion)
@@ -222,28 +226,33 @@ CASES = {
     "tidy": Case(tidy, services=("chathub",)),
 }
 
-EACH_CASE = pytest.mark.parametrize(
-    ("case", "name"),
-    [pytest.param(case, name, id=f"{title}, {name}") for title, case in CASES.items() for name in case.services],
-)
+INTERRUPTIONS = [
+    (title, name, served, settings)
+    for (title, case), served, settings in product(CASES.items(), (False, True), SETTINGS)
+    for name in case.services
+]
+CHOSEN = pairwise(INTERRUPTIONS, lambda interruption: interruption)
+"""Each suspension of each case costs a run; the others of these belong to the system part."""
 
 
 # --- cancelled tasks --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-@pytest.mark.parametrize("served", [False, True], ids=["waiting", "served"])
-@EACH_CASE
+@pytest.mark.parametrize(
+    ("title", "name", "served", "settings"),
+    [pytest.param(*one, marks=() if one in CHOSEN else pytest.mark.system) for one in INTERRUPTIONS],
+)
 async def test_a_cancellation_comes_out_and_leaves_nothing(
-    case: Case, name: str, *, served: bool, settings: Settings
+    title: str, name: str, *, served: bool, settings: str
 ) -> None:
     """At every suspension: CancelledError, no task, no connection in use, no slot taken, and the client goes on."""
+    case = CASES[title]
     brain = Brain()
     async with Emulator(brain, context_limit=2 * len(LONG)) as emulator:
         service = Service(name, emulator, brain)
         with stepped(asyncio.get_running_loop()):
             at = 0
-            while await goes_on(case, service, settings, at, served=served):
+            while await goes_on(case, service, SETTINGS[settings], at, served=served):
                 at += 1
     assert at > 2
 
@@ -317,7 +326,7 @@ def test_ctrl_c_comes_out_of_a_synchronous_call_and_leaves_nothing(
                 at += 1
                 with SyncBingClient(**service.settings(SETTINGS["one at a time"])) as client:
                     was_reached = interrupted(SYNCHRONOUS[way], client, at)
-                    assert in_use(client._client) == 0
+                    assert in_use(client._async) == 0
                     assert client.ask("Hello").text == ANSWER
     assert at > 2
 

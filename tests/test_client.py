@@ -48,8 +48,8 @@ from bing_llm.errors import (
 )
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import convert
-from bing_llm.stream import TurnStream
 from bing_llm.sync_client import SyncBingClient
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Time, Turn, answer, caught_up, client_of, settled
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -901,11 +901,18 @@ def test_how_many_are_kept_ready_is_checked(warm: Any) -> None:
         BingClient(backend="chathub", warm=warm)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 1.0, "2", True, sys.maxsize])
+def test_a_limit_of_open_turns_is_a_whole_number(limit: Any) -> None:
+    """Anything else is refused by the name of the argument, with what is allowed."""
+    with pytest.raises(ConfigurationError, match=r"max_concurrency is .* from 1 to 1,000,000, or None for no limit"):
+        BingClient(backend="chathub", max_concurrency=limit)
+
+
 async def waiting_id(client: BingClient) -> str:
     """The id of the one conversation that is ready, when it is."""
     await settled(client.pool)
-    [shelf] = client.pool._shelves
-    [waiting] = shelf.ready
+    [on_loop] = client.pool._loops
+    [waiting] = on_loop.ready
     return waiting.conversation.handle.id
 
 
@@ -955,7 +962,7 @@ async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixtu
             await settled(bing.pool)
             assert [(await bing.ask(text)).text for text in ("one", "two")] == ["a", "b"]
         assert kinds(emulator) == ["creation", "creation", "chat", "creation", "chat"]
-    [line] = [record.getMessage() for record in caplog.records if record.name == "bing_llm.warm"]
+    [line] = [record.getMessage() for record in caplog.records if record.name == "bing_llm.pool"]
     assert line.startswith("[warm ")
     assert line.endswith("; next in 60 seconds")
     assert SECRET not in line
@@ -1010,9 +1017,9 @@ def test_a_loop_that_is_closed_rudely_leaves_nothing_warm(bing_emulator: Emulato
 async def test_a_client_that_nobody_closed_leaves_nothing_warm(bing_emulator: Emulator) -> None:
     """It is collected, with what it had ready, without a warning."""
     bing = await warmed(BingClient(endpoint=bing_emulator.url, warm=2))
-    [shelf] = bing.pool._shelves
+    [on_loop] = bing.pool._loops
     del bing
     gc.collect()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    assert not shelf.ready
+    assert not on_loop.ready

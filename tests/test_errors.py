@@ -7,11 +7,22 @@ import copy
 import inspect
 import pickle
 import re
+from typing import NamedTuple, TypeAlias
 
 import pytest
 
 from bing_llm import errors
-from bing_llm.errors import BingError, is_transient
+from bing_llm.errors import (
+    RETRY_TABLE,
+    UNMETERED,
+    BingError,
+    FailedAttempt,
+    Metering,
+    NextStep,
+    is_transient,
+    next_step,
+    stops_batch,
+)
 
 
 def children(kind: type[BingError]) -> list[type[BingError]]:
@@ -161,6 +172,110 @@ def test_a_connection_that_fails_for_good_is_not_tried_again() -> None:
 def test_other_exceptions_are_never_worth_another_try(exc: BaseException) -> None:
     """What is no leaf of ours was not judged, and is not retried."""
     assert not is_transient(exc)
+
+
+# --- the retry policy -------------------------------------------------------------------------------------------------
+
+SITUATIONS = {
+    "new": FailedAttempt("new", sent=False),
+    "new, sent": FailedAttempt("new", sent=True),
+    "used": FailedAttempt("used", sent=False),
+    "used, sent": FailedAttempt("used", sent=True),
+    "own": FailedAttempt("own", sent=False),
+    "own, sent": FailedAttempt("own", sent=True),
+}
+"""Each situation of an attempt that gave no text."""
+
+Steps: TypeAlias = tuple[NextStep, ...]
+
+RAISED: Steps = ("raise",) * 6
+AGAIN: Steps = ("retry", "retry", "retry", "retry", "retry", "raise")
+REPLACED: Steps = ("raise", "raise", "replace", "replace", "raise", "raise")
+ALWAYS_REPLACED: Steps = ("retry", "retry", "replace", "replace", "raise", "raise")
+AGAIN_OR_REPLACED: Steps = ("retry", "retry", "replace", "replace", "retry", "raise")
+NEVER_SENT_TWICE: Steps = ("retry", "raise", "retry", "raise", "retry", "raise")
+NEVER_SENT_TWICE_OR_REPLACED: Steps = ("retry", "raise", "replace", "raise", "retry", "raise")
+
+
+class Policy(NamedTuple):
+    """What is done after an error, in the order of the situations."""
+
+    error: BingError
+    unmetered: Steps
+    metered: Steps
+    stops: bool = False
+
+
+def _permanent() -> BingError:
+    failure = errors.ConnectionFailed("x")
+    failure.permanent = True
+    return failure
+
+
+POLICIES = [
+    Policy(errors.ConfigurationError("x"), RAISED, RAISED, stops=True),
+    Policy(errors.BatchStopped("x"), RAISED, RAISED, stops=True),
+    Policy(errors.InvalidRequest("x"), RAISED, RAISED),
+    Policy(errors.PromptTooLong("x"), REPLACED, REPLACED),
+    Policy(errors.ContentFiltered("x"), RAISED, RAISED),
+    Policy(errors.UploadFailed("x"), RAISED, RAISED),
+    Policy(errors.Unauthorized("x"), REPLACED, REPLACED, stops=True),
+    Policy(errors.CaptchaRequired("x"), RAISED, RAISED, stops=True),
+    Policy(errors.Throttled("x"), RAISED, AGAIN),
+    Policy(errors.Throttled("x", retry_after=1.0), AGAIN, AGAIN),
+    Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
+    Policy(errors.ConversationEnded("x"), RAISED, RAISED),
+    Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
+    Policy(errors.TurnLimitReached("x"), REPLACED, REPLACED),
+    Policy(errors.ServiceError("x"), AGAIN, NEVER_SENT_TWICE),
+    Policy(errors.ProtocolError("x"), RAISED, RAISED),
+    Policy(errors.ConnectionFailed("x"), AGAIN, NEVER_SENT_TWICE),
+    Policy(_permanent(), RAISED, RAISED, stops=True),
+    Policy(errors.ConnectionLost("x"), AGAIN_OR_REPLACED, NEVER_SENT_TWICE_OR_REPLACED),
+    Policy(errors.TimedOut("x"), AGAIN_OR_REPLACED, NEVER_SENT_TWICE_OR_REPLACED),
+]
+
+
+def name_of(policy: Policy) -> str:
+    """The error's name, and what makes it special."""
+    special = policy.error.retry_after is not None or getattr(policy.error, "permanent", False)
+    return f"{type(policy.error).__name__}{' (special)' if special else ''}"
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name_of)
+def test_what_is_done_after_each_error(policy: Policy) -> None:
+    """The decision follows from the error, the attempt, and what the service says about its turns."""
+    attempts = SITUATIONS.values()
+    assert tuple(next_step(policy.error, attempt, UNMETERED) for attempt in attempts) == policy.unmetered
+    metering = Metering(metered=True, throttling_passes=True)
+    assert tuple(next_step(policy.error, attempt, metering) for attempt in attempts) == policy.metered
+    assert stops_batch(policy.error) is policy.stops
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=name_of)
+def test_text_that_was_given_cannot_be_recalled(policy: Policy) -> None:
+    """After text, every error is raised."""
+    given = [attempt._replace(answered=True) for attempt in SITUATIONS.values()]
+    assert {next_step(policy.error, attempt, UNMETERED) for attempt in given} == {"raise"}
+
+
+def test_the_policy_names_every_leaf_and_nothing_else() -> None:
+    """No error is judged by accident, neither in the table nor in this test of it."""
+    assert set(RETRY_TABLE) == set(LEAVES) == {type(policy.error) for policy in POLICIES}
+
+
+def test_a_class_of_an_adapter_is_judged_as_ours() -> None:
+    """An error that is a framework's too keeps the policy of the class it derives from."""
+
+    class Both(errors.ServiceError, LookupError):
+        """Ours and another's."""
+
+    assert is_transient(Both("x"))
+
+
+def test_an_error_was_not_sent_unless_someone_says_so() -> None:
+    """What is raised before a turn is opened has sent nothing."""
+    assert not errors.ServiceError("x").sent
 
 
 def test_an_error_is_shown_without_control_characters() -> None:

@@ -42,11 +42,11 @@ def test_a_url_is_left_to_the_service(url: str) -> None:
 @pytest.mark.parametrize("data", [b"", b"BM bitmap", b"RIFF\x10\x00\x00\x00WAVE", b"WEBP", b"<svg/>"])
 def test_other_bytes_are_refused(data: bytes, tmp_path: Path) -> None:
     """Bytes of another format are refused, with the formats that are allowed; of a file, its name is said."""
-    with pytest.raises(InvalidRequest, match="The bytes of the image are no PNG, JPEG, GIF or WebP") as caught:
+    with pytest.raises(InvalidRequest, match="The bytes of the image are not a PNG, JPEG, GIF or WebP") as caught:
         load_image(data)
     assert "Allowed: PNG, JPEG, GIF or WebP" in caught.value.hint
     (tmp_path / "other").write_bytes(data)
-    with pytest.raises(InvalidRequest, match="other' are no PNG"):
+    with pytest.raises(InvalidRequest, match="other' are not a PNG"):
         load_image(tmp_path / "other")
 
 
@@ -75,7 +75,7 @@ def test_a_long_name_is_cut_in_the_error() -> None:
         ("data:image/png;base64,%%%", "not valid base64"),
         ("data:image/png;base64,abc", "not valid base64"),
         ("data:image/png;base64,é", "not valid base64"),
-        ("data:image/png;base64,aGVsbG8=", "The bytes of the data: URL are no PNG"),
+        ("data:image/png;base64,aGVsbG8=", "The bytes of the data: URL are not a PNG"),
     ],
 )
 def test_a_data_url_must_hold_a_picture_in_base64(url: str, complaint: str) -> None:

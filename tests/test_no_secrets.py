@@ -174,7 +174,7 @@ async def test_nothing_that_is_held_shows_a_secret() -> None:
             conversation = await each.create_conversation()
             turn = conversation.stream("Hello")
             things += [each, each.backend, each._lazy, each._lazy._connection, each.options, conversation]
-            things += [conversation._thread, conversation._thread.handle, turn, each.with_options(retries=Retries())]
+            things += [conversation._state, conversation._state.handle, turn, each.with_options(retries=Retries())]
         for thing in things:
             assert MARK not in f"{thing!r} {thing} {pretty_repr(thing, max_depth=9)}"
         for thing in (client, other, *(thing for thing in things if "Conversation" in type(thing).__name__)):

@@ -25,9 +25,9 @@ from bing_llm.errors import (
     ConversationBusy,
     InvalidRequest,
 )
-from bing_llm.stream import TurnStream
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
+from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Turn, answer, caught_up, client_of, settled
 
 TWINS = [(BingClient, SyncBingClient), (Conversation, SyncConversation), (TurnStream, SyncTurnStream)]
@@ -47,7 +47,7 @@ def sync_client_of(*turns: Turn, **retries: Any) -> tuple[SyncBingClient, FakeBa
     """A synchronous client of a service that plays these turns."""
     backend = FakeBackend(*turns)
     client = SyncBingClient(backend="chathub")
-    client._client = client_of(backend, **retries)
+    client._async = client_of(backend, **retries)
     return client, backend
 
 
@@ -340,14 +340,14 @@ def test_it_keeps_conversations_ready(bing_emulator: Emulator, *, entered: bool)
     """They wait on the background loop, from `with` or the first turn on, and end with the client."""
     bing_emulator.brain = Scripted(lambda question: [question.text])
     bing = SyncBingClient(endpoint=bing_emulator.url, warm=1)
-    pool = bing._client.pool
+    pool = bing._async.pool
     if entered:
         bing.__enter__()
     else:
         assert bing.ask("cold").text == "cold"
     run(settled(pool))
-    [shelf] = pool._shelves
-    [waiting] = shelf.ready
+    [on_loop] = pool._loops
+    [waiting] = on_loop.ready
     with bing.stream("warm") as turn:
         assert turn.reply().conversation_id == waiting.conversation.handle.id
     bing.close()

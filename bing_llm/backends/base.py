@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from bing_llm.errors import Metering
 from bing_llm.events import Event
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
@@ -83,6 +84,10 @@ class Backend(Protocol):
     @property
     def keeps_context(self) -> bool:
         """Whether a conversation remembers the context of its earlier turns; else each turn must tell it again."""
+
+    @property
+    def metering(self) -> Metering:
+        """What the service says about its turns, for the retry policy."""
 
     def with_model(self, model: str) -> Backend:
         """The same service for another model, over the same connections; to close one is to close both.

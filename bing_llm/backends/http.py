@@ -16,7 +16,7 @@ import certifi
 import msgspec
 from yarl import URL
 
-from bing_llm._per_loop import PerLoop
+from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.answer import Answer, retry_after
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
@@ -25,7 +25,6 @@ __all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
-_TEXT = aiohttp.WSMsgType.TEXT
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
@@ -63,13 +62,9 @@ class Socket(aiohttp.ClientWebSocketResponse):
         async with asyncio.timeout(seconds):
             return await self._next()
 
-    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
-        """The next message if it has come already, else None. Not while a task is in `receive`.
-
-        Args:
-            skip: Asked of each text; one for which it is true is left out.
-        """
-        receiving = self._next(skip)
+    def ready(self) -> Any:
+        """The next message if it has come already, else None. Not while a task is in `receive`."""
+        receiving = self._next()
         try:
             receiving.send(None)
             # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that; a
@@ -80,15 +75,12 @@ class Socket(aiohttp.ClientWebSocketResponse):
         except asyncio.CancelledError:
             return None
 
-    async def _next(self, skip: Callable[[bytes], bool] | None = None) -> Any:
-        receive = super().receive
+    async def _next(self) -> Any:
         while True:
             try:
-                message = await receive()
+                return await super().receive()
             except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
-            if skip is None or message.type is not _TEXT or not skip(message.data):
-                return message
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
@@ -187,17 +179,21 @@ class _Session:
         self.http = http
         self.sockets = weakref.WeakSet[Socket | ByteStream]()
 
-    def let_go(self) -> None:
-        """Have nothing to wait for in `aclose`, where the loop does not run."""
+    def close(self) -> None:
+        """Close everything without waiting; the loop does not run."""
+        self._end_sockets()
         connector = self.http.connector
         if connector is not None:
             connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
 
     async def aclose(self) -> None:
         """Close everything."""
+        self._end_sockets()
+        await self.http.close()
+
+    def _end_sockets(self) -> None:
         for socket in list(self.sockets):
             socket.end_with_loop()
-        await self.http.close()
 
 
 class Http:
@@ -365,7 +361,7 @@ class Http:
 
     async def _session(self) -> _Session:
         """The session of this loop."""
-        return await self._sessions.here(self._new_session)
+        return await self._sessions.get_or_create(self._new_session)
 
     def _new_session(self) -> _Session:
         return _Session(

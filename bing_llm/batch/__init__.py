@@ -7,7 +7,7 @@ Needs the extra `batch`.
 
 from __future__ import annotations
 
-from bing_llm.batch.running import Options, arun, run
-from bing_llm.batch.tally import Summary, Tally
+from bing_llm.batch.progress import Summary, Tally
+from bing_llm.batch.runner import Options, arun, run
 
 __all__ = ["Options", "Summary", "Tally", "arun", "run"]

@@ -1,34 +1,36 @@
-"""CSV as RFC 4180 has it, in UTF-8: a header, then one record a row, which may span lines in quotes."""
+"""CSV by RFC 4180, in UTF-8: a header, then one record a row, which may span lines in quotes."""
 
 from __future__ import annotations
 
 import csv
 import io
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
-from bing_llm.batch.formats import MAX_ROW
+import msgspec
+
+from bing_llm.batch.files import MAX_LINE, MAX_ROW
 from bing_llm.batch.rows import Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
-__all__ = ["CsvTable", "opened", "read_header", "rows", "write"]
-
 _HINT: Final = "Quote each cell that holds a comma, a quote or a line break, and double the quotes in it."
+_TYPED: Final = ("line", "citations", "attempts", "seconds", "error")
+"""Fields of an output whose cells are JSON. All others are texts."""
+
 _one_at_a_time = threading.Lock()
 
 
-class CsvTable:
+class CsvSource:
     """The rows of a CSV file whose header names a column `prompt` or `messages`."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        with opened(path) as file:
-            header = read_header(rows(file, MAX_ROW), self.name)
+        with open_csv(path) as file:
+            header = read_header(read_rows(file, MAX_ROW), self.name)
         if not {"prompt", "messages"} & set(header):
             raise ConfigurationError(
                 f"The first line of {self.name!r} names neither prompt nor messages.",
@@ -37,22 +39,22 @@ class CsvTable:
 
     def count(self) -> int | None:
         """How many rows the file has, its header not counted."""
-        with opened(self._path) as file:
-            return sum(1 for _ in rows(file, MAX_ROW)) - 1
+        with open_csv(self._path) as file:
+            return sum(1 for _ in read_rows(file, MAX_ROW)) - 1
 
     def records(self) -> Iterator[Record]:
         """The rows, in order; each has the number of the line where it begins."""
-        with opened(self._path) as file:
-            found = rows(file, MAX_ROW)
+        with open_csv(self._path) as file:
+            found = read_rows(file, MAX_ROW)
             header = read_header(found, self.name)
             for number, cells in found:
                 yield Record(number, _fields(header, cells, number))
 
 
-def rows(file: TextIO, longest: int) -> Iterator[tuple[int, list[str] | str]]:
-    """Each row that is not blank with the line where it begins: its cells, or what is wrong with it.
+def read_rows(file: TextIO, longest: int) -> Iterator[tuple[int, list[str] | str]]:
+    """Each row that is not blank, with the line where it begins: its cells, or what is wrong with it.
 
-    After a wrong row it goes on with the next line.
+    After a malformed row, reading goes on with the next line.
     """
     lines = _Lines(file, longest)
     reader = csv.reader(lines, strict=True)
@@ -88,21 +90,70 @@ def read_header(found: Iterator[tuple[int, list[str] | str]], name: str) -> list
     )
 
 
-def write(file: BinaryIO, header: Sequence[str], table: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file. NUL, which CSV cannot hold, becomes U+FFFD."""
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of an output.
+
+    Raises:
+        ConfigurationError: There is no header, or it names a column twice.
+    """
+    with open_csv(path) as file:
+        return read_header(read_rows(file, MAX_LINE), str(path))
+
+
+def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows of an output. A value that is not text becomes JSON, null becomes nothing.
+
+    Args:
+        file: The file.
+        columns: The names of all columns, in their order.
+        rows: The rows. NUL, which CSV cannot hold, becomes U+FFFD.
+    """
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         writer = csv.writer(text)
-        for cells in chain([header], table):
-            writer.writerow([cell.replace("\0", "\ufffd") for cell in cells])
+        writer.writerow([_without_nul(name) for name in columns])
+        for row in rows:
+            writer.writerow([_without_nul(_cell(row.get(name))) for name in columns])
     finally:
         text.detach()
 
 
-def opened(path: Path) -> TextIO:
-    """The file as text, with the line breaks as they are."""
-    # A byte that is no UTF-8 must cost only its row, so it comes through as half of a surrogate pair.
+def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """The place and the fields of each row of an output that `write_table` wrote; None for any other row.
+
+    Fields of the output have their types, all others are texts; empty cells are left out.
+    """
+    with open_csv(path) as file:
+        found = read_rows(file, MAX_LINE)
+        header = read_header(found, str(path))
+        for number, cells in found:
+            is_row = not isinstance(cells, str) and len(cells) == len(header)
+            yield f"Line {number}", _typed(dict(zip(header, cells, strict=True))) if is_row else None
+
+
+def open_csv(path: Path) -> TextIO:
+    """The file as text, with unchanged line breaks."""
+    # A byte that is not UTF-8 must cost only its row, so it is read as half of a surrogate pair.
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+def _without_nul(cell: str) -> str:
+    return cell.replace("\0", "\ufffd")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _typed(cells: dict[str, str]) -> dict[str, Any] | None:
+    try:
+        return {
+            name: msgspec.json.decode(cell) if name in _TYPED else cell for name, cell in cells.items() if cell != ""
+        }
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
 
 
 def _fields(header: list[str], cells: list[str] | str, number: int) -> dict[str, str] | InvalidRequest:
@@ -125,7 +176,7 @@ def _not_text(cells: list[str]) -> str:
 
 
 class _Lines:
-    """The lines of a file, for csv, which would read a line or a quoted cell of any length."""
+    """The lines of a file for csv, which by itself would read a line or a quoted cell of any length."""
 
     def __init__(self, file: TextIO, longest: int) -> None:
         self.number = 0
@@ -134,7 +185,7 @@ class _Lines:
         self._room = longest
 
     def begin(self) -> int:
-        """A row begins: the number of its line."""
+        """Begin a row: the number of its line."""
         self._room = self._longest
         return self.number + 1
 
@@ -158,7 +209,7 @@ class _Lines:
 
 @contextmanager
 def _field_limit(longest: int) -> Iterator[None]:
-    """Let csv read cells of any length that a row may have; its own limit is one for the whole process."""
+    """Let csv read cells as long as a row may be. Its own limit is one for the whole process."""
     with _one_at_a_time:
         before = csv.field_size_limit(longest)
         try:

@@ -1,39 +1,165 @@
-"""The journal of a batch: a JSONL file to which each row is appended when it is done."""
+"""The journal of a batch: a JSONL file to which each row is appended when it is done, and an index of its rows."""
 
 from __future__ import annotations
 
+import errno
 import os
+import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from bing_llm.batch.index import Index
-from bing_llm.batch.jsonl import lines
-from bing_llm.batch.kept import MAX_LINE, as_line, is_torn, kept
-from bing_llm.batch.replacing import replacing
+from bing_llm.batch.files import MAX_LINE, atomic_write
+from bing_llm.batch.jsonl import read_lines
+from bing_llm.batch.rows import row_key
 from bing_llm.errors import ConfigurationError
 
-__all__ = ["Journal", "rows_of"]
+Claim: TypeAlias = Literal["new", "done", "again"]
+
+_BEGINNINGS: Final = (b'{"id":', b'{"line":')
+
+
+class StoredRow(msgspec.Struct, frozen=True):
+    """The key of a row in the journal, and whether the row has failed."""
+
+    key: str
+    failed: bool
+
+
+class _Error(msgspec.Struct, frozen=True):
+    type: str
+    message: str
+    hint: str
+
+
+class _Line(msgspec.Struct, frozen=True):
+    attempts: int
+    seconds: float
+    id: str | int | None = None
+    line: int | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    error: _Error | None = None
+
+    @property
+    def is_output_row(self) -> bool:
+        named = self.id not in (None, "") or self.line is not None
+        answered = self.text is not None and self.finish_reason is not None
+        return named and answered == (self.error is None)
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def encode_row(row: Mapping[str, Any]) -> bytes:
+    """Encode an output row as one line of JSON. Its id or line comes first, so that a torn line can be recognized."""
+    first = "id" if "id" in row else "line"
+    return msgspec.json.encode({first: row[first], **row}) + b"\n"
+
+
+def decode_row(line: bytes) -> StoredRow | None:
+    """Decode a line of the journal; None if it is not a row of an output."""
+    try:
+        found = _decoder.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if not found.is_output_row:
+        return None
+    return StoredRow(row_key({"id": found.id, "line": found.line}), found.error is not None)
+
+
+def is_torn(tail: bytes) -> bool:
+    """Whether a last line without a line break, which is not a row, is the beginning of one: a run was killed there.
+
+    A whole JSON value was written by somebody else.
+    """
+    if not any(tail.startswith(begin) or begin.startswith(tail) for begin in _BEGINNINGS):
+        return False
+    try:
+        msgspec.json.decode(tail)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return True
+    return False
+
+
+class Index:
+    """The keys of rows, each with its place in the input and in the output, on disk: they may not fit into memory.
+
+    They are in a temporary database. Every method raises OSError if it cannot be written. `close` it.
+    """
+
+    def __init__(self) -> None:
+        # "": a file that SQLite makes and removes. No journal, no commits: it ends with the process.
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._run("PRAGMA journal_mode = OFF")
+        self._run("PRAGMA synchronous = OFF")
+        self._run("PRAGMA cache_size = -16384")  # KiB, for some 300,000 rows; the rest stays on disk
+        self._run("CREATE TABLE rows (key TEXT PRIMARY KEY, number INTEGER, place INTEGER) WITHOUT ROWID")
+        self._run("BEGIN")
+
+    def add(self, key: str, place: int) -> bool:
+        """Add a row of an earlier run, at this byte of the output; False if its key is there already."""
+        return self._run("INSERT OR IGNORE INTO rows VALUES (?, NULL, ?)", key, place).rowcount == 1
+
+    def claim(self, key: str, number: int) -> Claim:
+        """Claim a row of the input: it is new, was done by an earlier run, or comes again in this one."""
+        if self._run("INSERT OR IGNORE INTO rows VALUES (?, ?, NULL)", key, number).rowcount == 1:
+            return "new"
+        if self._run("UPDATE rows SET number = ? WHERE key = ? AND number IS NULL", number, key).rowcount == 1:
+            return "done"
+        return "again"
+
+    def holds(self, key: str) -> bool:
+        """Whether the output has the row with this key."""
+        found = self._run("SELECT 1 FROM rows WHERE key = ? AND place IS NOT NULL", key)
+        return found.fetchone() is not None
+
+    def put(self, key: str, place: int) -> None:
+        """Record that a claimed row is at this byte of the output."""
+        self._run("UPDATE rows SET place = ? WHERE key = ?", place, key)
+
+    def places(self) -> Iterator[int]:
+        """The places of the rows in the output, in the order of the input; rows that it does not have come last."""
+        found = self._run("SELECT place FROM rows WHERE place IS NOT NULL ORDER BY number IS NULL, number, place")
+        try:
+            for (place,) in found:
+                yield place
+        except sqlite3.OperationalError as exc:
+            raise _database_error(exc) from exc
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._run("DELETE FROM rows")
+
+    def close(self) -> None:
+        """Remove the database. It may be called twice."""
+        self._database.close()
+
+    def _run(self, statement: str, *values: str | int) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.OperationalError as exc:
+            raise _database_error(exc) from exc
 
 
 class Journal:
-    """A journal that is open for appending. The file is made where there is none.
+    """A journal that is open for appending. The file is made if there is none.
 
     Args:
-        path: The file. Whoever opens a journal holds its lock.
+        path: The file. The caller holds its lock.
         index: Takes the keys of its rows.
-        retry_failed: Take the failed rows out of it first.
+        retry_failed: Remove the failed rows first.
 
     Attributes:
-        earlier: Rows that were found.
-        earlier_failed: Of them, those with an error.
+        earlier: How many rows were found.
+        earlier_failed: How many of them have an error.
 
     Raises:
-        ConfigurationError: A line of the file is no row of an output, or a row is there twice; the file stays as it
+        ConfigurationError: A line of the file is not a row of an output, or a row is there twice; the file stays as it
             is.
         OSError: The file cannot be read or written.
     """
@@ -53,14 +179,14 @@ class Journal:
         self._torn = False
 
     def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        """Keep a claimed row; False, and nothing is written, where a row with its key is kept already.
+        """Append a claimed row. If a row with its key is there already, nothing is written and False is returned.
 
         Raises:
-            OSError: It could not be kept; all earlier rows are.
+            OSError: It could not be written; all earlier rows are kept.
         """
         if self._index.holds(key):
             return False
-        line = as_line(row)
+        line = encode_row(row)
         if self._torn:
             self._cut()
         self._torn = True
@@ -76,27 +202,27 @@ class Journal:
         return True
 
     def sync(self) -> None:
-        """Have the disk keep what was appended, too, against a loss of power.
+        """Flush what was appended to the disk, so that it survives a loss of power.
 
         Raises:
-            OSError: It cannot.
+            OSError: It cannot be flushed.
         """
         os.fsync(self._file.fileno())
 
     def sort(self) -> None:
-        """Bring the rows into the order of the input, those that it has not at the end. Nothing can be appended then.
+        """Sort the rows in the order of the input; rows that it does not have come last. Nothing can be appended then.
 
         Raises:
             OSError: The sorted file could not be written; the journal is as it was.
         """
         self.close()
-        with replacing(self._path) as new, self._path.open("rb") as old:
+        with atomic_write(self._path) as new, self._path.open("rb") as old:
             for place in self._index.places():
                 old.seek(place)
                 new.write(old.readline())
 
     def close(self) -> None:
-        """Close the file; twice is fine."""
+        """Close the file. It may be called twice."""
         self._file.close()
 
     def _cut(self) -> None:
@@ -117,12 +243,12 @@ class Journal:
         is_ended = True
         self._index.clear()
         with self._path.open("rb") as file:
-            for number, line in lines(file, MAX_LINE):
-                found = None if line is None else kept(line)
+            for number, line in read_lines(file, MAX_LINE):
+                found = None if line is None else decode_row(line)
                 if line is None or found is None:
                     if line is not None and not line.endswith(b"\n") and is_torn(line):
                         break
-                    raise self._refused(number, "is no row of an output")
+                    raise self._refused(number, "is not a row of an output")
                 if not self._index.add(found.key, end):
                     raise self._refused(number, "has the id of an earlier line")
                 self.earlier += 1
@@ -138,18 +264,18 @@ class Journal:
         )
 
     def _drop_failed(self) -> None:
-        with replacing(self._path) as new, self._path.open("rb") as old:
-            for _, line in lines(old, MAX_LINE):
-                found = None if line is None else kept(line)
+        with atomic_write(self._path) as new, self._path.open("rb") as old:
+            for _, line in read_lines(old, MAX_LINE):
+                found = None if line is None else decode_row(line)
                 if line is not None and found is not None and not found.failed:
                     new.write(line)
         self._scan()
 
 
-def rows_of(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a journal that was opened before, in the order of the file."""
+def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a journal that `Journal` has checked, in the order of the file."""
     with path.open("rb") as file:
-        for _, line in lines(file, MAX_LINE):
+        for _, line in read_lines(file, MAX_LINE):
             if line is not None:
                 yield msgspec.json.decode(line)
 
@@ -158,3 +284,7 @@ def _write(file: FileIO, line: bytes) -> None:
     rest = memoryview(line)
     while rest:  # a nearly full disk takes a part, and fails on the rest
         rest = rest[file.write(rest) :]
+
+
+def _database_error(exc: sqlite3.OperationalError) -> OSError:
+    return OSError(errno.ENOSPC, f"The temporary database of the batch failed: {exc}")

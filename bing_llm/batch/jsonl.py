@@ -1,4 +1,4 @@
-"""JSONL: one JSON object a line, and what holds for the rows of every format."""
+"""JSONL: one JSON object a line, and the limits of JSON that hold for the rows of every format."""
 
 from __future__ import annotations
 
@@ -10,19 +10,17 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from bing_llm.batch.formats import MAX_ROW
+from bing_llm.batch.files import MAX_ROW
 from bing_llm.batch.rows import Record
 from bing_llm.errors import InvalidRequest
 
-__all__ = ["JsonLines", "as_fields", "lines", "records"]
-
-_MAX_VALUES: Final = 500_000  # of one row: each takes many times its text in memory
-_MAX_DEPTH: Final = 100  # of one row: it is written deeper in the stack than it was read, and must not fail there
+_MAX_VALUES: Final = 500_000  # of one row: in memory each takes many times the size of its text
+_MAX_DEPTH: Final = 100  # of one row: encoding it must not run out of stack where decoding it did not
 _BOM: Final = b"\xef\xbb\xbf"
 _HINT: Final = "Write one JSON object a line, in UTF-8."
 
 
-class JsonLines:
+class JsonlSource:
     """The rows of a JSONL file."""
 
     def __init__(self, path: Path) -> None:
@@ -33,32 +31,32 @@ class JsonLines:
     def count(self) -> int | None:
         """How many rows the file has."""
         with self._path.open("rb") as file:
-            return sum(1 for _ in _filled(file))
+            return sum(1 for _ in _non_blank(file))
 
     def records(self) -> Iterator[Record]:
         """The rows, in order."""
         with self._path.open("rb") as file:
-            yield from records(file)
+            yield from read_records(file)
 
 
-def records(file: BinaryIO) -> Iterator[Record]:
-    """The rows of a JSONL file; blank lines are counted but are none."""
-    for number, line in _filled(file):
+def read_records(file: BinaryIO) -> Iterator[Record]:
+    """The rows of a JSONL file. Blank lines count as lines, but not as rows."""
+    for number, line in _non_blank(file):
         place = f"Line {number}"
         yield Record(number, _too_long(place) if line is None else _parsed(line, place))
 
 
-def as_fields(row: Mapping[str, Any], place: str) -> dict[str, Any] | InvalidRequest:
-    """A row of objects as its line of JSONL would give it: dates are texts, NaN is null, names are texts."""
+def json_fields(row: Mapping[str, Any], place: str) -> dict[str, Any] | InvalidRequest:
+    """A row of Python objects as if read from JSONL: dates become texts, NaN becomes null, names become texts."""
     try:
-        line = msgspec.json.encode(dict(row), enc_hook=_plain)
+        line = msgspec.json.encode(dict(row), enc_hook=_to_builtin)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
         return InvalidRequest(f"{place} cannot be written as JSON: {exc}.", hint="Use texts, numbers, lists and dicts.")
     return _too_long(place) if len(line) > MAX_ROW else _parsed(line, place)
 
 
-def lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
-    """Each line with its number from 1 on and its line break; None for one over `longest` bytes."""
+def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
+    """Each line with its number from 1 on and its line break; None in place of one over `longest` bytes."""
     for number in count(1):
         line = file.readline(longest + 1)
         if not line:
@@ -71,15 +69,15 @@ def lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
         yield number, None
 
 
-def _filled(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    for number, line in lines(file, MAX_ROW):
+def _non_blank(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    for number, line in read_lines(file, MAX_ROW):
         found = line.removeprefix(_BOM) if line is not None and number == 1 else line
         if found is None or found.strip():
             yield number, found
 
 
-def _plain(value: Any) -> Any:
-    """What msgspec knows, for a value of a subclass: numpy and pandas, by which tables are read, have their own."""
+def _to_builtin(value: object) -> object:
+    """A value of a type that msgspec knows, for one of a subclass: numpy and pandas have their own."""
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     for base in (str, int, float):
@@ -124,6 +122,6 @@ def _is_deep(fields: dict[str, Any]) -> bool:
     return True
 
 
-def _inside(value: Any) -> Iterator[Any]:
+def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
     inner = value.values() if isinstance(value, dict) else value
     return (one for one in inner if isinstance(one, dict | list))

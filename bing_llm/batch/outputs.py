@@ -1,75 +1,81 @@
-"""Where the rows of a batch go: a file, which a later run goes on with, or stdout."""
+"""Where the rows of a batch go: a file, which a later run continues, or stdout.
+
+JSONL is its own journal. A table (CSV or Parquet) is written from a journal when all rows are there, and a later run
+restores the journal from it.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias
 
-from bing_llm.batch.formats import format_of, needed
-from bing_llm.batch.index import Claim, Index
-from bing_llm.batch.journal import Journal
-from bing_llm.batch.kept import as_line
-from bing_llm.batch.tables import Table, check_ours, to_journal, to_table
+from bing_llm.batch import csv_rows, parquet_rows
+from bing_llm.batch.files import atomic_write, format_of, load_extra
+from bing_llm.batch.journal import Claim, Index, Journal, decode_row, encode_row, read_journal
+from bing_llm.batch.rows import OUTPUT_FIELDS
 from bing_llm.errors import ConfigurationError
 
-__all__ = ["Output", "open_output"]
+Table: TypeAlias = Literal["csv", "parquet"]
+
+_FIRST: Final = ("id", "line")
+_LAST: Final = tuple(name for name in OUTPUT_FIELDS if name not in _FIRST)
+_MAX_COLUMNS: Final = 10_000  # a table has a cell of every row for each of them
 
 
 class Output(Protocol):
     """Keeps the rows of a batch, each once.
 
     Attributes:
-        earlier: Rows of earlier runs that were found.
-        earlier_failed: Of them, those with an error.
+        earlier: How many rows of earlier runs were found.
+        earlier_failed: How many of them have an error.
     """
 
     earlier: int
     earlier_failed: int
 
     def claim(self, key: str, number: int) -> Claim:
-        """The row with this number in the input has this key: "new", "done" by an earlier run, or seen "again".
+        """Claim the row of the input with this key and number: it is new, done by an earlier run, or comes again.
 
         Raises:
             OSError: There is no room to remember it.
         """
 
     def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        """Keep a claimed row; False, and nothing is written, where a row with its key is kept already.
+        """Write a claimed row. If a row with its key is there already, nothing is written and False is returned.
 
         Raises:
-            OSError: It could not be kept; all earlier rows are.
+            OSError: It could not be written; all earlier rows are kept.
         """
 
     def finish(self, *, ordered: bool) -> None:
-        """All rows are there: bring them into the order of the input if asked to, and into the format of the file.
+        """Complete the output, which has all rows: sort them as the input is, if asked to, and write the table.
 
         Raises:
             OSError: That could not be written; all rows are kept as they were.
-            ConfigurationError: The rows fit into no table; all are kept in the journal.
+            ConfigurationError: The rows do not fit into a table; all are kept in the journal.
         """
 
     def close(self) -> None:
-        """Give the file back, whatever happened; twice is fine."""
+        """Release the file. It may be called twice."""
 
 
 def open_output(target: str | os.PathLike[str], *, retry_failed: bool = False) -> Output:
     """The output at a path, whose extension gives its format, or stdout (`-`, JSONL).
 
     JSONL is written as it comes. Beside a table, CSV or Parquet, is a journal of that name with `.journal.jsonl` until
-    `finish`. A later run with the same output goes on with what is there; what is no output of a batch is never
-    touched.
+    `finish`. A later run with the same output continues it. A file that is not the output of a batch is never touched.
 
     Args:
         target: The path.
-        retry_failed: Take failed rows of earlier runs out, so that they are asked again.
+        retry_failed: Remove failed rows of earlier runs, so that they are asked again.
 
     Raises:
-        ConfigurationError: Another run writes it, it is no output of a batch, it is of no known format, or it cannot
-            be written.
+        ConfigurationError: Another run writes it, it is not the output of a batch, it is of no known format, or it
+            cannot be written.
     """
     name = os.fspath(target)
     if name == "-":
@@ -99,7 +105,7 @@ class _Stdout:
     def append(self, key: str, row: Mapping[str, Any]) -> bool:
         if self._index.holds(key):
             return False
-        sys.stdout.buffer.write(as_line(row))
+        sys.stdout.buffer.write(encode_row(row))
         sys.stdout.buffer.flush()
         self._index.put(key, 0)
         return True
@@ -112,7 +118,7 @@ class _Stdout:
 
 
 class _File:
-    """JSONL, which is its own journal; or a table, which is made of one."""
+    """JSONL, which is its own journal, or a table and its journal."""
 
     def __init__(self, path: Path, table: Table | None, *, retry_failed: bool) -> None:
         self._path = path
@@ -142,8 +148,8 @@ class _File:
             self._journal.sort()
         if self._table is not None:
             self._journal.close()
-            to_table(self._journal_path, self._path, self._table)
-            self._journal_path.unlink()  # a run that is killed before this has both, and goes on with the journal
+            write_table(self._journal_path, self._path, self._table)
+            self._journal_path.unlink()  # a run that is killed before this has both, and continues the journal
 
     def close(self) -> None:
         self._opened.close()
@@ -151,17 +157,17 @@ class _File:
 
 def _prepare(path: Path, journal: Path, table: Table) -> None:
     if table == "parquet":
-        needed("pyarrow.parquet")
+        load_extra("pyarrow.parquet")
     if path.exists():
-        check_ours(path, table)
+        check_is_output(path, table)
         if not journal.exists():
-            to_journal(path, journal, table)
+            restore_journal(path, journal, table)
 
 
 @contextmanager
 def _locked(journal: Path) -> Iterator[None]:
-    """Keep other runs out; the lock of a killed one is gone with it."""
-    filelock = needed("filelock")
+    """Keep other runs out. The lock of a killed run ends with its process."""
+    filelock = load_extra("filelock")
     lock = filelock.FileLock(f"{journal}.lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
@@ -181,6 +187,97 @@ def _locked(journal: Path) -> Iterator[None]:
 def _usable(name: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, NotImplementedError) as exc:  # the last: filelock's, where a file system has no locks
+    except (OSError, ValueError, NotImplementedError) as exc:  # the last: filelock's, if a file system has no locks
         why = getattr(exc, "strerror", None) or exc
         raise ConfigurationError(f"{name!r} cannot be written: {why}.", hint="Choose another output.") from exc
+
+
+class _TableFormat(Protocol):
+    """What the module of a table's format does."""
+
+    def column_names(self, path: Path) -> list[str]:
+        """The names of the columns."""
+
+    def write_table(self, file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the rows of an output, whose columns have values of these kinds."""
+
+    def read_table(self, path: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """The place and the fields of each row; None for a row that is not one of an output."""
+
+
+_TABLES: Final[dict[Table, _TableFormat]] = {"csv": csv_rows, "parquet": parquet_rows}
+
+
+def write_table(journal: Path, path: Path, table: Table) -> None:
+    """Write the table of a journal in place of what is at `path`.
+
+    In CSV, a value that is not text is JSON, and null is nothing. In Parquet, a column of nested values or of several
+    types is JSON, and the fields of the output have types of their own.
+
+    Raises:
+        OSError: It cannot be written; `path` is as it was.
+        ConfigurationError: The rows have over 10,000 different fields, too many for a table.
+    """
+    columns = _columns(read_journal(journal))
+    with atomic_write(path) as file:
+        _TABLES[table].write_table(file, columns, read_journal(journal))
+
+
+def restore_journal(path: Path, journal: Path, table: Table) -> None:
+    """Write the journal of a table that `write_table` wrote.
+
+    Raises:
+        ConfigurationError: Something else wrote it; the journal was not written.
+        OSError: The journal cannot be written.
+    """
+    with atomic_write(journal) as file:
+        for place, fields in _TABLES[table].read_table(path):
+            line = None if fields is None else _restored_line(fields)
+            if line is None:
+                raise _refused(path, f"{place} is not a row of an output")
+            file.write(line)
+
+
+def check_is_output(path: Path, table: Table) -> None:
+    """Refuse a table that does not have the columns of an output.
+
+    Raises:
+        ConfigurationError: It does not, or it is not such a table.
+    """
+    if not {*_FIRST, *_LAST} <= set(_TABLES[table].column_names(path)):
+        raise _refused(path, "it does not have the columns of an output")
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """All columns in their order, each with the kinds of its values."""
+    kinds: dict[str, set[str]] = {}
+    for row in rows:
+        for name, value in row.items():
+            found = kinds.setdefault(name, set())
+            if value is not None:
+                found.add(parquet_rows.kind_of(value))
+        if len(kinds) > _MAX_COLUMNS:
+            raise ConfigurationError(
+                f"The rows have over {_MAX_COLUMNS:,} different fields, too many for a table.",
+                hint="The journal beside the output has all answers; it is JSONL.",
+            )
+    own = {name: found for name, found in kinds.items() if name not in {*_FIRST, *_LAST}}
+    return {"id": kinds.get("id", set()), "line": set(), **own, **{name: set() for name in _LAST}}
+
+
+def _restored_line(fields: dict[str, Any]) -> bytes | None:
+    """The line of the journal for a row of a table; None if it is not a row of an output."""
+    if "id" not in fields and "line" not in fields:
+        return None
+    if "error" not in fields:  # in a table, empty and missing values are the same
+        fields = {**fields, "text": fields.get("text", ""), "citations": fields.get("citations", [])}
+    order = (*_FIRST, *(name for name in fields if name not in {*_FIRST, *_LAST}), *_LAST)
+    try:
+        line = encode_row({name: fields[name] for name in order if name in fields})
+    except (TypeError, ValueError):
+        return None
+    return line if decode_row(line) else None
+
+
+def _refused(path: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(f"{str(path)!r} was not touched: {why}.", hint="Choose another output.")

@@ -1,4 +1,4 @@
-"""Parquet, by pyarrow, which is loaded when it is needed."""
+"""Parquet, by pyarrow, which is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any, BinaryIO, Final
 
 import msgspec
 
-from bing_llm.batch.formats import needed
-from bing_llm.batch.jsonl import as_fields
+from bing_llm.batch.files import load_extra
+from bing_llm.batch.jsonl import json_fields
 from bing_llm.batch.rows import Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
-__all__ = ["ParquetTable", "kind_of", "read", "read_names", "write"]
-
-_READ_AT_ONCE: Final = 32  # rows, each of which may take megabytes
+_READ_AT_ONCE: Final = 32  # rows: each may take megabytes
 _WRITTEN_AT_ONCE: Final = 4096  # rows of a row group, which is in memory while it is written
 _MAX_WRITTEN: Final = 16 * 2**20  # characters of texts of one
 _EXACT: Final = 2**53  # up to here each whole number is a float
@@ -24,13 +22,13 @@ _JSON: Final = {b"bing_llm": b"json"}
 """Marks a column whose values are of several types, or nested: each is its JSON text."""
 
 
-class ParquetTable:
+class ParquetSource:
     """The rows of a Parquet file that has a column `prompt` or `messages`."""
 
     def __init__(self, path: Path) -> None:
         self.name = str(path)
         self._path = path
-        if not {"prompt", "messages"} & set(read_names(path)):
+        if not {"prompt", "messages"} & set(column_names(path)):
             raise ConfigurationError(
                 f"{self.name!r} has neither a column prompt nor messages.", hint="Name one of its columns so."
             )
@@ -48,10 +46,10 @@ class ParquetTable:
                 for row in _rows(batch):
                     number += 1
                     place = f"Row {number}"
-                    yield Record(number, _unreadable(place, row) if isinstance(row, str) else as_fields(row, place))
+                    yield Record(number, _unreadable(place, row) if isinstance(row, str) else json_fields(row, place))
 
 
-def read_names(path: Path) -> list[str]:
+def column_names(path: Path) -> list[str]:
     """The names of the columns.
 
     Raises:
@@ -64,25 +62,30 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a file that `write` made, without what is null.
+def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The place and the fields of each row of an output that `write_table` wrote; null is left out.
 
     Raises:
         OSError: A row cannot be read.
     """
+    number = 0
     with _opened(path) as file:
-        texts = {field.name for field in file.schema_arrow if field.metadata == _JSON}
+        json_columns = {field.name for field in file.schema_arrow if field.metadata == _JSON}
         for batch in _batches(file, str(path)):
             for row in batch.to_pylist():
-                yield {
-                    name: msgspec.json.decode(value) if name in texts else value
-                    for name, value in row.items()
-                    if value is not None
-                }
+                number += 1
+                yield (
+                    f"Row {number}",
+                    {
+                        name: msgspec.json.decode(value) if name in json_columns else value
+                        for name, value in row.items()
+                        if value is not None
+                    },
+                )
 
 
-def kind_of(value: Any) -> str:
-    """The type of a value, as far as a column's depends on it."""
+def kind_of(value: object) -> str:
+    """The type of a value, as far as the type of its column depends on it."""
     match value:
         case bool():
             return "bool"
@@ -96,23 +99,23 @@ def kind_of(value: Any) -> str:
             return "json"
 
 
-def write(file: BinaryIO, kinds: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the rows of an output.
+def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write the rows of an output. A column of nested values, or of several types, becomes JSON.
 
     Args:
         file: The file.
-        kinds: All columns in their order, each with the kinds of its values, as `kind_of` gives them.
-        rows: The rows; a value that is missing is null.
+        columns: The names of all columns in their order, each with the kinds of its values (`kind_of`).
+        rows: The rows; a missing value is null.
     """
-    parquet = needed("pyarrow.parquet")
-    schema = _schema(kinds)
+    parquet = load_extra("pyarrow.parquet")
+    schema = _schema(columns)
     with parquet.ParquetWriter(file, schema) as writer:
         for group in _groups(rows):
             writer.write_batch(_batch(schema, group))
 
 
-def _schema(kinds: Mapping[str, set[str]]) -> Any:
-    pa = needed("pyarrow")
+def _schema(columns: Mapping[str, set[str]]) -> Any:
+    pa = load_extra("pyarrow")
     text = pa.string()
     citation = pa.struct({"number": pa.int64(), "url": text, "title": text})
     fixed = {
@@ -124,11 +127,11 @@ def _schema(kinds: Mapping[str, set[str]]) -> Any:
         "seconds": pa.float64(),
         "error": pa.struct({"type": text, "message": text, "hint": text}),
     }
-    return pa.schema([(name, fixed[name]) if name in fixed else _field(name, found) for name, found in kinds.items()])
+    return pa.schema([(name, fixed[name]) if name in fixed else _field(name, kinds) for name, kinds in columns.items()])
 
 
 def _field(name: str, kinds: set[str]) -> Any:
-    pa = needed("pyarrow")
+    pa = load_extra("pyarrow")
     if kinds <= {"text"}:
         return pa.field(name, pa.string())
     if kinds <= {"bool"}:
@@ -137,12 +140,12 @@ def _field(name: str, kinds: set[str]) -> Any:
         return pa.field(name, pa.int64())
     if kinds <= {"int", "float"}:
         return pa.field(name, pa.float64())
-    # Ids that are written alike are the same: a number may become its text.
+    # Ids that are written alike are the same, so a number may become its text.
     return pa.field(name, pa.string(), metadata=None if name == "id" else _JSON)
 
 
 def _batch(schema: Any, rows: list[Mapping[str, Any]]) -> Any:
-    pa = needed("pyarrow")
+    pa = load_extra("pyarrow")
     columns = [pa.array([_value(field, row.get(field.name)) for row in rows], field.type) for field in schema]
     return pa.record_batch(columns, schema=schema)
 
@@ -169,18 +172,18 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
 
 
 def _opened(path: Path) -> Any:
-    parquet = needed("pyarrow.parquet")
-    path.open("rb").close()  # a missing file is told in fewer words than pyarrow has for it
+    parquet = load_extra("pyarrow.parquet")
+    path.open("rb").close()  # the error of a missing file is shorter than pyarrow's
     try:
         return parquet.ParquetFile(str(path), buffer_size=2**20, pre_buffer=False)
-    except needed("pyarrow").ArrowException as exc:
+    except load_extra("pyarrow").ArrowException as exc:
         raise ConfigurationError(f"{str(path)!r} is not a Parquet file: {exc}", hint="Choose another file.") from exc
 
 
 def _batches(file: Any, name: str) -> Iterator[Any]:
     try:
         yield from file.iter_batches(batch_size=_READ_AT_ONCE)
-    except needed("pyarrow").ArrowException as exc:
+    except load_extra("pyarrow").ArrowException as exc:
         raise OSError(f"{name!r} cannot be read to its end: {exc}") from exc
 
 

@@ -1,4 +1,4 @@
-"""The rows of a batch: what one record of the input asks, and what the output says of it. No I/O."""
+"""The rows of a batch: what a record of the input asks, and the output row of its outcome. No I/O."""
 
 from __future__ import annotations
 
@@ -11,30 +11,16 @@ from bing_llm.errors import BingError, InvalidRequest
 from bing_llm.events import Reply
 from bing_llm.messages import Message, as_message
 
-__all__ = [
-    "OUTPUT_FIELDS",
-    "Answered",
-    "BadRow",
-    "Failed",
-    "Outcome",
-    "Record",
-    "Row",
-    "bad_row",
-    "key_of",
-    "read",
-    "written",
-]
-
 OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "error", "line")
-"""What an output row has besides the fields of its input, which are kept as `input_<name>` where they are named so."""
+"""The fields of an output row that are not its input's. An input field of such a name is kept as `input_<name>`."""
 
 
 class Record(NamedTuple):
-    """One record of the input, before it is known what it asks.
+    """One record of the input, not yet parsed.
 
     Attributes:
-        number: Its place, from 1 on: the line where it begins in JSONL and CSV, else the row.
-        fields: What it holds, by name; an error where it cannot be read.
+        number: Its place, from 1 on: in JSONL and CSV the line where it begins, else the row.
+        fields: Its values by name, or the error if it cannot be read.
     """
 
     number: int
@@ -46,12 +32,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: Its place in the input, as in `Record`.
-        id: Its own, or its place.
-        fields: All that the record held.
+        id: Its own id, or its place.
+        fields: All fields of the record.
         prompt: The user's message.
-        messages: A history that ends with it.
-        context: With a prompt, what the service shall know.
-        model: The model that is asked; None for the client's.
+        messages: A history that ends with the user's message.
+        context: Background for a prompt.
+        model: The model to ask; None for the client's.
     """
 
     number: int
@@ -64,8 +50,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """What tells it from all others: ids that are written alike are the same."""
-        return key_of({"id": self.id})
+        """Identifies the row: ids that are written alike are the same."""
+        return row_key({"id": self.id})
 
 
 class BadRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +59,9 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: Its place in the input, as in `Record`.
-        fields: All that the record held; empty where it could not be read.
+        fields: All fields of the record; empty if it could not be read.
         error: Why; it names the place.
-        id: Its own; None where it has none, or one that an earlier row has.
+        id: Its own id; None if it has none, or if an earlier row has the same.
     """
 
     number: int
@@ -85,16 +71,16 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """What tells it from all others: its id, else its place."""
-        return key_of({"id": self.id, "line": self.number})
+        """Identifies the row: its id, else its place."""
+        return row_key({"id": self.id, "line": self.number})
 
 
 class Answered(msgspec.Struct, frozen=True):
     """The answer to a row.
 
     Attributes:
-        reply: What the service said.
-        attempts: How many turns were begun for it, the last included.
+        reply: The reply of the service.
+        attempts: How many turns were begun for it, including the last.
         seconds: How long the last one took.
     """
 
@@ -108,7 +94,7 @@ class Failed(msgspec.Struct, frozen=True):
 
     Attributes:
         error: Why.
-        attempts: How many turns were begun for it; 0 where nothing was sent.
+        attempts: How many turns were begun for it; 0 if nothing was sent.
         seconds: How long the last one took.
     """
 
@@ -120,31 +106,31 @@ class Failed(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Answered | Failed
 
 
-def read(record: Record) -> Row | BadRow:
-    """What a record asks. An empty text counts as none, as CSV knows no other."""
+def parse_row(record: Record) -> Row | BadRow:
+    """Parse a record. An empty text counts as missing, because CSV cannot tell them apart."""
     if isinstance(record.fields, InvalidRequest):
         return BadRow(number=record.number, fields={}, error=record.fields)
     try:
-        return _row(record.number, record.fields)
+        return _parse(record.number, record.fields)
     except InvalidRequest as exc:
         own = record.fields.get("id")
         return bad_row(record.number, record.fields, exc, id=own if _is_id(own) else None)
 
 
 def bad_row(number: int, fields: dict[str, Any], why: InvalidRequest, *, id: str | int | None = None) -> BadRow:  # noqa: A002 - its name in the row
-    """A row that asks nothing, with an error that names its place."""
+    """A row that asks nothing, whose error names its place."""
     error = InvalidRequest(f"Row {number}: {why.message}", hint=why.hint)
     return BadRow(number=number, fields=fields, error=error, id=id)
 
 
-def key_of(row: Mapping[str, Any]) -> str:
-    """What tells an output row from all others: its id as text, else its line."""
+def row_key(row: Mapping[str, Any]) -> str:
+    """Identifies an output row: its id as text, else its line."""
     own = row.get("id")
     return f"id {own}" if _is_id(own) else f"line {row.get('line')}"
 
 
-def written(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
-    """The output row: the fields of the input, its id, and what came of it."""
+def render_row(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
+    """The output row: the fields of the input, its id, and its outcome."""
     if row.id is None:
         kept = {"line": row.number, **_renamed(row.fields, {"id", *OUTPUT_FIELDS})}
     else:
@@ -161,11 +147,11 @@ def written(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
                 **measured,
             }
         case Failed(error=error):
-            told = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-            return {**kept, "error": told, **measured}
+            details = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+            return {**kept, "error": details, **measured}
 
 
-def _row(number: int, fields: dict[str, Any]) -> Row:
+def _parse(number: int, fields: dict[str, Any]) -> Row:
     prompt, context, model = (_text(fields, name) for name in ("prompt", "context", "model"))
     messages = _messages(fields.get("messages"))
     if prompt is None and messages is None:
@@ -198,7 +184,7 @@ def _id(number: int, fields: dict[str, Any]) -> str | int:
 
 def _is_id(own: Any) -> bool:
     if isinstance(own, str):
-        return own != "" and "\0" not in own  # which would not come back from CSV
+        return own != "" and "\0" not in own  # CSV cannot hold NUL
     return isinstance(own, int) and not isinstance(own, bool)
 
 
@@ -214,23 +200,23 @@ def _text(fields: dict[str, Any], name: str) -> str | None:
 def _messages(value: Any) -> tuple[Message, ...] | None:
     if value is None or value == "":
         return None
-    if isinstance(value, str):  # of a table, whose cells are texts
+    if isinstance(value, str):  # a cell of a table
         value = _json(value)
     if not isinstance(value, list) or not value:
-        raise InvalidRequest("messages is no list of messages.", hint='Use [{"role": "user", "content": "..."}].')
+        raise InvalidRequest("messages is not a list of messages.", hint='Use [{"role": "user", "content": "..."}].')
     try:
         messages = tuple(as_message(index, one) for index, one in enumerate(value))
     except TypeError as exc:
         raise InvalidRequest(str(exc), hint='Use [{"role": "user", "content": "..."}].') from exc
     for index, one in enumerate(value):
         if not _is_text(one.get("content")):
-            msg = f"Message {index} has a part that is no text."
-            raise InvalidRequest(msg, hint="A batch sends text alone: ask about pictures one by one.")
+            msg = f"Message {index} has a part that is not text."
+            raise InvalidRequest(msg, hint="A batch sends only text: ask about pictures one by one.")
     return messages
 
 
 def _is_text(content: Any) -> bool:
-    """Whether nothing of a message would be left out: who asks about a picture is not answered without it."""
+    """Whether a message is only text. A question about a picture must not be asked without it."""
     parts = content if isinstance(content, list) else ()
     return all(isinstance(part, str) or part.get("type", "text") == "text" for part in parts)
 
@@ -245,7 +231,7 @@ def _json(text: str) -> Any:
 
 
 def _renamed(fields: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
-    """The fields of an input, none of them with a name that the output gives."""
+    """The fields of an input, renamed if the output has a field of that name."""
     renamed: dict[str, Any] = {}
     for name, value in fields.items():
         free = name

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from bing_llm._version import __version__
-from bing_llm.backends.chathub.options import DEFAULT_MODEL, MODELS
-from bing_llm.backends.workiq.options import DEFAULT_MODEL as WORKIQ_MODEL
-from bing_llm.cli.asking import Question
-from bing_llm.cli.asking import ask as run_ask
-from bing_llm.cli.chatting import chat as run_chat
-from bing_llm.cli.reporting import ExitCode, guarded, log_to_stderr, tolerate_any_character
-from bing_llm.cli.settings import UPSTREAM_KEY, Settings
-from bing_llm.config import BACKENDS
-
-__all__ = ["app"]
+from bing_llm.cli.ask import Question
+from bing_llm.cli.ask import ask as run_ask
+from bing_llm.cli.chat import chat as run_chat
+from bing_llm.cli.errors import ExitCode, exit_code_of
+from bing_llm.cli.options import SERVICE_OPTIONS, Endpoint, NewClient, new_client_of
+from bing_llm.cli.streams import log_to_stderr, set_stream_errors
 
 _EPILOG = """\
 Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
@@ -32,6 +31,16 @@ could not be written; 2 usage or configuration, nothing was sent; 130 Ctrl-C bef
 
 """ + _EPILOG.partition("\n\n")[2]
 
+UPSTREAM_KEY = "BING_LLM_UPSTREAM_KEY"
+"""The environment variable with the key of `bing-llm emulator --upstream`: a list of processes shows options."""
+
+_VERBOSE = inspect.Parameter(
+    "verbose",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[bool, typer.Option("--verbose", help="Log to stderr what is sent and received.")],
+)
+
 app = typer.Typer(
     help="Microsoft's Bing and Copilot chat on the command line.",
     epilog=_EPILOG,
@@ -41,29 +50,31 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_Backend: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help=f"The service: {', '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else the one that is set up.",
-    ),
-]
-_Model: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help=f"{', '.join(MODELS)}; of workiq: {WORKIQ_MODEL}. Default: {DEFAULT_MODEL}, or that one."
-    ),
-]
-_NoSearch: TypeAlias = Annotated[bool, typer.Option("--no-search", help="Do not let the service search the web.")]
-_Endpoint: TypeAlias = Annotated[
-    str | None,
-    typer.Option(metavar="URL", help="Base URL of the service. Default: BING_LLM_ENDPOINT, else the public hosts."),
-]
-_TimeZone: TypeAlias = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="workiq: your time zone, such as Europe/Zurich. Default: this machine's."),
-]
-_Verbose: TypeAlias = Annotated[bool, typer.Option("--verbose", help="Log to stderr what is sent and received.")]
+
+def _command(epilog: str = _EPILOG) -> Callable[[Callable[..., ExitCode]], None]:
+    """Register a function as a command, which ends with the exit code of the function or of its error.
+
+    Each command has `--verbose`. One that takes `new_client` has the options of a service in its place.
+    """
+
+    def register(function: Callable[..., ExitCode]) -> None:
+        parameters = dict(inspect.signature(function, eval_str=True).parameters)
+        service_options = SERVICE_OPTIONS if parameters.pop("new_client", None) else ()
+
+        def run(*, verbose: bool, **given: Any) -> NoReturn:
+            log_to_stderr(verbose=verbose)
+            if service_options:
+                given["new_client"] = new_client_of(
+                    **{option.name: given.pop(option.name) for option in service_options}
+                )
+            raise typer.Exit(exit_code_of(lambda: function(**given)))
+
+        signature = inspect.Signature([*parameters.values(), *service_options, _VERBOSE])
+        run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads options from
+        run.__doc__ = function.__doc__
+        app.command(function.__name__, epilog=epilog)(run)
+
+    return register
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
@@ -79,10 +90,10 @@ def _start(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    tolerate_any_character()
+    set_stream_errors()
 
 
-@app.command(epilog=_EPILOG)
+@_command()
 def ask(
     prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
     *,
@@ -90,49 +101,31 @@ def ask(
         str | None, typer.Option(metavar="PATH_OR_URL", help="A PNG, JPEG, GIF or WebP picture to go with it.")
     ] = None,
     context: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A UTF-8 text that the service shall know.")
+        Path | None, typer.Option(metavar="FILE", help="A UTF-8 text file that the service gets as context.")
     ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the events, one JSON object a line, and nothing else.")
     ] = False,
-    backend: _Backend = None,
-    model: _Model = None,
-    no_search: _NoSearch = False,
-    endpoint: _Endpoint = None,
-    time_zone: _TimeZone = None,
-    verbose: _Verbose = False,
-) -> None:
+    new_client: NewClient,
+) -> ExitCode:
     """Ask once. The answer streams to stdout.
 
     In a terminal, sources, suggestions and quota follow. In a pipe only the sources do, one a line after an empty line.
-    If the service rewrites what it has sent, the final text follows whole, after a line that says so.
+    If the service rewrites what it has sent, a line says so, and the final text follows.
     """
-    log_to_stderr(verbose=verbose)
-    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
-    question = Question(prompt=prompt, image=image, context=context)
-    raise typer.Exit(guarded(lambda: run_ask(settings, question, json=json)))
+    return run_ask(new_client(), Question(prompt=prompt, image=image, context=context), json=json)
 
 
-@app.command(epilog=_EPILOG)
-def chat(
-    *,
-    backend: _Backend = None,
-    model: _Model = None,
-    no_search: _NoSearch = False,
-    endpoint: _Endpoint = None,
-    time_zone: _TimeZone = None,
-    verbose: _Verbose = False,
-) -> None:
+@_command()
+def chat(*, new_client: NewClient) -> ExitCode:
     """Hold a conversation. /help lists its commands.
 
     Ctrl-C stops a running answer and keeps the conversation; at the prompt it leaves.
     """
-    log_to_stderr(verbose=verbose)
-    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
-    raise typer.Exit(guarded(lambda: run_chat(settings)))
+    return run_chat(new_client())
 
 
-@app.command(epilog=_BATCH_EPILOG)
+@_command(_BATCH_EPILOG)
 def batch(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="The rows: .jsonl, .csv or .parquet; - reads JSONL from stdin.")
@@ -145,9 +138,11 @@ def batch(
     rate: Annotated[
         float | None, typer.Option(metavar="TURNS_PER_MINUTE", help="How many turns may begin. Default: no limit.")
     ] = None,
-    ordered: Annotated[bool, typer.Option("--ordered", help="Sort the output as the input is, at the end.")] = False,
+    ordered: Annotated[
+        bool, typer.Option("--ordered", help="At the end, sort the output in the order of the input.")
+    ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask those rows again that failed in an earlier run.")
+        bool, typer.Option("--retry-failed", help="Ask the rows again that failed in an earlier run.")
     ] = False,
     patience: Annotated[
         float, typer.Option(metavar="MINUTES", help="How long to wait for a service that throttles or is away.")
@@ -157,43 +152,32 @@ def batch(
         typer.Option(metavar="ADDRESS", help="Ask from the machines of this Ray cluster; local starts one here."),
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="With --ray: how many processes ask.")] = None,
-    backend: _Backend = None,
-    model: _Model = None,
-    no_search: _NoSearch = False,
-    endpoint: _Endpoint = None,
-    time_zone: _TimeZone = None,
-    verbose: _Verbose = False,
-) -> None:
+    new_client: NewClient,
+) -> ExitCode:
     """Ask each row of a file, and write the rows with their answers to another.
 
-    A row has a prompt, or messages; an id, context and model if you like; the rest is carried through. Rows are written
-    as they end, and the same command goes on where an earlier one was ended, however that was.
+    A row has a prompt, or messages. It may also have an id, a context and a model; all other columns are copied. Each
+    row is written when it ends, and after an interruption of any kind the same command continues.
 
-    Ctrl-C ends the open turns first; a second one stops at once.
+    The first Ctrl-C waits for the open turns; a second one stops at once.
     """
-    log_to_stderr(verbose=verbose)
-    settings = Settings(backend=backend, model=model, search=not no_search, endpoint=endpoint, time_zone=time_zone)
+    from bing_llm.cli.batch import batch as run_batch  # noqa: PLC0415 - the other commands need none
 
-    def work() -> ExitCode:
-        from bing_llm.cli.batching import batch as run_batch  # noqa: PLC0415 - the other commands need none
-
-        return run_batch(
-            source,
-            target,
-            client=settings.client,
-            concurrency=concurrency,
-            rate=rate,
-            ordered=ordered,
-            retry_failed=retry_failed,
-            patience=patience * 60,
-            ray=ray,
-            workers=workers,
-        )
-
-    raise typer.Exit(guarded(work))
+    return run_batch(
+        source,
+        target,
+        client=new_client,
+        concurrency=concurrency,
+        rate=rate,
+        ordered=ordered,
+        retry_failed=retry_failed,
+        patience=patience * 60,
+        ray=ray,
+        workers=workers,
+    )
 
 
-@app.command(epilog=_EPILOG)
+@_command()
 def login(
     *,
     client_id: Annotated[
@@ -204,26 +188,24 @@ def login(
         str | None,
         typer.Option(metavar="ID", help="Your tenant. Default: AZURE_TENANT_ID, else any work account's."),
     ] = None,
-    endpoint: _Endpoint = None,
+    endpoint: Endpoint = None,
     plain_cache: Annotated[
         bool,
         typer.Option(
-            "--plain-cache", help="Keep the tokens in a file that is not encrypted, where there is no key store."
+            "--plain-cache", help="Where there is no key store, keep the tokens in a file that is not encrypted."
         ),
     ] = False,
-    verbose: _Verbose = False,
-) -> None:
+) -> ExitCode:
     """Sign in to Work IQ with a work account, by a code that is entered in a browser.
 
     The tokens are kept for later commands and programs of this user.
     """
     from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
 
-    log_to_stderr(verbose=verbose)
-    raise typer.Exit(guarded(lambda: run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache)))
+    return run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache)
 
 
-@app.command(epilog=_EPILOG)
+@_command()
 def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -233,18 +215,13 @@ def emulator(
         str | None,
         typer.Option(
             metavar="URL",
-            help=f"Base URL of an OpenAI-compatible server whose model shall answer. {UPSTREAM_KEY} holds its key.",
+            help=f"Base URL of an OpenAI-compatible server whose model answers. {UPSTREAM_KEY} holds its key.",
         ),
     ] = None,
     upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there.")] = None,
-    verbose: _Verbose = False,
-) -> None:
+) -> ExitCode:
     """Run the emulator as a server, until Ctrl-C."""
-    from bing_llm.cli.serving import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.emulator import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
 
-    log_to_stderr(verbose=verbose)
-
-    def work() -> ExitCode:
-        return serve(choose_brain(upstream=upstream, upstream_model=upstream_model, pace=pace), host=host, port=port)
-
-    raise typer.Exit(guarded(work))
+    key = os.environ.get(UPSTREAM_KEY)
+    return serve(choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace), host=host, port=port)

@@ -8,10 +8,8 @@ from bing_llm._escaping import one_line
 from bing_llm.backends.workiq.auth import scope_of
 from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.login import login as sign_in
-from bing_llm.cli.reporting import ExitCode
+from bing_llm.cli.errors import ExitCode
 from bing_llm.errors import ConfigurationError
-
-__all__ = ["CLIENT_ID", "TENANT_ID", "login"]
 
 CLIENT_ID = "AZURE_CLIENT_ID"
 TENANT_ID = "AZURE_TENANT_ID"
@@ -46,12 +44,12 @@ def login(
         client_id,
         tenant_id or os.environ.get(TENANT_ID) or None,
         scope=scope_of(place.host),
-        tell=_tell,
+        tell=_print_code,
         plain_cache=plain_cache,
     )
     print(f"Signed in as {one_line(user)}. The backend workiq uses this login where it is given no token.", flush=True)
     return ExitCode.OK
 
 
-def _tell(address: str, code: str) -> None:
+def _print_code(address: str, code: str) -> None:
     print(f"Open {one_line(address)} in a browser, and enter the code {one_line(code)}", flush=True)

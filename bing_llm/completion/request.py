@@ -1,33 +1,35 @@
-"""One call of a model, as frameworks understand it: a history, tools, a format, stop sequences, a longest answer."""
+"""A `Request`: a history, and the options of a call in OpenAI's form, which both frameworks use."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import msgspec
 
+from bing_llm.completion.history import History
+from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message
-from bing_llm.tools.calls import Toolbox
-from bing_llm.tools.prompt import Instructions, combined, json_instructions, tool_instructions
+from bing_llm.tokens import CHARACTERS_PER_TOKEN
+from bing_llm.tools.calls import Tool, Toolbox
+from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
 
-__all__ = ["JsonFormat", "Request"]
+ToolChoice: TypeAlias = dict[str, Any] | str | bool | None
 
-
-class JsonFormat(msgspec.Struct, frozen=True):
-    """The answer shall be JSON: one object that fits `schema`, or any object where that is None."""
-
-    schema: dict[str, Any] | None = None
+_AUTO, _ANY, _NONE = "auto", "any", "none"
+_WORDS = {"auto": _AUTO, "any": _ANY, "required": _ANY, "none": _NONE}
+_CHOICES = "Allowed: 'auto', 'any' (or 'required', True), 'none', or the name of a tool, also as a dict."
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """What a framework asks a model.
 
     Attributes:
-        messages: The history, the oldest first; calls and results of tools stand in it as `bing_llm.tools` writes them.
+        messages: The history, the oldest first; calls and results of tools are written as `bing_llm.tools` does.
         images: Pictures that go with the last message.
         toolbox: The tools, and how the model may choose.
-        format: Set where the answer shall be JSON.
+        json_format: Set if the answer must be JSON.
         stop: The answer ends before the first of these.
         max_characters: The longest answer; None for no limit.
     """
@@ -35,16 +37,165 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
     images: tuple[ImageSource, ...] = ()
     toolbox: Toolbox = Toolbox()
-    format: JsonFormat | None = None
+    json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()
     max_characters: int | None = None
 
     @property
     def instructions(self) -> Instructions:
-        """What the service is told of tools and format."""
-        tools = tool_instructions(self.toolbox)
-        return tools if self.format is None else combined(tools, json_instructions(self.format.schema))
+        """What the prompt says about tools and format."""
+        return render_instructions(self.toolbox, self.json_format)
 
     def followed_by(self, *messages: Message) -> Request:
-        """The same request with more messages behind its history."""
+        """The same request with more messages after its history."""
         return msgspec.structs.replace(self, messages=(*self.messages, *messages))
+
+
+def build_request(
+    history: History,
+    options: Mapping[str, Any],
+    *,
+    to_openai_tool: Callable[[Any], dict[str, Any]],
+    to_json_schema: Callable[[Any], dict[str, Any]],
+    stop: Sequence[str] | None,
+    max_tokens: int | None,
+) -> Request:
+    """The request of one call.
+
+    Args:
+        history: What the messages say.
+        options: The options of the call, under OpenAI's names: `tools`, `tool_choice`, `parallel_tool_calls`, `strict`,
+            `response_format`, `stop` and `max_tokens`; others are ignored.
+        to_openai_tool: The framework's way from a tool of any kind to OpenAI's form.
+        to_json_schema: The framework's way from a schema of any kind to a JSON schema.
+        stop: The model's own stop sequences; those of the call are added.
+        max_tokens: The model's own limit, at 4 characters a token; that of the call replaces it.
+
+    Raises:
+        ValueError: A choice names a tool that is not there, or a tool or schema is of an unknown kind.
+        InvalidRequest: Another option is not allowed.
+    """
+    return Request(
+        messages=history.messages,
+        images=history.images,
+        toolbox=read_toolbox(
+            map(to_openai_tool, options.get("tools") or ()),
+            options.get("tool_choice"),
+            parallel=options.get("parallel_tool_calls"),
+            strict=options.get("strict"),
+        ),
+        json_format=read_format(options.get("response_format"), to_json_schema),
+        stop=(*read_stop(stop), *read_stop(options.get("stop"))),
+        max_characters=read_max_tokens(options.get("max_tokens", max_tokens)),
+    )
+
+
+def read_choice(choice: ToolChoice, names: Sequence[str]) -> str:
+    """Every form of `tool_choice` as 'auto', 'any', 'none' or the name of a tool.
+
+    Raises:
+        ValueError: It is not one of these forms, or names a tool that is not there.
+    """
+    if choice is None or isinstance(choice, bool):
+        return _ANY if choice else _AUTO
+    name = _name_in(choice)
+    if name in _WORDS:
+        return _WORDS[name]
+    if name not in names:
+        msg = f"tool_choice is {choice!r}, but the bound tools are: {', '.join(names) or 'none'}. {_CHOICES}"
+        raise ValueError(msg)
+    return name
+
+
+def _name_in(choice: Any) -> str:
+    """The name in `{"type": "function", "function": {"name"}}`, `{"type": "tool", "name"}`, `{"name"}` or a str."""
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        choice = (function if isinstance(function, dict) else choice).get("name") or choice.get("type")
+    return choice if isinstance(choice, str) else ""
+
+
+def read_toolbox(
+    tools: Iterable[Mapping[str, Any]], choice: ToolChoice, *, parallel: bool | None, strict: bool | None = None
+) -> Toolbox:
+    """The toolbox of a call; empty if no tool may be used.
+
+    Args:
+        tools: Tools in OpenAI's form, `{"type": "function", "function": {"name", "description", "parameters"}}`.
+        choice: Which of them must be called; see `read_choice`.
+        parallel: False for at most one call.
+        strict: Whether arguments must fit their schema; a tool in OpenAI's form may demand it too.
+
+    Raises:
+        ValueError: The choice names a tool that is not there.
+        InvalidRequest: Two tools have one name, or a call is required and there are no tools.
+    """
+    functions = [tool["function"] for tool in tools]
+    converted = tuple(
+        Tool(function["name"], function.get("description") or "", function.get("parameters") or {})
+        for function in functions
+    )
+    chosen = read_choice(choice, [tool.name for tool in converted])
+    if chosen == _NONE:
+        return Toolbox()
+    return Toolbox(
+        tools=converted,
+        required=chosen == _ANY,
+        only="" if chosen in {_AUTO, _ANY} else chosen,
+        parallel=parallel is not False,
+        strict=bool(strict) or any(function.get("strict") for function in functions),
+    )
+
+
+def read_format(response_format: Any, to_json_schema: Callable[[Any], dict[str, Any]]) -> JsonFormat | None:
+    """A `response_format`: None or `text`, `json_object`, `json_schema` in OpenAI's form, or a schema itself.
+
+    Args:
+        response_format: The option.
+        to_json_schema: The framework's way from a schema of any kind to a JSON schema; raises if it is not a schema.
+
+    Raises:
+        ValueError: It is `json_schema` without a schema.
+    """
+    if response_format is None:
+        return None
+    if isinstance(response_format, dict):
+        kind = response_format.get("type")
+        if kind == "text":
+            return None
+        if kind == "json_object":
+            return JsonFormat()
+        if kind == "json_schema":
+            spec = response_format.get("json_schema", response_format)
+            schema = spec.get("schema") if isinstance(spec, dict) else None
+            if not isinstance(schema, dict):
+                form = '{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}'
+                msg = f"response_format has no schema; allowed: {form}."
+                raise ValueError(msg)
+            return JsonFormat(schema)
+    return JsonFormat(to_json_schema(response_format))
+
+
+def read_stop(stop: Any) -> tuple[str, ...]:
+    """The stop sequences of a call; frameworks pass on whatever they are given.
+
+    Raises:
+        InvalidRequest: It is neither a str nor a list of str.
+    """
+    sequences = [stop] if isinstance(stop, str) else stop or ()
+    if not isinstance(sequences, list | tuple) or not all(isinstance(sequence, str) for sequence in sequences):
+        raise InvalidRequest(f"stop is {stop!r}; it must be a list of texts.")
+    return tuple(sequences)
+
+
+def read_max_tokens(max_tokens: Any) -> int | None:
+    """The longest answer in characters, at 4 a token, for `max_tokens`; None for no limit.
+
+    Raises:
+        InvalidRequest: It is not a whole number from 1 on.
+    """
+    if max_tokens is None:
+        return None
+    if not isinstance(max_tokens, int) or max_tokens < 1:
+        raise InvalidRequest(f"max_tokens is {max_tokens!r}; it must be a whole number from 1 on.")
+    return max_tokens * CHARACTERS_PER_TOKEN

@@ -1,4 +1,4 @@
-"""One call of a model over a client: the turn, its shaping, and one more turn where a required call did not come."""
+"""One call of a model over a client: the turn, its output, and one more turn if a required call did not come."""
 
 from __future__ import annotations
 
@@ -11,17 +11,14 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.client import BingClient
+from bing_llm.completion.continuation import HistoryTurn
+from bing_llm.completion.output import OutputProcessor
 from bing_llm.completion.request import Request
-from bing_llm.completion.shaping import Shaper
-from bing_llm.composing import Composed
-from bing_llm.continuation import HistoryTurn
 from bing_llm.errors import BingError
-from bing_llm.messages import Message
-from bing_llm.stream import TurnStream
+from bing_llm.messages import Message, Prompt
 from bing_llm.tools.calls import Call, InvalidCall, Piece
-from bing_llm.tools.prompt import json_repair_request, repair_request, written_call
-
-__all__ = ["Completed", "Completion", "FinishReason", "Item"]
+from bing_llm.tools.prompt import render_call, render_call_repair, render_json_repair
+from bing_llm.turn import TurnStream
 
 _log = logging.getLogger(__name__)
 
@@ -32,33 +29,32 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a completion: always the last item, exactly once, unless an error is raised.
 
     Attributes:
-        reply: The service's own reply, its text unshaped.
+        reply: The service's own reply, with its text as it came.
         finish_reason: Why it ended.
-        final: The pieces of the final text where the service rewrote what had been given, None where what was given is
-            final.
-        prompts: What was sent, a turn each: more than one where the service was asked once more.
+        final: The pieces of the final text if the service rewrote text that had been given; else None.
+        prompts: The prompt of each turn; there are two if the service was asked once more.
     """
 
     reply: ev.Reply
     finish_reason: FinishReason
     final: tuple[Piece, ...] | None
-    prompts: tuple[Composed, ...]
+    prompts: tuple[Prompt, ...]
 
 
 Item: TypeAlias = Piece | ev.SearchStarted | ev.SearchResults | ev.Progress | ev.ImageCreated | Completed
-"""What a completion gives. Nothing of it is ever recalled: what the service does before its first text comes with that
-text, since until then the turn may be opened again."""
+"""What a completion gives. No item is ever recalled. What the service does before its first text comes together with
+that text, because until then the turn may be opened again."""
 
 
 class Completion(AsyncIterator[Item]):
-    """The items of one call of a model; nothing is sent until the first is asked for.
+    """The items of one call of a model; nothing is sent until the first one is asked for.
 
-    Text that already waits is joined into one piece, and never waited for. Leave it early by `close`.
+    Text that is already there is joined into one piece; nothing is waited for. To leave early, call `close`.
 
     Args:
-        client: Who sends the turn.
+        client: The client that sends the turn.
         request: What is asked.
-        join: Whether text that already waits is joined.
+        join: Whether text that is already there is joined.
 
     Raises:
         InvalidRequest: The request cannot be served; nothing was sent.
@@ -78,7 +74,7 @@ class Completion(AsyncIterator[Item]):
         source = HistoryTurn(self._client, request.messages, request.instructions, request.images)
         self._sources.append(source)
         self._turn = TurnStream(source)
-        self._shaper = Shaper(self._request)
+        self._output = OutputProcessor(self._request)
         self._given: list[Piece] = []
         self._texts: list[str] = []
         self._early: list[Item] | None = []  # what comes before the first text; None after it
@@ -113,13 +109,13 @@ class Completion(AsyncIterator[Item]):
         await self._turn.aclose()
 
     async def whole(self) -> list[Item]:
-        """All items at once. Where the service rewrote its text, the pieces are those of the final text."""
+        """All items at once. If the service rewrote its text, the pieces are those of the final text."""
         items = [item async for item in self]
         end = items[-1]
         if not isinstance(end, Completed) or end.final is None:
             return items
         kept = [item for item in items[:-1] if not isinstance(item, str | Call | InvalidCall)]
-        reason = _finish_reason(end.reply, self._shaper)
+        reason = _finish_reason(end.reply, self._output)
         return [*kept, *end.final, msgspec.structs.replace(end, finish_reason=reason, final=None)]
 
     async def _step(self) -> None:
@@ -131,13 +127,13 @@ class Completion(AsyncIterator[Item]):
             # All that is wanted had come before the stop; only the service's own last word is missing.
             self._complete(ev.Reply())
             return
-        # What a shaper may end is taken one by one where it is not joined: the service is stopped that much earlier.
-        takes_all = self._join or self._shaper.is_plain
+        # Text whose end is decided here is taken piece by piece if it is not joined: the service is stopped earlier.
+        takes_all = self._join or self._output.is_plain
         while event is not None:
             self._take(event)
             event = self._turn.ready() if takes_all and not self._over else None
         self._give_text()
-        if not (self._over or self._stopped) and self._shaper.done:
+        if not (self._over or self._stopped) and self._output.done:
             self._stopped = True
             await self._stop()
 
@@ -145,7 +141,7 @@ class Completion(AsyncIterator[Item]):
         try:
             await self._turn.stop()
         except BingError as exc:
-            _log.debug("the answer was complete, but the service could not be told to stop: %s", exc.message)
+            _log.debug("the answer is complete, but the request to stop it failed: %s", exc.message)
 
     def _take(self, event: ev.Event) -> None:
         match event:
@@ -167,10 +163,10 @@ class Completion(AsyncIterator[Item]):
         if not self._texts:
             return
         texts, self._texts = self._texts, []
-        if self._shaper.is_plain:
+        if self._output.is_plain:
             self._give(["".join(texts)] if self._join else [*texts])
         else:
-            self._give(self._shaper.feed("".join(texts)))
+            self._give(self._output.feed("".join(texts)))
 
     def _give(self, pieces: list[Piece]) -> None:
         if pieces and self._early is not None:
@@ -181,31 +177,31 @@ class Completion(AsyncIterator[Item]):
 
     def _complete(self, reply: ev.Reply) -> None:
         is_shown = self._early is None
-        # Of a rewritten text of which nothing was given, nothing needs to be recalled.
-        pieces = self._reshape(reply.text) if reply.revised and not is_shown else self._shaper.close()
-        shaper = self._shaper
+        # If nothing of a rewritten text was given, nothing has to be recalled.
+        pieces = self._reprocess(reply.text) if reply.revised and not is_shown else self._output.close()
+        output = self._output
         self._give(pieces)
-        if shaper.problem:
-            if self._may_repair and reply.finish_reason == "stop" and not shaper.cut_by_length:
+        if output.problem:
+            if self._may_repair and reply.finish_reason == "stop" and not output.cut_by_length:
                 self._keep([reply.text], reply)
-                self._repair(reply, shaper.problem)
+                self._repair(reply, output.problem)
                 return
-            _log.warning("The model did not answer in the form that was asked for: %s", shaper.problem)
-            self._give(shaper.unmet)
+            _log.warning("The model did not answer in the form that was asked for: %s", output.problem)
+            self._give(output.unmet)
         self._items.extend(self._early or ())
-        reason = _finish_reason(reply, shaper)
-        final = (*self._reshape(reply.text), *self._shaper.unmet) if reply.revised and is_shown else None
+        reason = _finish_reason(reply, output)
+        final = (*self._reprocess(reply.text), *self._output.unmet) if reply.revised and is_shown else None
         prompts = tuple(source.sent for source in self._sources)
         self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=prompts))
         self._keep(self._given if final is None else final, reply)
         self._over = True
 
     def _keep(self, pieces: Sequence[Piece], reply: ev.Reply) -> None:
-        """Let a history that goes on from here go on in this conversation, unless it holds more than was given."""
-        if self._shaper.has_cut or any(isinstance(piece, InvalidCall) for piece in pieces):
+        """Let a history that extends this one continue in this conversation, unless that holds more than was given."""
+        if self._output.has_cut or any(isinstance(piece, InvalidCall) for piece in pieces):
             return
         text = "".join(piece for piece in pieces if isinstance(piece, str))
-        calls = [written_call(piece) for piece in pieces if isinstance(piece, Call)]
+        calls = [render_call(piece) for piece in pieces if isinstance(piece, Call)]
         self._sources[-1].keep("\n".join((text, *calls)), reply)
 
     def _repair(self, reply: ev.Reply, problem: str) -> None:
@@ -213,20 +209,20 @@ class Completion(AsyncIterator[Item]):
         self._may_repair = False
         _log.info("The model is asked once more: %s", problem)
         toolbox = self._request.toolbox
-        about_call = toolbox.must_call or self._request.format is None
-        wanted = repair_request(toolbox, problem) if about_call else json_repair_request(problem)
+        about_call = toolbox.must_call or self._request.json_format is None
+        wanted = render_call_repair(toolbox, problem) if about_call else render_json_repair(problem)
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 
-    def _reshape(self, text: str) -> list[Piece]:
-        """The pieces of the final text, by a shaper that takes the place of the one for the text before."""
-        self._shaper = Shaper(self._request)
-        return [*self._shaper.feed(text), *self._shaper.close()]
+    def _reprocess(self, text: str) -> list[Piece]:
+        """The pieces of the final text; its output replaces that of the earlier text."""
+        self._output = OutputProcessor(self._request)
+        return [*self._output.feed(text), *self._output.close()]
 
 
-def _finish_reason(reply: ev.Reply, shaper: Shaper) -> FinishReason:
+def _finish_reason(reply: ev.Reply, output: OutputProcessor) -> FinishReason:
     if reply.finish_reason == "content_filter":
         return "content_filter"
-    if shaper.has_calls:
+    if output.has_calls:
         return "tool_calls"
-    return "length" if shaper.cut_by_length else reply.finish_reason
+    return "length" if output.cut_by_length else reply.finish_reason

@@ -26,7 +26,7 @@ from bing_llm.sync import run
 
 TURN_LIMIT = 30  # of the last recordings (02)
 LIFETIME_S = 21_600.0  # 6 hours, as the service says when it refuses an expired conversation (04)
-CONTEXT_LIMIT = 32_000  # about 8,000 tokens, where the service was seen to close the socket (protocol notes, section b)
+CONTEXT_LIMIT = 32_000  # about 8,000 tokens, where the socket was seen to close (docs/protocol/chathub.md, section b)
 PING_INTERVAL_S = 15.0  # the default of SignalR servers
 TOKEN = "emulator-token"  # noqa: S105 - it protects nothing
 

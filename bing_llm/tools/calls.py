@@ -1,14 +1,17 @@
-"""Tools and calls, as data: what a model may call, how it may choose, and what it wrote."""
+"""Tools and calls as data: what a model may call, how it may choose, what it wrote, and whether that fits."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, TypeAlias
 
 import msgspec
 
-from bing_llm.errors import InvalidRequest
+from bing_llm.errors import ConfigurationError, InvalidRequest
 
-__all__ = ["Call", "InvalidCall", "Piece", "Tool", "Toolbox"]
+_log = logging.getLogger(__name__)
+
+_LONGEST_REASON = 300  # characters of a validation error; jsonschema quotes the value, however long
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -26,19 +29,19 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One call that the model wrote. It has no id: the service knows none, so who passes it on gives it one."""
+    """One call that the model wrote. It has no id, because the service has none: whoever passes it on makes one."""
 
     name: str
     arguments: dict[str, Any] = {}
 
 
 class InvalidCall(msgspec.Struct, frozen=True):
-    """What was meant as a call and is none.
+    """What was meant as a call but is not one.
 
     Attributes:
         text: What the model wrote, the opening tag included.
-        reason: Why it is no call, in one sentence that a model can act on.
-        name: The name of the tool, "" where it could not be read.
+        reason: Why it is not a call, in one sentence that a model can act on.
+        name: The name of the tool, "" if it could not be read.
     """
 
     text: str
@@ -90,9 +93,48 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def offered(self) -> tuple[Tool, ...]:
-        """The tools that the model is told of: where one must be called, that one alone."""
+        """The tools that the prompt lists: if one certain tool must be called, only that one."""
         return tuple(tool for tool in self.tools if tool.name == self.only) if self.only else self.tools
 
     def is_met_by(self, call: Call) -> bool:
-        """Whether this call is what was required."""
+        """Whether this call is the required one."""
         return not self.only or call.name == self.only
+
+
+def validation_error(arguments: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Where and why the arguments of a call do not fit the schema of its tool, in one sentence; "" if they fit.
+
+    References are resolved in the schema itself and in the metaschemas only; nothing is fetched. A broken schema cannot
+    be checked against: a warning is logged, and everything fits.
+
+    Args:
+        arguments: What the model wrote.
+        schema: A JSON schema of any draft; without `$schema`, of 2020-12. The tool's own, so its patterns are trusted.
+
+    Raises:
+        ConfigurationError: jsonschema is not installed.
+    """
+    try:
+        import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and only strict tools need it
+        import referencing  # noqa: PLC0415 - as above
+    except ImportError as exc:
+        message = "To check the arguments of calls against the schemas of their tools, jsonschema must be installed."
+        raise ConfigurationError(message, hint="pip install jsonschema") from exc
+    try:
+        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+        kind.check_schema(schema)
+        # A registry of our own: the default one fetches references over the network.
+        checker = kind(schema, registry=referencing.Registry())
+        error = jsonschema.exceptions.best_match(checker.iter_errors(arguments))
+    except Exception as exc:  # noqa: BLE001 - jsonschema raises what its code happens to on a schema it cannot apply
+        _log.warning("The schema of a tool is broken, so arguments are not checked by it: %s", type(exc).__name__)
+        return ""
+    return "" if error is None else _sentence(error)
+
+
+def _sentence(error: Any) -> str:
+    reason = " ".join(error.message.split())
+    if len(reason) > _LONGEST_REASON:
+        reason = f"{reason[:_LONGEST_REASON]}..."
+    place = "".join(f"[{step!r}]" for step in error.absolute_path)
+    return f"arguments{place} does not fit the schema of the tool: {reason}."

@@ -1,19 +1,20 @@
-"""The JSON out of a reply that must be JSON."""
+"""The JSON in a reply that must be JSON, passed on while it streams."""
 
 from __future__ import annotations
 
 import re
 
-from bing_llm.tools.json_finding import json_in
-from bing_llm.tools.json_stream import JsonStream
-from bing_llm.tools.reading import is_json
-
-__all__ = ["JsonAnswer"]
+from bing_llm.tools.lenient_json import NEEDLESSLY_ESCAPED, is_json, json_in
 
 _MAX_HEAD = 200  # characters before the JSON is known to begin; blanks and the line of a fence
 
 # Not every brace begins JSON: `[1]` may, `[Bing](https://...)`, `[^1^]` and `{'a': 1}` do not.
 _head = re.compile(r"""\s*(?:(?:`{3,}|~{3,})[^\n`]*\n\s*)?(?=\{\s*["}]|\[\s*["{\[\]0-9tfn-])""")
+
+_outside = re.compile(r'["{}\[\],]')
+_inside = re.compile(r'["\\\x00-\x1f]')
+_not_blank = re.compile(r"[^ \t\n\r]")
+_ESCAPES = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 class JsonAnswer:
@@ -23,8 +24,8 @@ class JsonAnswer:
     value; what follows is dropped. Any other reply is held to its end, where `json_in` finds the JSON in it; if there
     is none, the whole reply is passed on as it is.
 
-    What was passed on cannot be recalled. So where a fault shows only then, or the reply ends too early, `found` is
-    False, and nothing is repaired but what `JsonStream` can.
+    What was passed on cannot be recalled. So if a fault shows only later, or the reply ends too early, `found` is
+    False; only control characters, needless backslashes and trailing commas are repaired.
 
     To read calls of tools from the same reply, feed the texts that a `CallParser` gives.
 
@@ -38,7 +39,7 @@ class JsonAnswer:
         self.found = False
         self._held: list[str] = []
         self._head = ""
-        self._stream: JsonStream | None = None
+        self._stream: _JsonStream | None = None
         self._given: list[str] = []
 
     def feed(self, text: str) -> list[str]:
@@ -73,7 +74,7 @@ class JsonAnswer:
         self._head = (self._head + text)[:_MAX_HEAD]
         if (head := _head.match(self._head)) is None:
             return ""
-        self._stream = JsonStream()
+        self._stream = _JsonStream()
         text = "".join(self._held)[head.end() :]
         self._held.clear()
         return text
@@ -81,3 +82,76 @@ class JsonAnswer:
     def _finish(self) -> None:
         self.done = True
         self.found = is_json("".join(self._given))
+
+
+class _JsonStream:
+    """One JSON object or list, passed on as it comes; what follows it is dropped.
+
+    It repairs what needs no look-back: control characters and needless backslashes in strings, and commas before a
+    closing brace or bracket, by the rules of `bing_llm.tools.lenient_json`.
+
+    Attributes:
+        done: Whether the last brace or bracket has come.
+    """
+
+    def __init__(self) -> None:
+        self.done = False
+        self._depth = 0
+        self._in_string = False
+        self._backslash = False
+        self._held: list[str] = []  # a comma and the blanks after it
+
+    def feed(self, text: str) -> str:
+        """The next part of the text, which begins with the first brace or bracket: what can be passed on now."""
+        parts: list[str] = []
+        position = 0
+        while position < len(text) and not self.done:
+            read = self._string if self._in_string else self._structure
+            position = read(text, position, parts)
+        return "".join(parts)
+
+    def _string(self, text: str, position: int, parts: list[str]) -> int:
+        if self._backslash:
+            self._backslash = False
+            sign = text[position]
+            parts.append(sign if sign in NEEDLESSLY_ESCAPED else f"\\{sign}")
+            return position + 1
+        found = _inside.search(text, position)
+        if found is None:
+            parts.append(text[position:])
+            return len(text)
+        parts.append(text[position : found.start()])
+        sign = found[0]
+        if sign == "\\":
+            self._backslash = True
+        else:
+            self._in_string = sign != '"'
+            parts.append(sign if sign == '"' else _ESCAPES.get(sign, f"\\u{ord(sign):04x}"))
+        return found.end()
+
+    def _structure(self, text: str, position: int, parts: list[str]) -> int:
+        if self._held:
+            return self._after_comma(text, position, parts)
+        found = _outside.search(text, position)
+        if found is None:
+            parts.append(text[position:])
+            return len(text)
+        parts.append(text[position : found.start()])
+        sign = found[0]
+        if sign == ",":
+            self._held.append(sign)
+            return found.end()
+        parts.append(sign)
+        self._in_string = sign == '"'
+        self._depth += (sign in "{[") - (sign in "}]")
+        self.done = self._depth == 0
+        return found.end()
+
+    def _after_comma(self, text: str, position: int, parts: list[str]) -> int:
+        found = _not_blank.search(text, position)
+        end = found.start() if found else len(text)
+        self._held.append(text[position:end])
+        if found:
+            parts.extend(self._held[1:] if found[0] in "}]" else self._held)
+            self._held.clear()
+        return end

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import html
 import logging
 import re
 
+from bing_llm.tools.call_formats import (
+    CLOSERS,
+    DELIMITER,
+    LONGEST_SPACE,
+    MORE,
+    CallDecoder,
+    Opening,
+    closer_at,
+    fence_at,
+    tag_at,
+    unescape,
+)
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Toolbox
-from bing_llm.tools.forms import Forms
-from bing_llm.tools.openings import CLOSERS, LONGEST_SPACE, MORE, Opening, closer_at, fence_at, tag_at
-from bing_llm.tools.scanning import Scanner
-
-__all__ = ["MAX_CALL_CHARACTERS", "CallParser"]
 
 _log = logging.getLogger(__name__)
 
-_MARK = re.compile(r"[<&\\]|`+|\n\s*")
 _SHORTEST_FENCE, _LONGEST_FENCE = 3, 16  # backticks; what is longer holds no call
 _LAYOUT = " \t\r\n`"  # around a call, of whoever puts it into a code block
 
@@ -32,7 +37,83 @@ _LONGEST_SHOWN = 200  # characters of a call that is too long, in its `InvalidCa
 
 _LONGEST_PART = 4096  # characters that are looked at together, so that what is left of a part is not copied too often
 
-_MARKDOWN = re.compile(r"""(\\["\\/])|\\([!#$%&'()*+,.:;<=>?@\[\]^_`{|}~-])""")
+_OUTSIDE = re.compile(r"[^\s,]")
+_INSIDE = re.compile(r'["{}\[\]]')
+_INSIDE_WARY = re.compile(r'["{}\[\]<`\\]')
+_IN_STRING = re.compile(r'["\\]')
+
+
+class Scanner:
+    """Follows objects and lists, one after another, by their brackets and strings; each sign is looked at once.
+
+    Args:
+        wary: Whether to stop within a value too, at what JSON has in strings only: `<`, a backtick or a backslash.
+
+    Attributes:
+        values: How many have ended.
+        open: Whether one has begun and not ended.
+    """
+
+    def __init__(self, *, wary: bool = False) -> None:
+        self.values = 0
+        self._inside = _INSIDE_WARY if wary else _INSIDE
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+
+    @property
+    def open(self) -> bool:
+        """Whether an object or list has begun and not ended."""
+        return self._depth > 0
+
+    def feed(self, text: str) -> int:
+        """How much of this part belongs to values, or stands between them: its length, or where something else begins.
+
+        Whitespace and commas may stand between two values, and brackets that close nothing behind one.
+        """
+        at, end = 0, len(text)
+        while at < end:
+            if self._escaped:
+                self._escaped = False
+                at += 1
+            elif self._in_string:
+                at = self._string(text, at)
+            else:
+                found = (self._inside if self._depth else _OUTSIDE).search(text, at)
+                if found is None:
+                    return end
+                if not (self._goes_on if self._depth else self._begins)(found[0]):
+                    return found.start()
+                at = found.end()
+        return end
+
+    def _string(self, text: str, at: int) -> int:
+        found = _IN_STRING.search(text, at)
+        if found is None:
+            return len(text)
+        self._in_string = found[0] != '"'
+        self._escaped = found[0] == "\\"
+        return found.end()
+
+    def _goes_on(self, sign: str) -> bool:
+        """Whether a sign within a value is allowed there."""
+        if sign == '"':
+            self._in_string = True
+        elif sign in "{[":
+            self._depth += 1
+        elif sign in "}]":
+            self._depth -= 1
+            self.values += not self._depth
+        else:
+            return False
+        return True
+
+    def _begins(self, sign: str) -> bool:
+        """Whether a sign between values is allowed there; one that opens a value does."""
+        if sign in "{[":
+            self._depth = 1
+            return True
+        return sign in "}]" and self.values > 0
 
 
 class _Block:
@@ -100,7 +181,7 @@ class CallParser:
 
     def __init__(self, toolbox: Toolbox) -> None:
         self._toolbox = toolbox
-        self._forms = Forms(toolbox)
+        self._decoder = CallDecoder(toolbox)
         self._held = ""
         self._block: _Block | None = None
         self._at_start = True
@@ -166,7 +247,7 @@ class CallParser:
     def _search(self, rest: str, pieces: list[Piece]) -> str:
         """Look for an opener, and say what is before it. Answers with what is behind it."""
         self._in_long_run = self._in_long_run and rest[0] == "`"
-        for mark in _MARK.finditer(rest):
+        for mark in DELIMITER.finditer(rest):
             opening = self._opening(rest, mark)
             if opening is None:
                 continue
@@ -290,7 +371,7 @@ class CallParser:
 
     def _read_literally(self, block: _Block, text: str, pieces: list[Piece]) -> str:
         """Read on to the first closer or call: the JSON is broken, so its strings tell nothing."""
-        for mark in _MARK.finditer(text):
+        for mark in DELIMITER.finditer(text):
             at = mark.start()
             closer = closer_at(text, at, block.opening.closers)
             opening = tag_at(text, at)
@@ -333,7 +414,7 @@ class CallParser:
         key = _FIRST_KEY.match(block.head)
         if key is not None:
             block.head = None
-            return key[1] in self._forms.first_keys
+            return key[1] in self._decoder.first_keys
         return len(block.head) < _LONGEST_HEAD and _MAY_GET_A_KEY.fullmatch(block.head) is not None
 
     def _reread(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
@@ -359,8 +440,8 @@ class CallParser:
         content, raw = block.content, block.opening.text + block.content + closer
         if block.opening.always:
             closed = bool(closer) or block.is_whole
-            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=closed), pieces)
-        elif (calls := self._forms.bare(content, raw=raw)) is not None:
+            self._give(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=closed), pieces)
+        elif (calls := self._decoder.decode_bare(content, raw=raw)) is not None:
             self._give(calls, pieces)
         else:
             return self._release(block, tail, pieces, closer)
@@ -369,8 +450,8 @@ class CallParser:
     def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
         content, raw = block.content, block.opening.text + block.content
         if block.opening.always:
-            self._give(self._forms.meant(_plain(content, block.opening), raw=raw, closed=False), pieces)
-        elif (calls := self._forms.bare(content, raw=raw) if block.is_whole else None) is not None:
+            self._give(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=False), pieces)
+        elif (calls := self._decoder.decode_bare(content, raw=raw) if block.is_whole else None) is not None:
             self._give(calls, pieces)
         else:
             self._held = self._release(block, "", pieces)
@@ -385,13 +466,6 @@ class CallParser:
                 calls = calls[:1]
                 self.has_cut = True
         pieces.extend(calls)
-
-
-def _plain(content: str, opening: Opening) -> str:
-    """The content of a block, with the escapes of its tag undone."""
-    if opening.text.startswith("&"):
-        return html.unescape(content)
-    return _MARKDOWN.sub(lambda escape: escape[1] or escape[2], content) if "\\" in opening.text else content
 
 
 def _without_space(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a text-only model is told: which tools there are, how to call them, how to answer with JSON.
+"""What a prompt says to a text-only model: which tools there are, how to call them, how to answer with JSON.
 
 The wording is that of an ordinary user. Services refuse text that poses as a system's.
 """
@@ -7,28 +7,14 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from bing_llm.tools.calls import Call, Tool, Toolbox
-from bing_llm.tools.escaping import escaped, json_line
-from bing_llm.tools.examples import example_call
-from bing_llm.tools.schemas import compact
-
-__all__ = [
-    "Instructions",
-    "combined",
-    "json_instructions",
-    "json_repair_request",
-    "repair_request",
-    "rewritten_call",
-    "tool_instructions",
-    "written_call",
-    "written_calls",
-    "written_result",
-]
+from bing_llm.tools.escape import escape, json_line
+from bing_llm.tools.schemas import compact, example_call
 
 _TOOLS = "Tools that you can call, one in each line:"
 _FORM = "Call a tool by writing a block like this, with arguments that fit its parameters:"
@@ -36,6 +22,12 @@ _STOP = "Stop after the last </tool_call>: I send you what the tools give back, 
 _SCHEMA = "JSON schema of the reply:"
 _NO_MORE_CALLS = "When no call is needed any more, answer in this form:"
 _JSON = "Reply with exactly one JSON object {which}, and nothing else: no code fence, no words before or after it."
+
+
+class JsonFormat(msgspec.Struct, frozen=True):
+    """The answer must be JSON: one object that fits `schema`, or any object if that is None."""
+
+    schema: dict[str, Any] | None = None
 
 
 class Instructions(msgspec.Struct, frozen=True):
@@ -50,59 +42,56 @@ class Instructions(msgspec.Struct, frozen=True):
     rules: str = ""
 
 
-def tool_instructions(toolbox: Toolbox) -> Instructions:
-    """How to call the tools that are offered: one JSON line for each, the rules, and an example with one of them.
+def render_instructions(toolbox: Toolbox, json_format: JsonFormat | None = None) -> Instructions:
+    """How to call tools and how to answer with JSON.
 
-    Raises:
-        InvalidRequest: The schema of a tool cannot be written as JSON.
-    """
-    tools = toolbox.offered
-    if not tools:
-        return Instructions()
-    rules = (_FORM, written_call(example_call(tools)), _number(toolbox), _STOP, _choice(toolbox))
-    return Instructions("\n".join((_TOOLS, *map(_line, tools))), "\n".join(rules))
-
-
-def json_instructions(schema: dict[str, Any] | None) -> Instructions:
-    """How to answer with JSON alone.
+    The listing has one JSON line for each tool, then the schema of the answer. The rules have an example call. With
+    tools and a format, the model calls tools first, and answers with JSON when it needs no more calls.
 
     Args:
-        schema: The JSON schema that the object must fit; None for an object of which the user said what it holds.
+        toolbox: The tools, and how the model may choose.
+        json_format: Set if the answer must be JSON. Without a schema, the user's message describes the object.
 
     Raises:
-        InvalidRequest: The schema cannot be written as JSON.
+        InvalidRequest: A schema cannot be written as JSON.
     """
-    if schema is None:
-        return Instructions(rules=_JSON.format(which="of the form that I asked for"))
-    listing = f"{_SCHEMA}\n{json_line(compact(schema))}"
-    return Instructions(listing, _JSON.format(which="that fits the JSON schema of the reply"))
-
-
-def combined(tools: Instructions, answer: Instructions) -> Instructions:
-    """Both in one request: call tools first, and answer with JSON when no more call is needed.
-
-    Args:
-        tools: From `tool_instructions`.
-        answer: From `json_instructions`.
-    """
-    if not tools.rules or not answer.rules:
-        return tools if tools.rules else answer
+    tools = _render_tools(toolbox)
+    if json_format is None:
+        return tools
+    answer = _render_format(json_format)
+    if not tools.rules:
+        return answer
     listing = "\n\n".join(part for part in (tools.listing, answer.listing) if part)
     return Instructions(listing, f"{tools.rules}\n{_NO_MORE_CALLS}\n{answer.rules}")
 
 
-def written_call(call: Call) -> str:
+def _render_tools(toolbox: Toolbox) -> Instructions:
+    tools = toolbox.offered
+    if not tools:
+        return Instructions()
+    rules = (_FORM, render_call(example_call(tools)), _number(toolbox), _STOP, _choice(toolbox))
+    return Instructions("\n".join((_TOOLS, *map(_render_tool, tools))), "\n".join(rules))
+
+
+def _render_format(json_format: JsonFormat) -> Instructions:
+    if json_format.schema is None:
+        return Instructions(rules=_JSON.format(which="of the form that I asked for"))
+    listing = f"{_SCHEMA}\n{json_line(compact(json_format.schema))}"
+    return Instructions(listing, _JSON.format(which="that fits the JSON schema of the reply"))
+
+
+def render_call(call: Call) -> str:
     """A call as a history shows it, in the form in which the model is asked to write it."""
     line = json_line({"name": call.name, "arguments": call.arguments})
     return f"<tool_call>\n{line}\n</tool_call>"
 
 
-def rewritten_call(name: str, arguments: Any) -> str:
-    """A call out of a history, however another library has it, in the form that the model is asked for.
+def render_foreign_call(name: str, arguments: Any) -> str:
+    """A call of a history that another library made, in the form in which the model is asked to write it.
 
     Args:
         name: The name of the tool.
-        arguments: An object, or JSON for one; None and "" for none. What is no object stands as it is, behind the name.
+        arguments: An object, or JSON for one; None and "" for none. Anything else follows the name as it is.
 
     Raises:
         InvalidRequest: The arguments cannot be written as JSON.
@@ -115,34 +104,29 @@ def rewritten_call(name: str, arguments: Any) -> str:
     else:
         read = arguments or {}
     if isinstance(read, Mapping):
-        return written_call(Call(name, dict(read)))
+        return render_call(Call(name, dict(read)))
     text = str(arguments)
     return text if name in text else f"{name} {text}"
 
 
-def written_calls(calls: Iterable[Call]) -> str:
-    """Several calls as a history shows them, one block each."""
-    return "\n".join(map(written_call, calls))
-
-
-def written_result(name: str, text: str, *, failed: bool | None = False) -> str:
-    """What a tool gave back, as a history or the next message shows it.
+def render_result(name: str, text: str, *, failed: bool | None = False) -> str:
+    """What a tool returned, as a history or the next message shows it.
 
     Args:
-        name: The name of the tool, "" where it is not known.
-        text: What it gave back; `escaped`, so that it can neither end its block nor begin another.
-        failed: Whether the tool failed; None where nobody says.
+        name: The name of the tool, "" if it is not known.
+        text: What it returned. It is escaped, so that it can neither end its block nor begin another.
+        failed: Whether the tool failed; None if that is not known.
     """
     # A tool may cut its output in the middle of a surrogate pair, which no JSON can carry.
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     status = "" if failed is None else "error" if failed else "ok"
     known = {"name": name, "status": status}
     attributes = "".join(f' {key}="{_attribute(value)}"' for key, value in known.items() if value)
-    return f"<tool_result{attributes}>\n{escaped(text)}\n</tool_result>"
+    return f"<tool_result{attributes}>\n{escape(text)}\n</tool_result>"
 
 
-def repair_request(toolbox: Toolbox, problem: str) -> str:
-    """The user's next message after a call that did not come, or cannot be read.
+def render_call_repair(toolbox: Toolbox, problem: str) -> str:
+    """The user's next message after a call that is missing or cannot be read.
 
     Args:
         toolbox: The tools of the request.
@@ -157,8 +141,8 @@ def repair_request(toolbox: Toolbox, problem: str) -> str:
     return f"{_complaint(problem)} {wanted}"
 
 
-def json_repair_request(problem: str) -> str:
-    """The user's next message after a reply that should have been JSON.
+def render_json_repair(problem: str) -> str:
+    """The user's next message after a reply that is not the JSON that was asked for.
 
     Args:
         problem: What was wrong, in one sentence.
@@ -166,7 +150,7 @@ def json_repair_request(problem: str) -> str:
     return f"{_complaint(problem)} Reply again, with only the JSON object."
 
 
-def _line(tool: Tool) -> str:
+def _render_tool(tool: Tool) -> str:
     known = {"name": tool.name, "description": tool.description, "parameters": compact(tool.parameters)}
     return json_line({key: value for key, value in known.items() if value or key != "description"})
 
@@ -186,9 +170,9 @@ def _choice(toolbox: Toolbox) -> str:
 
 
 def _complaint(problem: str) -> str:
-    said = " ".join(escaped(problem).split()).rstrip(".") or "it is not what I asked for"
+    said = " ".join(escape(problem).split()).rstrip(".") or "it is not what I asked for"
     return f"Your last reply cannot be used: {said}."
 
 
 def _attribute(value: str) -> str:
-    return " ".join(escaped(html.escape(value)).split())
+    return " ".join(escape(html.escape(value)).split())

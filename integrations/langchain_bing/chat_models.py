@@ -6,11 +6,13 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.utils import secret_from_env
+from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -25,42 +27,29 @@ from pydantic import (
 
 from bing_llm import __version__
 from bing_llm.client import BingClient
-from bing_llm.completion import (
-    ClientSettings,
-    Completion,
-    Connected,
-    ConnectionOwner,
-    Names,
-    Request,
-    ToolChoice,
-    characters_of,
-    connected,
-    read_choice,
-    retries_of,
-    sequences_of,
-)
+from bing_llm.completion.names import Names
+from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
+from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
+from bing_llm.completion.stream import Completion
 from bing_llm.config import Endpoint, cookie_header
 from bing_llm.limits import Retries
 from bing_llm.messages import convert
 from bing_llm.sync import iterate, run
-from bing_llm.tokens import count_tokens, token_ids
-from bing_llm.tools import tool_instructions
-from langchain_bing.chunks import PROVIDER, BlockChunks, TextChunks
+from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
+from bing_llm.tools.prompt import render_instructions
+from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
-from langchain_bing.profiles import profile_of
-from langchain_bing.prompting import read_messages
-from langchain_bing.streaming import ChunkStream, result_of
-from langchain_bing.tool_binding import AnyTool, as_openai_tool, read_format, read_toolbox
+from langchain_bing.messages import to_history
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
 
     from langchain_bing.structured import Method, Schema
 
-__all__ = ["ChatBing"]
+AnyTool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool | Runnable[Any, Any]"
 
 _KEY_ALIAS = "api_key"
 
@@ -338,19 +327,14 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
         _names.check_options(options)
-        history = read_messages(messages)
-        request = Request(
-            messages=history.messages,
-            images=history.images,
-            toolbox=read_toolbox(
-                options.get("tools"),
-                options.get("tool_choice"),
-                parallel=options.get("parallel_tool_calls"),
-                strict=options.get("strict"),
-            ),
-            format=read_format(options.get("response_format")),
-            stop=(*(self.stop or ()), *sequences_of(stop)),
-            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
+        history = to_history(messages)
+        request = build_request(
+            history,
+            {**options, "stop": stop},
+            to_openai_tool=as_openai_tool,
+            to_json_schema=convert_to_json_schema,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
         )
         client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
@@ -462,8 +446,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """About how many tokens these messages have as they are sent, the text about the tools included."""
-        told = tool_instructions(read_toolbox(tools, None, parallel=None, strict=None))
-        texts = [told.listing, told.rules, convert(read_messages(messages).messages)]
+        told = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
+        texts = [told.listing, told.rules, convert(to_history(messages).messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------
@@ -545,6 +529,55 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     def __setstate__(self, state: dict[Any, Any]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
+
+
+def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> dict[str, Any]:
+    """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
+
+    Raises:
+        ValueError: It is a tool that its provider would run.
+    """
+    from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
+
+    if isinstance(tool, Runnable) and not isinstance(tool, BaseTool):
+        tool = tool.as_tool()
+    converted = convert_to_openai_tool(tool, strict=strict)
+    if "function" not in converted:
+        kind = converted.get("type")
+        msg = f"A tool of type {kind!r} is one that its provider runs, and the service has no such tool."
+        raise ValueError(f"{msg} It searches the web by itself: ChatBing(search=True).")
+    return converted
+
+
+def profile_of(model: str) -> ModelProfile:
+    """What LangChain may know of a model beforehand. All are alike, but `copilot` neither takes nor makes pictures.
+
+    `structured_output` is False, because it means native support: agents then use a tool call, which is asked for again
+    if it does not come.
+    """
+    is_copilot = model == "copilot"
+    profile = ModelProfile(
+        name=model,
+        text_inputs=True,
+        image_inputs=not is_copilot,
+        image_url_inputs=not is_copilot,
+        pdf_inputs=False,
+        audio_inputs=False,
+        video_inputs=False,
+        image_tool_message=False,
+        pdf_tool_message=False,
+        text_outputs=True,
+        image_outputs=not is_copilot,
+        audio_outputs=False,
+        video_outputs=False,
+        reasoning_output=False,
+        tool_calling=True,
+        tool_choice=True,
+        structured_output=False,
+    )
+    if not is_copilot:  # whose limit is unknown
+        profile["max_input_tokens"] = CONTEXT_TOKENS
+    return profile
 
 
 def _hidden(name: str | None, value: Any) -> Any:

@@ -1,24 +1,29 @@
-"""A completion's items as LangChain's chunks. A whole message is the sum of its chunks, so all ways of asking agree."""
+"""A completion's items as LangChain's chunks.
+
+A whole message is the sum of its chunks, so `invoke` and `stream` agree.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any, assert_never
 
+from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages import content as blocks
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item, metadata_of, new_call_id, plain, told_in
+from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
+from bing_llm.completion.stream import Completed, Completion, Item
+from bing_llm.errors import BingError
 from bing_llm.tokens import count_tokens
-from bing_llm.tools import Call, InvalidCall
-
-__all__ = ["PROVIDER", "BlockChunks", "TextChunks"]
+from bing_llm.tools.calls import Call, InvalidCall
+from langchain_bing.errors import raise_as_model_error
 
 PROVIDER = "bing"
 """`model_provider` of each message, and `ls_provider` of each trace."""
@@ -28,10 +33,10 @@ _HAS_REFUSAL = hasattr(blocks, "RefusalContentBlock")
 
 
 class TextChunks:
-    """Chunks whose content is text, as `output_version=None` has them.
+    """Chunks whose content is text, as with `output_version=None`.
 
-    What else the service told comes in `response_metadata` of the last chunk, each key once: LangChain joins the
-    strings and lists of several chunks.
+    What else the service said is in `response_metadata` of the last chunk only: LangChain would join the strings and
+    lists of several chunks.
 
     Args:
         model: The model's name.
@@ -49,7 +54,7 @@ class TextChunks:
         self._written = 0  # tokens
 
     def add(self, item: Item) -> ChatGenerationChunk | None:
-        """The chunk of one item, None for none."""
+        """The chunk of one item; None if it makes none."""
         chunk: ChatGenerationChunk | None = None
         match item:
             case str():
@@ -59,7 +64,7 @@ class TextChunks:
             case Call(name=name, arguments=arguments):
                 chunk = self._call(name, json.dumps(arguments, ensure_ascii=False))
             case InvalidCall(name=name, text=text, reason=reason):
-                # Raw text, which starts with no brace: LangChain takes for a call what it can read as JSON in part.
+                # Raw text that starts with a tag: LangChain makes a call of anything that it can read as partial JSON.
                 self._reasons.append(reason)
                 chunk = self._call(name, text, error=reason)
             case ev.Progress() | ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
@@ -86,7 +91,7 @@ class TextChunks:
     def _service(
         self, item: ev.Progress | ev.SearchStarted | ev.SearchResults | ev.ImageCreated
     ) -> ChatGenerationChunk | None:
-        """What the service did: told in the metadata, most of it from the reply."""
+        """What the service did: it is in the metadata of the last chunk, most of it from the reply."""
         if isinstance(item, ev.Progress):
             self._progress.append(item.text)
         return None
@@ -94,7 +99,7 @@ class TextChunks:
     def _last(self, end: Completed) -> ChatGenerationChunk:
         message = AIMessageChunk(
             content="",
-            response_metadata={**self._metadata(end), **self._told(end.reply)},
+            response_metadata={**self._metadata(end), **self._reply_metadata(end.reply)},
             usage_metadata=self._usage(end),
             chunk_position="last",
         )
@@ -105,13 +110,13 @@ class TextChunks:
         return {
             "model_name": self._model,
             "model_provider": PROVIDER,
-            **metadata_of(end),
+            **completion_metadata(end),
             **{key: value for key, value in own.items() if value},
         }
 
-    def _told(self, reply: ev.Reply) -> dict[str, Any]:
+    def _reply_metadata(self, reply: ev.Reply) -> dict[str, Any]:
         reasoning = {"reasoning": "\n".join(self._progress)} if self._progress else {}
-        return {**told_in(reply), **reasoning}
+        return {**reply_metadata(reply), **reasoning}
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -121,10 +126,10 @@ class TextChunks:
 
 
 class BlockChunks(TextChunks):
-    """Chunks whose content is LangChain's standard blocks, as `output_version="v1"` has them.
+    """Chunks whose content is LangChain's standard blocks, as with `output_version="v1"`.
 
-    Each block has an index of its own, counted over blocks of all kinds: LangChain joins what has the same index, and
-    would join a text with a call. Sources are annotations of the text, at the place of their markers.
+    Blocks of all kinds are counted together, and each has an index of its own: LangChain joins what has the same index,
+    even a text and a call. Sources are annotations of the text, at their markers.
     """
 
     def __init__(self, model: str, *, estimate_usage: bool = False, new_id: Callable[[], str] = new_call_id) -> None:
@@ -146,7 +151,7 @@ class BlockChunks(TextChunks):
 
     def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
         index = self._index()
-        self._text_index = None  # what comes after a call is a text of its own
+        self._text_index = None  # text after a call is another block
         chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=index)
         block = {**chunk} if error is None else {**chunk, "type": "invalid_tool_call", "error": error}
         return _chunk([block], tool_call_chunks=[chunk])
@@ -178,9 +183,9 @@ class BlockChunks(TextChunks):
         return ChatGenerationChunk(message=message)
 
     def _rest_of(self, reply: ev.Reply) -> Iterator[dict[str, Any]]:
-        """Searches and pictures that the final frame alone told of."""
+        """Searches and pictures that only the final frame has."""
         for search in reply.searches:
-            known = [at for at, told in enumerate(self._searches) if told.query == search.query]
+            known = [at for at, search_ in enumerate(self._searches) if search_.query == search.query]
             if not known:
                 known = [len(self._searches)]
                 yield self._search(search.query)
@@ -227,7 +232,7 @@ class BlockChunks(TextChunks):
     def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, Any]:
         self._searches[at] = ev.Search(self._searches[at].query, results)
         return self._block(
-            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=plain(results)
+            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=to_plain(results)
         )
 
     def _image(self, url: str) -> dict[str, Any]:
@@ -255,3 +260,40 @@ def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str
 def _annotation(citation: ev.Citation) -> dict[str, Any]:
     url = {"url": citation.url} if citation.url else {}
     return {"type": "citation", **url, "title": citation.title, "extras": {"number": citation.number}}
+
+
+class ChunkStream(AsyncIterator[ChatGenerationChunk]):
+    """The chunks of a completion.
+
+    Not a generator, because LangChain never closes the iterator that `_astream` returns: a generator would be closed by
+    a hook of the loop, some iterations later. This one closes its socket as soon as it is dropped.
+    """
+
+    def __init__(self, completion: Completion, chunks: TextChunks, attempts: int) -> None:
+        self._completion = completion
+        self._chunks = chunks
+        self._attempts = attempts
+
+    async def __anext__(self) -> ChatGenerationChunk:
+        """The next chunk.
+
+        Raises:
+            BingError: The turn failed; also of LangChain's `ModelError` family.
+        """
+        try:
+            while True:
+                chunk = self._chunks.add(await self._completion.__anext__())
+                if chunk is not None:
+                    return chunk
+        except BingError as exc:
+            raise_as_model_error(exc, self._attempts)
+
+    async def aclose(self) -> None:
+        """Close the socket now."""
+        self._completion.close()
+
+
+def result_of(chunks: TextChunks, items: Iterable[Item]) -> ChatResult:
+    """The whole message: the sum of the chunks of all items."""
+    added = (chunks.add(item) for item in items)
+    return generate_from_stream(chunk for chunk in added if chunk is not None)

@@ -75,9 +75,9 @@ def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
         return exc
     same = kind(exc.message)
     same.__dict__.update(exc.__dict__)
-    may_help = errors.is_transient(exc) or isinstance(exc, errors.SessionExpired)
+    step = errors.next_step(exc, errors.FailedAttempt("new", exc.sent), errors.UNMETERED)
     was_tried = attempts > 1 and not exc.partial_text
-    same.is_retryable = may_help and not was_tried  # type: ignore[attr-defined]
+    same.is_retryable = step != "raise" and not was_tried  # type: ignore[attr-defined]
     return same
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.batch import csv_rows
-from bing_llm.batch.csv_rows import CsvTable, read_header, rows, write
+from bing_llm.batch.csv_rows import CsvSource, read_header, read_rows, write_table
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -22,7 +22,7 @@ def found(tmp_path: Path, data: bytes) -> list[tuple[int, Any]]:
     """Number and fields of each row of a file, an error as its text."""
     path = tmp_path / "in.csv"
     path.write_bytes(data)
-    source = CsvTable(path)
+    source = CsvSource(path)
     taken = [
         (number, fields.message if isinstance(fields, InvalidRequest) else fields)
         for number, fields in source.records()
@@ -83,7 +83,7 @@ def test_a_quote_that_is_left_open_is_an_error_of_its_row(tmp_path: Path) -> Non
 def test_a_quote_that_is_left_open_takes_no_more_than_a_row_may_have() -> None:
     """Rows far behind it are read."""
     text = 'a\n"x\n' + "y\n" * 20 + "z\n"
-    taken = list(rows(io.StringIO(text, newline=""), 30))
+    taken = list(read_rows(io.StringIO(text, newline=""), 30))
     assert taken[0] == (1, ["a"])
     assert taken[1] == (2, "2 to 16: the row is over 0 Mi characters")
     assert taken[2:] == [(number, ["y"]) for number in range(17, 23)] + [(23, ["z"])]
@@ -92,7 +92,7 @@ def test_a_quote_that_is_left_open_takes_no_more_than_a_row_may_have() -> None:
 def test_a_row_of_many_quoted_cells_has_the_same_limit() -> None:
     """The limit of csv itself is one for each cell."""
     text = "".join(f'"{number}\n",' for number in range(10, 99)) + '"end"\n'
-    first, *_ = rows(io.StringIO(text, newline=""), 40)
+    first, *_ = read_rows(io.StringIO(text, newline=""), 40)
     assert isinstance(first[1], str)
     assert "over" in first[1]
 
@@ -113,7 +113,7 @@ class Endless:
 def test_an_endless_line_is_read_in_pieces() -> None:
     """A file without line breaks is one wrong row and is never in memory whole."""
     file = Endless()
-    assert list(rows(file, 1000)) == [  # type: ignore[arg-type]  # it can what rows needs
+    assert list(read_rows(file, 1000)) == [  # type: ignore[arg-type]  # it can what rows needs
         (1, "1: the row is over 0 Mi characters")
     ]
     assert file.left == 0
@@ -123,7 +123,7 @@ def test_a_long_cell_is_read_and_the_limit_of_the_process_stays(tmp_path: Path) 
     """The limit of csv is one for all who use it: it is given back after each row, also a wrong one."""
     before = csv.field_size_limit()
     long = "x" * (before + 1)
-    for _, fields in CsvTable(_written(tmp_path, f'prompt\n{long}\n"a"b\n')).records():
+    for _, fields in CsvSource(_written(tmp_path, f'prompt\n{long}\n"a"b\n')).records():
         assert csv.field_size_limit() == before
         if not isinstance(fields, InvalidRequest):
             assert fields == {"prompt": long}
@@ -148,7 +148,7 @@ def _written(tmp_path: Path, text: str) -> Path:
 def test_a_file_without_a_usable_header_is_refused(tmp_path: Path, text: str, why: str) -> None:
     """Before anything is asked."""
     with pytest.raises(ConfigurationError, match=why):
-        CsvTable(_written(tmp_path, text))
+        CsvSource(_written(tmp_path, text))
 
 
 def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
@@ -156,14 +156,14 @@ def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_bytes("prompt\na\n".encode("utf-16"))
     with pytest.raises(ConfigurationError, match="has no header") as caught:
-        CsvTable(path)
+        CsvSource(path)
     assert "UTF-8" in caught.value.hint
 
 
 def test_a_header_with_other_separators_is_refused(tmp_path: Path) -> None:
     """As of a spreadsheet where commas separate decimals; the hint names commas."""
     with pytest.raises(ConfigurationError, match="names neither prompt nor messages") as caught:
-        CsvTable(_written(tmp_path, "id;prompt\n1;Hello\n"))
+        CsvSource(_written(tmp_path, "id;prompt\n1;Hello\n"))
     assert "commas" in caught.value.hint
 
 
@@ -171,15 +171,15 @@ def test_a_header_with_other_separators_is_refused(tmp_path: Path) -> None:
 def test_what_was_written_is_read(table: list[list[str]]) -> None:
     """Any text but NUL comes back as it was, with its line breaks."""
     file = io.BytesIO()
-    write(file, ["a", "b"], table)
+    write_table(file, {"a": set(), "b": set()}, [{"a": one, "b": other} for one, other in table])
     text = io.StringIO(file.getvalue().decode(), newline="")
-    assert [cells for _, cells in rows(text, 10_000)] == [["a", "b"], *table]
+    assert [cells for _, cells in read_rows(text, 10_000)] == [["a", "b"], *table]
 
 
 def test_nul_is_replaced_where_it_is_written() -> None:
     """CSV cannot hold it, and a file that cannot be read again is worth nothing."""
     file = io.BytesIO()
-    write(file, ["a"], [["x\0y"]])
+    write_table(file, {"a": set()}, [{"a": "x\0y"}])
     assert file.getvalue() == "a\r\nx\ufffdy\r\n".encode()
 
 
@@ -187,12 +187,12 @@ def test_nul_is_replaced_where_it_is_written() -> None:
 def test_any_bytes_give_rows_or_errors(data: bytes) -> None:
     """Nothing else is raised, and the numbers rise."""
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", errors="surrogateescape", newline="")
-    numbers = [number for number, _ in rows(text, 50)]
+    numbers = [number for number, _ in read_rows(text, 50)]
     assert numbers == sorted(set(numbers))
 
 
 def test_the_header_comes_first() -> None:
     """Reading it leaves the rows."""
-    found = csv_rows.rows(io.StringIO("a,b\n1,2\n", newline=""), 100)
+    found = csv_rows.read_rows(io.StringIO("a,b\n1,2\n", newline=""), 100)
     assert read_header(found, "x") == ["a", "b"]
     assert list(found) == [(2, ["1", "2"])]

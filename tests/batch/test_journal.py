@@ -1,23 +1,178 @@
-"""The journal: nothing lost, nothing twice, nothing of others destroyed."""
+"""The journal of a batch: its lines, the index of its rows, and the file that survives a kill."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bing_llm.batch.index import Index
-from bing_llm.batch.journal import Journal, rows_of
-from bing_llm.batch.kept import as_line
-from bing_llm.batch.rows import key_of
-from bing_llm.errors import ConfigurationError
-from tests.batch.output_rows import answered, failed, ids, kept_in, unreadable
+from bing_llm.batch.journal import Index, Journal, decode_row, encode_row, is_torn, read_journal
+from bing_llm.batch.rows import OUTPUT_FIELDS, Failed, Record, parse_row, render_row, row_key
+from bing_llm.errors import ConfigurationError, InvalidRequest
+from tests.batch.helpers import answered, failed, ids, kept_in, unreadable
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+ROWS = [answered(1), answered("a\nb\u2028c", text=""), failed("x", tag=[1]), unreadable(7)]
+FIELDS = st.dictionaries(
+    st.sampled_from(["id", "prompt", "tag", *OUTPUT_FIELDS]) | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=2),
+)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_is_kept_is_known_again(row: dict[str, Any]) -> None:
+    """By its key, and whether it failed."""
+    line = encode_row(row)
+    assert line.count(b"\n") == 1
+    assert line.endswith(b"\n")
+    found = decode_row(line)
+    assert found is not None
+    assert (found.key, found.failed) == (row_key(row), "error" in row)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_any_beginning_of_a_line_is_torn(row: dict[str, Any]) -> None:
+    """A kill may come after any byte; only the whole object, with or without its line end, keeps the row."""
+    line = encode_row(row)
+    for end in range(len(line) - 1):
+        assert decode_row(line[:end]) is None
+        assert is_torn(line[:end])
+    assert decode_row(line[:-1]) == decode_row(line)
+
+
+@given(FIELDS)
+def test_rows_of_any_input_are_known_again(fields: dict[str, Any]) -> None:
+    """Whatever its fields are called and hold, and however it ended."""
+    row = parse_row(Record(3, fields))
+    output = render_row(row, Failed(InvalidRequest("No.")))
+    found = decode_row(encode_row(output))
+    assert found is not None
+    assert (found.key, found.failed) == (row.key, True)
+
+
+def test_what_tells_a_row_comes_first() -> None:
+    """Whoever made the row: a torn line is known by its beginning."""
+    row = answered("a")
+    assert encode_row(dict(reversed(list(row.items())))).startswith(b'{"id":"a",')
+    assert encode_row(unreadable(7)).startswith(b'{"line":7,')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"hello",
+        b"\x00\x01\xff",
+        b'{"id": 1, "prompt": "x"}',
+        b'{"id":1,"prompt":"x"}',
+        b'{"id":1,"text":"x","attempts":1,"seconds":1}',
+        b'{"id":1,"text":"x","finish_reason":"stop","attempts":"1","seconds":1}',
+        b'{"id":"","text":"x","finish_reason":"stop","attempts":1,"seconds":1}',
+        b'{"text":"x","finish_reason":"stop","attempts":1,"seconds":1}',
+        b'{"id":1,"error":"x","attempts":1,"seconds":1}',
+        b"[" * 100_000,
+    ],
+)
+def test_other_lines_are_no_rows_and_not_torn(line: bytes) -> None:
+    """A stranger's file, above all one of prompts, is never taken for an output; only an empty end is nobody's."""
+    assert decode_row(line) is None
+    assert is_torn(line) == (line == b"")
+
+
+@given(st.dictionaries(st.text(), st.integers() | st.text()))
+def test_whole_objects_of_others_are_not_torn(fields: dict[str, Any]) -> None:
+    """However they are written."""
+    for line in (json.dumps(fields).encode(), msgspec.json.encode(fields)):
+        assert not is_torn(line)
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def index() -> Iterator[Index]:
+    """An empty one."""
+    made = Index()
+    yield made
+    made.close()
+
+
+def test_a_key_is_new_once(index: Index) -> None:
+    """Then this run has it."""
+    assert [index.claim("a", 1), index.claim("a", 2), index.claim("b", 3)] == ["new", "again", "new"]
+
+
+def test_a_row_of_an_earlier_run_is_done_once(index: Index) -> None:
+    """A second row of the input with its key is a repetition, as it is in a first run."""
+    assert index.add("a", 0)
+    assert [index.claim("a", 1), index.claim("a", 2)] == ["done", "again"]
+
+
+def test_an_output_has_a_key_once(index: Index) -> None:
+    """A second row with it is told."""
+    assert [index.add("a", 0), index.add("a", 9), index.add("b", 20)] == [True, False, True]
+
+
+def test_a_cleared_index_knows_nothing(index: Index) -> None:
+    """As before the first row."""
+    index.add("a", 0)
+    index.clear()
+    assert index.claim("a", 1) == "new"
+
+
+def test_places_come_in_the_order_of_the_input(index: Index) -> None:
+    """Those that the input has not follow in their own order; a row that was never kept has no place."""
+    for key, place in (("gone", 0), ("c", 10), ("also gone", 20)):
+        index.add(key, place)
+    for number, key in enumerate("abcd", 1):
+        index.claim(key, number)
+    index.put("d", 30)
+    index.put("a", 40)
+    assert list(index.places()) == [40, 10, 30, 0, 20]
+
+
+@given(st.permutations(range(20)))
+def test_any_order_of_ends_gives_the_order_of_the_input(ends: list[int]) -> None:
+    """Rows end in any order."""
+    index = Index()
+    for number in range(20):
+        index.claim(str(number), number)
+    for place, number in enumerate(ends):
+        index.put(str(number), place)
+    assert [ends[place] for place in index.places()] == list(range(20))
+    index.close()
+
+
+def test_a_full_disk_is_an_os_error(index: Index) -> None:
+    """As it is for the output: the batch stops, and what is kept is kept."""
+    index._database.execute("COMMIT")
+    index._database.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(OSError, match="temporary database") as caught:
+        list(map(index.claim, map(str, range(10_000)), range(10_000)))
+    assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
+
+
+def test_closing_twice_is_fine(index: Index) -> None:
+    """Whoever closes need not know who did before."""
+    index.close()
+    index.close()
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
 
 STRANGERS = {
     "prompts": b'{"id": 1, "prompt": "x"}\n{"id": 2, "prompt": "y"}\n',
@@ -29,14 +184,14 @@ STRANGERS = {
     "nul": b"\0" * 99,
     "an array": b"[1, 2]\n",
     "a blank line": b"\n",
-    "ours, then prompts": as_line(answered(1)) + b'{"id":2,"prompt":"x"}\n',
-    "ours, then a torn line, then ours": as_line(answered(1))
-    + as_line(answered(2))[:20]
+    "ours, then prompts": encode_row(answered(1)) + b'{"id":2,"prompt":"x"}\n',
+    "ours, then a torn line, then ours": encode_row(answered(1))
+    + encode_row(answered(2))[:20]
     + b"\n"
-    + as_line(answered(3)),
-    "ours, then a prompt without its line end": as_line(answered(1)) + b'{"id":2,"prompt":"x"}',
-    "ours, twice": as_line(answered(1)) + as_line(failed(1)),
-    "ours in UTF-16": as_line(answered(1)).decode().encode("utf-16"),
+    + encode_row(answered(3)),
+    "ours, then a prompt without its line end": encode_row(answered(1)) + b'{"id":2,"prompt":"x"}',
+    "ours, twice": encode_row(answered(1)) + encode_row(failed(1)),
+    "ours in UTF-16": encode_row(answered(1)).decode().encode("utf-16"),
 }
 
 
@@ -58,8 +213,8 @@ def run(path: Path, rows: list[dict[str, Any]], *, retry_failed: bool = False) -
     """One run of a batch: claim all rows, append those that are new."""
     with opened(path, retry_failed=retry_failed) as (journal, index):
         for number, row in enumerate(rows, 1):
-            if index.claim(key_of(row), number) == "new":
-                journal.append(key_of(row), row)
+            if index.claim(row_key(row), number) == "new":
+                journal.append(row_key(row), row)
 
 
 @pytest.fixture
@@ -90,8 +245,8 @@ def test_what_was_found_is_counted(path: Path) -> None:
 def test_a_journal_that_was_cut_at_any_byte_is_completed(path: Path, last: dict[str, Any]) -> None:
     """A kill in the middle of a line costs that row at most: each id is there exactly once after the next run."""
     rows = [answered(1), failed(2), last]
-    before = b"".join(as_line(row) for row in rows[:2])
-    line = as_line(last)
+    before = b"".join(encode_row(row) for row in rows[:2])
+    line = encode_row(last)
     for end in range(len(line) + 1):
         path.write_bytes(before + line[:end])
         run(path, [*rows, answered(4)])
@@ -100,7 +255,7 @@ def test_a_journal_that_was_cut_at_any_byte_is_completed(path: Path, last: dict[
 
 def test_a_first_line_that_was_cut_at_any_byte_is_completed(path: Path) -> None:
     """Also where there is no other line that tells whose the file is."""
-    line = as_line(answered("first"))
+    line = encode_row(answered("first"))
     for end in range(len(line) + 1):
         path.write_bytes(line[:end])
         run(path, [answered("first")])
@@ -109,7 +264,7 @@ def test_a_first_line_that_was_cut_at_any_byte_is_completed(path: Path) -> None:
 
 def test_a_torn_line_is_dropped_before_failed_rows(path: Path) -> None:
     """Both in one start."""
-    path.write_bytes(as_line(failed(1)) + as_line(answered(2)) + as_line(answered(3))[:-9])
+    path.write_bytes(encode_row(failed(1)) + encode_row(answered(2)) + encode_row(answered(3))[:-9])
     run(path, [answered(1), answered(2), answered(3)], retry_failed=True)
     assert kept_in(path) == [answered(2), answered(1), answered(3)]
 
@@ -128,7 +283,7 @@ def test_what_is_no_output_of_ours_is_not_touched(path: Path, stranger: bytes, *
 def test_a_line_that_is_too_long_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A large file of others must not be in memory whole to be known."""
     monkeypatch.setattr("bing_llm.batch.journal.MAX_LINE", 999)
-    path.write_bytes(as_line(answered(1)) + as_line(answered(2, "x" * 999)))
+    path.write_bytes(encode_row(answered(1)) + encode_row(answered(2, "x" * 999)))
     with pytest.raises(ConfigurationError, match="Line 2"):
         run(path, [])
 
@@ -142,7 +297,7 @@ def test_an_empty_file_is_taken(path: Path) -> None:
 
 def test_line_ends_of_windows_are_read(path: Path) -> None:
     """An editor may have written them."""
-    path.write_bytes(as_line(answered(1)).replace(b"\n", b"\r\n") + as_line(answered(2)).replace(b"\n", b"\r\n"))
+    path.write_bytes(encode_row(answered(1)).replace(b"\n", b"\r\n") + encode_row(answered(2)).replace(b"\n", b"\r\n"))
     run(path, [answered(1), answered(2), answered(3)])
     assert ids(path) == ["1", "2", "3"]
 
@@ -203,15 +358,15 @@ def test_a_full_disk_keeps_the_whole_lines(path: Path, room: int) -> None:
     first, second = answered(1), answered(2, "x" * 200)
     with opened(path) as (journal, index):
         for number, row in enumerate((first, second), 1):
-            index.claim(key_of(row), number)
-        journal.append(key_of(first), first)
-        with files_of_at_most(len(as_line(first)) + room), pytest.raises(OSError, match=r".*") as caught:
-            journal.append(key_of(second), second)
+            index.claim(row_key(row), number)
+        journal.append(row_key(first), first)
+        with files_of_at_most(len(encode_row(first)) + room), pytest.raises(OSError, match=r".*") as caught:
+            journal.append(row_key(second), second)
         assert caught.value.errno == errno.EFBIG
         assert kept_in(path) == [first]
-        journal.append(key_of(second), second)
+        journal.append(row_key(second), second)
         assert kept_in(path) == [first, second]
-        assert list(index.places()) == [0, len(as_line(first))]
+        assert list(index.places()) == [0, len(encode_row(first))]
 
 
 class Failing:
@@ -254,7 +409,7 @@ def test_a_part_that_cannot_be_taken_back_at_once_is_before_the_next_row(path: P
             journal.append("id 2", second)
         with pytest.raises(OSError, match="Input/output error"):
             journal.append("id 2", second)
-        assert path.read_bytes() == as_line(first) + as_line(second)[:20]
+        assert path.read_bytes() == encode_row(first) + encode_row(second)[:20]
         failing.stuck = False
         failing.takes = 10**6
         journal.append("id 2", second)
@@ -325,4 +480,4 @@ def test_a_sorted_journal_can_be_gone_on_with(path: Path) -> None:
 def test_rows_are_read_in_the_order_of_the_file(path: Path) -> None:
     """As they were kept."""
     run(path, [answered(2), failed(1)])
-    assert list(rows_of(path)) == [answered(2), failed(1)]
+    assert list(read_journal(path)) == [answered(2), failed(1)]

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bing_llm.batch.formats import MAX_ROW
-from bing_llm.batch.jsonl import JsonLines, as_fields, lines, records
+from bing_llm.batch.files import MAX_ROW
+from bing_llm.batch.jsonl import JsonlSource, json_fields, read_lines, read_records
 from bing_llm.errors import InvalidRequest
 
 GOOD = b'{"prompt":"x"}\n'
@@ -35,7 +35,7 @@ def found(data: bytes) -> list[tuple[int, Any]]:
     """Number and fields of each record, an error as its text."""
     return [
         (number, fields.message if isinstance(fields, InvalidRequest) else fields)
-        for number, fields in records(io.BytesIO(data))
+        for number, fields in read_records(io.BytesIO(data))
     ]
 
 
@@ -114,13 +114,13 @@ class Endless:
 def test_an_endless_line_is_read_in_pieces() -> None:
     """A file without line breaks, however large, is one wrong row and is never in memory whole."""
     file = Endless()
-    assert list(lines(file, 1000)) == [(1, None)]  # type: ignore[arg-type]  # it can what lines needs
+    assert list(read_lines(file, 1000)) == [(1, None)]  # type: ignore[arg-type]  # it can what lines needs
     assert (file.left, file.longest) == (0, 1001)
 
 
 def test_a_line_of_the_limit_passes() -> None:
     """Its line break does not count; one byte more is too long."""
-    assert list(lines(io.BytesIO(b"12345\n123456\n1\n123456"), 5)) == [
+    assert list(read_lines(io.BytesIO(b"12345\n123456\n1\n123456"), 5)) == [
         (1, b"12345\n"),
         (2, None),
         (3, b"1\n"),
@@ -154,7 +154,7 @@ def test_objects_become_what_json_has() -> None:
         "tuple": (1, 2),
         7: "seven",
     }
-    assert as_fields(row, "Row 1") == {
+    assert json_fields(row, "Row 1") == {
         "at": "2024-05-01T12:30:00",
         "day": "2024-05-01",
         "nan": None,
@@ -195,7 +195,7 @@ def test_objects_of_subclasses_are_what_they_are_made_of() -> None:
         "array": Array(),
         "mapping": MappingProxyType({"a": Text("b")}),
     }
-    assert as_fields(row, "Row 1") == {
+    assert json_fields(row, "Row 1") == {
         "text": "a",
         "whole": 7,
         "at": "2024-05-01T12:30:00",
@@ -211,7 +211,7 @@ CIRCLE.append(CIRCLE)
 @pytest.mark.parametrize("value", [object(), "\ud800", 10**5000, CIRCLE, {(1, 2): 3}], ids=range(5))
 def test_an_object_that_is_no_json_is_an_error_of_its_row(value: Any) -> None:
     """The error names the row."""
-    error = as_fields({"a": value}, "Row 3")
+    error = json_fields({"a": value}, "Row 3")
     assert isinstance(error, InvalidRequest)
     assert error.message.startswith("Row 3 cannot be written as JSON: ")
 
@@ -221,13 +221,13 @@ def test_objects_have_the_limits_of_lines() -> None:
     deep: Any = 1
     for _ in range(150):
         deep = [deep]
-    assert "nested over 100" in str(as_fields({"a": deep}, "Row 1"))
-    assert "over 16 MiB" in str(as_fields({"a": "x" * MAX_ROW}, "Row 1"))
+    assert "nested over 100" in str(json_fields({"a": deep}, "Row 1"))
+    assert "over 16 MiB" in str(json_fields({"a": "x" * MAX_ROW}, "Row 1"))
 
 
 def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
     """Blank lines are no rows, and wrong ones are."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\xef\xbb\xbf\n" + GOOD + b"\n\nnonsense\n" + GOOD[:-1])
-    source = JsonLines(path)
+    source = JsonlSource(path)
     assert source.count() == len(list(source.records())) == 3

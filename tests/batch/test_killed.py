@@ -14,8 +14,8 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.emulator import Cut, Emulator, FaultPoint, HttpAnswer, Question
 from bing_llm.emulator.fault_plan import FaultKind
+from tests.batch.helpers import quick_loop
 from tests.batch.process import answer_to, check_all_answered, ended, read_rows, start, write_rows
-from tests.batch.quick import quick_loop
 
 FAULTY = 0.02
 """Of each of these five steps; so one turn in ten meets one. None asks to wait: the batch would, in earnest."""
@@ -82,7 +82,15 @@ def endpoint(service: Service) -> Iterator[str]:
         yield emulator.url
 
 
-@pytest.mark.parametrize(("kind", "count"), [("jsonl", 2000), ("csv", 120), ("parquet", 120)])
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [
+        ("jsonl", 120),
+        pytest.param("jsonl", 2000, marks=pytest.mark.system),
+        pytest.param("csv", 120, marks=pytest.mark.system),
+        pytest.param("parquet", 120, marks=pytest.mark.system),
+    ],
+)
 def test_each_row_is_there_once_however_often_the_run_is_killed(
     service: Service, endpoint: str, tmp_path: Path, kind: str, count: int
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bing_llm.batch.parquet_rows import ParquetTable, kind_of, read, read_names, write
+from bing_llm.batch.parquet_rows import ParquetSource, column_names, kind_of, read_table, write_table
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 TEXTS = st.text(max_size=5)
@@ -34,10 +34,10 @@ def test_each_row_has_its_place(tmp_path: Path) -> None:
     """From 1 on, over all row groups."""
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"prompt": [str(number) for number in range(700)]}), path, row_group_size=100)
-    records = list(ParquetTable(path).records())
+    records = list(ParquetSource(path).records())
     assert [record.number for record in records] == list(range(1, 701))
     assert [record.fields for record in records] == [{"prompt": str(number)} for number in range(700)]
-    assert ParquetTable(path).count() == 700
+    assert ParquetSource(path).count() == 700
 
 
 def test_values_become_what_json_has(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_values_become_what_json_has(tmp_path: Path) -> None:
         nan=pa.array([math.nan]),
         kind=pa.array(["a"]).dictionary_encode(),
     )
-    ((_, fields),) = ParquetTable(path).records()
+    ((_, fields),) = ParquetSource(path).records()
     assert fields == {
         "messages": [{"role": "user", "content": "Hi"}],
         "null": None,
@@ -71,7 +71,7 @@ def test_a_value_that_cannot_be_read_costs_only_its_row(tmp_path: Path) -> None:
     offsets = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1]
     texts = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"a\xffb"))
     path = table(tmp_path / "in.parquet", prompt=texts)
-    first, wrong, last = ParquetTable(path).records()
+    first, wrong, last = ParquetSource(path).records()
     assert (first.fields, last.fields) == ({"prompt": "a"}, {"prompt": "b"})
     assert isinstance(wrong.fields, InvalidRequest)
     assert wrong.fields.message.startswith("Row 2 cannot be read: ")
@@ -83,7 +83,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "in.parquet"
     path.write_bytes(data)
     with pytest.raises((ConfigurationError, OSError)):
-        ParquetTable(path)
+        ParquetSource(path)
 
 
 def test_a_file_that_is_broken_in_its_middle_is_an_os_error(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_file_that_is_broken_in_its_middle_is_an_os_error(tmp_path: Path) -> N
     data[4:40] = b"\xff" * 36
     path.write_bytes(data)
     with pytest.raises(OSError, match=r"."):
-        list(ParquetTable(path).records())
+        list(ParquetSource(path).records())
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], ["prompt", "prompt"]), path)
     with pytest.raises(ConfigurationError, match="two columns of one name"):
-        read_names(path)
+        column_names(path)
 
 
 @pytest.mark.parametrize(
@@ -127,17 +127,17 @@ def test_a_column_has_the_type_of_its_values(tmp_path: Path, values: list[Any], 
     path = tmp_path / "out.parquet"
     rows = [{"x": value} for value in values]
     with path.open("wb") as file:
-        write(file, {"x": {kind_of(value) for value in values if value is not None}}, rows)
+        write_table(file, {"x": {kind_of(value) for value in values if value is not None}}, rows)
     assert pq.read_schema(path).field("x").type == (expected or pa.string())
-    assert list(read(path)) == [row if row["x"] is not None else {} for row in rows]
+    assert [row for _, row in read_table(path)] == [row if row["x"] is not None else {} for row in rows]
 
 
 def test_ids_of_two_types_are_texts(tmp_path: Path) -> None:
     """Those that are written alike are the same."""
     path = tmp_path / "out.parquet"
     with path.open("wb") as file:
-        write(file, {"id": {"int", "text"}}, [{"id": 1}, {"id": "a"}])
-    assert list(read(path)) == [{"id": "1"}, {"id": "a"}]
+        write_table(file, {"id": {"int", "text"}}, [{"id": 1}, {"id": "a"}])
+    assert [row for _, row in read_table(path)] == [{"id": "1"}, {"id": "a"}]
 
 
 @settings(max_examples=50)
@@ -151,8 +151,8 @@ def test_what_was_written_is_read(rows: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "out.parquet")
         with path.open("wb") as file:
-            write(file, kinds, rows)
-        assert list(read(path)) == rows
+            write_table(file, kinds, rows)
+        assert [row for _, row in read_table(path)] == rows
 
 
 def test_rows_are_written_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,6 +160,6 @@ def test_rows_are_written_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bing_llm.batch.parquet_rows._WRITTEN_AT_ONCE", 3)
     monkeypatch.setattr("bing_llm.batch.parquet_rows._MAX_WRITTEN", 10)
     file = io.BytesIO()
-    write(file, {"a": {"text"}}, [{"a": "x"}] * 4 + [{"a": "x" * 20}] * 2)
+    write_table(file, {"a": {"text"}}, [{"a": "x"}] * 4 + [{"a": "x" * 20}] * 2)
     metadata = pq.ParquetFile(io.BytesIO(file.getvalue())).metadata
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [3, 2, 1]

@@ -9,7 +9,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bing_llm.batch.rows import OUTPUT_FIELDS, Answered, BadRow, Failed, Record, Row, bad_row, key_of, read, written
+from bing_llm.batch.rows import (
+    OUTPUT_FIELDS,
+    Answered,
+    BadRow,
+    Failed,
+    Record,
+    Row,
+    bad_row,
+    parse_row,
+    render_row,
+    row_key,
+)
 from bing_llm.errors import InvalidRequest, Throttled
 from bing_llm.events import Citation, Reply
 from bing_llm.messages import Message
@@ -24,14 +35,14 @@ FAILURE = Failed(Throttled("Too many.", hint="Wait."), attempts=2, seconds=0.5)
 
 def row(**fields: Any) -> Row:
     """A record in place 3, which must ask something."""
-    found = read(Record(3, fields))
+    found = parse_row(Record(3, fields))
     assert isinstance(found, Row)
     return found
 
 
 def refused(**fields: Any) -> BadRow:
     """A record in place 3, which must ask nothing."""
-    found = read(Record(3, fields))
+    found = parse_row(Record(3, fields))
     assert isinstance(found, BadRow)
     return found
 
@@ -69,11 +80,11 @@ def test_what_is_empty_is_missing() -> None:
         ({"prompt": 5}, "prompt is of type int"),
         ({"prompt": "a", "context": ["b"]}, "context is of type list"),
         ({"prompt": "a", "model": True}, "model is of type bool"),
-        ({"messages": []}, "messages is no list of messages"),
-        ({"messages": {"role": "user"}}, "messages is no list of messages"),
+        ({"messages": []}, "messages is not a list of messages"),
+        ({"messages": {"role": "user"}}, "messages is not a list of messages"),
         ({"messages": "hello"}, "messages is a text that is not JSON"),
         ({"messages": "[" * 100_000}, "messages is a text that is not JSON"),
-        ({"messages": '"hello"'}, "messages is no list of messages"),
+        ({"messages": '"hello"'}, "messages is not a list of messages"),
         ({"messages": ["hello"]}, "Message 0 is a str"),
         ({"messages": [{"content": "hello"}]}, "Message 0 has no role"),
         (
@@ -104,7 +115,7 @@ def test_a_record_that_asks_nothing_keeps_its_id() -> None:
 def test_a_record_that_could_not_be_read_keeps_its_error() -> None:
     """It names the place itself."""
     why = InvalidRequest("Line 3 is not a JSON object.")
-    assert read(Record(3, why)) == BadRow(number=3, fields={}, error=why)
+    assert parse_row(Record(3, why)) == BadRow(number=3, fields={}, error=why)
 
 
 def test_ids_that_are_written_alike_are_the_same() -> None:
@@ -117,7 +128,7 @@ def test_ids_that_are_written_alike_are_the_same() -> None:
 def test_an_answer_is_written_behind_its_row() -> None:
     """As plain values, which JSON has."""
     reply = Reply(text="Paris.", citations=(Citation(1, "https://a.example/", "A"),), finish_reason="length")
-    output = written(row(prompt="Hi", tag=None), Answered(reply, attempts=2, seconds=1.23456))
+    output = render_row(row(prompt="Hi", tag=None), Answered(reply, attempts=2, seconds=1.23456))
     assert list(output.items()) == [
         ("id", 3),
         ("prompt", "Hi"),
@@ -132,7 +143,7 @@ def test_an_answer_is_written_behind_its_row() -> None:
 
 def test_a_failure_is_written_behind_its_row() -> None:
     """By the name of its error, its words and what to do; there is no text then."""
-    output = written(row(id="a", prompt="Hi"), FAILURE)
+    output = render_row(row(id="a", prompt="Hi"), FAILURE)
     assert output == {
         "id": "a",
         "prompt": "Hi",
@@ -146,7 +157,7 @@ def test_a_row_without_an_id_is_written_with_its_line() -> None:
     """An id that is none, or another row's, is kept beside."""
     why = InvalidRequest("It is there twice.")
     bad = bad_row(9, {"id": "a", "prompt": "Hi"}, why)
-    output = written(bad, Failed(bad.error))
+    output = render_row(bad, Failed(bad.error))
     assert output["line"] == 9
     assert "id" not in output
     assert (output["input_id"], output["attempts"], output["seconds"]) == ("a", 0, 0.0)
@@ -154,7 +165,7 @@ def test_a_row_without_an_id_is_written_with_its_line() -> None:
 
 def test_fields_of_the_input_give_way_to_those_of_the_output() -> None:
     """None is lost, also where the free name is taken."""
-    output = written(row(prompt="Hi", text="mine", input_text="too", error="none", line=4), ANSWER)
+    output = render_row(row(prompt="Hi", text="mine", input_text="too", error="none", line=4), ANSWER)
     assert output["text"] == "Paris."
     assert (output["input_input_text"], output["input_text"]) == ("mine", "too")
     assert (output["input_error"], output["input_line"]) == ("none", 4)
@@ -165,9 +176,9 @@ def test_fields_of_the_input_give_way_to_those_of_the_output() -> None:
 @given(st.dictionaries(NAMES, VALUES), st.sampled_from([ANSWER, FAILURE]))
 def test_nothing_of_any_record_is_lost(fields: dict[str, Any], outcome: Answered | Failed) -> None:
     """Any record is a row or a bad one; its output has its key, its fields and what came of it, and survives JSON."""
-    found = read(Record(3, fields))
-    output = written(found, outcome)
-    assert key_of(output) == found.key
+    found = parse_row(Record(3, fields))
+    output = render_row(found, outcome)
+    assert row_key(output) == found.key
     assert ("error" in output) == isinstance(outcome, Failed)
     kept = [value for name, value in fields.items() if name != "id"]
     assert all(any(value is one for one in output.values()) for value in kept)

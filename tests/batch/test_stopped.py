@@ -17,6 +17,7 @@ from bing_llm import BingClient, batch, errors, sync
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question
 from tests.batch.process import TIMEOUT_S, answer_to, check_all_answered, ended, read_rows, start, write_rows
+from tests.children import read_line
 
 COUNT = 40
 FREE = 20
@@ -84,9 +85,8 @@ def target(tmp_path: Path) -> Path:
 
 def press(process: subprocess.Popen[bytes]) -> str:
     """Press Ctrl-C; what it says to that."""
-    assert process.stderr is not None
     process.send_signal(signal.SIGINT)
-    return process.stderr.readline().decode()
+    return read_line(process)
 
 
 def go_on(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
@@ -113,6 +113,7 @@ def test_ctrl_c_ends_the_open_turns_first(emulator: Emulator, brain: Holding, so
     go_on(emulator, brain, source, target)
 
 
+@pytest.mark.system
 def test_a_second_ctrl_c_stops_at_once(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
     """The open turns are left, what was done is kept, and the exit code is 130."""
     process = start(emulator.url, source, target, "--concurrency", str(OPEN))
@@ -128,6 +129,7 @@ def test_a_second_ctrl_c_stops_at_once(emulator: Emulator, brain: Holding, sourc
     go_on(emulator, brain, source, target)
 
 
+@pytest.mark.system
 def test_a_lost_service_stops_it(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
     """When the patience is over, no row is blamed for it; another service completes the output."""
     process = start(emulator.url, source, target, "--concurrency", str(OPEN), "--patience", "0.001")
@@ -145,6 +147,7 @@ def test_a_lost_service_stops_it(emulator: Emulator, brain: Holding, source: Pat
     go_on(emulator, brain, source, target)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("refusal", [errors.Unauthorized(), errors.CaptchaRequired()], ids=lambda it: type(it).__name__)
 def test_a_refused_caller_stops_it(emulator: Emulator, source: Path, target: Path, refusal: errors.BingError) -> None:
     """Each further row would meet the same, so none is asked and none is blamed."""
@@ -169,6 +172,7 @@ LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})
 """No file grows beyond that, as on a full disk. Python ignores the signal that says so."""
 
 
+@pytest.mark.system
 def test_a_full_disk_stops_it(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
     """The output ends with a whole line, and the reason is told; with room again, it is completed."""
     brain.release()
@@ -182,6 +186,7 @@ def test_a_full_disk_stops_it(emulator: Emulator, brain: Holding, source: Path, 
     go_on(emulator, brain, source, target)
 
 
+@pytest.mark.system
 def test_a_full_stdout_stops_it(emulator: Emulator, brain: Holding, source: Path) -> None:
     """It is told in one line below the summary."""
     brain.release()
@@ -193,6 +198,7 @@ def test_a_full_stdout_stops_it(emulator: Emulator, brain: Holding, source: Path
     assert b"Exception" not in err
 
 
+@pytest.mark.system
 def test_a_reader_that_has_had_enough_is_no_error(emulator: Emulator, brain: Holding, source: Path) -> None:
     """Where nobody reads stdout any more the batch ends with 0, and says on stderr what was done."""
     process = start(emulator.url, source, "-", "--concurrency", str(OPEN))

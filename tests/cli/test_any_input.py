@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bing_llm.cli.reporting import ExitCode
+from bing_llm.cli.errors import ExitCode
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Outcome
+
+pytestmark = pytest.mark.system  # hundreds of runs of the command line
 
 CODES = {*ExitCode} - {ExitCode.INTERRUPTED}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +15,7 @@ from bing_llm.backends.chathub.options import MODELS
 from bing_llm.cli import login as login_module
 from bing_llm.config import NOT_CONFIGURED
 from bing_llm.emulator import Emulator, Scripted
-from tests.cli.conftest import Outcome
-
-Command = Callable[..., Outcome]
+from tests.cli.conftest import Command, Outcome
 
 
 def test_version(command: Command) -> None:

@@ -29,8 +29,8 @@ def test_without_its_extra_it_says_what_to_install(
 def test_another_missing_module_is_a_mistake_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the extra's own packages are excused."""
     monkeypatch.delitem(sys.modules, "bing_llm.cli.app", raising=False)
-    monkeypatch.setitem(sys.modules, "bing_llm.cli.asking", None)
-    with pytest.raises(ModuleNotFoundError, match=r"bing_llm\.cli\.asking"):
+    monkeypatch.setitem(sys.modules, "bing_llm.cli.ask", None)
+    with pytest.raises(ModuleNotFoundError, match=r"bing_llm\.cli\.ask"):
         main(["ask", "Hello"])
 
 

@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from bing_llm.cli import answering, asking, chatting, settings
+from bing_llm.cli import ask, chat
 from tests.backends.chathub.wire import ACK, apology, bot, final, update, wire
 from tests.backends.serving import Request, Talk, reply, served, silent, upgraded
 from tests.cli.conftest import Command
@@ -72,9 +72,8 @@ def test_nothing_of_a_service_steers_the_terminal(
 ) -> None:
     """No control character comes out but line feeds and tabs, and none that turns the direction of text."""
     monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
-    for module in (answering, asking, chatting, settings):
-        if hasattr(module, "is_terminal"):
-            monkeypatch.setattr(module, "is_terminal", lambda _stream: in_terminal)
+    for module in (ask, chat):
+        monkeypatch.setattr(module, "is_terminal", lambda _stream: in_terminal)
     with served(saying(ENDS[end])) as url:
         monkeypatch.setenv("BING_LLM_BACKEND", "chathub")
         monkeypatch.setenv("BING_LLM_ENDPOINT", url)

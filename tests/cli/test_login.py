@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bing_llm.cli import login as module
+from bing_llm.cli.errors import ExitCode
 from bing_llm.cli.login import login
-from bing_llm.cli.reporting import ExitCode
 from bing_llm.errors import ConfigurationError
 
 

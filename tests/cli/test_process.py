@@ -49,6 +49,7 @@ def test_it_ends_without_a_trace(service: Emulator, arguments: Sequence[str], st
     assert bool(service.requests) == ("emulator" not in arguments)
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("arguments", [("ask", "Hi"), ("chat",)])
 def test_a_reader_that_has_had_enough_is_no_error(service: Emulator, arguments: Sequence[str]) -> None:
     """A pipe that nobody reads any more ends the command in silence, with 0."""
@@ -62,6 +63,7 @@ def test_a_reader_that_has_had_enough_is_no_error(service: Emulator, arguments: 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.system
 def test_a_pipe_gets_no_escape_sequence(service: Emulator) -> None:
     """Without a terminal, or with a dumb, narrow one, there are no colours and nothing is drawn."""
     service.brain = Scripted(lambda _: ["**Hello** \x1b[31m."])
@@ -71,6 +73,7 @@ def test_a_pipe_gets_no_escape_sequence(service: Emulator) -> None:
     assert b"\x1b" not in done.stdout
 
 
+@pytest.mark.system
 def test_few_characters_are_enough(service: Emulator) -> None:
     """Where stdout has an encoding of 256 characters, as pipes on Windows do, the others are written as escapes."""
     service.brain = Scripted([["é 🌊"]])

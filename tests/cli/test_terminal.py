@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import select
+import shlex
 import struct
 import subprocess
 import sys
@@ -35,6 +36,11 @@ main()
 """
 
 
+def environment() -> dict[str, str]:
+    """The environment of the test, without asyncio's debug mode, which logs slow steps."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
+
+
 class Endless:
     """A brain that says two paragraphs and then nothing, until it is stopped."""
 
@@ -51,24 +57,24 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self._end, its_end = pty.openpty()
         fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONASYNCIODEBUG"}
         self._process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", START, *arguments],
             stdin=its_end,
             stdout=its_end,
             stderr=its_end,
             start_new_session=True,
-            env={**environment, "TERM": "xterm", "INPUTRC": os.devnull, "PYTHONUTF8": "1"},
+            env={**environment(), "TERM": "xterm", "INPUTRC": os.devnull, "PYTHONUTF8": "1"},
         )
         os.close(its_end)
         self._written = b""
         self._seen = 0
 
-    def until(self, marker: bytes) -> None:
-        """Read until this is written, after all that was waited for before."""
+    def until(self, marker: bytes) -> bytes:
+        """Read until this is written, after the last marker; what was written from there on."""
         while (found := self._written.find(marker, self._seen)) < 0:
             assert self._more(), f"it ended before {marker!r}: {self._written[self._seen :]!r}"
-        self._seen = found + len(marker)
+        before, self._seen = self._seen, found + len(marker)
+        return self._written[before : self._seen]
 
     def type(self, keys: bytes) -> None:
         """Press these keys."""
@@ -127,6 +133,7 @@ def test_ctrl_c_ends_a_question() -> None:
     )
 
 
+@pytest.mark.system
 def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(endless: Emulator) -> None:
     """Ctrl-C during an answer stops it and keeps the conversation; Ctrl-D at the prompt leaves with 0."""
     with Terminal("chat") as terminal:
@@ -151,6 +158,7 @@ def test_ctrl_c_stops_an_answer_and_the_conversation_goes_on(endless: Emulator) 
     assert [request.kind for request in endless.requests] == ["creation", "chat", "stop", "chat", "stop"]
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("service")
 def test_ctrl_c_at_the_prompt_leaves() -> None:
     """Ctrl-C where nothing runs ends the chat with 0 and without a traceback."""
@@ -162,6 +170,7 @@ def test_ctrl_c_at_the_prompt_leaves() -> None:
     assert "Traceback" not in written
 
 
+@pytest.mark.system
 @pytest.mark.usefixtures("endless")
 def test_ctrl_c_ends_a_batch(tmp_path: Path) -> None:
     """The progress gives way to what Ctrl-C said, and to the summary; the second one ends it with 130."""
@@ -183,11 +192,49 @@ def test_ctrl_c_ends_a_batch(tmp_path: Path) -> None:
     assert [line.split()[0] for line in screen.lines[2:]] == ["answered", "failed", "turns", "time", "It"]
 
 
+@pytest.mark.system
 def test_ctrl_c_ends_the_emulator() -> None:
     """The emulator runs until Ctrl-C, and ends with 0."""
     with Terminal("emulator", "--port", "0") as terminal:
-        terminal.until(b"BING_LLM_ENDPOINT=")
+        terminal.until(b"WORKIQ_TOKEN=")
         terminal.type(CTRL_C)
         code, written = terminal.end()
     assert code == 0
     assert "Traceback" not in written
+
+
+COMMAND = f"""\
+#!/bin/sh
+exec {shlex.quote(sys.executable)} -W error -c "from bing_llm.cli import main; main()" "$@"
+"""
+OTHER_SETTINGS = {
+    "BING_LLM_BACKEND": "emulator",
+    "BING_LLM_ENDPOINT": "http://127.0.0.1:1",
+    "BING_COOKIES": "_U=other",
+    "WORKIQ_TOKEN": "other",
+}
+
+
+def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path) -> None:
+    """Each line works word for word, and asks this emulator whatever that shell's environment says."""
+    (tmp_path / "bing-llm").write_text(COMMAND)
+    (tmp_path / "bing-llm").chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    with Terminal("emulator", "--port", "0", "--pace", "0") as terminal:
+        printed = terminal.until(b"WORKIQ_TOKEN=emulator-token\r\n").decode()
+        _, try_it, *settings = [line.partition(": ")[2].strip() for line in printed.splitlines()]
+        for line in (try_it, *(f"{line}; bing-llm chat" for line in settings)):
+            done = subprocess.run(
+                ["/bin/sh", "-c", line],
+                input=b"What is 6 * 7?\n/model\n",
+                env={**environment(), **OTHER_SETTINGS, "PATH": path},
+                capture_output=True,
+                timeout=PATIENCE_S,
+                check=False,
+            )
+            assert (done.returncode, done.stderr) == (0, b""), line
+            assert done.stdout
+            if "workiq" in line:
+                assert b"The model is copilot" in done.stdout
+        terminal.type(CTRL_C)
+        assert terminal.end()[0] == 0

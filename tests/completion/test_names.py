@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from bing_llm.completion import Names
+from bing_llm.completion.names import Names
 from bing_llm.errors import ConfigurationError
 
 

@@ -8,7 +8,7 @@ import pytest
 from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
-from bing_llm.completion import ClientSettings, connected, retries_of
+from bing_llm.completion.settings import ClientSettings, connected, retries_of
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries
 
@@ -50,7 +50,7 @@ def test_settings_for_speed_reach_the_client() -> None:
     """Going on, the limit of open turns, and what is kept ready."""
     client = ClientSettings(backend="emulator", continue_conversations=False, max_concurrency=3, warm=0).connect()
     assert client.continuations is None
-    assert client.slots is not None
+    assert client.semaphore is not None
     with pytest.raises(ConfigurationError, match="warm is 33"):
         ClientSettings(backend="emulator", warm=33).connect()
     with pytest.raises(ConfigurationError, match="max_concurrency is 0"):

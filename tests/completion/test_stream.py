@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Completion, Item, JsonFormat, Request
+from bing_llm.completion.request import Request
+from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.errors import ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.messages import Message
-from bing_llm.tools import Call, InvalidCall, Tool, Toolbox, written_call
+from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox
+from bing_llm.tools.prompt import JsonFormat, render_call
 from tests.fakes import FakeBackend, Line, Pause, answer, client_of
 
 HELLO = (Message("user", "Hello"),)
@@ -144,7 +146,7 @@ async def test_the_whole_has_the_final_text() -> None:
 
 async def test_the_final_text_is_shaped_too() -> None:
     """Cut, and read for calls."""
-    final = f"Help END {written_call(ADD)}"
+    final = f"Help END {render_call(ADD)}"
     lines: list[Line] = [*REWRITTEN[:1], ev.TextRevised(final), ev.TurnCompleted(ev.Reply(text=final, revised=True))]
     items, end = await whole_of(completion(FakeBackend(lines), stop=("END",)))
     assert items == ["Help "]
@@ -159,7 +161,7 @@ async def test_the_final_text_is_shaped_too() -> None:
 @pytest.mark.parametrize("read", [items_of, whole_of])
 async def test_a_required_call_may_come_by_a_rewrite(read: Any) -> None:
     """Nothing was given before it, so nothing needs to be recalled, and the service is not asked again."""
-    final = written_call(ADD)
+    final = render_call(ADD)
     lines: list[Line] = [
         ev.TextDelta("I would"),
         ev.TextRevised(final),
@@ -232,7 +234,7 @@ async def test_a_withdrawn_answer_says_so() -> None:
 
 async def test_calls_are_the_reason_of_the_end() -> None:
     """One valid call is enough; an invalid one is none."""
-    items, end = await items_of(completion(FakeBackend(answer("Well.\n", written_call(ADD))), toolbox=BOX))
+    items, end = await items_of(completion(FakeBackend(answer("Well.\n", render_call(ADD))), toolbox=BOX))
     assert (items, end.finish_reason) == (["Well.", ADD], "tool_calls")
     broken = answer('<tool_call>{"name": "add"')
     items, end = await items_of(completion(FakeBackend(broken, broken), toolbox=BOX))
@@ -242,8 +244,8 @@ async def test_calls_are_the_reason_of_the_end() -> None:
 
 async def test_a_withdrawn_answer_is_not_one_of_calls() -> None:
     """The calls had been given; the reason of the end says that the service took them back."""
-    lines: list[Line] = [*answer(written_call(ADD))[:-1], ev.TextRevoked("No.")]
-    reply = ev.Reply(text=written_call(ADD), revoked=True, finish_reason="content_filter")
+    lines: list[Line] = [*answer(render_call(ADD))[:-1], ev.TextRevoked("No.")]
+    reply = ev.Reply(text=render_call(ADD), revoked=True, finish_reason="content_filter")
     items, end = await items_of(completion(FakeBackend([*lines, ev.TurnCompleted(reply)]), toolbox=BOX))
     assert (items, end.finish_reason) == ([ADD], "content_filter")
 
@@ -252,7 +254,7 @@ async def test_a_withdrawn_answer_is_not_one_of_calls() -> None:
 async def test_a_broken_call_is_asked_for_once_more(read: Any) -> None:
     """Where none was required too: what was said before it stays, since it was given."""
     backend = FakeBackend(
-        answer("Let me see. ", '<tool_call>{"name": "add", "arguments": {a}}</tool_call>'), answer(written_call(ADD))
+        answer("Let me see. ", '<tool_call>{"name": "add", "arguments": {a}}</tool_call>'), answer(render_call(ADD))
     )
     items, end = await read(completion(backend, toolbox=BOX))
     assert (items, end.finish_reason) == (["Let me see.", ADD], "tool_calls")
@@ -284,7 +286,7 @@ async def test_a_request_that_cannot_be_served_is_refused_at_once(request_: dict
 async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.LogCaptureFixture) -> None:
     """In the conversation that knows the first answer; of that nothing is given."""
     caplog.set_level(logging.INFO, logger=LOGGER)
-    backend = FakeBackend([SEARCH, *answer("I would rather not.")], answer(written_call(ADD)))
+    backend = FakeBackend([SEARCH, *answer("I would rather not.")], answer(render_call(ADD)))
     items, end = await read(completion(backend, toolbox=MUST))
     assert items == [ADD]
     assert end.finish_reason == "tool_calls"
@@ -302,7 +304,7 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
 
 async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_told_the_first_answer() -> None:
     """With the tools, since the conversation is a new one."""
-    backend = FakeBackend(answer("I would rather not."), answer(written_call(ADD)))
+    backend = FakeBackend(answer("I would rather not."), answer(render_call(ADD)))
     client = client_of(backend, continue_conversations=False)
     await items_of(Completion(client, Request(messages=HELLO, toolbox=MUST)))
     first, second = backend.prompts
@@ -319,7 +321,7 @@ async def test_of_a_rewritten_answer_without_its_call_nothing_is_given(read: Any
         ev.TextRevised("I would rather not."),
         ev.TurnCompleted(ev.Reply(text="I would rather not.", revised=True)),
     ]
-    items, end = await read(completion(FakeBackend(no, answer(written_call(ADD))), toolbox=MUST))
+    items, end = await read(completion(FakeBackend(no, answer(render_call(ADD))), toolbox=MUST))
     assert (items, end.finish_reason) == ([ADD], "tool_calls")
     items, end = await read(completion(FakeBackend(no, no), toolbox=MUST))
     assert (items, end.finish_reason) == (["I would rather not."], "stop")
@@ -328,13 +330,13 @@ async def test_of_a_rewritten_answer_without_its_call_nothing_is_given(read: Any
 async def test_json_is_asked_for_once_more() -> None:
     """Where the answer was none."""
     backend = FakeBackend(answer("One and two."), answer('{"a": 1}'))
-    items, _ = await items_of(completion(backend, format=JsonFormat()))
+    items, _ = await items_of(completion(backend, json_format=JsonFormat()))
     assert json.loads("".join(map(str, items))) == {"a": 1}
     assert "JSON" in backend.prompts[1].text.splitlines()[0]
 
 
 @pytest.mark.parametrize("read", [items_of, whole_of])
-@pytest.mark.parametrize("request_", [{"toolbox": MUST}, {"format": JsonFormat()}])
+@pytest.mark.parametrize("request_", [{"toolbox": MUST}, {"json_format": JsonFormat()}])
 async def test_the_second_answer_is_given_as_it_is(
     read: Any, request_: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -371,7 +373,7 @@ async def test_an_optional_call_is_not_asked_for_again() -> None:
 
 async def test_pictures_go_along_with_the_second_turn() -> None:
     """It is about the same message."""
-    backend = FakeBackend(answer("No."), answer(written_call(ADD)))
+    backend = FakeBackend(answer("No."), answer(render_call(ADD)))
     await items_of(completion(backend, toolbox=MUST, images=("https://example.com/a.png",)))
     assert [len(prompt.images) for prompt in backend.prompts] == [1, 1]
 
@@ -410,7 +412,7 @@ async def test_being_dropped_closes_the_socket() -> None:
 async def test_being_cancelled_closes_the_socket() -> None:
     """In the first turn and in the second."""
     pause = Pause()
-    backend = FakeBackend(answer("No."), [pause, *answer(written_call(ADD))])
+    backend = FakeBackend(answer("No."), [pause, *answer(render_call(ADD))])
     task = asyncio.create_task(completion(backend, toolbox=MUST).whole())
     await asyncio.wait_for(pause.reached.wait(), 10)
     task.cancel()

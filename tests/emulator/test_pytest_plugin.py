@@ -8,6 +8,8 @@ import pytest
 
 from bing_llm.emulator import Emulator, Obedient
 
+pytestmark = pytest.mark.system  # each runs a suite in a process of its own
+
 pytest_plugins = ["pytester"]
 
 SUITE = """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from urllib.request import urlopen
 
 import aiohttp
@@ -14,6 +12,7 @@ from aiohttp import web
 import bing_llm.emulator
 from bing_llm import errors
 from bing_llm.emulator import Emulator, Obedient, Scripted
+from tests.children import run_python
 from tests.emulator.chathub.visitor import Visitor, chat
 
 
@@ -167,8 +166,8 @@ def test_what_is_no_plan_is_refused() -> None:
 def test_public_names_are_loaded_when_used() -> None:
     """Importing the package imports no aiohttp; its names are listed, can be imported, and others are unknown."""
     code = "import sys, bing_llm.emulator as e; print('aiohttp' in sys.modules, e.Scripted.__name__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "Scripted"]
+    done = run_python("-c", code)
+    assert (done.stdout.split(), done.stderr) == (["False", "Scripted"], "")
     for name in bing_llm.emulator.__all__:
         assert name in dir(bing_llm.emulator)
         assert getattr(bing_llm.emulator, name).__name__ == name

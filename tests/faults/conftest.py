@@ -1,25 +1,16 @@
-"""The emulator of the matrix, on a loop of its own, and the count of how its cases ended."""
+"""The emulator of the matrix, on a loop of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import threading
-from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from bing_llm.emulator import Emulator, Scripted
 from tests.faults.table import PIECES
-
-_TALLY: pytest.StashKey[Counter[str]] = pytest.StashKey()
-
-
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Counter[str]:
-    """How many cases ended in which way."""
-    return pytestconfig.stash.setdefault(_TALLY, Counter())
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +35,3 @@ def dead_url() -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell how many cases of the matrix ran, and how they ended."""
-    tally = config.stash.get(_TALLY, Counter())
-    if tally:
-        terminalreporter.section(f"faults: {tally.total()} cases")
-        for ending, count in tally.most_common():
-            terminalreporter.line(f"{count:5} {ending}")

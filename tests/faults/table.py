@@ -82,7 +82,7 @@ THROTTLED = Ends(errors.Throttled)
 THROTTLED_A_WHILE = Ends(errors.Throttled, again=True, wait=7.0)
 CAPTCHA = Ends(errors.CaptchaRequired)
 EXPIRED = Ends(errors.SessionExpired, again=True)  # a single turn loses nothing with its conversation
-BUSY = Ends(errors.ConversationBusy)
+BUSY = Ends(errors.ConversationBusy, again=True)  # as EXPIRED
 ENDED = Ends(errors.ConversationEnded)
 FILTERED = Ends(errors.ContentFiltered)
 NO_TURNS = Ends(errors.TurnLimitReached)

@@ -15,16 +15,17 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from bing_llm.completion import History
-from bing_llm.composing import compose
+from bing_llm.completion.history import History
+from bing_llm.completion.prompt import build_prompt
 from bing_llm.messages import Message
-from bing_llm.tools import Tool, Toolbox, tool_instructions
-from langchain_bing import prompting as langchain
-from llama_index.llms.bing import prompting as llama_index
+from bing_llm.tools.calls import Tool, Toolbox
+from bing_llm.tools.prompt import render_instructions
+from langchain_bing import messages as langchain
+from llama_index.llms.bing import messages as llama_index
 
 URL = "https://example.com/a.png"
 BASE64 = "iVBORw0KGgoA"
-TOOLS = tool_instructions(Toolbox(tools=(Tool("add", "Adds numbers.", {"type": "object"}),)))
+TOOLS = render_instructions(Toolbox(tools=(Tool("add", "Adds numbers.", {"type": "object"}),)))
 LIMITS = (100_000, 700, 100)
 """How long a text may be, in characters: all fits, only the instructions move, the messages move too."""
 
@@ -171,18 +172,18 @@ HISTORIES: dict[str, tuple[list[BaseMessage], list[ChatMessage]]] = {
 def test_the_same_history_is_the_same_prompt(name: str) -> None:
     """Who changes the framework does not change what the model reads, nor which pictures it sees."""
     theirs, ours = HISTORIES[name]
-    first, second = langchain.read_messages(theirs), llama_index.read_messages(ours)
+    first, second = langchain.to_history(theirs), llama_index.to_history(ours)
     # LlamaIndex does not say whether a tool failed.
     said = (Message(one.role, one.content.replace(' status="ok"', "")) for one in first.messages)
     first = History(tuple(said), first.images)
     assert second == first
     for limit in LIMITS:
-        assert compose(second.messages, TOOLS, limit=limit) == compose(first.messages, TOOLS, limit=limit)
+        assert build_prompt(second.messages, TOOLS, limit=limit) == build_prompt(first.messages, TOOLS, limit=limit)
 
 
 def test_an_agents_history_is_told_in_full() -> None:
     """So that both are not the same by being empty."""
-    composed = compose(llama_index.read_messages(HISTORIES["agent"][1]).messages, limit=LIMITS[0])
+    composed = build_prompt(llama_index.to_history(HISTORIES["agent"][1]).messages, limit=LIMITS[0])
     assert composed.context == (
         "[system](#message)\nBe brief.\n\n"
         "[user](#message)\nWhat is 1 + 2?\n\n"

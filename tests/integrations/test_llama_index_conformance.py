@@ -31,6 +31,8 @@ from tests.integrations.llama_index_conformance import (
     ToolConformance,
 )
 
+pytestmark = pytest.mark.system  # the suite over its own reference: of what tests tests, not of the product
+
 
 class _ReferenceSubject(Subject):
     """The small LLM that conforms, or one made from it."""

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.tools.calls import Call, Piece, Tool, Toolbox
-from bing_llm.tools.json_answer import JsonAnswer
+from bing_llm.tools.json_answer import JsonAnswer, _JsonStream
 from bing_llm.tools.parser import CallParser
 
 A = '{"a": 1}'
@@ -203,3 +203,25 @@ def test_a_reply_may_be_a_json_answer_or_calls() -> None:
     assert combined(call) == ([Call("find", {"q": "x"})], False)
     pieces, found = combined('```json\n{"city": "Paris", ', '"name": "find"}\n```')
     assert ("".join(map(str, pieces)), found) == ('{"city": "Paris", "name": "find"}', True)
+
+
+PASSED = {
+    "as it is": ('{"a": [1, {}], "b": "x"}', '{"a": [1, {}], "b": "x"}'),
+    "what follows": ('{"a": 1} and {"b": 2}', '{"a": 1}'),
+    "closers in strings": (r'["]}\"]", "\\"] x', r'["]}\"]", "\\"]'),
+    "line end in a string": ('["a\n\t\x01"]', r'["a\n\t\u0001"]'),
+    "needless backslash": (r'["a\_b \<\d\n"]', r'["a_b <\d\n"]'),
+    "comma before a closer": ('{"a": [1 , \n], }', '{"a": [1  \n] }'),
+    "comma before a value": ('[1,\n "a"]', '[1,\n "a"]'),
+    "two commas": ("[1,,2]", "[1,,2]"),
+    "without an end": ('{"a": "x', '{"a": "x'),
+}
+
+
+@pytest.mark.parametrize(("text", "passed"), PASSED.values(), ids=PASSED)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_value_is_passed_on_to_its_end(text: str, passed: str, size: int) -> None:
+    """One value comes through, repaired where nothing must be recalled, in parts of any size."""
+    stream = _JsonStream()
+    assert "".join(stream.feed(text[at : at + size]) for at in range(0, len(text), size)) == passed
+    assert stream.done == (passed[-1] in "]}")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bing_llm.tools import parser as parser_module
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
-from bing_llm.tools.parser import CallParser
-from tests.timing import cpu_seconds
+from bing_llm.tools.parser import CallParser, Scanner
+from tests.counting import steps
 
 WEATHER = Tool(
     "get_weather",
@@ -230,7 +230,7 @@ INVALID = {
     "no last quote": ('<tool_call>{"name": "GetWeather", "args": {"a": "P}}</tool_call>', "ends before", "get_weather"),
     "no name": (tagged({"arguments": {}}), "no name", ""),
     "no object": ("<tool_call>[1]</tool_call>", "no name", ""),
-    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "no JSON object", "get_weather"),
+    "arguments in a list": (tagged({"name": "get_weather", "arguments": ["Paris"]}), "not a JSON", "get_weather"),
     "arguments in prose": (tagged({"name": "get_weather", "arguments": "Paris"}), "broken", "get_weather"),
     "not a number": ('<tool_call>{"name": "list-files", "arguments": {"n": NaN}}</tool_call>', "NaN", "list-files"),
     "in a fence": (f"{FENCE}tool_call\nget_weather\n{FENCE}", "broken", ""),
@@ -440,8 +440,8 @@ HOSTILE = [
 ]
 
 
-def seconds(part: str, length: int, size: int) -> float:
-    """The processor time that a reply of this length takes in parts of this size."""
+def steps_for(part: str, length: int, size: int) -> int:
+    """How many steps it takes to parse a reply of this length in parts of this size."""
     reply = (part * (length // len(part) + 1))[:length]
     parser = CallParser(BOX)
 
@@ -450,15 +450,17 @@ def seconds(part: str, length: int, size: int) -> float:
             parser.feed(reply[at : at + size])
         parser.close()
 
-    return cpu_seconds(parse)
+    return steps(parse)
 
 
+@pytest.mark.parametrize("size", [16, 1_000_000])
 @pytest.mark.parametrize("part", HOSTILE)
-def test_hostile_replies_take_linear_time(part: str) -> None:
-    """Eight times the text takes about eight times the work, not sixty-four, in parts of any size."""
-    for size in (16, 1_000_000):
-        short, long = (min(seconds(part, length, size) for _ in range(2)) for length in (3_000, 24_000))
-        assert long < 25 * short
+def test_hostile_replies_take_linear_steps(part: str, size: int) -> None:
+    """Eight times the text takes about eight times the steps, not sixty-four, in parts of any size.
+
+    Both texts are longer than the whitespace that is held back, which takes fewer steps than any other text.
+    """
+    assert steps_for(part, 16_000, size) < 12 * steps_for(part, 2_000, size)
 
 
 @pytest.mark.parametrize("inside", ['{"name": "', '{"name": "a\\', "{oops ", "<", '"'])
@@ -482,3 +484,46 @@ def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatc
     for reply in (long, f"{FENCE}json\n{long}\n{FENCE}"):
         pieces = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
         assert pieces == [reply]
+
+
+SCANNED = {
+    "an object": ('{"a": [1, {}]}', "", 1),
+    "several": (" {} , [1]{}\n", "", 3),
+    "a closer behind one": ("{}} ]", "", 1),
+    "prose": ("text", "text", 0),
+    "a closer before one": ("}", "}", 0),
+    "prose behind one": ('{"a": 1}\nand {}', "and {}", 1),
+    "a scalar behind one": ("[1] 2", "2", 1),
+    "brackets in strings": (r'["]\"]", "\\"] x', "x", 1),
+}
+
+
+@pytest.mark.parametrize(("text", "left", "values"), SCANNED.values(), ids=SCANNED)
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_scan_ends_where_something_else_begins(text: str, left: str, values: int, size: int) -> None:
+    """Objects and lists are followed to their ends, in parts of any size."""
+    scanner = Scanner()
+    at = 0
+    while at < len(text) and (read := scanner.feed(text[at : at + size])):
+        at += read
+    assert text[at:] == left
+    assert scanner.values == values
+    assert not scanner.open
+
+
+@pytest.mark.parametrize("text", ["{", '["a', '{"a": "\\', "[{}"])
+def test_what_has_not_ended_is_open(text: str) -> None:
+    """A value counts when its last bracket has come, not before."""
+    scanner = Scanner()
+    assert scanner.feed(text) == len(text)
+    assert (scanner.open, scanner.values) == (True, 0)
+
+
+@pytest.mark.parametrize("sign", ["<", "`", "\\"])
+def test_a_wary_scan_ends_where_no_json_can_be(sign: str) -> None:
+    """Within a value, what JSON has in strings only shows that it is broken."""
+    text = f'{{"{sign * 2}": '
+    scanner = Scanner(wary=True)
+    assert scanner.feed(text + sign + "}") == len(text)
+    assert (scanner.open, scanner.values) == (True, 0)
+    assert Scanner().feed(text + sign + "}") == len(text) + 2

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.channel import ChatHubChannel
@@ -26,7 +26,7 @@ from bing_llm.backends.chathub.uploads import image_form, uploaded_url
 from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
 from bing_llm.config import ConnectionSettings
-from bing_llm.errors import BingError, InvalidRequest, Unauthorized
+from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -54,6 +54,8 @@ class ChatHubBackend:
     Raises:
         ConfigurationError: The endpoint is not allowed.
     """
+
+    metering = UNMETERED
 
     def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
@@ -236,7 +238,7 @@ def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping
 def _refused(exc: UpgradeRefused) -> BingError:
     answer = exc.answer
     if answer.status == _OK:
-        # Seen from data-centre addresses and without cookies (protocol notes, section b).
+        # Seen from data-centre addresses and without cookies (docs/protocol/chathub.md, section b).
         msg = (
             "The service answered the chat socket with HTTP 200 instead of opening it, as it does to hosts it refuses."
         )

@@ -28,7 +28,7 @@ __all__ = [
     "suggestions_of",
 ]
 
-# `[1]: https://example.org "Title"`, a line of the head of a card (recordings of 2023; protocol notes, section e).
+# `[1]: https://example.org "Title"`, a line of the head of a card (docs/protocol/chathub.md, section e).
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t\r]*(?:\n|\Z)')
 
 
@@ -47,7 +47,8 @@ def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
 def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
     """The references of the M365 hub, numbered in their order, as many as `most`.
 
-    Sources disagree whether they stand in a message or beside it (protocol notes, sections e and l): both are read.
+    Sources disagree whether they stand in a message or beside it (docs/protocol/chathub.md, sections e and l): both
+    are read.
     """
     return tuple(islice(_references(_decoded(references)), most))
 

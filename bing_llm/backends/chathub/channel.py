@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from asyncio import timeout
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ import aiohttp
 
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.connection import UNANSWERED, Sentinel, State
 from bing_llm.backends.chathub.turn import Turn
@@ -45,8 +44,8 @@ class WebSocket(Protocol):
     async def receive(self, seconds: float | None = None) -> Any:
         """The next message, in aiohttp's form; a text as bytes."""
 
-    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Any:
-        """The next message if it has come already, else None; a text for which `skip` is true is left out."""
+    def ready(self) -> Any:
+        """The next message if it has come already, else None."""
 
     async def send_frame(self, message: bytes, opcode: aiohttp.WSMsgType) -> None:
         """Send one message."""
@@ -88,7 +87,6 @@ class ChatHubChannel:
         self._redact = redact
         self._label = deadline.label
         self._closed = False
-        self._left_over: Any = None  # a message that has come and was not taken
         self._frames_seen = 0
         self._failure: BingError | None = None  # that `ready_event` met
         self._unbroken = 0  # messages and events since the last wait
@@ -197,7 +195,7 @@ class ChatHubChannel:
             if not isinstance(event, Sentinel):
                 self._note(event)
                 return event
-            message, self._left_over = self._left_over or self._socket.ready(), None
+            message = self._socket.ready()
             if message is None:
                 return None
             self._take(message)
@@ -235,9 +233,6 @@ class ChatHubChannel:
         if message.type is aiohttp.WSMsgType.TEXT:
             self._debug("received", message.data)
             self._turn.receive(message.data)
-            supersede = self._turn.supersede
-            if supersede is not None and not _log.isEnabledFor(logging.DEBUG):  # a log has each frame
-                self._left_over = self._socket.ready(supersede)
         elif message.type in _AT_END:
             code = (message.data or _NO_CODE) if message.type is aiohttp.WSMsgType.CLOSE else None
             _log.debug("%s socket at its end, code %s", self._label, code)

@@ -11,13 +11,12 @@ from bing_llm.backends.chathub.framing import SEPARATOR
 from bing_llm.backends.json_size import check_values
 from bing_llm.errors import ProtocolError
 
-__all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "decode_string", "encode"]
+__all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "encode"]
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_string: msgspec.json.Decoder[str] = msgspec.json.Decoder(str)
 _ack: msgspec.json.Decoder[frames.HandshakeAck] = msgspec.json.Decoder(frames.HandshakeAck)
 _handshake: msgspec.json.Decoder[frames.HandshakeRequest] = msgspec.json.Decoder(frames.HandshakeRequest)
 _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
@@ -103,15 +102,6 @@ def decode_json(record: bytes | str | msgspec.Raw) -> Any:
         ProtocolError: The text is not JSON, or has too many values.
     """
     return _typed(_any, record)
-
-
-def decode_string(inside: bytes) -> str:
-    """The JSON string that has this between its quotation marks.
-
-    Raises:
-        ProtocolError: It cannot be within a string.
-    """
-    return _typed(_string, b'"%b"' % inside)
 
 
 def _typed(decoder: msgspec.json.Decoder[T], record: bytes | str | msgspec.Raw) -> T:

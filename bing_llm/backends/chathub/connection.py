@@ -22,18 +22,15 @@ CLOSED          the server said that it closes, refused the handshake, or the so
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.framing import RecordReader
-from bing_llm.backends.chathub.growing import Growing, learn
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
-    "EACH_READ_BYTES",
     "EOF",
     "NEED_DATA",
     "TRANSITIONS",
@@ -43,11 +40,6 @@ __all__ = [
     "Sentinel",
     "State",
 ]
-
-
-# A shorter update is read also where a newer one waits. So an answer of some dozen words comes in the pieces that were
-# sent, however busy its reader is.
-EACH_READ_BYTES: Final = 1024
 
 
 class Role(Enum):
@@ -136,7 +128,6 @@ class Connection:
         self._records = RecordReader(limits)
         self._incoming: deque[bytes] = deque()
         self._at_end = False
-        self._growing: Growing | None = None
 
     def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> bytes:
         """The wire form of these frames.
@@ -154,29 +145,7 @@ class Connection:
         Raises:
             ProtocolError: A record is longer than allowed.
         """
-        growing = self._growing
-        if growing is None or growing.newest or not self._all_read or not growing.take(message):
-            self._incoming.extend(self._records.feed(message))
-
-    @property
-    def supersede(self) -> Callable[[bytes], bool] | None:
-        """Takes in a message in the place of the last, where both only go on with the answer; tells whether it has.
-
-        None where the last message is to be read by itself.
-        """
-        growing = self._growing
-        if growing is None or len(growing.newest) < EACH_READ_BYTES or not self._all_read:
-            return None
-        return growing.take
-
-    @property
-    def _all_read(self) -> bool:
-        """Whether no record, and no part of one, waits."""
-        return not (self._incoming or self._records.unfinished)
-
-    def expect_more(self) -> None:
-        """The last frame held nothing but the answer so far: the next ones may only go on with it, and be a `More`."""
-        self._growing = learn(self.record)
+        self._incoming.extend(self._records.feed(message))
 
     def receive_eof(self) -> None:
         """Take in that the socket is at its end. A torn last record is dropped."""
@@ -188,18 +157,12 @@ class Connection:
         Raises:
             ProtocolError: The record does not parse, or may not come in this state.
         """
-        growing = self._growing
-        if growing is not None and growing.newest:
-            self.frames_received += growing.taken
-            self.record = self._records.feed(growing.newest)[0]  # which keeps to its limits
-            return frames.More(growing.more())
         if not self._incoming:
             if self._at_end:
                 self.state = State.CLOSED
                 return EOF
             return NEED_DATA
         self.record = self._incoming.popleft()
-        self._growing = None
         frame = self._decode(self.record)
         self._step(frame, "received")
         if not isinstance(frame, frames.Ping):

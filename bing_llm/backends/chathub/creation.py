@@ -1,4 +1,4 @@
-"""What the creation of a conversation was answered (protocol notes, section a; recording 14).
+"""What the creation of a conversation was answered (docs/protocol/chathub.md, section a; recording 14).
 
 There are three kinds of failure, looked at in this order: the HTTP status, the content, `result.value`.
 """

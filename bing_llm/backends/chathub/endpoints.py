@@ -12,7 +12,7 @@ from bing_llm.errors import ConfigurationError
 
 __all__ = ["BUNDLE_VERSION", "PUBLIC_CREATE", "Endpoints", "resolve"]
 
-# The newest value that was seen in a client (protocol notes, section a).
+# The newest value that was seen in a client (docs/protocol/chathub.md, section a).
 BUNDLE_VERSION = "1.1816.0"
 
 _CREATE = "/turing/conversation/create"
@@ -37,7 +37,7 @@ class Endpoints(msgspec.Struct, frozen=True):
         return self.socket if not token else f"{self.socket}?sec_access_token={quote(token, safe='')}"
 
 
-# The public hosts of Bing Chat. They stopped answering by March 2025 (protocol notes, section k).
+# The public hosts of Bing Chat. They stopped answering by March 2025 (docs/protocol/chathub.md, section k).
 PUBLIC_CREATE = f"https://www.bing.com{_CREATE}"
 PUBLIC_SOCKET = f"wss://sydney.bing.com{_SOCKET}"
 

@@ -1,7 +1,7 @@
 """The frames of the ChatHub, in both directions, as typed data.
 
 Only fields that client or emulator use are declared; others are skipped while decoding. Wire names are
-camelCase. Sources: protocol notes, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
+camelCase. Sources: docs/protocol/chathub.md, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ __all__ = [
     "HandshakeAck",
     "HandshakeRequest",
     "Invocation",
-    "More",
     "Participant",
     "Ping",
     "PreviousMessage",
@@ -72,7 +71,7 @@ class WireMessage(_Wire):
 
 
 class Throttling(_Wire):
-    """Turns of this conversation. `num...` may be absent (protocol notes, section e)."""
+    """Turns of this conversation. `num...` may be absent (docs/protocol/chathub.md, section e)."""
 
     max_num_user_messages_in_conversation: int | None = None
     num_user_messages_in_conversation: int | None = None
@@ -157,12 +156,6 @@ class HandshakeAck(msgspec.Struct, omit_defaults=True):
     error: str | None = None
 
 
-class More(msgspec.Struct):
-    """Type 1 again, known by its bytes: the update before it, but that the answer has gone on with this text."""
-
-    text: str
-
-
 class UnknownFrame(msgspec.Struct):
     """A frame that this version does not know, as parsed JSON."""
 
@@ -208,7 +201,7 @@ class UserMessage(_Wire):
 
 
 class PreviousMessage(_Wire):
-    """Context that goes before the message (protocol notes, section d)."""
+    """Context that goes before the message (docs/protocol/chathub.md, section d)."""
 
     author: str | None = None
     description: str | None = None
@@ -266,5 +259,5 @@ class Invocation(msgspec.Struct, tag_field="type", tag=1, rename="camel", omit_d
     arguments: list[Any] = []
 
 
-ServerFrame: TypeAlias = Update | More | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
+ServerFrame: TypeAlias = Update | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame
 ClientFrame: TypeAlias = HandshakeRequest | Chat | Invocation | Ping | UnknownFrame

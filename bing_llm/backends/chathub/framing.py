@@ -1,7 +1,7 @@
 """SignalR records: each JSON text ends with the byte 0x1E.
 
 Nothing ties records to WebSocket messages: one message may hold several records, and a record may span
-messages (protocol notes, section c; aspnetcore `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
+messages (docs/protocol/chathub.md, section c; aspnetcore `src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
 """
 
 from __future__ import annotations
@@ -31,11 +31,6 @@ class RecordReader:
         self._max = limits.frame_bytes
         self._tail: list[bytes] = []
         self._tail_bytes = 0
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether the next bytes belong to a record that has begun."""
-        return bool(self._tail)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The records that this completes, without their separators. Empty ones are left out.

@@ -1,6 +1,6 @@
 """What a ChatHub request may choose: models (styles), option sets, personas, compose, location.
 
-Everything here is data, with its source in the protocol notes, sections d and j. The service ignores option
+Everything here is data, with its source in docs/protocol/chathub.md, sections d and j. The service ignores option
 names that it does not know, and no live service is known to read them today.
 """
 

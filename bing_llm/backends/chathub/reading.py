@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from enum import Enum, auto
 from typing import Any, TypeAlias
 
@@ -19,7 +18,7 @@ import msgspec
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import cards, frames
-from bing_llm.backends.chathub.codec import decode_json, decode_server
+from bing_llm.backends.chathub.codec import decode_json
 from bing_llm.backends.chathub.results import SUCCESS, error_for
 from bing_llm.fold import Fold
 from bing_llm.limits import DEFAULT_LIMITS, Limits
@@ -106,7 +105,6 @@ class AnswerReader:
         self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
-        self._grown = b""  # the record of the last update, where it was not decoded
         self._is_news = False  # whether the messages of the update changed the text
 
     @property
@@ -116,11 +114,8 @@ class AnswerReader:
             self._text, self._pieces = "".join((self._text, *self._pieces)), []
         return self._text
 
-    def update(self, update: frames.Update, record: bytes) -> bool:
+    def update(self, update: frames.Update, record: bytes) -> None:
         """Add the events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
-
-        Returns:
-            Whether the frame held nothing but the answer as it is now.
 
         Raises:
             ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
@@ -136,18 +131,6 @@ class AnswerReader:
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
             if arguments.write_at_cursor and not self._is_news:
                 self._append(arguments.write_at_cursor)
-        self._grown = b""
-        match update.arguments:
-            case [frames.UpdateArguments(messages=[message], write_at_cursor=None)]:
-                return message is self._answer and message.text == self.text
-        return False
-
-    def more(self, text: str, record: bytes) -> None:
-        """Add the event of an update that only goes on with the answer, by this text."""
-        self._grown = record
-        if text:
-            self._pieces.append(text)
-            self._emit(ev.TextDelta(text))
 
     def final(self, item: frames.FinalItem, record: bytes) -> None:
         """Add the events of the type 2 frame, whose text `record` is; the last is `TurnCompleted`.
@@ -180,11 +163,6 @@ class AnswerReader:
 
     def cut_short(self) -> ev.TurnCompleted:
         """The end of a turn that was stopped: what had come is the answer."""
-        if self._grown:
-            with suppress(errors.ProtocolError):  # all that is missing is the sources in its card
-                frame = decode_server(self._grown)
-                if isinstance(frame, frames.Update):
-                    self.update(frame, self._grown)
         return self._completed(frames.FinalItem())
 
     # --- messages -------------------------------------------------------------------------------------------------

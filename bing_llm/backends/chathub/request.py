@@ -1,4 +1,4 @@
-"""The chat request of one turn (protocol notes, section d)."""
+"""The chat request of one turn (docs/protocol/chathub.md, section d)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The service's `result.value` as errors (protocol notes, sections a and f)."""
+"""The service's `result.value` as errors (docs/protocol/chathub.md, sections a and f)."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ what it means; `state` tells where the connection is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, Literal, assert_never
 
 from bing_llm import errors
@@ -98,11 +97,6 @@ class Turn:
             exc.partial_text = self._reader.text
             raise
 
-    @property
-    def supersede(self) -> Callable[[bytes], bool] | None:
-        """As that of the connection: takes in a message in the place of the last, and tells whether it has."""
-        return self._connection.supersede
-
     def receive_eof(self, close_code: int | None) -> None:
         """Take in that the socket is at its end, with this WebSocket close code; None where none came."""
         self._close_code = close_code
@@ -145,9 +139,7 @@ class Turn:
         """Add the events of one frame."""
         match frame:
             case frames.Update():
-                self._update(frame)
-            case frames.More(text=text):
-                self._reader.more(text, self._connection.record)
+                self._reader.update(frame, self._connection.record)
             case frames.Final():
                 self._reader.final(frame.item, self._connection.record)
             case frames.Completion():
@@ -169,10 +161,6 @@ class Turn:
                 raise errors.ProtocolError(msg)
             case _:
                 assert_never(frame)
-
-    def _update(self, update: frames.Update) -> None:
-        if self._reader.update(update, self._connection.record):
-            self._connection.expect_more()
 
     def _closed(self, close: frames.Close) -> None:
         if self._reader.stopped:

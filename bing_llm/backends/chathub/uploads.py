@@ -1,4 +1,4 @@
-"""Pictures to the service: the kblob upload (protocol notes, section g)."""
+"""Pictures to the service: the kblob upload (docs/protocol/chathub.md, section g)."""
 
 from __future__ import annotations
 

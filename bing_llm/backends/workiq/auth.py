@@ -18,8 +18,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
-from bing_llm._redact import Redactor
-from bing_llm._secrets import refuse_to_pickle
+from bing_llm._secrets import Redactor, refuse_to_pickle
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Unauthorized
 
 __all__ = ["WORKIQ_SCOPE", "AzureCredential", "Token", "TokenSource", "check_token", "failure_of", "scope_of"]
@@ -62,7 +61,7 @@ _HOSTS = {
         frozenset({"api://workiq.svc.cloud.microsoft", "fdcc1f02-fc51-4226-8753-f668596af7f7"}),
         _PERMISSION,
     ),
-    # The clouds where the service is offered (protocol notes, section 0).
+    # The clouds where the service is offered (docs/protocol/workiq.md, section 0).
     **{host: _graph(host) for host in ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")},
 }
 

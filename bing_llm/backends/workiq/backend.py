@@ -23,7 +23,7 @@ from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.results import error_for, parse_creation
 from bing_llm.backends.workiq.turn import WorkIQTurn
 from bing_llm.config import ConnectionSettings
-from bing_llm.errors import InvalidRequest, ServiceError
+from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
 
@@ -82,6 +82,8 @@ class WorkIQBackend:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
     """
 
+    metering = UNMETERED
+
     def __init__(self, connection: ConnectionSettings, options: WorkIQOptions, *, token: Token) -> None:
         self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
         self._options = options
@@ -97,7 +99,7 @@ class WorkIQBackend:
 
     @property
     def keeps_context(self) -> bool:
-        """False: `additionalContext` is documented as grounding for a message (protocol notes, section 4)."""
+        """False: `additionalContext` is documented as grounding for a message (docs/protocol/workiq.md, section 4)."""
         return False
 
     def with_model(self, model: str) -> Self:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.workiq.turn import Sentinel, WorkIQTurn
 from bing_llm.errors import BingError, ConnectionLost, TimedOut

@@ -1,4 +1,4 @@
-"""Where the service is: every URL follows from one base URL (protocol notes, sections 0 and 1)."""
+"""Where the service is: every URL follows from one base URL (docs/protocol/workiq.md, sections 0 and 1)."""
 
 from __future__ import annotations
 

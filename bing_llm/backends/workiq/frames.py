@@ -1,4 +1,4 @@
-"""What the service sends, as typed data: conversations, messages, errors (protocol notes, sections 5 and 7).
+"""What the service sends, as typed data: conversations, messages, errors (docs/protocol/workiq.md, sections 5 and 7).
 
 Tolerant: only what a turn cannot do without has a type. Other parts stay undecoded (`msgspec.Raw`) until they are asked
 for, and what is not known is skipped.

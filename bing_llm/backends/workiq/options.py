@@ -1,6 +1,6 @@
 """What a Work IQ request may choose: where the user is, what may be searched, which files count.
 
-The service takes no model, no temperature and no system text (protocol notes, section 4).
+The service takes no model, no temperature and no system text (docs/protocol/workiq.md, section 4).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bing_llm.errors import ConfigurationError, InvalidRequest
 
 __all__ = ["DEFAULT_MODEL", "MODELS", "PROMPT_CHARACTERS", "Location", "WorkIQOptions"]
 
-# No limit is documented; one client caps its messages here, and HTTP 413 is known (protocol notes, section 4).
+# No limit is documented; one client caps its messages here, and HTTP 413 is known (docs/protocol/workiq.md, section 4).
 PROMPT_CHARACTERS: Final = 16_000
 
 DEFAULT_MODEL = "copilot"

@@ -1,4 +1,4 @@
-"""The bodies of the requests (protocol notes, section 4)."""
+"""The bodies of the requests (docs/protocol/workiq.md, section 4)."""
 
 from __future__ import annotations
 

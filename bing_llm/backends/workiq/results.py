@@ -1,4 +1,4 @@
-"""What an HTTP call was answered, as an error or an id (protocol notes, section 7).
+"""What an HTTP call was answered, as an error or an id (docs/protocol/workiq.md, section 7).
 
 An error repeats the service's words. A service may repeat the token in them: callers take it out (`Redactor.errors`).
 """

@@ -1,7 +1,8 @@
 """What an answer rests on: citations, annotations and its sensitivity label.
 
 These parts are decoration: one that does not have the known shape gives nothing, never an error. The service's own
-pages disagree where the sources stand, in `attributions` or in `references` (protocol notes, section 5): both are read.
+pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5):
+both are read.
 """
 
 from __future__ import annotations

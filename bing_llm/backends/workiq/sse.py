@@ -1,8 +1,8 @@
 """Server-sent events: the data of each event, whatever pieces the bytes come in.
 
-WHATWG HTML, section 9.2, read with three more liberties, since the service's samples and its wire differ (protocol
-notes, section 6): lines without a field behind `data` go on with it, as in JSON that was printed over several lines; an
-event that the end of the stream cuts off is given; one without data is not.
+WHATWG HTML, section 9.2, read with three more liberties, since the service's samples and its wire differ
+(docs/protocol/workiq.md, section 6): lines without a field after `data` continue it, as in JSON that was printed over
+several lines; an event that the end of the stream cuts off is given; one without data is not.
 """
 
 from __future__ import annotations

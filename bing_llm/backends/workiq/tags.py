@@ -1,4 +1,4 @@
-"""The tags around names in an answer's text: `<Person>`, `<File>` and `<Event>` (protocol notes, section 5)."""
+"""The tags around names in an answer: `<Person>`, `<File>` and `<Event>` (docs/protocol/workiq.md, section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One turn, without I/O: the bytes of the stream in, events out (protocol notes, section 6).
+"""One turn, without I/O: the bytes of the stream in, events out (docs/protocol/workiq.md, section 6).
 
 Each server-sent event holds the conversation as it is now, with the whole text so far. `receive`, `receive_body` and
 `receive_eof` take in what came; `next_event` tells what it means.

@@ -1,4 +1,4 @@
-"""Which chat requests the emulator takes: as strict as the service is (protocol notes, sections b, d and f)."""
+"""Which chat requests the emulator takes, as strict as the service (docs/protocol/chathub.md, sections b, d and f)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the ChatHub of the emulator reports errors of turns and creations (protocol notes, sections a, b, e and f)."""
+"""How a ChatHub reports errors of turns and creations (docs/protocol/chathub.md, sections a, b, e and f)."""
 
 from __future__ import annotations
 

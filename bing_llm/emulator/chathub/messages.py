@@ -1,4 +1,4 @@
-"""The messages of a turn, each as the service writes it (recordings 02, 03, 05; protocol notes, section e)."""
+"""The messages of a turn as the service writes them (recordings 02, 03, 05; docs/protocol/chathub.md, section e)."""
 
 from __future__ import annotations
 

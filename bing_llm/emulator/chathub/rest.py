@@ -1,4 +1,4 @@
-"""The emulator's HTTP calls: conversations and pictures (protocol notes, sections a, g and i)."""
+"""The emulator's HTTP calls: conversations and pictures (docs/protocol/chathub.md, sections a, g and i)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Message(frames.WireMessage, kw_only=True):
 
 
 class TurnCursor(frames.Cursor, kw_only=True):
-    """`p` was -1 in every cursor that was recorded (protocol notes, section e)."""
+    """`p` was -1 in every cursor that was recorded (docs/protocol/chathub.md, section e)."""
 
     p: int | None = None
 

@@ -1,4 +1,4 @@
-"""From the events of an answer to the frames of its turn, without I/O (protocol notes, section e)."""
+"""From the events of an answer to the frames of its turn, without I/O (docs/protocol/chathub.md, section e)."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class AnswerWriter:
         return (self._update(raw),)  # type: ignore[arg-type]
 
     def _allows(self, message: shapes.Message) -> bool:
-        """`allowedMessageTypes` is a filter: what a client leaves out is not sent to it (protocol notes, section d)."""
+        """Whether the client wants it: `allowedMessageTypes` is a filter (docs/protocol/chathub.md, section d)."""
         allowed = self._arguments.allowed_message_types
         return message.message_type is None or allowed is None or message.message_type in allowed
 

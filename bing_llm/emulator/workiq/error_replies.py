@@ -1,4 +1,4 @@
-"""How the emulator plays an error in Work IQ: by a status, by an event, or by breaking off (protocol notes, section 7).
+"""How Work IQ reports an error: by a status, an event, or by breaking off (docs/protocol/workiq.md, section 7).
 
 =================  ===================================================================================================
 Unauthorized       status 401; with value "403" that status, and where it has a `service_message`, in place of an error

@@ -1,4 +1,4 @@
-"""What a turn of Work IQ asks, read as strictly as the service reads it, without I/O (protocol notes, section 4)."""
+"""What a turn of Work IQ asks, read as strictly as by the service, without I/O (docs/protocol/workiq.md, section 4)."""
 
 from __future__ import annotations
 

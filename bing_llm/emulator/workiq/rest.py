@@ -1,4 +1,4 @@
-"""The emulator's Work IQ: conversations and turns over HTTP (protocol notes for Work IQ, sections 1 to 7)."""
+"""The emulator's Work IQ: conversations and turns over HTTP (docs/protocol/workiq.md, sections 1 to 7)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bing_llm.emulator.workiq.transport import Play, RunningTurn, answer_in_even
 from bing_llm.emulator.workiq.turn import answer_turn, begin
 
 _BASES = ("/rest", "/rest/beta", "/beta/copilot")
-_ONLY_CREATES = "/rest/beta/copilot"  # the docs once named it: it creates, and has no chat (protocol notes, section 1)
+_ONLY_CREATES = "/rest/beta/copilot"  # it creates, and has no chat (docs/protocol/workiq.md, section 1)
 
 
 class WorkIQ:

@@ -1,4 +1,4 @@
-"""Conversations and messages as Work IQ fills them (protocol notes, section 5)."""
+"""Conversations and messages as Work IQ fills them (docs/protocol/workiq.md, section 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the events of an answer to snapshots of its conversation, without I/O (protocol notes, sections 5 and 6)."""
+"""From the events of an answer to snapshots of its conversation (docs/protocol/workiq.md, sections 5 and 6)."""
 
 from __future__ import annotations
 

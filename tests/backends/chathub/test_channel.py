@@ -7,6 +7,7 @@ import json
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import aiohttp
@@ -15,7 +16,7 @@ from aiohttp import WebSocketError, WSMsgType
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.chathub import channel as channel_module
 from bing_llm.backends.chathub.channel import PING_SECONDS, ChatHubChannel
 from bing_llm.backends.chathub.framing import SEPARATOR
@@ -86,15 +87,12 @@ class Network:
         self.now = until
         raise TimeoutError
 
-    def ready(self, skip: Callable[[bytes], bool] | None = None) -> Message | None:
-        """The next message of the script that is not skipped, if it comes before anything else."""
-        while self.script and isinstance(step := self.script[0], str | Message):
-            self.script.popleft()
-            if isinstance(step, Message):
-                return step
-            if skip is None or not skip(step.encode()):
-                return Message(WSMsgType.TEXT, step.encode())
-        return None
+    def ready(self) -> Message | None:
+        """The next message of the script, if it comes before anything else."""
+        if not (self.script and isinstance(step := self.script[0], str | Message)):
+            return None
+        self.script.popleft()
+        return step if isinstance(step, Message) else Message(WSMsgType.TEXT, step.encode())
 
     async def send_frame(self, message: bytes, opcode: WSMsgType) -> None:
         """Keep what is sent, and when."""
@@ -432,53 +430,39 @@ async def test_a_failure_that_is_ready_is_left_for_the_next_wait(end: str | Mess
 
 
 LONG = "Cats " * 200
+PIECES = (" purr", " and", ' "play"', " with 猫")
+SPELLINGS: dict[str, Callable[[Any], str]] = {
+    "as the service writes it": partial(json.dumps, ensure_ascii=False, separators=(",", ":")),
+    "escaped": partial(json.dumps, separators=(",", ":")),
+    "with blanks": json.dumps,
+    "on many lines": partial(json.dumps, indent=1),
+    "in another order": partial(json.dumps, sort_keys=True),
+}
+CUTS: dict[str, Callable[[list[str]], list[Step]]] = {
+    "a message each": list,
+    "one message": lambda records: ["".join(records)],
+    "halves": lambda records: [half for record in records for half in (record[:99], record[99:])],
+    "slowly": lambda records: [step for record in records for step in (0.5, record)],
+}
 
 
-def grown(*pieces: str) -> list[str]:
-    """Updates of one long answer, each with one more of the pieces."""
-    return [snapshot(LONG + "".join(pieces[:count]), number=count).decode() for count in range(len(pieces) + 1)]
-
-
-async def test_of_updates_that_wait_the_newest_is_read() -> None:
-    """Updates that have come and only go on with the answer are one event; those that come later, another."""
-    first, *behind = grown(" purr", " and", " play", " and", " sleep")
-    channel, _ = await asked(ACK, first, *behind[:3], 1.0, *behind[3:], final(bot(LONG)))
-    assert await channel.next_event() == ev.TextDelta(LONG)
-    assert await channel.next_event() == ev.TextDelta(" purr and play")
-    assert await channel.next_event() == ev.TextDelta(" and sleep")
-    assert isinstance(await channel.next_event(), ev.TextRevised)
-    assert isinstance(await channel.next_event(), ev.TurnCompleted)
-
-
-@pytest.mark.parametrize("take", ["next_event", "ready_event"])
-@pytest.mark.parametrize(
-    "behind",
-    [
-        wire({"type": 99}),
-        wire({"type": 7}),
-        Message(WSMsgType.CLOSED),
-        Message(WSMsgType.BINARY, b""),
-        "x" * 20_000_000,
-    ],
-    ids=["unknown", "close", "closed", "binary", "long"],
-)
-async def test_what_comes_behind_updates_comes_after_them(take: str, behind: str | Message) -> None:
-    """A message that is more than an update of the answer is taken after the event of those before it."""
-    channel, _ = await asked(ACK, *grown(" purr", " and", " play"), behind)
-    assert await channel.next_event() == ev.TextDelta(LONG)
-    event = channel.ready_event() if take == "ready_event" else await channel.next_event()
-    assert event == ev.TextDelta(" purr and play")
-    if behind == wire({"type": 99}):
-        assert await channel.next_event() == ev.Unknown({"type": 99})
-    assert (await failure_of(channel)).partial_text == LONG + " purr and play"
-
-
-async def test_short_updates_are_events_of_their_own() -> None:
-    """A short answer comes in the pieces that were sent, also where all of them have come."""
-    texts = ["Cats", "Cats purr", "Cats purr and", "Cats purr and play"]
-    channel, _ = await asked(ACK, *(snapshot(text).decode() for text in texts), final(bot(texts[-1])))
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_the_same_frames_give_the_same_events(
+    spelling: str, cut: str, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each frame gives its own events: whatever its spelling, however it was cut or timed, and whatever is logged."""
+    caplog.set_level(level)
+    texts = [LONG + "".join(PIECES[:count]) for count in range(len(PIECES) + 1)]
+    answer = [json.loads(snapshot(text, number=number)[:-1]) for number, text in enumerate(texts)]
+    records = [f"{SPELLINGS[spelling](record)}{END}" for record in answer]
+    channel, _ = await asked(ACK, *CUTS[cut](records), final(bot(texts[-1])))
     events = await events_of(channel)
-    assert events[:-1] == [ev.TextDelta(piece) for piece in ("Cats", " purr", " and", " play")]
+    assert events[:-1] == [ev.TextDelta(piece) for piece in (LONG, *PIECES)]
+    assert sum(" received " in record.getMessage() for record in caplog.records) == (
+        0 if level == logging.INFO else 2 + len(CUTS[cut](records)) - (len(records) if cut == "slowly" else 0)
+    )
 
 
 async def test_after_many_frames_the_loop_turns_before_a_wait() -> None:
@@ -814,15 +798,6 @@ async def test_frames_are_logged_without_secrets(caplog: pytest.LogCaptureFixtur
     assert "hunter2" not in "".join(lines)
     assert "You said *** or ***" in lines[2]
     assert lines[-1].endswith("socket at its end, code 1000")
-
-
-async def test_superseded_frames_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """At DEBUG each of several updates that wait is logged, and read."""
-    caplog.set_level(logging.DEBUG, channel_module.__name__)
-    channel, _ = await asked(ACK, *grown(" purr", " and"), final(bot(LONG + " purr and")))
-    events = await events_of(channel)
-    assert events[:-1] == [ev.TextDelta(LONG), ev.TextDelta(" purr"), ev.TextDelta(" and")]
-    assert sum(" received " in record.getMessage() for record in caplog.records) == 5
 
 
 async def test_frames_are_not_logged_unasked(caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,6 @@ from bing_llm.backends.chathub.codec import encode
 from bing_llm.backends.chathub.connection import EOF, NEED_DATA, TRANSITIONS, Connection, Role, Sentinel, State
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import Limits
-from tests.backends.chathub.wire import snapshot
 
 CLIENT_FRAMES: list[frames.ClientFrame] = [
     frames.HANDSHAKE,
@@ -30,9 +29,7 @@ SERVER_FRAMES: list[frames.ServerFrame] = [
 STATELESS: list[frames.Ping | frames.UnknownFrame] = [frames.Ping(), frames.UnknownFrame({"type": 99})]
 EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
 
-LONG = "Cats " * 200
-
-UNANSWERED = {State.GREETED, State.ASKED, State.HASTY}
+UNANSWERED = (State.GREETED, State.ASKED, State.HASTY)
 
 
 def in_state(role: Role, state: State) -> Connection:
@@ -179,94 +176,6 @@ def test_pings_do_not_count() -> None:
     while connection.next_frame() is not NEED_DATA:
         pass
     assert connection.frames_received == 2
-
-
-def growing(text: str = LONG) -> Connection:
-    """A client that has read an update with this text, and expects that the answer goes on."""
-    connection = in_state(Role.CLIENT, State.ANSWERING)
-    connection.receive(snapshot(text))
-    assert isinstance(connection.next_frame(), frames.Update)
-    connection.expect_more()
-    return connection
-
-
-def test_an_update_that_goes_on_with_the_answer_is_more() -> None:
-    """Where more is expected, an update that brings nothing else is one frame, `More`; its record is kept as ever."""
-    connection = growing()
-    connection.receive(snapshot(LONG + " purr"))
-    assert connection.next_frame() == frames.More(" purr")
-    assert connection.record == snapshot(LONG + " purr")[:-1]
-    assert connection.next_frame() is NEED_DATA
-    assert (connection.state, connection.frames_received) == (State.ANSWERING, 2)
-
-
-def test_a_newer_update_takes_the_place_of_one_that_waits() -> None:
-    """Updates that wait and only go on with the answer are one frame; each counts as received."""
-    connection = growing()
-    connection.receive(snapshot(LONG + " purr"))
-    supersede = connection.supersede
-    assert supersede is not None
-    assert supersede(snapshot(LONG + " purr and"))
-    assert not supersede(snapshot(LONG + " purr and", contentOrigin="Apology"))
-    assert supersede(snapshot(LONG + " purr and play"))
-    assert connection.next_frame() == frames.More(" purr and play")
-    assert connection.frames_received == 4
-
-
-def test_an_update_that_was_read_is_not_superseded() -> None:
-    """Only an update that waits can be left out."""
-    assert growing().supersede is None
-
-
-@pytest.mark.parametrize("behind", [b'{"type":6}\x1e', b'{"type":'], ids=["a record", "a part of one"])
-def test_nothing_is_superseded_over_what_came_behind(behind: bytes) -> None:
-    """What came behind an update that waits must not come before it, so it is read by itself."""
-    connection = growing()
-    connection.receive(snapshot(LONG + " purr"))
-    connection.receive(behind)
-    assert connection.supersede is None
-    assert connection.next_frame() == frames.More(" purr")
-
-
-def test_short_updates_are_read_one_by_one() -> None:
-    """An update of under 1024 bytes is read also where a newer one waits."""
-    connection = growing("Cats")
-    connection.receive(snapshot("Cats purr"))
-    assert connection.supersede is None
-    connection.receive(snapshot("Cats purr and"))
-    assert connection.next_frame() == frames.More(" purr")
-    assert isinstance(connection.next_frame(), frames.Update)
-
-
-def test_a_record_in_pieces_is_no_message_of_its_own() -> None:
-    """The end of a record that began in the message before is not read as an update."""
-    connection = growing()
-    message = snapshot(LONG + " purr")
-    connection.receive(b'{"type":99,"text":')
-    connection.receive(message)
-    with pytest.raises(ProtocolError, match="does not parse"):
-        connection.next_frame()
-
-
-def test_another_frame_ends_what_was_expected() -> None:
-    """After any other frame an update is decoded again."""
-    connection = growing()
-    connection.receive(b'{"type":6}\x1e')
-    assert connection.next_frame() == frames.Ping()
-    connection.receive(snapshot(LONG + " purr"))
-    assert isinstance(connection.next_frame(), frames.Update)
-
-
-def test_more_keeps_to_the_limit() -> None:
-    """An answer that goes on until its record is too long raises as any other record."""
-    connection = Connection(Role.CLIENT, limits=Limits(frame_bytes=len(snapshot(LONG)) + 10))
-    connection.state = State.ANSWERING
-    connection.receive(snapshot(LONG))
-    connection.next_frame()
-    connection.expect_more()
-    connection.receive(snapshot(LONG + " purr and play"))
-    with pytest.raises(ProtocolError, match="bytes in one record"):
-        connection.next_frame()
 
 
 def test_the_end_comes_after_the_last_frame() -> None:

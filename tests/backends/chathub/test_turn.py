@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import deque
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -542,43 +540,12 @@ def answers(draw: st.DrawFn) -> list[str]:
     return messages
 
 
-def merged(events: Iterable[ev.Event]) -> list[ev.Event]:
-    """The events, with deltas that follow each other as one."""
-    result: list[ev.Event] = []
-    for event in events:
-        if result and isinstance(event, Delta) and isinstance(result[-1], Delta):
-            result[-1] = Delta(result[-1].text + event.text)
-        else:
-            result.append(event)
-    return result
-
-
 @given(answers(), st.booleans())
-def test_an_answer_that_grows_gives_what_its_frames_say(messages: list[str], stopped: bool) -> None:  # noqa: FBT001
-    """Updates that are not decoded give the events and the reply that they would give decoded.
-
-    They are decoded where a message does not hold them whole.
-    """
+def test_an_answer_gives_what_its_frames_say(messages: list[str], stopped: bool) -> None:  # noqa: FBT001
+    """Updates of a growing answer give the same events and reply in whole messages and in halves."""
     end: list[Step] = [stop, lambda turn: turn.receive_eof(None)] if stopped else [final(bot("Cats"))]
     halves = [half for message in messages for half in (message[:9], message[9:])]
     assert play([ACK, *messages, *end]) == play([ACK, *halves, *end])
-
-
-@given(answers())
-def test_superseded_updates_are_not_missed(messages: list[str]) -> None:
-    """What is left out of a stream by newer updates is in their deltas: joined, the deltas are the same."""
-    turn = Turn()
-    turn.ask(chat())
-    waiting = deque(message.encode() for message in (ACK, *messages))
-    given: list[ev.Event] = []
-    with suppress(errors.BingError):
-        while waiting:
-            turn.receive(waiting.popleft())
-            supersede = turn.supersede
-            while supersede is not None and waiting and supersede(waiting[0]):
-                waiting.popleft()
-            given.extend(drained(turn))
-    assert merged(given) == merged(play([ACK, *messages]).events)
 
 
 def test_three_ways_are_whole_split_and_with_more_behind() -> None:

@@ -55,7 +55,7 @@ def content(part: Message) -> bytes:
 
 
 def knowledge(image_info: dict[str, str], tone: str = "Balanced") -> dict[str, Any]:
-    """What the form asks for (protocol notes, section g)."""
+    """What the form asks for (docs/protocol/chathub.md, section g)."""
     return {
         "imageInfo": image_info,
         "knowledgeRequest": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.chathub.channel import ChatHubChannel
 from bing_llm.backends.chathub.creation import ChatHubConversation
 from bing_llm.backends.chathub.warm import WarmSocket

@@ -13,7 +13,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm._redact import Redactor
+from bing_llm._secrets import Redactor
 from bing_llm.backends.answer import Answer
 from bing_llm.backends.workiq.channel import WorkIQChannel
 from bing_llm.backends.workiq.turn import WorkIQTurn

@@ -88,6 +88,7 @@ class TestStandardText(_Suite):
     """With text as content, which is the default."""
 
 
+@pytest.mark.system
 class TestStandardBlocks(_Suite):
     """With standard blocks as content."""
 
@@ -126,10 +127,12 @@ class _WorkIQSuite(_Suite):
         return "copilot"
 
 
+@pytest.mark.system
 class TestWorkIQText(_WorkIQSuite):
     """With text as content."""
 
 
+@pytest.mark.system
 class TestWorkIQBlocks(_WorkIQSuite):
     """With standard blocks as content."""
 
@@ -139,6 +142,7 @@ class TestWorkIQBlocks(_WorkIQSuite):
         return {**super().chat_model_params, "output_version": "v1"}
 
 
+@pytest.mark.system
 class TestStandardUsage(_Suite):
     """With an estimate of the tokens, as it is given on request."""
 

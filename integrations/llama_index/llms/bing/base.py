@@ -43,29 +43,18 @@ from pydantic import (
 from pydantic.json_schema import SkipJsonSchema
 
 from bing_llm.client import BingClient
-from bing_llm.completion import (
-    ClientSettings,
-    Completion,
-    Connected,
-    ConnectionOwner,
-    History,
-    Names,
-    Request,
-    characters_of,
-    connected,
-    format_of,
-    retries_of,
-    sequences_of,
-    toolbox_of,
-)
+from bing_llm.completion.history import History
+from bing_llm.completion.names import Names
+from bing_llm.completion.request import build_request
+from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
+from bing_llm.completion.stream import Completion
 from bing_llm.config import Endpoint, cookie_header
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
-from llama_index.llms.bing.prompting import read_messages
-from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
-from llama_index.llms.bing.streaming import AsyncStream, Stream, StreamCall
+from llama_index.llms.bing.messages import to_history
+from llama_index.llms.bing.responses import AsyncStream, ChatResponses, CompletionResponses, Stream, StreamedCall
 from llama_index.llms.bing.structured import StructuredCall
 from llama_index.llms.bing.tool_calls import AnyTool, as_openai_tool, schema_of, selections
 
@@ -345,13 +334,23 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
         """As `chat`, as it comes. To close the generator, or to drop it, ends the turn."""
-        call = StreamCall(self, lambda: self._chat(messages, kwargs))
-        return Stream(call.chat(messages, **kwargs), call)
+        call = StreamedCall[ChatResponse]()
+
+        @llm_chat_callback()
+        def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+            return call.open(*llm._chat(messages, kwargs))
+
+        return Stream(stream(self, messages, **kwargs), call)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
         """As `stream_chat`, on the caller's loop."""
-        call = StreamCall(self, lambda: self._chat(messages, kwargs))
-        return AsyncStream(await call.achat(messages, **kwargs), call)
+        call = StreamedCall[ChatResponse]()
+
+        @llm_chat_callback()
+        async def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+            return call.aopen(*llm._chat(messages, kwargs))
+
+        return AsyncStream(await stream(self, messages, **kwargs), call)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
@@ -377,16 +376,26 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: FBT001, FBT002
         """As `complete`, as it comes. To close the generator, or to drop it, ends the turn."""
-        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
-        return Stream(call.complete(prompt, **kwargs), call)
+        call = StreamedCall[CompletionResponse]()
+
+        @llm_completion_callback()
+        def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseGen:
+            return call.open(*llm._complete(prompt, kwargs, formatted=formatted))
+
+        return Stream(stream(self, prompt, **kwargs), call)
 
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:  # noqa: FBT001, FBT002
         """As `stream_complete`, on the caller's loop."""
-        call = StreamCall(self, lambda: self._complete(prompt, kwargs, formatted=formatted))
-        return AsyncStream(await call.acomplete(prompt, **kwargs), call)
+        call = StreamedCall[CompletionResponse]()
+
+        @llm_completion_callback()
+        async def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseAsyncGen:
+            return call.aopen(*llm._complete(prompt, kwargs, formatted=formatted))
+
+        return AsyncStream(await stream(self, prompt, **kwargs), call)
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> tuple[Completion, ChatResponses]:
-        completion, model = self._begin(read_messages(messages), options)
+        completion, model = self._begin(to_history(messages), options)
         return completion, ChatResponses(model)
 
     def _complete(
@@ -402,18 +411,13 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     def _begin(self, history: History, options: Mapping[str, Any]) -> tuple[Completion, str]:
         """The completion of one call, and the name of its model."""
         _names.check_options(options)
-        request = Request(
-            messages=history.messages,
-            images=history.images,
-            toolbox=toolbox_of(
-                map(as_openai_tool, options.get("tools") or ()),
-                options.get("tool_choice"),
-                parallel=options.get("parallel_tool_calls"),
-                strict=options.get("strict"),
-            ),
-            format=format_of(options.get("response_format"), schema_of),
-            stop=(*sequences_of(self.stop), *sequences_of(options.get("stop"))),
-            max_characters=characters_of(options.get("max_tokens", self.max_tokens)),
+        request = build_request(
+            history,
+            options,
+            to_openai_tool=as_openai_tool,
+            to_json_schema=schema_of,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
         )
         connection = self._connection
         model = options.get("model") or self.model

@@ -1,11 +1,14 @@
-"""A completion's items as LlamaIndex's responses: each holds all that came so far, and what is new as `delta`."""
+"""A completion's items as LlamaIndex's responses, whole or streamed.
+
+Each response of a stream holds everything that came so far, and what is new as `delta`.
+"""
 
 from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, assert_never
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, assert_never
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -19,28 +22,29 @@ from llama_index.core.base.llms.types import (
 )
 
 from bing_llm import events as ev
-from bing_llm.completion import Completed, Item, metadata_of, new_call_id, told_in
-from bing_llm.tools import Call, InvalidCall
-
-__all__ = ["ChatResponses", "CompletionResponses", "Responses"]
+from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
+from bing_llm.completion.stream import Completed, Completion, Item
+from bing_llm.sync import iterate
+from bing_llm.tools.calls import Call, InvalidCall
 
 R = TypeVar("R", bound=ChatResponse | CompletionResponse)
+T = TypeVar("T")
 
 
-class _Told(NamedTuple):
-    """What one response says besides all that came so far.
+class _News(NamedTuple):
+    """What one response adds to everything that came so far.
 
     Attributes:
-        delta: What is new of the text.
-        more: What the response says besides.
-        raw: What is told of the call.
-        kept: What its message says besides: agents and memories keep the message alone.
+        delta: The new text.
+        response_kwargs: For the `additional_kwargs` of the response.
+        raw: For the `raw` of the response.
+        message_kwargs: For the `additional_kwargs` of its message: agents and memories keep only the message.
     """
 
     delta: str = ""
-    more: Mapping[str, Any] = {}
+    response_kwargs: Mapping[str, Any] = {}
     raw: Mapping[str, Any] = {}
-    kept: Mapping[str, Any] = {}
+    message_kwargs: Mapping[str, Any] = {}
 
 
 class Responses(ABC, Generic[R]):
@@ -61,35 +65,35 @@ class Responses(ABC, Generic[R]):
         self._problems: dict[str, str] = {}
 
     def add(self, item: Item) -> R | None:
-        """The response that an item makes, None for none."""
+        """The response to an item; None if it makes none."""
         if isinstance(item, str):  # as nearly all are: the shortest way
             self._text += item
-            return self._made(item, {}, {"model": self._model}, self._called())
-        told = self._take(item)
-        return None if told is None else self._response(told)
+            return self._build(item, {}, {"model": self._model}, self._call_kwargs())
+        news = self._take(item)
+        return None if news is None else self._response(news)
 
     def whole(self, items: Sequence[Item]) -> R:
-        """The response to all items at once, the last of them included; it has no delta."""
-        told = None
+        """The response to all items of a completion; it has no delta."""
+        last = None
         for item in items:
-            told = self._take(item) or told
-        response = self._response(told or _Told())
+            last = self._take(item) or last
+        response = self._response(last or _News())
         response.delta = None
         return response
 
-    def _take(self, item: Item) -> _Told | None:
-        """Note an item; answer with what its response says besides all that came, None where it makes none."""
+    def _take(self, item: Item) -> _News | None:
+        """Add an item to what came so far; None if it makes no response."""
         match item:
             case str():
                 self._text += item
-                return _Told(item)
+                return _News(item)
             case Call() | InvalidCall():
                 self._call(item)
-                return _Told()
+                return _News()
             case ev.Progress(text=text):
                 line = f"\n{text}" if self._thinking else text
                 self._thinking += line
-                return _Told(more={"thinking_delta": line})
+                return _News(response_kwargs={"thinking_delta": line})
             case ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
                 return None  # they are in the reply
             case Completed():
@@ -106,10 +110,10 @@ class Responses(ABC, Generic[R]):
         if isinstance(call, InvalidCall):
             self._problems[call_id] = call.reason
 
-    def _end(self, end: Completed) -> _Told:
-        """What holds in the end: agents and memories take the last message, and act on it.
+    def _end(self, end: Completed) -> _News:
+        """Make the last response final, because agents and memories take its message and act on it.
 
-        That is the text that the service had at last, and no call out of an answer that it withdrew.
+        It has the final text of the service, and no call of an answer that the service withdrew.
         """
         if end.final is not None or end.reply.revoked:
             self._calls, self._openai_calls, self._problems = [], [], {}
@@ -118,19 +122,25 @@ class Responses(ABC, Generic[R]):
             for piece in () if end.reply.revoked else end.final:
                 if not isinstance(piece, str):
                     self._call(piece)
-        told = _told_in(end.reply)
-        return _Told(more=told, raw={**metadata_of(end), **told}, kept=told)
+        metadata = _reply_metadata(end.reply)
+        raw = {**completion_metadata(end), **metadata}
+        return _News(response_kwargs=metadata, raw=raw, message_kwargs=metadata)
 
-    def _response(self, told: _Told) -> R:
-        return self._made(
-            told.delta, dict(told.more), {"model": self._model, **told.raw}, {**self._called(), **told.kept}
+    def _response(self, news: _News) -> R:
+        return self._build(
+            news.delta,
+            dict(news.response_kwargs),
+            {"model": self._model, **news.raw},
+            {**self._call_kwargs(), **news.message_kwargs},
         )
 
     @abstractmethod
-    def _made(self, delta: str, more: dict[str, Any], raw: dict[str, Any], kept: dict[str, Any]) -> R:
-        """The response, of parts that are its own."""
+    def _build(
+        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+    ) -> R:
+        """The response; its dicts belong to it alone."""
 
-    def _called(self) -> dict[str, Any]:
+    def _call_kwargs(self) -> dict[str, Any]:
         """The calls in OpenAI's form, which LlamaIndex's own programs look for."""
         if not self._calls:
             return {}
@@ -141,31 +151,155 @@ class Responses(ABC, Generic[R]):
 class ChatResponses(Responses[ChatResponse]):
     """Responses of a chat: their message has one block of text, after the thinking and before the calls."""
 
-    def _made(self, delta: str, more: dict[str, Any], raw: dict[str, Any], kept: dict[str, Any]) -> ChatResponse:
+    def _build(
+        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+    ) -> ChatResponse:
         blocks: list[ContentBlock] = []
         if self._thinking:
             blocks.append(ThinkingBlock(content=self._thinking))
         if self._text or not self._calls:
             blocks.append(TextBlock(text=self._text))
         blocks += self._calls
-        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=kept)
-        return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=more)
+        message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=message_kwargs)
+        return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=response_kwargs)
 
 
 class CompletionResponses(Responses[CompletionResponse]):
     """Responses of a completion, which has no message."""
 
-    def _made(self, delta: str, more: dict[str, Any], raw: dict[str, Any], kept: dict[str, Any]) -> CompletionResponse:
-        return CompletionResponse(text=self._text, delta=delta, raw=raw, additional_kwargs={**kept, **more})
+    def _build(
+        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+    ) -> CompletionResponse:
+        kwargs = {**message_kwargs, **response_kwargs}
+        return CompletionResponse(text=self._text, delta=delta, raw=raw, additional_kwargs=kwargs)
 
 
-def _told_in(reply: ev.Reply) -> dict[str, Any]:
-    """What was told, with pictures as `image_urls`: LlamaIndex takes `images` of a message for its own documents."""
-    told = told_in(reply)
-    return {"image_urls" if name == "images" else name: value for name, value in told.items()}
+def _reply_metadata(reply: ev.Reply) -> dict[str, Any]:
+    """The metadata of a reply, `images` as `image_urls`: LlamaIndex takes `images` of a message for its documents."""
+    return {"image_urls" if name == "images" else name: value for name, value in reply_metadata(reply).items()}
 
 
 def _openai_form(call: ToolCallBlock) -> dict[str, Any]:
     arguments = call.tool_kwargs
     written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": written}}
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+# LlamaIndex's decorators wrap what a model streams in generators of their own, which release it late, and not at all
+# while a handler of events keeps the exception. So each turn is also held outside of them: to close a stream, or to
+# drop it, closes the socket at once.
+
+
+class StreamedCall(Generic[R]):
+    """One streamed call: makes its responses, and holds its completion."""
+
+    def __init__(self) -> None:
+        self._completion: Completion | None = None
+
+    def open(self, completion: Completion, responses: Responses[R]) -> Generator[R, None, None]:
+        """The responses of a completion, each one step on the background loop."""
+        self._completion = completion
+        return self._responses(completion, responses)
+
+    def aopen(self, completion: Completion, responses: Responses[R]) -> AsyncGenerator[R, None]:
+        """The responses of a completion, on the caller's loop."""
+        self._completion = completion
+        return _AsyncResponses(completion, responses)
+
+    def close(self) -> None:
+        """Close the socket now. May be called twice, and from any thread."""
+        if self._completion is not None:
+            self._completion.close()
+
+    def _responses(self, completion: Completion, responses: Responses[R]) -> Generator[R, None, None]:
+        for item in iterate(completion):
+            response = responses.add(item)
+            if response is not None:
+                yield response
+
+
+class _AsyncResponses(AsyncGenerator[R, None]):
+    """The responses of a completion, as the decorators want them."""
+
+    def __init__(self, completion: Completion, responses: Responses[R]) -> None:
+        self._completion = completion
+        self._responses = responses
+
+    async def asend(self, value: None) -> R:
+        del value
+        while True:
+            response = self._responses.add(await self._completion.__anext__())
+            if response is not None:
+                return response
+
+    async def athrow(self, *exc_info: Any) -> R:
+        self._completion.close()
+        raise exc_info[0]
+
+
+class Closing(Protocol):
+    """Anything that holds a socket."""
+
+    def close(self) -> None:
+        """Close it now. May be called twice, and from any thread."""
+
+
+class Stream(Generator[T, None, None]):
+    """A generator, and what holds its socket."""
+
+    def __init__(self, generator: Generator[T, None, None], held: Closing) -> None:
+        self._generator = generator
+        self._held = held
+
+    def __next__(self) -> T:
+        return next(self._generator)
+
+    def send(self, value: None) -> T:
+        """As of any generator."""
+        return self._generator.send(value)
+
+    def throw(self, *exc_info: Any) -> T:
+        """As of any generator; closes the socket first."""
+        self._held.close()
+        return self._generator.throw(*exc_info)
+
+    def close(self) -> None:
+        """Close the socket now."""
+        self._held.close()
+        self._generator.close()
+
+    def __del__(self) -> None:
+        self._held.close()
+
+
+class AsyncStream(AsyncGenerator[T, None]):
+    """An asynchronous generator, and what holds its socket."""
+
+    def __init__(self, generator: AsyncGenerator[T, None], held: Closing) -> None:
+        self._generator = generator
+        self._held = held
+
+    async def __anext__(self) -> T:
+        return await self._generator.__anext__()  # not the awaitable itself: a step holds its stream
+
+    async def asend(self, value: None) -> T:
+        """As of any asynchronous generator."""
+        return await self._generator.asend(value)
+
+    async def athrow(self, *exc_info: Any) -> T:
+        """As of any asynchronous generator; closes the socket first."""
+        self.close()
+        return await self._generator.athrow(*exc_info)
+
+    async def aclose(self) -> None:
+        """Close the socket now."""
+        self.close()
+        await self._generator.aclose()
+
+    def close(self) -> None:
+        """Close the socket now, without waiting for anything."""
+        self._held.close()
+
+    def __del__(self) -> None:
+        self.close()

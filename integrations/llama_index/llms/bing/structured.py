@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
-from bing_llm.tools import json_repair_request
-from llama_index.llms.bing.streaming import AsyncStream
+from bing_llm.tools.prompt import render_json_repair
+from llama_index.llms.bing.responses import AsyncStream
 
 __all__ = ["StructuredCall"]
 
@@ -140,7 +140,7 @@ class StructuredCall(Generic[M]):
         raw = answer.raw or {}
         if raw.get("turns", 1) > 1 or raw.get("finish_reason") == "length":
             raise self._failure(answer, exc) from exc
-        wanted = json_repair_request(f"The JSON does not fit the schema: {_problems(exc)}.")
+        wanted = render_json_repair(f"The JSON does not fit the schema: {_problems(exc)}.")
         return [
             *self._messages,
             ChatMessage(_text(answer), role=MessageRole.ASSISTANT),

@@ -146,6 +146,11 @@ class TestBing(_BingSubject, LLMConformance):
         """One that gives each piece of text as it was sent: else those that wait are joined, and may be one."""
         return super().make_llm(**{"join_deltas": False, **settings})
 
+    @pytest.mark.system
+    def test_nested_loops_are_served(self) -> None:
+        """As every LLM; it starts a Python with LlamaIndex in it."""
+        super().test_nested_loops_are_served()
+
 
 class TestBingTools(_BingSubject, ToolConformance):
     """Tools, by prompt and parser."""
@@ -164,6 +169,7 @@ class TestBingStructured(_BingSubject, StructuredConformance):
     """Objects."""
 
 
+@pytest.mark.system
 class TestWorkIQ(_WorkIQSubject, LLMConformance):
     """What every LLM should do."""
 
@@ -172,10 +178,12 @@ class TestWorkIQ(_WorkIQSubject, LLMConformance):
         return super().make_llm(**{"join_deltas": False, **settings})
 
 
+@pytest.mark.system
 class TestWorkIQTools(_WorkIQSubject, ToolConformance):
     """Tools, by prompt and parser."""
 
 
+@pytest.mark.system
 class TestWorkIQAgents(_WorkIQSubject, AgentConformance):
     """The agents of LlamaIndex."""
 
@@ -185,5 +193,6 @@ class TestWorkIQAgents(_WorkIQSubject, AgentConformance):
         return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
 
 
+@pytest.mark.system
 class TestWorkIQStructured(_WorkIQSubject, StructuredConformance):
     """Objects."""

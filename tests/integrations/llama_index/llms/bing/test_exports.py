@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import subprocess
-import sys
 
 import pytest
 
 import bing_llm
 from llama_index.llms import bing
+from tests.children import run_python
 
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     """Run a program of its own."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return run_python("-c", code)
 
 
 def loaded_after(code: str) -> set[str]:

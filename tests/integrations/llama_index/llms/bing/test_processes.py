@@ -12,6 +12,8 @@ import pytest
 from bing_llm.emulator import Emulator, Scripted
 from tests.integrations.llama_index.llms.bing.services import becomes_idle
 
+pytestmark = pytest.mark.system  # each starts a Python with LlamaIndex in it
+
 SCRIPTS = Path(__file__).parent / "scripts"
 TIMEOUT_S = 120.0
 """Far beyond what a process that imports LlamaIndex needs: reached only by one that hangs."""

@@ -1,0 +1,170 @@
+"""Continuing a conversation: the turn that answers a history in the live conversation that already holds it.
+
+Frameworks send the whole history each turn; the services keep it. If a live conversation already holds the beginning
+of a history, only the new messages are sent, with the rules of this turn; a service that forgets the context of a turn
+is sent that again. Every other history gets a conversation of its own, with the earlier messages as context.
+
+A conversation is known by a digest of all that it was sent: the model, the list of tools or the schema, each message as
+the adapter converted it, and its answer as the adapter will show it. It is taken out when it is used, so a history that
+goes on from the same point twice, or from an earlier one, never meets another's turns. Not kept are those that hold
+something else than the history says: pictures, which a history does not repeat, or an answer that was cut or withdrawn;
+and those that the service ended, or that are at their last turn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Protocol
+
+from bing_llm import events as ev
+from bing_llm.backends.base import TurnChannel
+from bing_llm.completion.prompt import build_prompt
+from bing_llm.conversation import SingleTurn, make_prompt
+from bing_llm.errors import BingError
+from bing_llm.images import ImageSource
+from bing_llm.limits import Deadline
+from bing_llm.messages import Message
+from bing_llm.pool import Continuations, LiveConversation
+from bing_llm.tools.prompt import Instructions
+from bing_llm.turn import TurnContext
+
+_NAME = re.compile(r"[^\[\]\n]{1,64}?: ")
+"""What an adapter writes before the text of an assistant that has a name."""
+
+
+class HistoryContext(TurnContext, Protocol):
+    """What turns of a framework's histories need of their client; internal."""
+
+    @property
+    def model(self) -> str:
+        """The name of the model."""
+
+    @property
+    def continuations(self) -> Continuations | None:
+        """The conversations that may go on; None where each history has one of its own."""
+
+
+class HistoryTurn(SingleTurn):
+    """A turn that answers a history: in the conversation that holds it up to its last answer, else in a new one.
+
+    Going on is a shortcut: if that conversation cannot, a new one is sent the whole history, and nobody notices.
+
+    Args:
+        context: The client.
+        messages: The history, the oldest first, as an adapter converts it.
+        instructions: What to say of tools and JSON. A conversation gets the listing once, the rules with each turn.
+        images: Pictures that go with the last message.
+
+    Attributes:
+        sent: What the last attempt sent.
+
+    Raises:
+        InvalidRequest: The history cannot be sent.
+    """
+
+    def __init__(
+        self,
+        context: HistoryContext,
+        messages: Sequence[Message],
+        instructions: Instructions,
+        images: Sequence[ImageSource] = (),
+    ) -> None:
+        backend = context.backend
+        self._limit = backend.prompt_limit
+        whole = build_prompt(messages, instructions, limit=self._limit)
+        self._whole = self.sent = make_prompt(backend, whole.text, whole.context, images)
+        super().__init__(context, self._whole)
+        self._kept = None if images else context.continuations
+        self._may_go_on = self._kept is not None
+        # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
+        self._keys = _HistoryKeys(context.model, instructions.listing or instructions.rules, messages)
+        self._rules = Instructions(rules=instructions.rules)
+        self._turns = 0
+
+    async def open(self, deadline: Deadline) -> TurnChannel:
+        """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
+        live, self._may_go_on = self._take_live(), False
+        if live is None:
+            self.sent, self._turns = self._whole, 1
+            return await super().open(deadline)
+        self.conversation = "used"
+        self.handle, self._turns = live.handle, live.turns + 1
+        backend = self.context.backend
+        new = build_prompt(self._keys.new, self._rules, limit=self._limit)
+        self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
+        return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
+
+    def _take_live(self) -> LiveConversation | None:
+        """The conversation that this history extends, if there is one."""
+        if self._kept is None or not self._may_go_on:
+            return None
+        found = map(self._kept.take, self._keys.before_last_answer())
+        return next((live for live in found if live is not None), None)
+
+    def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
+        """Where a turn failed, or was left, nobody knows what its conversation holds."""
+        if reply is None:
+            self.handle = None
+        super().end(reply, error)
+
+    def keep(self, answer: str, reply: ev.Reply) -> None:
+        """Remember the conversation, for a history that goes on after this answer.
+
+        Args:
+            answer: The answer, as the framework's next history will show it.
+            reply: The reply that completed the turn.
+        """
+        over = reply.revoked or reply.conversation_ended or (reply.quota is not None and reply.quota.spent)
+        if self._kept is not None and self.handle is not None and not over:
+            forgets = not self.context.backend.keeps_context
+            context = (self.sent.context or "") if forgets else ""
+            self._kept.keep(self._keys.after(answer), self.handle, self._turns, context)
+
+
+class _HistoryKeys:
+    """The keys of the conversations that hold a history, or its beginning."""
+
+    def __init__(self, model: str, listing: str, messages: Sequence[Message]) -> None:
+        self._first = (model, listing)
+        self._messages = messages
+        answers = (at for at, message in enumerate(messages) if message.role == "assistant")
+        self._last_answer = max(answers, default=-1)
+
+    @property
+    def new(self) -> Sequence[Message]:
+        """The messages after the last answer."""
+        return self._messages[self._last_answer + 1 :]
+
+    def before_last_answer(self) -> list[bytes]:
+        """The keys of a conversation that these messages may extend, whose answer is shown with a name or without."""
+        if self._last_answer < 0 or all(message.role == "system" for message in self.new):
+            return []
+        answer = self._messages[self._last_answer].content
+        named = _NAME.match(answer)
+        before = self._digest(self._messages[: self._last_answer])
+        return [_key(before, text) for text in (answer, *([answer[named.end() :]] if named else []))]
+
+    def after(self, answer: str) -> bytes:
+        """The key of the conversation that was sent all messages, and gave this answer."""
+        return _key(self._digest(self._messages), answer)
+
+    def _digest(self, messages: Sequence[Message]) -> blake2b:
+        digest = blake2b(digest_size=16)
+        for part in (*self._first, *(part for message in messages for part in (message.role, message.content))):
+            _add(digest, part)
+        return digest
+
+
+def _key(before: blake2b, answer: str) -> bytes:
+    """Without whitespace: adapters and frameworks move it, about calls and at the ends."""
+    digest = before.copy()
+    _add(digest, "".join(answer.split()))
+    return digest.digest()
+
+
+def _add(digest: blake2b, part: str) -> None:
+    """With its length, so that no text can pass for several parts."""
+    encoded = part.encode("utf-8", "surrogatepass")
+    digest.update(b"%d:%b" % (len(encoded), encoded))

@@ -1,0 +1,68 @@
+"""What the service said besides its text, as plain data under the names that both adapters give it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from bing_llm import events as ev
+from bing_llm.completion.stream import Completed
+from bing_llm.tools.calls import Call
+
+
+def new_call_id() -> str:
+    """An id for a call: the service gives none, and agents match results by it."""
+    return f"call_{uuid.uuid4().hex}"
+
+
+def reply_metadata(reply: ev.Reply) -> dict[str, Any]:
+    """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only if it is not empty."""
+    metadata = {
+        "citations": to_plain(reply.citations),
+        "searches": to_plain(reply.searches),
+        "images": list(reply.images),
+        "image_prompts": list(reply.image_prompts),
+        "suggestions": list(reply.suggestions),
+        "notice": reply.notice,
+    }
+    return {key: value for key, value in metadata.items() if value}
+
+
+def completion_metadata(end: Completed) -> dict[str, Any]:
+    """`finish_reason`, the conversation and what happened to the text; keys without a value are left out.
+
+    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if the service
+    rewrote text that had been given.
+    """
+    reply = end.reply
+    quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
+    turns = len(end.prompts)
+    metadata: dict[str, Any] = {
+        "finish_reason": end.finish_reason,
+        "conversation_id": reply.conversation_id,
+        "message_id": reply.message_id,
+        "quota": quota,
+        "turns": turns if turns > 1 else None,
+        "revoked": reply.revoked,
+        "conversation_ended": reply.conversation_ended,
+    }
+    return {**{key: value for key, value in metadata.items() if value}, **_final(end)}
+
+
+def _final(end: Completed) -> dict[str, Any]:
+    if end.final is None:
+        return {}
+    calls = [{"name": piece.name, "args": piece.arguments} for piece in end.final if isinstance(piece, Call)]
+    text = "".join(piece for piece in end.final if isinstance(piece, str))
+    return {"final_text": text, **({"final_tool_calls": calls} if calls else {})}
+
+
+def to_plain(value: Any) -> Any:
+    """Structs as dicts and tuples as lists, so that what a checkpoint or a cache returns equals what was stored."""
+    if isinstance(value, tuple):
+        return [to_plain(part) for part in value]
+    if isinstance(value, msgspec.Struct):
+        return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
+    return value

@@ -1,0 +1,378 @@
+"""The formats in which models write a call: what delimits it in a text, and how its JSON names tool and arguments.
+
+A new format is a row of one of the tables here: `CALL_TAGS`, `_FENCES`, `_NAMES`, `_ARGUMENTS`. The parser and the
+escaping of foreign text read them.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox, validation_error
+from bing_llm.tools.lenient_json import Unreadable, read_values
+
+# --- delimiters ---------------------------------------------------------------------------------
+
+LONGEST_SPACE = 1000  # characters of whitespace that are held back; more is not layout around a call
+
+CALL_TAGS = ("tool_calls", "tool_call")
+"""The tags that open a call; the first one may also wrap several calls. No tag precedes a longer one that it begins."""
+
+RESULT_TAG = "tool_result"
+"""The tag of a tool's result, which only we may write."""
+
+TAG_PREFIX = r"tool\\{0,2}_"
+"""A pattern of how each of these tags begins, in any spelling: foreign text that has it is escaped."""
+
+_FENCES = {"": False, "json": False, "tool_call": True, "tool_calls": True}
+"""The info strings of fences in which a call may stand, and whether they can mean nothing else."""
+
+FENCE_NAME = r"tool\\{0,2}_calls?\b"
+"""A pattern of the info strings that can mean nothing else, in any spelling: foreign text that has it is escaped."""
+
+_WRAPPERS = frozenset((*_FENCES, "xml"))
+"""The info strings of fences in which the tags of calls count."""
+
+DELIMITER = re.compile(r"[<&\\]|`+|\n\s*")
+"""Where one of the delimiters may begin: the beginning of a tag in any spelling, backticks, or a new line."""
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What opens a block, or something else that stands around calls.
+
+    Attributes:
+        kind: What it is:
+
+            - `tag`, `fence`, or `bare` for the JSON itself: a block of what may be calls;
+            - `layout`: what may stand around the tags of calls, and is dropped;
+            - `result`: a tag that only we may write;
+            - `code`: a code fence without calls, in which tags count; in `foreign` code they are text;
+            - `more`: what may yet become one of these.
+
+        text: As it was written.
+        closers: What may close the block; empty for nothing.
+        always: Whether it can mean nothing but a call.
+    """
+
+    kind: Literal["tag", "fence", "bare", "layout", "result", "code", "foreign", "more"]
+    text: str
+    closers: tuple[str, ...] = ()
+    always: bool = False
+
+
+MORE = Opening("more", "")
+
+# A service may escape a tag when it cleans up Markdown or HTML: "<" and what ends the tag then, and the "_" in it.
+_ENDS = {"<": ">", "&lt;": "&gt;", "\\<": r"\\?>"}
+_UNDERSCORES = ("_", "\\_")
+CLOSERS = tuple(
+    f"{less}/{tag.replace('_', underscore)}{more}"
+    for less, more in (("<", ">"), ("&lt;", "&gt;"), ("\\<", "\\>"), ("\\<", ">"))
+    for underscore in _UNDERSCORES
+    for tag in CALL_TAGS
+)
+"""The tags that end a call, in lower case."""
+
+_TAG_STARTS = tuple(
+    f"{less}{tag.replace('_', underscore)}"
+    for less in _ENDS
+    for underscore in _UNDERSCORES
+    for tag in (*CALL_TAGS, RESULT_TAG)
+)
+_LONGEST_TAG_START = max(map(len, _TAG_STARTS))
+
+_ESCAPED = re.compile(r"""(\\["\\/])|\\([!#$%&'()*+,.:;<=>?@\[\]^_`{|}~-])""")
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE)
+
+
+_tag = re.compile(
+    rf"(<|&lt;|\\<)(?:({'|'.join(CALL_TAGS)})|{RESULT_TAG})".replace("_", r"\\?_"), re.IGNORECASE | re.ASCII
+)
+# Each pattern is followed by the one of its beginnings, which may be too wide: what has come is then looked at again.
+_ends = {less: _compiled(rf"(?:[ \t][^<>\n]{{0,64}}?)?{end}") for less, end in _ENDS.items()}
+_end_begun = _compiled(r"(?:[ \t][^<>\n]{0,68})?(?:\\|&(?:gt?)?)?")
+_attribute = _compiled(r"[ \t]{1,4}[a-z]{1,16}=")
+_attribute_begun = _compiled(r"(?:[ \t]{1,4}[a-z]{0,16})?")
+
+_SPACE = rf"[\s\u200b\ufeff]{{0,{LONGEST_SPACE}}}"
+_INFO = r"[ \t]{0,4}[A-Za-z_]{0,12}\s{0,100}"
+_space = _compiled(_SPACE)
+_json = _compiled(rf"{_SPACE}(?:(?:`{{3,16}}|~{{3,16}}){_INFO})?\\?[{{\[]")
+_json_begun = _compiled(rf"{_SPACE}(?:`{{0,2}}|~{{0,2}}|(?:`{{3,16}}|~{{3,16}}){_INFO})\\?")
+
+# JSON on the same line needs an info string: without one it is more likely code within a sentence.
+_line = _compiled(r"[ \t]{0,4}(?:([A-Z_\\]{0,12})[ \t]{0,4}\r?\n|([A-Z_\\]{1,12})[ \t]{0,4}(?=[{\[]))")
+_line_begun = _compiled(r"[ \t]{0,4}[A-Z_\\]{0,12}[ \t]{0,4}\r?")
+_wrapping = _compiled(rf"[ \t]{{0,4}}([A-Z_\\]{{0,12}}){_SPACE}")
+
+
+def tag_at(text: str, at: int) -> Opening | None:
+    """The tag at this position that opens a call or a result, or wraps calls; None for any other text.
+
+    A tag opens a call only if JSON follows it: otherwise somebody only mentions the tag. At the end of the text
+    anything may follow, so there the answer is `MORE`.
+    """
+    tag = _tag.match(text, at)
+    if tag is None:
+        tail = text[at : at + _LONGEST_TAG_START].lower()
+        begun = len(text) - at < _LONGEST_TAG_START and any(start.startswith(tail) for start in _TAG_STARTS)
+        return MORE if begun else None
+    if tag[2] is None:
+        return _result(text, at, tag.end())
+    end = _ends[tag[1].lower()].match(text, tag.end())
+    if end is None:
+        return MORE if _end_begun.fullmatch(text, tag.end()) else None
+    if _json.match(text, end.end()):
+        return Opening("tag", text[at : end.end()], CLOSERS, always=True)
+    if _json_begun.fullmatch(text, end.end()):
+        return MORE
+    return _wrapper(text, at, end.end()) if _may_wrap(tag) else None
+
+
+def _result(text: str, at: int, end: int) -> Opening | None:
+    attribute = _attribute.match(text, end)
+    if attribute is None:
+        return MORE if _attribute_begun.fullmatch(text, end) else None
+    return Opening("result", text[at : attribute.end()])
+
+
+def _wrapper(text: str, at: int, end: int) -> Opening | None:
+    inner = _tag.match(text, _skip_space(text, end))
+    # Not one wrapper in another: that may have no end.
+    return None if inner and _may_wrap(inner) else _layout(text, at, end)
+
+
+def _may_wrap(tag: re.Match[str]) -> bool:
+    return tag[2] is not None and tag[2].lower().replace("\\", "") == CALL_TAGS[0]
+
+
+def fence_at(text: str, run: re.Match[str]) -> Opening | None:
+    """The code fence that these backticks begin; it stands on one line with its info string.
+
+    Args:
+        text: What has come of the text.
+        run: Three or more backticks in it.
+    """
+    start, end = run.span()
+    wrapping = _wrapping.match(text, end)
+    if wrapping and _info(wrapping[1]) in _WRAPPERS:
+        layout = _layout(text, start, wrapping.end())
+        if layout is not None:
+            return layout
+    line = _line.match(text, end)
+    if line is None:
+        return MORE if _line_begun.fullmatch(text, end) else Opening("foreign", run[0])
+    info = _info(line[line.lastindex or 0])
+    if info in _FENCES:
+        return Opening("fence", text[start : line.end()], (run[0],), always=_FENCES[info])
+    return Opening("code" if info in _WRAPPERS else "foreign", run[0])
+
+
+def _layout(text: str, at: int, end: int) -> Opening | None:
+    """What stands there, up to `end`, as layout, where the tag of a call follows."""
+    wrapped = tag_at(text, _skip_space(text, end))
+    if wrapped is None or wrapped is MORE:
+        return wrapped
+    return None if wrapped.kind == "result" else Opening("layout", text[at:end])
+
+
+def _skip_space(text: str, at: int) -> int:
+    space = _space.match(text, at)
+    return at if space is None else space.end()
+
+
+def _info(written: str) -> str:
+    return written.lower().replace("\\", "")
+
+
+def closer_at(text: str, at: int, closers: tuple[str, ...]) -> str | None:
+    """The closer at this position; "" where it may yet be one, None where it cannot."""
+    lowered = text[at : at + max(map(len, closers), default=0)].lower()
+    for closer in closers:
+        if lowered.startswith(closer):
+            return closer
+    return "" if at == len(text) or any(closer.startswith(lowered) for closer in closers) else None
+
+
+def unescape(content: str, opening: Opening) -> str:
+    """The content of a block, with the escapes of its tag undone."""
+    if opening.text.startswith("&"):
+        return html.unescape(content)
+    return _ESCAPED.sub(lambda escape: escape[1] or escape[2], content) if "\\" in opening.text else content
+
+
+# --- JSON ---------------------------------------------------------------------------------------
+
+_NAMES = ("name", "tool", "tool_name", "function")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input")
+_OTHERS = ("type", "id", "call_id", "tool_call_id", "index")
+_KEYS = frozenset((*_NAMES, *_ARGUMENTS, *_OTHERS, "tool_calls"))
+
+_NAME_IN_BROKEN_JSON = re.compile(
+    r"""["'](?:name|tool|tool_name|function)["']\s{0,4}:\s{0,4}["']([^"'\\]{1,128})["']"""
+)
+_IGNORED = re.compile(r"[\s_\\-]+")
+
+
+class _NotACall(Exception):
+    """A value is not a call; its text is the reason."""
+
+
+class CallDecoder:
+    """Decodes calls of the tools of one toolbox from JSON.
+
+    If one certain tool must be called, an object that is not a call is taken for its arguments, provided that all of
+    its keys are parameters of the tool and no required one is missing: small models answer like that.
+
+    Attributes:
+        first_keys: The keys with which an object that may be a call, or a list of such objects, may begin.
+    """
+
+    def __init__(self, toolbox: Toolbox) -> None:
+        offered = toolbox.offered
+        self._forced = offered[0] if toolbox.must_call and len(offered) == 1 else None
+        self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
+        self._tools = {tool.name: tool for tool in toolbox.tools}
+        self._strict = toolbox.strict
+        alike: dict[str, list[str]] = {}
+        for name in self._tools:
+            alike.setdefault(_normalize(name), []).append(name)
+        self._alike = {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
+
+    def decode(self, text: str, *, raw: str, closed: bool) -> list[Call | InvalidCall]:
+        """The calls in a text that can only be meant as calls.
+
+        Args:
+            text: The JSON, as the model wrote it.
+            raw: The same with its delimiters.
+            closed: Whether the model closed the block around it.
+        """
+        try:
+            values = list(_flat(read_values(text, closed=closed)))
+        except Unreadable as exc:
+            name = _NAME_IN_BROKEN_JSON.search(text)
+            return [InvalidCall(raw, str(exc), "" if name is None else self._tool_name(name[1]))]
+        if not values:
+            return [InvalidCall(raw, "The tool call is empty.")]
+        if (call := self._forced_call(values, raw)) is not None:
+            return [call]
+        calls = [self._decode_value(value, raw) for value in values]
+        invalid = [call for call in calls if isinstance(call, InvalidCall)]
+        # One for the whole block: each holds all of its text.
+        return [*(call for call in calls if isinstance(call, Call)), *invalid[:1]]
+
+    def _decode_value(self, value: Any, raw: str) -> Call | InvalidCall:
+        try:
+            name, arguments = self._parts(value)
+        except _NotACall as exc:
+            return InvalidCall(raw, str(exc), _name_in(value))
+        return self._checked(name, arguments, raw)
+
+    def _checked(self, name: str, arguments: dict[str, Any], raw: str) -> Call | InvalidCall:
+        problem = (
+            validation_error(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
+        )
+        return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
+
+    def decode_bare(self, text: str, *, raw: str) -> list[Call | InvalidCall] | None:
+        """The calls in a text that consists of calls of these tools and nothing else; None for any other text."""
+        try:
+            values = list(_flat(read_values(text, closed=False)))
+        except Unreadable:
+            return None
+        if (call := self._forced_call(values, raw)) is not None:
+            return [call]
+        if not values or not all(self._is_call(value) for value in values):
+            return None
+        return [self._decode_value(value, raw) for value in values]
+
+    def _forced_call(self, values: list[Any], raw: str) -> Call | InvalidCall | None:
+        """The call of the one tool that must be called, if the model wrote only its arguments."""
+        tool = self._forced
+        if tool is None or len(values) != 1 or not isinstance(values[0], dict) or self._is_call(values[0]):
+            return None
+        keys = set(values[0])
+        if not keys or not set(_required(tool)) <= keys <= _properties(tool):
+            return None
+        return self._checked(tool.name, values[0], raw)
+
+    def _is_call(self, value: Any) -> bool:
+        """Whether a value can be nothing but a call of one of the tools."""
+        try:
+            name, _ = self._parts(value)
+        except _NotACall:
+            return False
+        tool = self._tools.get(name)
+        has_arguments = any(key in _spec(value) for key in _ARGUMENTS)
+        return tool is not None and (has_arguments or not _required(tool)) and set(value) <= _KEYS
+
+    def _parts(self, value: Any) -> tuple[str, dict[str, Any]]:
+        name = _name_in(value)
+        if not name:
+            raise _NotACall('A tool call is an object with "name" and "arguments"; this one has no name.')
+        arguments = next((spec[key] for spec in [_spec(value)] for key in _ARGUMENTS if key in spec), None)
+        if isinstance(arguments, str):
+            arguments = _read_arguments(arguments)
+        if arguments is None:
+            arguments = {}
+        if not isinstance(arguments, dict):
+            raise _NotACall(f"The arguments of {name} are not a JSON object.")
+        return self._tool_name(name), arguments
+
+    def _tool_name(self, name: str) -> str:
+        """The name of the tool that is meant: spelled as here, or the only one whose name differs just in spelling."""
+        return name if name in self._tools else self._alike.get(_normalize(name), name)
+
+
+def _flat(values: list[Any]) -> Iterator[Any]:
+    """The values, with lists of calls taken apart."""
+    for value in values:
+        if isinstance(value, dict) and set(value) == {"tool_calls"}:
+            value = value["tool_calls"]  # noqa: PLW2901 - OpenAI's wrapper around the list
+        if isinstance(value, list):
+            yield from value
+        else:
+            yield value
+
+
+def _spec(value: Any) -> dict[str, Any]:
+    """The object that has the name and the arguments: OpenAI nests it under `function`."""
+    nested = value.get("function") if isinstance(value, dict) else None
+    return nested if isinstance(nested, dict) else value if isinstance(value, dict) else {}
+
+
+def _name_in(value: Any) -> str:
+    spec = _spec(value)
+    return next((spec[key] for key in _NAMES if isinstance(spec.get(key), str)), "")
+
+
+def _read_arguments(text: str) -> Any:
+    if not text.strip():
+        return {}
+    try:
+        values = read_values(text, closed=False)
+    except Unreadable as exc:
+        raise _NotACall(str(exc)) from exc
+    return values[0] if len(values) == 1 else values
+
+
+def _required(tool: Tool) -> list[str]:
+    required = tool.parameters.get("required")
+    return [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
+
+
+def _properties(tool: Tool) -> set[str]:
+    properties = tool.parameters.get("properties")
+    return set(properties) if isinstance(properties, dict) else set()
+
+
+def _normalize(name: str) -> str:
+    return _IGNORED.sub("", name).casefold()

@@ -1,0 +1,279 @@
+"""LangChain's messages as a history: text that the service takes, and the pictures of the turn.
+
+===================  ==================================================================================================
+message              what becomes of it
+===================  ==================================================================================================
+system, human, AI    a message of the role `system`, `user` or `assistant`
+chat                 a message of its own role
+tool, function       a result block, which names the tool and says whether it failed
+remove               the message of that id is left out; `__remove_all__` leaves out all before it
+===================  ==================================================================================================
+
+A message's `name` goes before its text. List content may have the form of several providers: text stays, a call is
+written as the model is asked to write it, a result in a human message goes before that message, and a picture is shown
+as `[image]`. Audio, video and PDF are refused, because the service cannot take them. In an AI message everything but
+text, pictures and calls (reasoning, searches) was the service's own and is left out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    ChatMessage,
+    FunctionMessage,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines, label
+from bing_llm.errors import InvalidRequest
+
+_log = logging.getLogger(__name__)
+
+_REMOVE_ALL = "__remove_all__"  # LangGraph's REMOVE_ALL_MESSAGES
+_ROLES = {role: role for role in ("system", "user", "assistant", "tool")} | {
+    "human": "user",
+    "ai": "assistant",
+    "function": "tool",
+}
+"""In any case of letters; other roles stay as they are."""
+
+_CALLS = ("tool_call", "tool_use", "tool_call_chunk", "invalid_tool_call", "function_call")
+_ARGUMENTS = ("args", "input", "arguments")
+_PICTURES = ("image", "image_url", "input_image")
+_ALLOWED = "Allowed: text, and pictures as `image_url` or `image` blocks in human messages."
+_PICTURES_ALLOWED = "Pass base64 data, or an http(s) or data: URL."
+_MAX_KEYS = 8  # of a block, in an error
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A tool's result in the content of a message: the id of its call, its text, and whether the tool failed."""
+
+    call_id: str
+    text: str
+    failed: bool
+
+
+def to_history(messages: Sequence[BaseMessage]) -> History:
+    """Convert messages, the oldest first.
+
+    Raises:
+        InvalidRequest: A message holds what the service cannot take, or is of an unknown kind, or has no role.
+    """
+    history = HistoryBuilder()
+    for message in _without_removed(messages):
+        _add(history, message)
+    return history.build()
+
+
+def _without_removed(messages: Iterable[BaseMessage]) -> list[BaseMessage]:
+    kept: list[BaseMessage] = []
+    for message in messages:
+        if not isinstance(message, RemoveMessage):
+            kept.append(message)
+        elif message.id == _REMOVE_ALL:
+            kept.clear()
+        else:
+            others = [other for other in kept if other.id != message.id]
+            if len(others) == len(kept):
+                raise InvalidRequest(f"A RemoveMessage names the id {message.id!r}, which no message before it has.")
+            kept = others
+    return kept
+
+
+def _add(history: HistoryBuilder, message: BaseMessage) -> None:
+    name = message.name or ""
+    match message:
+        case AIMessage():
+            history.add_answer(text_of(message), calls_of(message), name=name)
+        case ToolMessage():
+            inner = results_of(message)
+            text = join_lines([text_of(message), *(result.text for result in inner)])
+            failed = message.status == "error" or any(result.failed for result in inner)
+            history.add_result(text, call_id=message.tool_call_id, name=name, failed=failed)
+        case FunctionMessage():
+            history.add_result(text_of(message), call_id="", name=name, failed=False)
+        case SystemMessage():
+            history.add("system", text_of(message), name=name)
+        case HumanMessage():
+            _add_human(history, message, name)
+        case ChatMessage():
+            _add_chat(history, message, name)
+        case _:
+            msg = f"A {type(message).__name__} cannot be sent as a message."
+            raise InvalidRequest(msg, hint="Pass system, human, AI, tool or chat messages.")
+
+
+def _add_human(history: HistoryBuilder, message: HumanMessage, name: str) -> None:
+    """Results go first, as messages of tools: nothing that a user writes is one."""
+    results = results_of(message)
+    for result in results:
+        history.add_result(result.text, call_id=result.call_id, failed=result.failed)
+    text = text_of(message)
+    if text or not results:
+        history.add("user", text, name=name, images=pictures_in(message.content))
+
+
+def _add_chat(history: HistoryBuilder, message: ChatMessage, name: str) -> None:
+    role = label(message.role)
+    if not role:
+        raise InvalidRequest("A ChatMessage has no role.", hint="Pass one, such as 'user', 'assistant' or 'system'.")
+    role = _ROLES.get(role.lower(), role)
+    text = text_of(message)
+    if role == "tool":
+        history.add_result(text, call_id="", name=name, failed=False)
+    else:
+        history.add(role, text, name=name)
+
+
+# --- content ----------------------------------------------------------------------------------------------------------
+
+
+def text_of(message: BaseMessage) -> str:
+    """The text of a message, each part on a line of its own, without its calls and results.
+
+    Raises:
+        InvalidRequest: It holds what the service cannot take. In an AI message that is left out, with a log entry.
+    """
+    return join_lines(_text_in(block, message) for block in _parts(message.content) if not _is_result(block, message))
+
+
+def results_of(message: BaseMessage) -> list[Result]:
+    """The tool results in the content of a message, in Anthropic's form.
+
+    Raises:
+        InvalidRequest: A result holds what the service cannot take.
+    """
+    return [
+        Result(
+            str(block.get("tool_use_id", "")),
+            join_lines(_text_in(part, message, in_result=True) for part in _parts(block.get("content"))),
+            bool(block.get("is_error")),
+        )
+        for block in _parts(message.content)
+        if _is_result(block, message)
+    ]
+
+
+def calls_of(message: AIMessage) -> list[HistoryCall]:
+    """The calls of a message, including those only in its content or its additional arguments."""
+    calls = [_call(call, call["args"], call.get("id")) for call in message.tool_calls]
+    invalid = [_call(call, call["args"], call.get("id")) for call in message.invalid_tool_calls]
+    known = [call.ids for call in (*calls, *invalid)]
+    calls += [
+        call
+        for call in _calls_in_content(message)
+        if not any(call.ids & ids or not (call.ids or ids) for ids in known)  # two without ids are the same one
+    ]
+    # Other libraries repeat the last call there.
+    function = message.additional_kwargs.get("function_call")
+    if isinstance(function, Mapping) and not calls and not invalid:
+        calls = [_call(function, function.get("arguments"))]
+    return calls + invalid
+
+
+def pictures_in(content: Any) -> Iterator[str]:
+    """The URLs of the pictures in the content of a message; base64 as a `data:` URL.
+
+    Raises:
+        InvalidRequest: A picture is neither base64 nor at an http(s) or `data:` URL.
+    """
+    for block in content if isinstance(content, list) else ():
+        if isinstance(block, Mapping) and block.get("type") in _PICTURES:
+            yield _picture_url(block)
+
+
+def _calls_in_content(message: AIMessage) -> Iterator[HistoryCall]:
+    for block in _parts(message.content):
+        # A chunk without a name continues the one before it, and LangChain has joined them.
+        if isinstance(block, Mapping) and block.get("type") in _CALLS and block.get("name"):
+            arguments = next((block[key] for key in _ARGUMENTS if key in block), None)
+            yield _call(block, arguments, block.get("id"), block.get("call_id"))
+
+
+def _call(call: Mapping[str, Any], arguments: Any, *ids: Any) -> HistoryCall:
+    return HistoryCall.render(str(call.get("name") or ""), arguments, *ids)
+
+
+def _parts(content: Any) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    return [str(content)] if content else []
+
+
+def _is_result(block: Any, message: BaseMessage) -> bool:
+    may_hold = isinstance(message, HumanMessage | ToolMessage)
+    return may_hold and isinstance(block, Mapping) and block.get("type") == "tool_result"
+
+
+def _text_in(block: Any, message: BaseMessage, *, in_result: bool = False) -> str:
+    """The text that stands for a block."""
+    if not isinstance(block, Mapping):
+        return str(block)
+    from_ai = isinstance(message, AIMessage)
+    match block.get("type", "text" if "text" in block else None):
+        case "text" | "input_text" | "output_text" | "refusal":
+            return str(block.get("text") or block.get("refusal") or "")
+        case "text-plain" | "document" | "file" if (text := _text_of_document(block)) is not None:
+            return text
+        case kind if kind in _PICTURES and (from_ai or (isinstance(message, HumanMessage) and not in_result)):
+            return "[image]"
+        case "json":
+            data: bytes = msgspec.json.encode(block.get("json"), enc_hook=str)
+            return data.decode()
+        case kind:
+            if not from_ai:
+                raise InvalidRequest(_complaint(block, kind, message, in_result=in_result), hint=_ALLOWED)
+            if kind not in _CALLS:
+                _log.debug("a block of type %r in an AI message is not sent back", kind)
+            return ""
+
+
+def _text_of_document(block: Mapping[str, Any]) -> str | None:
+    """The text of a document in LangChain's form or in Anthropic's; None for one that is not text."""
+    source = block.get("source")
+    text = block.get("text")
+    if isinstance(source, Mapping) and source.get("type") == "text":
+        text = source.get("data")
+    elif isinstance(source, Mapping) and source.get("type") == "content":
+        text = _text_of_source(source.get("content"))
+    if not isinstance(text, str):
+        return None
+    return join_lines(str(part or "") for part in (block.get("title"), block.get("context"), text))
+
+
+def _text_of_source(content: Any) -> str | None:
+    parts = [part.get("text") if isinstance(part, Mapping) else part for part in _parts(content)]
+    texts = [text for text in parts if isinstance(text, str)]
+    return join_lines(texts) if len(texts) == len(parts) else None
+
+
+def _picture_url(block: Mapping[str, Any]) -> str:
+    """The URL of a picture in OpenAI's form, in Anthropic's, or in LangChain's forms of versions 0 and 1."""
+    nested = block.get("image_url")
+    url = nested.get("url") if isinstance(nested, Mapping) else nested or block.get("url")
+    data = block.get("base64") or block.get("data")
+    kind = block.get("mime_type") or "image/png"
+    source = block.get("source")
+    if isinstance(source, Mapping):  # Anthropic's form
+        url, data, kind = source.get("url"), source.get("data"), source.get("media_type") or kind
+    if isinstance(data, str) and data:
+        return f"data:{kind};base64,{data}"
+    return image_url(url, where="An image block", hint=_PICTURES_ALLOWED)
+
+
+def _complaint(block: Mapping[str, Any], kind: Any, message: BaseMessage, *, in_result: bool) -> str:
+    where = f"A result in a {message.type} message" if in_result else f"A {message.type} message"
+    what = f"block of type {str(kind)!r:.64}"
+    if not kind:
+        keys = ", ".join(f"{str(key)!r:.32}" for key in list(block)[:_MAX_KEYS])
+        what = f"block without a type or text (its keys: {keys or 'none'})"
+    return f"{where} holds a {what}, which the service does not take."

@@ -1,0 +1,356 @@
+"""LlamaIndex's messages as a history: text that the service takes, and the pictures of the turn.
+
+=========================  ============================================================================================
+role                       what becomes of the message
+=========================  ============================================================================================
+system, developer          a message of the role `system`
+user                       a message of the role `user`
+assistant, chatbot, model  a message of the role `assistant`, its calls after its text
+tool, function             a result block, which names the tool
+=========================  ============================================================================================
+
+=========================  ============================================================================================
+block                      what becomes of it
+=========================  ============================================================================================
+text                       its text, on lines of its own
+image                      `[image]`; a user's goes with the turn that asks with it, and with the results of its tools
+document                   its text after its title: text from data, a path or a `data:` URL
+citable, citation          title, source and what they quote; citations of an assistant are left out
+tool call                  the form in which the model is asked to write it; in assistant messages only
+thinking, cache            left out
+audio, video, others       refused; in the results of tools `[audio]` and so on
+=========================  ============================================================================================
+
+In `additional_kwargs`, `name` goes before the text, or names the tool of a result; `tool_call_id` says which call a
+result answers; `tool_calls` and `function_call` are read if no block repeats them. LlamaIndex does not say whether a
+tool failed. Pictures in system messages are refused. In assistant messages nothing is refused: what cannot be sent back
+is left out. Files that `path` names are read, as everywhere in LlamaIndex: do not let strangers choose it.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from io import IOBase
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from llama_index.core.base.llms.types import (
+    BaseContentBlock,
+    CachePoint,
+    ChatMessage,
+    CitableBlock,
+    CitationBlock,
+    DocumentBlock,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ThinkingBlock,
+    ToolCallBlock,
+)
+
+from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines
+from bing_llm.errors import InvalidRequest
+from bing_llm.images import ImageSource
+
+_log = logging.getLogger(__name__)
+
+_ROLES = {
+    MessageRole.SYSTEM: "system",
+    MessageRole.DEVELOPER: "system",
+    MessageRole.USER: "user",
+    MessageRole.ASSISTANT: "assistant",
+    MessageRole.CHATBOT: "assistant",
+    MessageRole.MODEL: "assistant",
+    MessageRole.TOOL: "tool",
+    MessageRole.FUNCTION: "tool",
+}
+_CALL_IDS = ("id", "call_id", "tool_id", "tool_call_id")
+_CALL_NAMES = ("name", "tool_name")
+_CALL_ARGUMENTS = ("arguments", "input", "args", "tool_kwargs")
+
+_MESSAGES_ALLOWED = "Pass a list of ChatMessage objects, such as ChatMessage('Hello')."
+_BLOCKS_ALLOWED = "Allowed: text, documents of text, calls in assistant messages, and pictures in user messages."
+_PICTURES_ALLOWED = "Pass its bytes as image, its path as path, or an http(s) or data: URL as url."
+_DOCUMENTS_ALLOWED = "Pass its text in a TextBlock, or a document of UTF-8 text as data, a path or a data: URL."
+
+_NO_TITLE = "input_document"  # what LlamaIndex calls a document that was given no title
+_LONGEST_SHOWN = 200  # characters of a path in an error: someone will pass a whole document as one
+
+# These may consist of characters only, and still are not text to read.
+_not_text = re.compile(r"(?:image|audio|video|font)/(?!.*\+xml)|application/(?:pdf|rtf|postscript)", re.IGNORECASE)
+_SIGNATURES = (b"%PDF-", b"{\\rtf")
+
+
+def to_history(messages: Sequence[ChatMessage]) -> History:
+    """Convert messages, the oldest first. They are not changed.
+
+    Raises:
+        InvalidRequest: It is not a list of `ChatMessage`s, or one holds what the service cannot take.
+    """
+    given: Any = messages
+    if isinstance(given, str | ChatMessage) or not isinstance(given, Iterable):
+        raise InvalidRequest(f"The messages are a {type(given).__name__}.", hint=_MESSAGES_ALLOWED)
+    history = HistoryBuilder()
+    for message in given:
+        _add(history, message)
+    return history.build()
+
+
+def _add(history: HistoryBuilder, message: Any) -> None:
+    if not isinstance(message, ChatMessage):
+        raise InvalidRequest(f"One of the messages is a {type(message).__name__}.", hint=_MESSAGES_ALLOWED)
+    role = _role_of(message)
+    text = text_of(message, role)
+    name = _additional(message, "name")
+    match role:
+        case "tool":
+            history.add_result(text, call_id=_additional(message, "tool_call_id"), name=name)
+        case "assistant":
+            history.add_answer(text, calls_of(message), name=name)
+        case "user":
+            history.add(role, text, name=name, images=pictures_in(message.blocks))
+        case _:
+            history.add(role, text, name=name)
+
+
+def _role_of(message: ChatMessage) -> str:
+    try:
+        return _ROLES[MessageRole(message.role)]
+    except ValueError as exc:
+        allowed = ", ".join(role.value for role in MessageRole)
+        raise InvalidRequest(f"A ChatMessage has the role {message.role!r:.64}.", hint=f"Allowed: {allowed}.") from exc
+
+
+def _additional(message: ChatMessage, key: str) -> str:
+    value = message.additional_kwargs.get(key)
+    return value if isinstance(value, str) else ""
+
+
+# --- text -------------------------------------------------------------------------------------------------------------
+
+
+def text_of(message: ChatMessage, role: str) -> str:
+    """The text of a message, each block on a line of its own, without its calls.
+
+    Args:
+        message: The message.
+        role: `system`, `user`, `assistant` or `tool`, which decides what it may hold.
+
+    Raises:
+        InvalidRequest: It holds what the service cannot take. In a message of the assistant that is left out, and in a
+            tool's result its kind is shown instead, both with a log entry.
+    """
+    return join_lines(_text_of_block(block, role) for block in message.blocks)
+
+
+def _text_of_block(block: Any, role: str) -> str:
+    match block:
+        case ThinkingBlock() | CachePoint():
+            return ""
+        case CitationBlock() | ToolCallBlock() if role == "assistant":  # a service's own notes; and see `calls_of`
+            return ""
+        case CitableBlock() | CitationBlock():
+            return join_lines((block.title, block.source, *(_text_of_leaf(leaf, role) for leaf in block.nested_blocks)))
+        case _:
+            return _text_of_leaf(block, role)
+
+
+def _text_of_leaf(block: Any, role: str) -> str:
+    """The text of a block that holds no others: what is quoted quotes nothing."""
+    try:
+        return _sendable_text(block, role)
+    except InvalidRequest as exc:
+        if role not in {"assistant", "tool"}:
+            raise
+        _log.debug("not sent back: %s", exc.message)
+        return f"[{getattr(block, 'block_type', 'data')}]" if role == "tool" else ""
+
+
+def _sendable_text(block: Any, role: str) -> str:
+    match block:
+        case TextBlock():
+            return block.text
+        case DocumentBlock():
+            return text_of_document(block, role)
+        case ImageBlock() if role in {"user", "assistant", "tool"}:
+            return "[image]"
+    msg = f"A {role} message holds a block of type {type(block).__name__}, which the service does not take."
+    raise InvalidRequest(msg, hint=_BLOCKS_ALLOWED)
+
+
+# --- calls ------------------------------------------------------------------------------------------------------------
+
+
+def calls_of(message: ChatMessage) -> list[HistoryCall]:
+    """The calls of a message, including those only in its additional arguments.
+
+    Raises:
+        InvalidRequest: The arguments of a call cannot be written as JSON.
+    """
+    calls = [
+        HistoryCall.render(block.tool_name, block.tool_kwargs, block.tool_call_id)
+        for block in message.blocks
+        if isinstance(block, ToolCallBlock)
+    ]
+    known = frozenset[str]().union(*(call.ids for call in calls))
+    # Libraries repeat there what the blocks say. Without ids nobody can tell which, so then only the blocks count.
+    if calls and not all(call.ids for call in calls):
+        return calls
+    more = [call for call in _additional_calls(message) if not calls or (call.ids and known.isdisjoint(call.ids))]
+    return calls + more
+
+
+def _additional_calls(message: ChatMessage) -> Iterator[HistoryCall]:
+    """The calls in OpenAI's form or in LlamaIndex's own, as mappings or objects."""
+    more = message.additional_kwargs
+    calls = more.get("tool_calls") or more.get("function_call")
+    for call in calls if isinstance(calls, list | tuple) else [calls] if calls else []:
+        function = _first(call, ("function",)) or call
+        name = _first(function, _CALL_NAMES)
+        if isinstance(name, str) and name:
+            ids = (_first(call, (key,)) for key in _CALL_IDS)
+            yield HistoryCall.render(name, _first(function, _CALL_ARGUMENTS), *ids)
+        else:
+            _log.debug("a call of type %s in an assistant message cannot be read", type(call).__name__)
+
+
+def _first(owner: Any, keys: Iterable[str]) -> Any:
+    values = (owner.get(key) if isinstance(owner, Mapping) else getattr(owner, key, None) for key in keys)
+    return next((value for value in values if value is not None), None)
+
+
+# --- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def pictures_in(blocks: Iterable[BaseContentBlock]) -> Iterator[ImageSource]:
+    """The pictures among these blocks, including quoted ones; none is fetched or opened here.
+
+    Bytes become a `data:` URL, streams bytes. A path stays a path: whoever passes it as `path` names a file on purpose.
+
+    Raises:
+        InvalidRequest: A picture has neither bytes nor a path nor an http(s) or `data:` URL, or its stream cannot be
+            read.
+    """
+    for block in blocks:
+        match block:
+            case ImageBlock():
+                yield _picture(block)
+            case CitableBlock() | CitationBlock():
+                yield from (_picture(leaf) for leaf in block.nested_blocks if isinstance(leaf, ImageBlock))
+
+
+def _picture(block: ImageBlock) -> ImageSource:
+    where = "An ImageBlock in a user message"
+    data = block.image
+    if isinstance(data, IOBase):
+        try:
+            return read_stream(data)
+        except (OSError, ValueError) as exc:
+            msg = f"{where} has a stream that cannot be read: {exc}."
+            raise InvalidRequest(msg, hint=_PICTURES_ALLOWED) from exc
+    if data:
+        # LlamaIndex holds bytes in base64, except those that were set later.
+        return f"data:{block.image_mimetype or 'image/png'};base64,{data.decode()}" if data.isascii() else data
+    if block.path:
+        return Path(block.path)
+    return image_url(str(block.url or ""), where=where, hint=_PICTURES_ALLOWED)
+
+
+def read_stream(stream: IOBase) -> bytes:
+    """All bytes of a stream, from its beginning. Its position is restored, because it is the caller's.
+
+    Raises:
+        OSError: It cannot be read, or not from its beginning.
+        ValueError: It is closed, or holds text that cannot be encoded in UTF-8.
+    """
+    opened: Any = stream  # IOBase does not declare `read`
+    place = opened.tell()
+    try:
+        opened.seek(0)
+        data = opened.read()
+    finally:
+        opened.seek(place)
+    return data.encode() if isinstance(data, str) else bytes(data or b"")
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+def text_of_document(block: DocumentBlock, role: str) -> str:
+    """The text of a document, after its title if it has one.
+
+    A document is text if its bytes are UTF-8 without null characters, and its MIME type is not that of a picture, of
+    audio or video, or of PDF and the like. Nothing is fetched.
+
+    Args:
+        block: The document. Its bytes count first, then its path, then its URL.
+        role: Whose message it is in, for the error.
+
+    Raises:
+        InvalidRequest: It is not text, is at a URL, or cannot be read.
+    """
+    try:
+        kind, data = _content_of(block)
+        text = _decode(kind, data)
+    except InvalidRequest as exc:
+        msg = f"A DocumentBlock in a {role} message {exc.message}"
+        raise InvalidRequest(msg, hint=_DOCUMENTS_ALLOWED) from exc.__cause__
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        msg = f"A DocumentBlock in a {role} message cannot be read: {reason}."
+        raise InvalidRequest(msg, hint=_DOCUMENTS_ALLOWED) from exc
+    return join_lines((block.title if block.title != _NO_TITLE else "", text))
+
+
+def _content_of(block: DocumentBlock) -> tuple[str, bytes]:
+    """The MIME type of a document, "" if it is not known, and its bytes."""
+    kind = block.document_mimetype or ""
+    if isinstance(block.data, IOBase):
+        return kind, read_stream(block.data)
+    if block.data is not None:
+        return kind, _without_base64(block.data)
+    if block.path:
+        return kind, _read_file(Path(block.path))
+    if block.url:
+        return _read_data_url(block.url)
+    raise InvalidRequest("has neither data nor a path nor a URL.")
+
+
+def _without_base64(data: bytes) -> bytes:
+    """LlamaIndex holds bytes in base64, except those that were set later."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except ValueError:
+        return data
+
+
+def _read_file(path: Path) -> bytes:
+    if not path.is_file():  # a pipe or a device may never end
+        raise InvalidRequest(f"names {str(path)!r:.{_LONGEST_SHOWN}}, where there is no file.")
+    return path.read_bytes()
+
+
+def _read_data_url(url: str) -> tuple[str, bytes]:
+    # LlamaIndex guesses the type of any URL by its end, which in a data: URL is text.
+    scheme, _, rest = url.partition(":")
+    if scheme.lower() != "data":
+        raise InvalidRequest("is at a URL; documents are not fetched.")
+    header, comma, body = rest.partition(",")
+    if not comma:
+        raise InvalidRequest("has a data: URL without a comma.")
+    kind, *parameters = header.split(";")
+    data = unquote_to_bytes(body)
+    return kind, base64.b64decode(data, validate=True) if "base64" in parameters else data
+
+
+def _decode(kind: str, data: bytes) -> str:
+    if _not_text.match(kind) or data.startswith(_SIGNATURES) or b"\0" in data:
+        raise InvalidRequest(f"is not text{f' but {kind:.64}' if kind else ''}.")
+    try:
+        return data.decode("utf-8-sig")  # the mark that some editors put before the text is not part of it
+    except UnicodeDecodeError as exc:
+        raise InvalidRequest("is not text in UTF-8.") from exc

@@ -1,0 +1,148 @@
+"""`bing-llm ask`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.cli import ask as module
+from bing_llm.cli.view import REWRITTEN
+from bing_llm.client import BingClient
+from bing_llm.config import NOT_CONFIGURED
+from bing_llm.emulator import Emulator, Scripted
+from tests.cli.conftest import Command, Interrupting, Outcome
+
+PNG = b"\x89PNG\r\n\x1a\n"
+REPLY = ev.Reply(
+    citations=(ev.Citation(1, "https://a.example", "A\x1b[2J"),), suggestions=("Why?",), quota=ev.Quota(3, 30)
+)
+SOURCES = "\n[^1^] A\\u001b[2J https://a.example\n"
+
+
+def test_in_a_pipe_it_is_the_text_then_the_sources(command: Command, service: Emulator) -> None:
+    """Without a terminal stdout has the text as it came, an empty line, and a line for each source."""
+    service.brain = Scripted([["Hello ", "[^1^].", ev.TurnCompleted(REPLY)], ["Hello."]])
+    assert command("ask", "Hi") == Outcome(0, "Hello [^1^].\n" + SOURCES, "")
+    assert command("ask", "Hi") == Outcome(0, "Hello.\n", "")
+
+
+def test_in_a_terminal_suggestions_and_quota_follow(
+    command: Command, service: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person sees sources, suggestions and quota below the text."""
+    monkeypatch.setattr(module, "is_terminal", lambda _stream: True)
+    service.brain = Scripted([["Hello.", ev.TurnCompleted(REPLY)]])
+    assert command("ask", "Hi") == Outcome(0, "Hello.\n" + SOURCES + "1> Why?\n1 of 30 turns\n", "")
+
+
+def test_json_is_all_that_stdout_gets(command: Command, service: Emulator) -> None:
+    """With --json each line of stdout is one event, the last one the whole reply."""
+    service.brain = Scripted([["Hello ", "there.", ev.TurnCompleted(REPLY)]])
+    done = command("ask", "--json", "Hi")
+    events = [ev.event_from_json(line) for line in done.out.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    assert [event.text for event in events if isinstance(event, ev.TextDelta)] == ["Hello ", "there."]
+    assert isinstance(events[-1], ev.TurnCompleted)
+    assert json.loads(done.out.splitlines()[-1])["reply"]["text"] == "Hello there."
+
+
+def test_a_rewritten_answer_is_printed_again(command: Command, service: Emulator) -> None:
+    """After a rewrite the final text follows, behind a line that says so."""
+    service.brain = Scripted([["Bonn.", ev.TextRevised("Berlin.")]])
+    assert command("ask", "Hi") == Outcome(0, f"Bonn.\n{REWRITTEN}\nBerlin.\n", "")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_withdrawn_answer_fails(command: Command, service: Emulator, options: tuple[str, ...]) -> None:
+    """A withdrawn answer is kept, its notice goes to stderr, and the exit code is 1."""
+    service.brain = Scripted([["I will", ev.TextRevoked("Sorry,\x1b no.")]])
+    done = command("ask", *options, "Hi")
+    assert (done.code, done.err) == (1, "bing-llm: The service withdrew this answer. Sorry,\\u001b no.\n")
+    assert "I will" in done.out
+
+
+def test_a_refusal_is_one_line(command: Command, service: Emulator) -> None:
+    """The service's refusal and its hint are one line on stderr, the exit code is 1."""
+    service.brain = Scripted([[errors.Throttled(service_message="Too\nmany\x1b")]])
+    done = command("ask", "Hi")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("bing-llm: The service refused the turn (Throttled: Too many\\u001b). Send fewer")
+    assert done.err.count("\n") == 1
+
+
+def test_a_lost_answer_keeps_what_came(command: Command, service: Emulator) -> None:
+    """What had come before the connection broke is on stdout, with its line ended."""
+    service.brain = Scripted([["It begins", errors.ConnectionLost()]])
+    done = command("ask", "Hi")
+    assert (done.code, done.out) == (1, "It begins\n")
+    assert "before the answer was complete" in done.err
+
+
+def test_ctrl_c_ends_it(command: Command, service: Emulator) -> None:
+    """Ctrl-C ends the command with 130, without a word on stderr; the text ends with its line."""
+    service.brain = Interrupting()
+    done = command("ask", "Hi")
+    assert (done.code, done.err) == (130, "")
+    assert done.out.startswith("It begins") or not done.out
+    assert done.out.endswith("\n") or not done.out
+
+
+def test_the_question_is_sent(command: Command, service: Emulator, tmp_path: Path) -> None:
+    """Prompt, context, picture, model and the wish for no search reach the service."""
+    (tmp_path / "image.png").write_bytes(PNG)
+    (tmp_path / "context.txt").write_text("﻿Known é.", encoding="utf-8")
+    service.brain = Scripted([["Hello."]])
+    done = command(
+        *("ask", "-", "--model", "bing-precise", "--no-search"),
+        *("--image", str(tmp_path / "image.png"), "--context", str(tmp_path / "context.txt")),
+        stdin="What is é?".encode(),
+    )
+    sent = service.requests[-1]
+    assert done.code == 0
+    assert (sent.text, sent.context) == ("What is é?", "Known é.")
+    assert sent.arguments is not None
+    assert sent.arguments.tone == "Precise"
+    assert "nosearchall" in (sent.arguments.options_sets or ())
+    assert [request.kind for request in service.requests] == ["creation", "upload", "chat"]
+
+
+def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
+    """On a machine without any setting the five lines that say what to do are on stderr, the exit code is 2."""
+    assert command("ask", "Hi") == Outcome(2, "", NOT_CONFIGURED + "\n")
+    assert NOT_CONFIGURED.count("\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "line"),
+    [
+        (["\udcff"], b"", "The prompt is not UTF-8 text."),
+        ([" "], b"", "The prompt is empty."),
+        (["-"], b"\xff", "What stdin holds is not UTF-8 text"),
+        (["Hi", "--image", "none.png"], b"", "The image 'none.png' cannot be read"),
+        (["Hi", "--context", "none.txt"], b"", "The context file 'none.txt' cannot be read: No such file"),
+        (["Hi", "--model", "gpt"], b"", "The model 'gpt' is not known; allowed: bing-creative"),
+        (["Hi", "--backend", "bong"], b"", "The backend 'bong' is not known to this version; allowed: chathub"),
+    ],
+)
+def test_what_cannot_be_sent_is_a_usage_error(
+    command: Command, service: Emulator, arguments: list[str], stdin: bytes, line: str
+) -> None:
+    """A question that cannot be sent is one line on stderr and exit code 2, and nothing is sent."""
+    done = command("ask", *arguments, stdin=stdin)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"bing-llm: {line}")
+    assert done.err.count("\n") == 1
+    assert not service.requests
+
+
+def test_a_closed_stdin_is_told(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` needs a stdin."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(errors.ConfigurationError, match="closed"):
+        module.ask(BingClient(endpoint=service.url), module.Question(prompt="-"), json=False)
+    assert not service.requests
