@@ -22,6 +22,7 @@ from bing_llm.emulator.brains.schemas import (
     alternatives_of,
     as_number,
     fields_of,
+    kind_of,
     resolved,
 )
 
@@ -76,8 +77,9 @@ def calls_for(question: str, tools: Sequence[Tool], results: Iterable[ToolResult
     made = Counter(result.name for result in results)
     left = []
     for call in calls:
-        if made[call.name]:
-            made[call.name] -= 1
+        name = call.name if made[call.name] else ""  # some histories do not name the tool of a result
+        if made[name]:
+            made[name] -= 1
         else:
             left.append(call)
     return left
@@ -122,7 +124,7 @@ def _arguments(text: str, parameters: Schema) -> list[dict[str, Any]]:
         elif (value := _chosen(field, text) if "enum" in field else stated.value(name, field)) is not None:
             arguments[name] = value
     numbers = [as_number(float(found)) for found in _NUMBERS.findall(_QUOTES.sub(" ", text))]
-    numeric = [name for name, field in required.items() if field.get("type") in NUMERIC]
+    numeric = [name for name, field in required.items() if kind_of(field) in NUMERIC]
     arguments |= zip(numeric, numbers, strict=True) if len(numeric) == len(numbers) else ()
     strings = [quoted[1:-1] for quoted in dict.fromkeys(_QUOTES.findall(text))] or _names_in(text)
     texts = [name for name, field in required.items() if _is_text(field)]
@@ -142,14 +144,14 @@ def _other(name: str, field: Schema, text: str, numbers: list[int | float], stri
     """The value of a required argument that is no single number or text; None where it is not stated."""
     if "enum" in field:
         return _chosen(field, text)
-    if field.get("type") == "array":
+    if kind_of(field) == "array":
         items = _one_kind(resolved(field.get("items"), field))
-        return (numbers if items.get("type") in NUMERIC else strings) or None
+        return (numbers if kind_of(items) in NUMERIC else strings) or None
     return Stated(text).value(name, field)
 
 
 def _is_text(field: Schema) -> bool:
-    return field.get("type", "string") == "string" and "enum" not in field
+    return kind_of(field) == "string" and "enum" not in field
 
 
 def _one_kind(schema: Schema) -> Schema:

@@ -20,7 +20,9 @@ from bing_llm.emulator.brains.base import Question
 _HEADER = re.compile(r"^\[(\w+)\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
 _USERS = frozenset(("user", "human"))
 
-_RESULT = re.compile(r"<tool_result\b([^<>]*)>((?:(?!<tool_result\b).)*?)</tool_result>", re.DOTALL)
+# As the adapters write it, or as `<tool>` in a conversation that is written as XML.
+_RESULT = re.compile(r"<(tool(?:_result)?)\b([^<>]*)>((?:(?!<tool(?:_result)?\b).)*?)</\1>", re.DOTALL)
+_TAG = re.compile(r"</?\w+>")
 _ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t]*\n")
 
@@ -207,11 +209,11 @@ def is_schema(value: Schema) -> bool:
 
 def results_in(text: str) -> Iterator[ToolResult]:
     """The results of tools in a text, in their order."""
-    for attributes, content in _RESULT.findall(text):
+    for tag, attributes, content in _RESULT.findall(text):
         known = dict(_ATTRIBUTE.findall(attributes))
-        plain = html.unescape(content.strip())
-        # What would read as a block of its own stays escaped.
-        shown = content.strip() if "<tool_" in plain else plain
+        escaped = (_TAG.sub("", content) if tag == "tool" else content).strip()
+        plain = html.unescape(escaped)
+        shown = escaped if "<tool_" in plain else plain  # what would read as a block of its own stays escaped
         yield ToolResult(html.unescape(known.get("name", "")), shown, known.get("status") == "error")
 
 
@@ -231,10 +233,10 @@ def _asked(messages: Iterable[Message]) -> tuple[str, tuple[ToolResult, ...]]:
     results: list[ToolResult] = []
     for message in reversed(list(messages)):
         question = question_of(message.text) if message.role in _USERS else ""
-        if question:
-            return question, tuple(results)
         if message.role != "assistant":
             results[:0] = results_in(message.text)
+        if question:
+            return question, tuple(results)
     return "", tuple(results)
 
 
@@ -285,10 +287,11 @@ def _schema(prompt: str, rules: str, sources: list[str], given: Iterable[str]) -
 
 def _schema_in(text: str) -> Schema | None:
     """The last schema of a text. Braces may be doubled, as templates want them."""
-    values = [value for value, _, _ in find_objects(text)]
-    if not values and "{{" in text:
-        values = [value for value, _, _ in find_objects(text.replace("{{", "{").replace("}}", "}"))]
-    return next((value for value in reversed(values) if is_schema(value) and _tool(value) is None), None)
+    for variant in (text, text.replace("{{", "{").replace("}}", "}")):
+        values = [value for value, _, _ in find_objects(variant) if is_schema(value) and _tool(value) is None]
+        if values:
+            return values[-1]
+    return None
 
 
 def _schema_in_words(text: str) -> Schema | None:

@@ -37,13 +37,10 @@ _NEWS = re.compile(
     r"\b(?:what(?:'s|’s| is) new|news|headlines|latest|today|tomorrow|this (?:week|month|year)|weather|forecast)\b",  # noqa: RUF001
     re.IGNORECASE,
 )
-_PICTURE = re.compile(
-    r"\s*(?:please )?(?:draw|paint|(?:create|generate|make)\b.{0,20}\b(?:image|picture|drawing))\b", re.IGNORECASE
-)
-
 _DASHES = re.compile(r"^-{5,}[ \t]*$", re.MULTILINE)
 _CONTEXT = re.compile(r"\b(?:context|documents?|passages?|excerpts?)\b[^\n:]{0,60}:[ \t]*\n?", re.IGNORECASE)
 _QUERY = re.compile(r"^[ \t]*(?:user )?(?:query|question)[ \t]*:[ \t]*(.+)", re.IGNORECASE | re.MULTILINE)
+_EARLIER = re.compile(r"\b(?:existing|original) answer:[ \t]*(.+)", re.IGNORECASE)
 _LABEL = re.compile(
     r"^[ \t]*(?:(?:user )?(?:query|question)|(?:helpful )?answer|instructions?)[ \t]*:", re.IGNORECASE | re.MULTILINE
 )
@@ -92,7 +89,6 @@ class Obedient:
     reasons in steps (ReAct)                   the next step
     brings a context and a question            the sentence of the context that has the question's words
     asks to search the web or to cite          a search, and an answer that cites the pages it found
-    begins with "draw" or "paint"              the request for a picture
     is a sum                                   its result
     =========================================  =========================================================
 
@@ -130,8 +126,8 @@ def _answer(question: Question) -> Iterator[ev.Event]:
     request = read_request(question)
     if request.steps is not None:
         yield ev.TextDelta(_next_step(request))
-    elif request.tools or request.schema is not None or request.results:
-        yield ev.TextDelta(_instructed(request))
+    elif (text := _instructed(request)) is not None:
+        yield ev.TextDelta(text)
     else:
         yield from _free(request, search=question.search)
 
@@ -139,8 +135,8 @@ def _answer(question: Question) -> Iterator[ev.Event]:
 # --- tools, schemas, steps --------------------------------------------------------------------------------------------
 
 
-def _instructed(request: Request) -> str:
-    """Calls of tools, an object for a schema, or what the tools gave back."""
+def _instructed(request: Request) -> str | None:
+    """Calls of tools, an object for a schema, or what the tools gave back; None where none of them is wanted."""
     calls = calls_for(request.question, request.tools, request.results)
     if not calls and request.must_call:
         tried = {result.name for result in request.results}
@@ -153,7 +149,9 @@ def _instructed(request: Request) -> str:
             return json.dumps(_stated(request).fill(request.schema), ensure_ascii=False)
         except Unstated:
             return NO_MODEL
-    return _reported(request.results) if request.results and not request.must_call else _plain(request)
+    if request.must_call:
+        return NO_MODEL  # each tool was called, and another call would be no better
+    return _reported(request.results) if request.results else None
 
 
 def _stated(request: Request) -> Stated:
@@ -196,9 +194,6 @@ def _free(request: Request, *, search: bool) -> Iterator[ev.Event]:
         yield ev.SearchResults(_PAGES)
         yield ev.Progress("Generating answers for you...")
         yield ev.TextDelta(_FOUND)
-    elif _PICTURE.match(request.question):
-        yield ev.ImageRequested(request.question)
-        yield ev.TextDelta("I will try to create that.")
     else:
         yield ev.TextDelta(_plain(request))
     yield ev.Suggestions(_SUGGESTIONS)
@@ -220,6 +215,9 @@ def _wants_search(request: Request) -> bool:
 def _quote(request: Request) -> str | None:
     """The answer to a question about a text that came along; None for another prompt."""
     query = _QUERY.findall(request.question)
+    earlier = _EARLIER.search(request.question)
+    if earlier is not None and earlier[1] != NO_MODEL:
+        return earlier[1]  # to be refined, which only a model can do
     for text in (request.question, *request.given):
         context, around = _brought(text)
         if not context or (text is request.question and not query):

@@ -75,6 +75,8 @@ class Stated:
 
     def value(self, name: str, field: Schema) -> Any:
         """The value that stands beside the name, or that a result has under it; None where none does."""
+        if alternatives_of(field):
+            return None  # each is tried by itself
         for result in reversed(self._results):
             if isinstance(result, dict) and _fits(field, result.get(name)):
                 return result[name]
@@ -84,11 +86,11 @@ class Stated:
     def _object(self, schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
         made = {}
         fields = [(name, resolved(part, root), is_required) for name, part, is_required in fields_of(schema)]
-        numbers = [name for name, field, is_required in fields if is_required and field.get("type") in NUMERIC]
+        numbers = [name for name, field, is_required in fields if is_required and kind_of(field) in NUMERIC]
         for name, field, is_required in fields:
             bare = self._results[-1] if self._results and numbers == [name] and depth == 0 else None
             known = self.value(name, field)
-            if known is None and _fits(field, bare) and field.get("type") in NUMERIC:
+            if known is None and _fits(field, bare) and kind_of(field) in NUMERIC:
                 known = bare
             if known is not None:
                 made[name] = known
@@ -104,7 +106,7 @@ class Stated:
             return known
         if options := alternatives_of(schema):
             return self._first(options, name, root, depth)
-        match schema.get("type", "object" if "properties" in schema else "string"):
+        match kind_of(schema):
             case _ if depth > _MAX_DEPTH:
                 raise Unstated
             case "null":
@@ -164,9 +166,17 @@ def alternatives_of(schema: Schema) -> list[Schema]:
     return [{**schema, "type": kind} for kind in types] if isinstance(types, list) else []
 
 
+def kind_of(schema: Schema) -> str:
+    """The type, or the first of several that is not null; text where the schema has none and is not an object's."""
+    kinds = schema.get("type", "object" if "properties" in schema else "string")
+    if isinstance(kinds, list):
+        return next((kind for kind in kinds if kind != "null"), "null")
+    return str(kinds)
+
+
 def _target(reference: str, root: Schema) -> Schema:
     found: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
+    for step in filter(None, reference.removeprefix("#").split("/")):
         found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
 
@@ -175,7 +185,7 @@ def _beside(name: str, field: Schema, text: str) -> list[str]:
     """What is stated of a name: `unit: metric`, "its name is 'Paris'", "21 degrees"."""
     spoken = r"[\s_-]*".join(map(re.escape, re.split(r"[_\s-]+", name)))
     kinds = {"boolean": "true|false|yes|no", "integer": NUMBER, "number": NUMBER, "string": QUOTED}
-    value = kinds.get(str(field.get("type")), "")
+    value = kinds.get(kind_of(field), "")
     if choices := field.get("enum"):
         value = "|".join(re.escape(str(choice)) for choice in choices)
     if not spoken or not value:
@@ -191,7 +201,7 @@ def _read(field: Schema, text: str) -> Any:
     """The value that a text writes."""
     if choices := field.get("enum"):
         return next(choice for choice in choices if str(choice).casefold() == text.casefold())
-    match field.get("type"):
+    match kind_of(field):
         case "boolean":
             return text.lower() in {"true", "yes"}
         case "integer" | "number":
@@ -209,7 +219,7 @@ def _fits(field: Schema, value: Any) -> bool:  # noqa: PLR0911 - one for each ki
     """Whether a value is one of a field that is no object and no list."""
     if choices := field.get("enum"):
         return value in choices
-    match field.get("type", "string"):
+    match kind_of(field):
         case "integer" | "number" if isinstance(value, bool):
             return False
         case "integer":
