@@ -6,14 +6,14 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import parse_creation
 from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.chathub.request import Stamp, chat_request
 from bing_llm.backends.chathub.turn import Turn
+from bing_llm.backends.response import Response
 from bing_llm.limits import DEFAULT_LIMITS
 from bing_llm.messages import Prompt
+from bing_llm.services import ChatHub
 
 __all__ = ["bare_session", "bare_turn"]
 
@@ -31,11 +31,11 @@ async def bare_turn(session: aiohttp.ClientSession, url: str) -> AsyncGenerator[
     endpoints = resolve(url, allow_insecure=False)
     async with session.get(endpoints.create) as response:
         headers = {name.lower(): value for name, value in response.headers.items()}
-        conversation = parse_creation(Answer(response.status, headers, await response.read()))
+        conversation = parse_creation(Response(response.status, headers, await response.read()))
     request = chat_request(
         conversation,
         Prompt("Go on."),
-        ChatHubOptions(),
+        ChatHub(),
         0,
         stamp=Stamp("benchmark", "benchmark", "2023-10-01T00:00:00Z"),
     )

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.base import AnyBackend, ConversationInfo
 from bing_llm.client import BingClient
 from bing_llm.errors import UNMETERED
-from bing_llm.limits import Deadline
+from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
 __all__ = ["client_from_memory", "words"]
@@ -27,9 +27,24 @@ def words(count: int) -> list[str]:
 
 def client_from_memory(texts: list[str]) -> BingClient:
     """A client each of whose turns answers with these deltas."""
-    client = BingClient(backend="chathub")
-    client._lazy.made[client.model] = _Backend(texts)  # noqa: SLF001 - no setting takes a backend that is not ours
-    return client
+    return BingClient(_InMemory(tuple(texts)))
+
+
+class _InMemory(msgspec.Struct, frozen=True):
+    """Implements `bing_llm.services.Service`."""
+
+    texts: tuple[str, ...]
+    name: str = "memory"
+    model: str = "memory"
+    models: tuple[str, ...] = ("memory",)
+
+    def with_model(self, model: str, /) -> Self:
+        del model
+        return self
+
+    def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
+        del timeouts, limits
+        return _Backend(list(self.texts))
 
 
 class _Handle(msgspec.Struct, frozen=True):

@@ -14,7 +14,7 @@ from functools import partial
 
 from benchmarks.measuring import Bound, Work, interleaved, median, report
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.turn import NEED_DATA, Turn
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.tools.calls import Tool, Toolbox
 from bing_llm.tools.parser import CallParser
 
@@ -54,7 +54,7 @@ def read_frame(arguments: Callable[[int], object], characters: int) -> Iterator[
     turn.ask(frames.Chat([frames.ChatArguments()], "0"))
     turn.receive(b"{}\x1e")
     turn.receive(json.dumps({"type": 1, "target": "update", "arguments": arguments(characters)}).encode() + b"\x1e")
-    while (event := turn.next_event()) is not NEED_DATA:
+    while (event := turn.next_event()) is not None:
         yield event
 
 

@@ -21,8 +21,7 @@ from benchmarks.faulty import faulty
 from benchmarks.memory import words
 from benchmarks.relay import relayed
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.codec import encode
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.chathub.codec import SEPARATOR, encode
 from bing_llm.emulator import Emulator, Question, Scripted
 from bing_llm.emulator.chathub.writer import AnswerWriter
 from bing_llm.events import Quota, TextDelta

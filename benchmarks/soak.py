@@ -22,9 +22,8 @@ from benchmarks.faulty import ANSWER, KINDS
 from benchmarks.measuring import Bound, report
 from benchmarks.resident import kib_in_use
 from benchmarks.servers import served
-from bing_llm.backends.chathub.channel import ChatHubChannel
+from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Socket
-from bing_llm.backends.workiq.channel import WorkIQChannel
 from bing_llm.client import BingClient
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion
@@ -44,7 +43,7 @@ the allocator is seen to move."""
 HUNG_S = 120.0
 """Twice what a turn may take: one that is not over then will never be."""
 
-_LIVE = (TurnStream, ChatHubChannel, WorkIQChannel, Socket, ByteStream)
+_LIVE = (TurnStream, Channel, Socket, ByteStream)
 _HEADER = ("what", "start", "middle", "end")
 
 MEASURES = ("seconds", "turns", "turns a second", "memory, MiB", "open files")

@@ -5,15 +5,14 @@ Every name is loaded when it is first used (PEP 562): importing the package does
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from bing_llm._lazy import lazy_exports
 from bing_llm._version import __version__
 
 if TYPE_CHECKING:
     from bing_llm import bing as Bing  # noqa: N812 - the name that the provider had
     from bing_llm.backends.base import ConversationInfo
-    from bing_llm.backends.chathub.options import Compose, Location
     from bing_llm.client import BingClient
     from bing_llm.conversation import Conversation
     from bing_llm.errors import (
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from bing_llm.images import Image
     from bing_llm.limits import Limits, Retries, Timeouts
     from bing_llm.messages import Message, Prompt, convert
+    from bing_llm.services import ChatHub, Emulated, Location, Service, WorkIQ
     from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
     from bing_llm.turn import TurnStream
 
@@ -79,8 +79,8 @@ __all__ = [
     "BingClient",
     "BingError",
     "CaptchaRequired",
+    "ChatHub",
     "Citation",
-    "Compose",
     "ConfigurationError",
     "ConnectionFailed",
     "ConnectionLost",
@@ -90,6 +90,7 @@ __all__ = [
     "ConversationEnded",
     "ConversationError",
     "ConversationInfo",
+    "Emulated",
     "Event",
     "Extension",
     "FinishReason",
@@ -114,6 +115,7 @@ __all__ = [
     "SearchResult",
     "SearchResults",
     "SearchStarted",
+    "Service",
     "ServiceError",
     "ServiceFault",
     "SessionExpired",
@@ -133,6 +135,7 @@ __all__ = [
     "Unauthorized",
     "Unknown",
     "UploadFailed",
+    "WorkIQ",
     "__version__",
     "convert",
     "event_from_json",
@@ -146,8 +149,8 @@ _OWNERS = {
     "BingClient": "client",
     "BingError": "errors",
     "CaptchaRequired": "errors",
+    "ChatHub": "services",
     "Citation": "events",
-    "Compose": "backends.chathub.options",
     "ConfigurationError": "errors",
     "ConnectionFailed": "errors",
     "ConnectionLost": "errors",
@@ -157,6 +160,7 @@ _OWNERS = {
     "ConversationEnded": "errors",
     "ConversationError": "errors",
     "ConversationInfo": "backends.base",
+    "Emulated": "services",
     "Event": "events",
     "Extension": "fold",
     "FinishReason": "events",
@@ -166,7 +170,7 @@ _OWNERS = {
     "ImageRequested": "events",
     "InvalidRequest": "errors",
     "Limits": "limits",
-    "Location": "backends.chathub.options",
+    "Location": "services",
     "Message": "messages",
     "Progress": "events",
     "Prompt": "messages",
@@ -181,6 +185,7 @@ _OWNERS = {
     "SearchResult": "events",
     "SearchResults": "events",
     "SearchStarted": "events",
+    "Service": "services",
     "ServiceError": "errors",
     "ServiceFault": "errors",
     "SessionExpired": "errors",
@@ -200,6 +205,7 @@ _OWNERS = {
     "Unauthorized": "errors",
     "Unknown": "events",
     "UploadFailed": "errors",
+    "WorkIQ": "services",
     "convert": "messages",
     "event_from_json": "events",
     "event_to_json": "events",
@@ -207,15 +213,4 @@ _OWNERS = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Bing":  # the function-level API is a module under the name of its class of old
-        return importlib.import_module("bing_llm.bing")
-    owner = _OWNERS.get(name)
-    if owner is None:
-        msg = f"module 'bing_llm' has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(f"bing_llm.{owner}"), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__ = lazy_exports(__name__, _OWNERS, modules={"Bing": "bing"})  # under the name of its class of old

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, NoReturn
+from typing import ClassVar, NoReturn
 from urllib.parse import quote
 
 import msgspec
@@ -24,7 +24,7 @@ class SecretStruct(msgspec.Struct, frozen=True):
         shown = (f"{name}={getattr(self, name)!r}" for name in self.SHOWN)
         return f"{type(self).__name__}({', '.join((*shown, '...'))})"
 
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
+    def __rich_repr__(self) -> list[tuple[str, object]]:
         return [(name, getattr(self, name)) for name in self.SHOWN]
 
     def __reduce__(self) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from bing_llm.errors import ConfigurationError
@@ -50,7 +49,7 @@ def is_loopback(host: str) -> bool:
 
 
 def checked_url(
-    url: Any, schemes: tuple[str, str], *, allow_insecure: bool, allowed: str, credentials: str = "cookies="
+    url: object, schemes: tuple[str, str], *, allow_insecure: bool, allowed: str, credentials: str = "cookies="
 ) -> str:
     """The URL of an endpoint, with its scheme in lower case and no "?" or "#" left at its end.
 
@@ -78,10 +77,12 @@ def checked_url(
     return urlunsplit(parts)
 
 
-def _split(url: Any) -> SplitResult | None:
+def _split(url: object) -> SplitResult | None:
+    if not isinstance(url, str):
+        return None
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises if the port is not a number
-    except (ValueError, AttributeError, TypeError):
+    except ValueError:
         return None
-    return parts if isinstance(url, str) else None
+    return parts

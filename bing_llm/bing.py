@@ -15,11 +15,12 @@ import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
 
-from bing_llm.backends.chathub.framing import SEPARATOR
-from bing_llm.backends.chathub.options import BASE_OPTION_SETS, DEFAULT_MODEL, MODELS, NO_SEARCH, Location
+from bing_llm.backends.chathub.codec import SEPARATOR
+from bing_llm.backends.chathub.options import BASE_OPTION_SETS, DEFAULT_MODEL, MODELS, NO_SEARCH
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import convert
+from bing_llm.services import Location
 from bing_llm.sync import iterate
 
 __all__ = [
@@ -149,7 +150,7 @@ class Defaults:
     }
 
 
-def _format(msg: Mapping[str, Any]) -> str:
+def _format(msg: Mapping[str, object]) -> str:
     """The message as one record: its JSON, and the delimiter."""
     return json.dumps(msg, ensure_ascii=False) + Defaults.delimiter
 
@@ -195,7 +196,7 @@ def run(generator: AsyncIterator[T]) -> Iterator[T]:
 
 def _create_completion(
     model: str,  # noqa: ARG001 - the service has no such choice
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[Mapping[str, object]],
     stream: bool,  # noqa: FBT001 - the original's signature
     **kwargs: Any,
 ) -> Iterator[str]:
@@ -262,7 +263,7 @@ def _chosen(mode: Mode) -> tuple[str, list[str]]:
     return style, list(names)
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> ssl.SSLContext:
     if name != "ssl_context":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)

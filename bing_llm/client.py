@@ -2,48 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 
-import msgspec
-
-from bing_llm._checks import check_text, check_types
-from bing_llm._lazy_backend import LazyBackend
-from bing_llm._options import Options, chathub_options, refuse_foreign, workiq_options
+from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Semaphore
-from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.options import Compose, Location
-from bing_llm.backends.workiq.access import access
-from bing_llm.backends.workiq.auth import Token
-from bing_llm.backends.workiq.options import DEFAULT_MODEL as WORKIQ_MODEL
-from bing_llm.config import (
-    ConnectionSettings,
-    Cookies,
-    Endpoint,
-    check_address,
-    check_proxy,
-    cookie_header,
-    pick_backend,
-)
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
 from bing_llm.images import ImageSource
 from bing_llm.limits import Deadline, Limits, Retries, Timeouts
 from bing_llm.pool import Continuations, WarmPool
+from bing_llm.services import Service, ServiceSettings, make_service
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import Backend, ConversationInfo, WarmConversation
-
-__all__ = ["BingClient"]
+    from bing_llm.backends.base import AnyBackend, ConversationInfo, WarmConversation
 
 T = TypeVar("T")
 
@@ -53,38 +31,14 @@ class BingClient:
 
     It may be used from any event loop, and from several. Close it with `async with` or `aclose()`.
 
+    The service is a value, such as `BingClient(WorkIQ(token=...))`, or follows from keywords:
+    `BingClient(backend="workiq", token=...)` means the same. `bing_llm.services` has the rules by which one is chosen.
+
     Args:
-        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` where a token or its
-            model is given, else `chathub` where an endpoint or cookies are, else `workiq` where `WORKIQ_TOKEN` is set.
-            The emulator is never chosen in silence.
-        model: Of a ChatHub `bing-creative`, `bing-balanced` (the default, as in the service's own client) or
-            `bing-precise`; of Work IQ `copilot`.
-        search: Whether the service may search the web.
-        cookies: ChatHub: a Cookie header or a mapping; None takes `BING_COOKIES`. Never logged or shown.
-        token: Work IQ: an access token, a function that gives one (a coroutine function too), or a credential of
-            azure-identity; None takes `WORKIQ_TOKEN`, else what `bing-llm login` has kept. Never logged or shown.
-        endpoint: One base URL, from which all others follow; of a ChatHub also the pair (creation URL, socket URL).
-            None takes `BING_LLM_ENDPOINT`, else the public hosts; those of ChatHub are retired.
-
-        location: Where the user is, for local searches; None leaves it out.
-        prompt_limit: The longest prompt in characters; None takes the model's (balanced 4,000, the other two of a
-            ChatHub 8,000, Work IQ 16,000).
-        locale: ChatHub: language and market, such as `en-US` (the default).
-        persona: ChatHub: `travel`, `cooking`, `fitness` or `designer`; None for the plain assistant.
-        compose: ChatHub: write a text instead of chatting; None to chat.
-        option_sets: ChatHub: the service's own option names, instead of those that follow from the arguments above.
-        time_zone: Work IQ: the user's, by its IANA name such as `Europe/Zurich`; None takes this machine's.
-        files: Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on.
-        entity_tags: Work IQ: whether the tags around names of people, files and events stay in the text: `keep` (the
-            default) or `strip`.
-        over_stream: Work IQ: whether answers come while they are written (the default), or each at once when it is
-            whole, for networks that let no stream through.
-
-        ip_address: ChatHub: sent as `x-forwarded-for`; None (the default) sends none.
-        proxy: URL of an HTTP proxy, as in aiohttp.
-        trust_env: Whether to take proxies from the environment, as in aiohttp; False.
-        ssl_context: How to verify TLS; None verifies with certifi's certificates.
-        allow_insecure: Whether plain http to another machine is allowed; False.
+        service: `ChatHub(...)`, `WorkIQ(...)`, `Emulated(...)`, or a service of your own; None goes by the keywords.
+        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` if a token or its model
+            is given, else `chathub` if cookies or an endpoint are, else whichever of both the environment points to in
+            the same way. The emulator is never chosen in silence.
 
         timeouts: The time limits, in seconds.
         retries: How often a turn is opened again while it has given no text.
@@ -103,110 +57,64 @@ class BingClient:
             is taken and after five hours, and of a ChatHub an open socket with a ping each 15 s; so leave it at 0
             where turns are rare or an account is short of them.
 
+        **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them:
+            all three have `model`, `search`, `location` and `prompt_limit`; ChatHub and Work IQ have `endpoint`,
+            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub and the emulator have `cookies`, `locale`
+            and `option_sets`; ChatHub alone has `ip_address`; Work IQ alone has `token`, `time_zone`, `files`,
+            `entity_tags` and `over_stream`. One that the chosen service does not have is refused.
+
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
     """
 
     def __init__(
         self,
+        service: Service | None = None,
         *,
         backend: str | None = None,
-        model: str | None = None,
-        search: bool = True,
-        cookies: Cookies | None = None,
-        token: Token | None = None,
-        endpoint: Endpoint | None = None,
-        # how the service shall answer
-        location: Location | None = None,
-        prompt_limit: int | None = None,
-        locale: str = "en-US",
-        persona: str | None = None,
-        compose: Compose | None = None,
-        option_sets: Sequence[str] | None = None,
-        time_zone: str | None = None,
-        files: Sequence[str] = (),
-        entity_tags: Literal["keep", "strip"] = "keep",
-        over_stream: bool = True,
-        # how to reach it
-        ip_address: str | None = None,
-        proxy: str | None = None,
-        trust_env: bool = False,
-        ssl_context: ssl.SSLContext | None = None,
-        allow_insecure: bool = False,
-        # limits
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
         limits: Limits | None = None,
         continue_conversations: bool = True,
         max_concurrency: int | None = None,
         warm: int = 0,
+        **settings: Unpack[ServiceSettings],
     ) -> None:
-        given = dict(locals())  # by name: each backend takes its own
-        if cookies == os.environ.get("BING_COOKIES"):
-            given["cookies"] = None  # a framework passes on what it has read there
-        known = endpoint or os.environ.get("BING_LLM_ENDPOINT") or None
-        header = None if backend == "workiq" else cookie_header(cookies)
-        self.backend_name = pick_backend(
-            backend,
-            has_endpoint=bool(endpoint),
-            configured=bool(known or header),
-            for_workiq=token is not None or model == WORKIQ_MODEL,
-        )
-        refuse_foreign(self.backend_name, given, _DEFAULTS)
+        if service is None:
+            service = make_service(backend, settings)
+        else:
+            _check_service(service, beside=[*(["backend"] if backend else []), *settings])
+        self.service = service
+        self.backend_name = service.name
         self.timeouts = _of(Timeouts, timeouts, "timeouts")
         self.retries = _of(Retries, retries, "retries")
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
             part.check()
         self.semaphore = _semaphore(max_concurrency)
-        is_workiq = self.backend_name == "workiq"
-        self.options: Options = (
-            workiq_options(given) if is_workiq else chathub_options(given, signed_in=header is not None)
-        )
-        check_address(ip_address)
-        connection = ConnectionSettings(
-            endpoint=known,
-            cookies=None if is_workiq else header,
-            ip_address=ip_address,
-            proxy=proxy,
-            trust_env=trust_env,
-            ssl_context=ssl_context,
-            allow_insecure=allow_insecure,
-            timeouts=self.timeouts,
-            limits=limits,
-        )
-        # The endpoint has a check of its own, which says more.
-        check_types(msgspec.structs.replace(connection, endpoint=None), "The client's settings")
-        if self.backend_name != "emulator":  # whose connections are its own
-            check_proxy(connection.proxy)
-        if self.backend_name == "chathub":
-            resolve(connection.endpoint, allow_insecure=allow_insecure)
-        elif is_workiq:
-            allowed = access(token, known, allow_insecure=allow_insecure)
-            connection = msgspec.structs.replace(connection, token=allowed)
-        self._lazy = LazyBackend(self.backend_name, connection, self.options)
+        self._backends = _Backends(service, self.timeouts, limits)
         self.continuations = Continuations() if continue_conversations else None
         self._owns_connections = True
         self.pool = WarmPool(
             warm,
-            partial(_warm_up, self._lazy, self.model),  # not a method: the pool must not hold its client
+            partial(_warm_up, self._backends, self.model),  # not a method: the pool must not hold its client
             seconds=self.timeouts.turn,
             clock=self.retries.clock,
         )
 
     @property
-    def backend(self) -> Backend:
-        """The service behind this client; for adapters and tests. Made when it is first asked for.
+    def backend(self) -> AnyBackend:
+        """What speaks to the service; for adapters and tests. Opened when it is first asked for.
 
         Raises:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
         """
-        return self._lazy.of(self.options.model)
+        return self._backends.of(self.model)
 
     @property
     def model(self) -> str:
         """The name of the model."""
-        return self.options.model
+        return self.service.model
 
     @property
     def prompt_limit(self) -> int:
@@ -229,11 +137,11 @@ class BingClient:
         Raises:
             ConfigurationError: The model is not known, or the retries cannot work.
         """
-        options = self.options if model is None else self.options.with_model(model)
+        service = self.service if model is None else self.service.with_model(model)
         retries = self.retries if retries is None else _of(Retries, retries, "retries")
         retries.check()
         derived = type(self).__new__(type(self))  # not by __init__, which would read the environment again
-        derived.__dict__.update(self.__dict__, options=options, retries=retries, _owns_connections=False)
+        derived.__dict__.update(self.__dict__, service=service, retries=retries, _owns_connections=False)
         return derived
 
     def __repr__(self) -> str:
@@ -301,7 +209,7 @@ class BingClient:
         """Close every connection that this client opened; it takes no further call. May be called twice."""
         if self._owns_connections:
             await self.pool.aclose()
-            await self._lazy.aclose()
+            await self._backends.aclose()
 
     async def __aenter__(self) -> Self:
         await self.pool.start()
@@ -313,13 +221,50 @@ class BingClient:
         await self.aclose()
 
 
-_DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(BingClient).parameters.items()}
+class _Backends:
+    """The backend of a client, and the same for other models, over the same connections: opened once, when first used.
+
+    It may be used from several threads. It has no lock, which a fork could copy while it is held: if two threads open a
+    backend at once, one of both is kept, and the other has opened nothing yet.
+    """
+
+    def __init__(self, service: Service, timeouts: Timeouts, limits: Limits) -> None:
+        self._service = service
+        self._timeouts = timeouts
+        self._limits = limits
+        self._closed = False
+        self.opened: dict[str, AnyBackend] = {}
+        """By the name of the model."""
+
+    def of(self, model: str) -> AnyBackend:
+        """The backend for this model, which must be a known one.
+
+        Raises:
+            ConfigurationError: The client was closed; so a running turn is not opened again on it.
+        """
+        if self._closed:
+            raise ConfigurationError("This client was closed.", hint="Make a new one.")
+        return self.opened.get(model) or self._open(model)
+
+    def _open(self, model: str) -> AnyBackend:
+        own = self._service.model
+        origin = self.opened.get(own)
+        if origin is None:
+            origin = self.opened.setdefault(own, self._service.open(timeouts=self._timeouts, limits=self._limits))
+        return origin if model == own else self.opened.setdefault(model, origin.with_model(model))
+
+    async def aclose(self) -> None:
+        """Close every connection; `of` raises from now on. May be called twice."""
+        self._closed = True
+        origin = self.opened.get(self._service.model)
+        if origin is not None:
+            await origin.aclose()
 
 
 _MOST_OPEN = 1_000_000  # far above what one process can hold open; a larger number only means that no limit is wanted
 
 
-def _semaphore(limit: Any) -> Semaphore | None:
+def _semaphore(limit: object) -> Semaphore | None:
     if limit is None:
         return None
     if not (isinstance(limit, int) and not isinstance(limit, bool) and 1 <= limit <= _MOST_OPEN):
@@ -328,11 +273,26 @@ def _semaphore(limit: Any) -> Semaphore | None:
     return Semaphore(limit)
 
 
-async def _warm_up(lazy: LazyBackend, model: str, deadline: Deadline) -> WarmConversation:
-    return await lazy.of(model).warm_up(deadline)
+async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmConversation:
+    warm: WarmConversation = await backends.of(model).warm_up(deadline)
+    return warm
 
 
-def _of(kind: type[T], value: Any, name: str) -> T:
+def _check_service(service: object, *, beside: Sequence[str]) -> None:
+    """Refuse what is not a service, and settings beside one, which would be dropped in silence.
+
+    Raises:
+        ConfigurationError: It is not one, or there are such settings.
+    """
+    if not isinstance(service, Service):
+        msg = f"service is a {type(service).__name__}; it must be a ChatHub, a WorkIQ, an Emulated or another service."
+        raise ConfigurationError(msg)
+    for name in beside:
+        msg = f"A service is given, and so is {name}, which is the service's."
+        raise ConfigurationError(msg, hint=f"Give {name} to the service: {type(service).__name__}({name}=...).")
+
+
+def _of(kind: type[T], value: T | None, name: str) -> T:
     """The value, or the defaults where it is None.
 
     Raises:

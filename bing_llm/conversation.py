@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bing_llm import events as ev
 from bing_llm._checks import check_text
 from bing_llm._retry import retried
-from bing_llm.backends.base import Backend, ConversationHandle, TurnChannel
+from bing_llm.backends.base import AnyBackend, ConversationHandle, TurnChannel
 from bing_llm.errors import (
     BingError,
     ConversationBusy,
@@ -22,7 +22,9 @@ from bing_llm.messages import Prompt
 from bing_llm.turn import TurnContext, TurnStream, new_deadline
 
 
-def make_prompt(backend: Backend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()) -> Prompt:
+def make_prompt(
+    backend: AnyBackend, text: str, context: str | None = None, images: Sequence[ImageSource] = ()
+) -> Prompt:
     """A prompt that the backend takes.
 
     Raises:

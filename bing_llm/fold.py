@@ -1,4 +1,7 @@
-"""The folds of a turn's events: `Extension` gives the text that may be shown, `Fold` gives the `Reply`."""
+"""The folds of a turn's events: `Extension` gives the text that may be shown, `Fold` gives the `Reply`.
+
+A `Reply` has two parts. `ReplyParts` folds all but the text, which an answer reader has already; `Fold` has both.
+"""
 
 from __future__ import annotations
 
@@ -56,15 +59,10 @@ class Extension:
         return whole[len(given) :]
 
 
-class Fold:
-    """The fold of a turn's events into a `Reply`: `add` each event, then ask for `reply()`.
-
-    A `TurnCompleted` brings the service's own reply, which then is the result. Without one (a turn cut short)
-    `reply()` holds what had come.
-    """
+class ReplyParts:
+    """What a turn has brought besides its text: `add` each event, then ask for `reply`."""
 
     def __init__(self) -> None:
-        self._text = Extension()
         self._forget()
 
     def _forget(self) -> None:
@@ -77,16 +75,11 @@ class Fold:
         self._revoked: ev.TextRevoked | None = None
         self._completed: ev.Reply | None = None
 
-    @property
-    def text(self) -> str:
-        """The whole text so far."""
-        return self._text.text
-
-    def add(self, event: ev.Event) -> str:
-        """Fold one event; answer with the text that may be given out now, "" for none."""
+    def add(self, event: ev.Event) -> None:
+        """Fold one event; its text is left to others."""
         match event:
-            case ev.TextDelta() | ev.TextRevised():
-                return self._text.push(event)
+            case ev.TextDelta() | ev.TextRevised() | ev.Progress() | ev.Unknown():
+                pass
             case ev.Restarted():
                 self._forget()
             case ev.TextRevoked():
@@ -105,11 +98,8 @@ class Fold:
                 self._quota = event
             case ev.TurnCompleted(reply=reply):
                 self._completed = reply
-            case ev.Progress() | ev.Unknown():
-                pass
             case _:
                 assert_never(event)
-        return ""
 
     def _attach(self, results: tuple[ev.SearchResult, ...]) -> None:
         if self._answered_searches == len(self._searches):
@@ -118,13 +108,18 @@ class Fold:
         self._searches[self._answered_searches] = msgspec.structs.replace(search, results=results)
         self._answered_searches += 1
 
-    def reply(self) -> ev.Reply:
-        """The reply as far as it is known."""
+    def reply(self, text: str, *, revised: bool) -> ev.Reply:
+        """The reply as far as it is known: the service's own, else one of what had come, with this text.
+
+        Args:
+            text: The whole text so far.
+            revised: Whether it does not extend what could be given of it.
+        """
         if self._completed is not None:
             return self._completed
         revoked = self._revoked
         return ev.Reply(
-            text=self._text.text,
+            text=text,
             searches=tuple(self._searches),
             images=tuple(self._images),
             image_prompts=tuple(self._image_prompts),
@@ -132,10 +127,38 @@ class Fold:
             quota=self._quota,
             finish_reason="stop" if revoked is None else "content_filter",
             revoked=revoked is not None,
-            revised=not self._text.settled,
+            revised=revised,
             conversation_ended=revoked is not None and revoked.ended,
             notice="" if revoked is None else revoked.notice,
         )
+
+
+class Fold:
+    """The fold of a turn's events into a `Reply`: `add` each event, then ask for `reply()`.
+
+    A `TurnCompleted` brings the service's own reply, which then is the result. Without one (a turn cut short)
+    `reply()` holds what had come.
+    """
+
+    def __init__(self) -> None:
+        self._text = Extension()
+        self._parts = ReplyParts()
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._text.text
+
+    def add(self, event: ev.Event) -> str:
+        """Fold one event; answer with the text that may be given out now, "" for none."""
+        if isinstance(event, ev.TextDelta | ev.TextRevised):
+            return self._text.push(event)
+        self._parts.add(event)
+        return ""
+
+    def reply(self) -> ev.Reply:
+        """The reply as far as it is known."""
+        return self._parts.reply(self._text.text, revised=not self._text.settled)
 
 
 def _revoked_too(known: ev.TextRevoked | None, event: ev.TextRevoked) -> ev.TextRevoked:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -83,7 +83,7 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigurationError: Fewer than one attempt, or a wait below zero.
         """
-        attempts: Any = self.attempts
+        attempts: object = self.attempts
         if not (isinstance(attempts, int) and attempts >= 1):
             msg = f"retries.attempts is {attempts!r}; it must be a whole number from 1 on (the first attempt counts)."
             raise ConfigurationError(msg)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import msgspec
 
 from bing_llm.images import Image
-
-__all__ = ["Message", "Prompt", "as_message", "convert"]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -24,8 +21,7 @@ class Prompt(msgspec.Struct, frozen=True):
 
     Attributes:
         text: The user's message.
-        context: Earlier turns or other text that the service shall know, as `convert` writes it; None for
-            none.
+        context: Earlier turns or other text that the service is given, as `convert` writes it; None for none.
         images: Pictures that go with the message.
     """
 
@@ -39,7 +35,7 @@ class Prompt(msgspec.Struct, frozen=True):
         return len(self.text) + len(self.context or "")
 
 
-def convert(messages: Iterable[Message | Mapping[str, Any]]) -> str:
+def convert(messages: Iterable[Message | Mapping[str, object]]) -> str:
     """Write a history as the text that the service takes as context.
 
     Each message becomes `[role](#message)`, a line break, its content and an empty line, in this order.
@@ -64,14 +60,14 @@ def convert(messages: Iterable[Message | Mapping[str, Any]]) -> str:
     return "".join(_written(as_message(index, message)) for index, message in enumerate(messages))
 
 
-def as_message(index: int, message: Any) -> Message:
+def as_message(index: int, message: object) -> Message:
     """One message of a history, its content as text.
 
     Raises:
         TypeError: As in `convert`.
     """
-    role: Any
-    content: Any
+    role: object
+    content: object
     if isinstance(message, Message):
         role, content = message.role, message.content
     elif isinstance(message, Mapping):
@@ -91,7 +87,7 @@ def _written(message: Message) -> str:
     return f"[{message.role}](#message)\n{message.content}\n\n"
 
 
-def _text_of(index: int, content: Any) -> str:
+def _text_of(index: int, content: object) -> str:
     if content is None:
         return ""
     if isinstance(content, str):
@@ -104,7 +100,7 @@ def _text_of(index: int, content: Any) -> str:
     raise TypeError(msg)
 
 
-def _part_text(index: int, part: Any) -> str | None:
+def _part_text(index: int, part: object) -> str | None:
     if isinstance(part, str):
         return part
     if not isinstance(part, Mapping):

@@ -74,7 +74,7 @@ class WarmPool:
         clock: Callable[[], float] | None = None,
         start_timer: StartTimer | None = None,
     ) -> None:
-        given: Any = size
+        given: object = size
         if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given <= MOST_WARM:
             msg = f"warm is {given!r}; it must be a whole number from 0 (none) to {MOST_WARM}."
             raise ConfigurationError(msg)

@@ -78,7 +78,7 @@ async def _report(home: Background, coroutine: Coroutine[Any, Any, T], done: Fut
         done.set_result(result)
 
 
-def _wait_quietly(done: Future[Any]) -> None:
+def _wait_quietly(done: Future[T]) -> None:
     with suppress(BaseException):  # the interrupt that brought us here is what is raised
         done.exception()
 
@@ -128,7 +128,7 @@ async def _next(iterator: AsyncIterator[T]) -> T:
     return await iterator.__anext__()
 
 
-async def _close(iterator: AsyncIterator[Any]) -> None:
+async def _close(iterator: AsyncIterator[T]) -> None:
     close = getattr(iterator, "aclose", None)
     if close is not None:
         await close()

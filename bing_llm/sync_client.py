@@ -129,8 +129,8 @@ class SyncBingClient(_Twin[BingClient]):
     close = _blocking(BingClient.aclose)
 
     @_arguments_of(BingClient)
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(BingClient(**settings))
+    def __init__(self, *service: Any, **settings: Any) -> None:
+        super().__init__(BingClient(*service, **settings))
 
     @property
     def model(self) -> str:

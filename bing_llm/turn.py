@@ -14,7 +14,7 @@ from bing_llm import events as ev
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Permit, Semaphore
-from bing_llm.backends.base import Backend, TurnChannel
+from bing_llm.backends.base import AnyBackend, TurnChannel
 from bing_llm.errors import (
     BingError,
     ConnectionLost,
@@ -31,7 +31,7 @@ class TurnContext(Protocol):
     """What turns need of their client; internal."""
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> AnyBackend:
         """The service.
 
         Raises:

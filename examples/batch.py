@@ -1,4 +1,7 @@
-"""A batch of prompts: rows in, the same rows with their answers out; run it twice, and the second run asks nothing."""
+"""A batch of prompts: rows in, the same rows with their answers out; run it twice, and the second run asks nothing.
+
+Needs `pip install ".[batch]"`.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""An agent with two tools. The service knows no tools: ChatBing tells it of them, and reads the calls in its answer."""
+"""An agent with two tools. The service knows no tools: ChatBing tells it of them, and reads the calls in its answer.
+
+Needs `pip install ".[langchain]" "langchain>=1.4.7"`.
+"""
 
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage

@@ -1,4 +1,7 @@
-"""A LangChain chain: a prompt template, the model and a parser, for one question and for several at once."""
+"""A LangChain chain: a prompt template, the model and a parser, for one question and for several at once.
+
+Needs `pip install ".[langchain]"`.
+"""
 
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate

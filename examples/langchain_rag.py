@@ -1,6 +1,8 @@
 """Answers from your own documents: those that fit the question go into the prompt, and stand behind the answer.
 
 The retriever counts common words; where there is more to search, a vector store takes its place.
+
+Needs `pip install ".[langchain]"`.
 """
 
 import re

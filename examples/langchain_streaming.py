@@ -1,4 +1,7 @@
-"""Stream an answer: callbacks see each token, and the sum of the chunks is the whole message."""
+"""Stream an answer: callbacks see each token, and the sum of the chunks is the whole message.
+
+Needs `pip install ".[langchain]"`.
+"""
 
 import asyncio
 from typing import Any

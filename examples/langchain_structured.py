@@ -1,4 +1,7 @@
-"""Answers as objects: a pydantic class, filled by a tool call; and a JSON schema, whose object grows as it streams."""
+"""Answers as objects: a pydantic class, filled by a tool call; and a JSON schema, whose object grows as it streams.
+
+Needs `pip install ".[langchain]"`.
+"""
 
 from pydantic import BaseModel, Field
 

@@ -1,4 +1,7 @@
-"""An agent with two tools. The service knows no tools: Bing tells it of them, and reads the calls in its answer."""
+"""An agent with two tools. The service knows no tools: Bing tells it of them, and reads the calls in its answer.
+
+Needs `pip install ".[llama-index]"`.
+"""
 
 import asyncio
 

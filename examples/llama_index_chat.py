@@ -1,4 +1,7 @@
-"""A chat of several turns: LlamaIndex keeps the history, and sends it along with each message."""
+"""A chat of several turns: LlamaIndex keeps the history, and sends it along with each message.
+
+Needs `pip install ".[llama-index]"`.
+"""
 
 from llama_index.core.chat_engine import SimpleChatEngine
 from llama_index.core.memory import ChatMemoryBuffer

@@ -1,6 +1,8 @@
 """Answers from your own documents: what is found of them goes into the prompt, and stands behind the answer.
 
 The embedding stands in for a model: it counts common words. Where there is more to search, a real one takes its place.
+
+Needs `pip install ".[llama-index]"`.
 """
 
 import hashlib

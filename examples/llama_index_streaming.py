@@ -1,4 +1,7 @@
-"""Stream an answer: each chunk has what is new as `delta`, and the last one the sources behind the whole."""
+"""Stream an answer: each chunk has what is new as `delta`, and the last one the sources behind the whole.
+
+Needs `pip install ".[llama-index]"`.
+"""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,7 @@
-"""Answers as objects of a pydantic class: whole, and growing as they stream."""
+"""Answers as objects of a pydantic class: whole, and growing as they stream.
+
+Needs `pip install ".[llama-index]"`.
+"""
 
 from llama_index.core.prompts import PromptTemplate
 from pydantic import BaseModel, Field

@@ -1,6 +1,8 @@
 """Microsoft 365 Copilot: a conversation with sources, through Work IQ.
 
 Run `bing-llm login` first, or set `WORKIQ_TOKEN`. With `BING_LLM_BACKEND=emulator` it asks an emulator of Work IQ.
+
+Needs `pip install ".[workiq]"`.
 """
 
 import asyncio

@@ -30,11 +30,19 @@ MAY_STAY = ("bing-llm-loop", "asyncio_")
 """How the names of threads begin that may stay: the one that runs the loop of all synchronous calls while the
 process lives, and that loop's own workers."""
 
+NETWORK = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WS_PROXY", "WSS_PROXY", "NO_PROXY"),
+    *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+)
+"""How the names of those begin by which this machine reaches a package index."""
+
+SET_ASIDE = "SET_ASIDE_"
+"""What goes before such a name, so that no client heeds it and a test that installs something finds it."""
+
 INHERITED = (
     *("BING_", "WORKIQ_", "AZURE_"),  # settings of the product
     *("LANGCHAIN_", "LANGSMITH_", "LLAMA_INDEX_", "OPENAI_"),  # of the frameworks: tracing would ask the network
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "WS_PROXY", "WSS_PROXY", "NO_PROXY"),
-    *("SSL_CERT_", "SSLKEYLOGFILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *NETWORK,
     *("LANG", "LC_", "TZ"),
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "TTY_"),
     "PYTHON",  # among them PYTHONDONTWRITEBYTECODE, without whose bytecode each child compiles a framework anew
@@ -70,8 +78,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _reset_environment() -> None:
     for name in [name for name in os.environ if name.upper().startswith(INHERITED)]:
-        del os.environ[name]
+        value = os.environ.pop(name)
+        if name.upper().startswith(NETWORK):
+            os.environ[SET_ASIDE + name] = value  # the processes of pytest-xdist inherit it
     os.environ["LC_ALL"] = "C.UTF-8"
+
+
+@pytest.fixture(scope="session")
+def network() -> dict[str, str]:
+    """The environment of a child that installs packages: with the proxies and authorities of this machine."""
+    return {name.removeprefix(SET_ASIDE): value for name, value in os.environ.items()}
 
 
 def _reset_signals() -> None:

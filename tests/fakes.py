@@ -344,5 +344,5 @@ def client_of(
         max_concurrency=max_concurrency,
         warm=warm,
     )
-    client._lazy.made[client.model] = backend
+    client._backends.opened[client.model] = backend
     return client

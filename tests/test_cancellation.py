@@ -302,7 +302,7 @@ async def ended(interruption: Interruption) -> None:
 
 def in_use(client: BingClient) -> int:
     """How many connections of a client are not given back. Those that are kept for the next call are none of them."""
-    backend: Any = client._lazy.made.get(client.model)  # a client that was closed shows it no more
+    backend: Any = client._backends.opened.get(client.model)  # a client that was closed shows it no more
     sessions = () if backend is None else backend._http._sessions
     return sum(len(session.http.connector._acquired) for session in sessions if session.http.connector is not None)
 
@@ -358,7 +358,7 @@ SYNCHRONOUS: Mapping[str, Callable[[SyncBingClient], None]] = {
 
 def interrupted(work: Callable[[SyncBingClient], None], client: SyncBingClient, at: int) -> bool:
     """Press Ctrl-C at that suspension. False where the work has come to its end before."""
-    interruption = Interruption(at, served=False, strike=lambda: Interruptible.newest.wakes.put(item=True))
+    interruption = Interruption(at, served=False, strike=lambda: Interruptible.newest.interrupt())  # noqa: PLW0108 - the newest at that time
     came_out = False
     with interruption:
         try:
@@ -380,6 +380,12 @@ class Interruptible(Future[Any]):
         self.wakes: SimpleQueue[bool] = SimpleQueue()
         self.add_done_callback(lambda _: self.wakes.put(item=False))
         Interruptible.newest = self
+
+    def interrupt(self) -> bool:
+        """Interrupt whoever waits; False where nobody does: a connection is read between two calls, too."""
+        if not self.done():
+            self.wakes.put(item=True)
+        return not self.done()
 
     def result(self, timeout: float | None = None) -> Any:
         """The result, or the interrupt."""

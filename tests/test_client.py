@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import gc
-import inspect
 import logging
 import pickle
 import ssl
@@ -16,19 +15,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import msgspec
 import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.chathub.backend import ChatHubBackend
-from bing_llm.backends.chathub.options import ChatHubOptions, Compose, Location
-from bing_llm.backends.emulator import EmulatorBackend
 from bing_llm.backends.http import Http
 from bing_llm.backends.workiq.backend import WorkIQBackend
-from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
+from bing_llm.emulated import EmulatedBackend
 from bing_llm.emulator import Emulator, Fault, Scripted
 from bing_llm.emulator.brains.scripted import Line
 from bing_llm.errors import (
@@ -48,6 +44,7 @@ from bing_llm.errors import (
 )
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import convert
+from bing_llm.services import ChatHub, Location, WorkIQ
 from bing_llm.sync_client import SyncBingClient
 from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Pause, Time, Turn, answer, caught_up, client_of, settled
@@ -234,39 +231,12 @@ async def test_bad_input_is_refused_before_anything_is_sent() -> None:
     assert backend.calls == []
 
 
-def test_settings_reach_the_backend() -> None:
-    """What the constructor takes is what the options say; nothing is left out and nothing made up."""
-    place, compose = Location(1.0, 2.0), Compose(tone="funny")
-    client = BingClient(
-        backend="chathub",
-        model="bing-precise",
-        search=False,
-        cookies="_U=1",
-        locale="de-DE",
-        location=place,
-        compose=compose,
-        option_sets=["a", "b"],
-        prompt_limit=10,
-    )
-    options = client.options
-    assert isinstance(options, ChatHubOptions)
-    assert (options.model, options.search, options.locale, options.location) == ("bing-precise", False, "de-DE", place)
-    assert (options.persona, options.compose, options.option_sets) == (None, compose, ("a", "b"))
-    assert (options.prompt_limit, options.signed_in) == (10, True)
-    assert msgspec.structs.asdict(BingClient(backend="chathub", persona="travel").options)["persona"] == "travel"
-
-
 def test_defaults_are_those_of_the_documentation() -> None:
-    """The plain assistant of the service's own client, with the default limits, and no secret of ours."""
+    """The default limits, and nothing of a service but its own defaults."""
     client = BingClient(backend="chathub")
-    options = client.options
-    assert isinstance(options, ChatHubOptions)
-    assert (client.model, options.search, options.locale, options.location) == ("bing-balanced", True, "en-US", None)
-    assert (options.persona, options.compose, options.option_sets, options.prompt_limit) == (None, None, None, None)
-    assert not options.signed_in
+    assert client.service == ChatHub()
+    assert (client.model, client.prompt_limit) == ("bing-balanced", 4000)
     assert (client.timeouts, client.retries) == (Timeouts(), Retries())
-    parameters = inspect.signature(BingClient).parameters
-    assert [parameters[name].default for name in ("trust_env", "allow_insecure")] == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -276,7 +246,6 @@ def test_defaults_are_those_of_the_documentation() -> None:
         ({"retries": Retries(attempts=0)}, "retries.attempts"),
         ({"prompt_limit": 0}, "prompt_limit"),
         ({"locale": "English"}, "English"),
-        ({"persona": "travel", "compose": Compose()}, "persona and compose"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], named: str) -> None:
@@ -289,14 +258,15 @@ def test_each_backend_name_has_its_backend() -> None:
     """`chathub` speaks to a service, `emulator` to one that it starts."""
     assert type(BingClient(backend="chathub").backend) is ChatHubBackend
     client = BingClient(backend="emulator", model="bing-creative")
-    assert type(client.backend) is EmulatorBackend
+    assert type(client.backend) is EmulatedBackend
+    asyncio.run(client.aclose())
     assert repr(client) == "BingClient(backend='emulator', model='bing-creative')"
 
 
 def test_nothing_shows_the_cookies() -> None:
     """Neither the client nor what it is made of has a secret in its repr."""
     client = BingClient(backend="chathub", cookies={"_U": SECRET}, proxy=f"http://user:{SECRET}@127.0.0.1:1")
-    for shown in (client, client.backend, client.options, client.stream("Hello")):
+    for shown in (client, client.backend, client.service, client.stream("Hello")):
         assert SECRET not in repr(shown)
 
 
@@ -334,8 +304,14 @@ def test_settings_reach_work_iq() -> None:
         **WORKIQ, search=False, location=place, prompt_limit=10, files=[FILE], entity_tags="strip", model="copilot"
     )
     assert type(client.backend) is WorkIQBackend
-    assert client.options == WorkIQOptions(
-        time_zone="Europe/Zurich", search=False, location=place, prompt_limit=10, files=(FILE,), entity_tags="strip"
+    assert client.service == WorkIQ(
+        token=SECRET,
+        time_zone="Europe/Zurich",
+        search=False,
+        location=place,
+        prompt_limit=10,
+        files=(FILE,),
+        entity_tags="strip",
     )
     assert client.prompt_limit == 10
     assert repr(client) == "BingClient(backend='workiq', model='copilot')"
@@ -344,7 +320,7 @@ def test_settings_reach_work_iq() -> None:
 def test_defaults_of_work_iq() -> None:
     """Its one model, the web allowed, the tags kept, the limit of one client."""
     client = BingClient(**WORKIQ)
-    assert client.options == WorkIQOptions(time_zone="Europe/Zurich")
+    assert client.service == WorkIQ(token=SECRET, time_zone="Europe/Zurich")
     assert (client.model, client.prompt_limit) == ("copilot", 16_000)
     with pytest.raises(InvalidRequest, match=r"16,001 characters; copilot takes at most 16,000"):
         client.stream("x" * 16_001)
@@ -357,9 +333,8 @@ def test_defaults_of_work_iq() -> None:
         ({"time_zone": "W. Europe Standard Time"}, "IANA"),
         ({"files": ["https://example.com/plan.docx"]}, "SharePoint"),
         ({"entity_tags": "drop"}, "entity_tags"),
-        ({"cookies": "_U=1"}, "cookies is an argument of the backend chathub"),
-        ({"persona": "travel"}, "persona is an argument of the backend chathub"),
-        ({"locale": "de-DE"}, "locale is an argument of the backend chathub"),
+        ({"cookies": "_U=1"}, "cookies is an argument of the backends chathub and emulator"),
+        ({"locale": "de-DE"}, "locale is an argument of the backends chathub and emulator"),
         ({"endpoint": ("https://a.example.com", "wss://b.example.com")}, "not a URL"),
         ({"endpoint": "http://workiq.example.com"}, "not encrypted"),
         ({"proxy": "socks5://127.0.0.1:1"}, "proxy"),
@@ -376,21 +351,13 @@ def test_settings_that_cannot_work_with_work_iq_are_refused(settings: dict[str, 
     assert SECRET not in f"{caught.value} {caught.value!r} {vars(caught.value)}"
 
 
-@pytest.mark.parametrize("backend", ["chathub", "emulator"])
-def test_a_token_is_refused_elsewhere(backend: str) -> None:
-    """It would be dropped in silence."""
-    with pytest.raises(ConfigurationError, match="token is an argument of the backend workiq") as caught:
-        BingClient(backend=backend, token=SECRET)
-    assert SECRET not in str(caught.value)
-
-
 def test_cookies_of_the_environment_do_not_stand_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor those that a framework has read there and passes on; they go nowhere."""
     monkeypatch.setenv("BING_COOKIES", "_U=environment")
     forms: list[dict[str, Any]] = [{}, {"cookies": "_U=environment"}]
     for settings in forms:
         client = BingClient(**WORKIQ, **settings)
-        assert client._lazy._connection.cookies is None
+        assert type(client.service) is WorkIQ
 
 
 def test_work_iq_without_a_token_says_where_to_get_one() -> None:
@@ -403,7 +370,7 @@ def test_work_iq_without_a_token_says_where_to_get_one() -> None:
 def test_work_iq_without_a_time_zone_takes_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be told is an error that says to name one."""
     monkeypatch.setitem(sys.modules, "tzlocal", SimpleNamespace(get_localzone_name=lambda: "Asia/Tokyo"))
-    assert BingClient(backend="workiq", token="x").options == WorkIQOptions(time_zone="Asia/Tokyo")
+    assert BingClient(backend="workiq", token="x").service == WorkIQ(token="x", time_zone="Asia/Tokyo")
     monkeypatch.setitem(sys.modules, "tzlocal", None)
     with pytest.raises(ConfigurationError, match="time_zone="):
         BingClient(backend="workiq", token="x")
@@ -451,7 +418,7 @@ async def test_a_failing_turn_of_work_iq_is_opened_again(bing_emulator: Emulator
 def test_nothing_shows_the_token() -> None:
     """Neither the client nor what it is made of has it in its repr or in a pickle."""
     client = BingClient(**WORKIQ)
-    for shown in (client, client.backend, client.options, client.stream("Hello"), client._lazy._connection):
+    for shown in (client, client.backend, client.service, client.stream("Hello"), client._backends):
         assert SECRET not in repr(shown)
     with pytest.raises(TypeError, match="tokens"):
         pickle.dumps(client)
@@ -472,7 +439,7 @@ async def test_another_model_shares_the_connections() -> None:
     await precise.ask("two")
     await precise.with_options(model="bing-creative").ask("three")
     assert backend.models == [None, "bing-precise", "bing-creative", "bing-creative"]
-    assert precise.options == BingClient(backend="chathub", model="bing-precise").options
+    assert precise.service == BingClient(backend="chathub", model="bing-precise").service
 
 
 def test_another_model_costs_nothing() -> None:
@@ -529,7 +496,7 @@ async def test_another_model_on_the_wire(bing_emulator: Emulator) -> None:
         await bing.with_options(model="bing-precise").ask("two")
         chats = [request for request in bing_emulator.requests if request.kind == "chat"]
         assert [chat.body["arguments"][0]["tone"] for chat in chats] == ["Balanced", "Precise"]
-        made = list(bing._lazy.made.values())
+        made = list(bing._backends.opened.values())
         assert [type(backend) for backend in made] == [ChatHubBackend] * 2
         assert len({id(vars(backend)["_http"]) for backend in made}) == 1
 

@@ -72,7 +72,7 @@ def test_what_the_public_api_takes_and_gives_is_public() -> None:
     """The classes of the client, of their arguments and of their results."""
     names = (
         "BingClient Conversation TurnStream SyncBingClient SyncConversation SyncTurnStream Bing "  # the client
-        "Image Location Compose Timeouts Retries Message Prompt convert "  # what it takes
+        "Image Location ChatHub WorkIQ Emulated Service Timeouts Retries Message Prompt convert "  # what it takes
         "ConversationInfo Reply Event Citation Fold Extension"  # what it gives
     )
     assert [name for name in names.split() if name not in bing_llm.__all__] == []

@@ -173,7 +173,7 @@ async def test_nothing_that_is_held_shows_a_secret() -> None:
         for each in (client, other):
             conversation = await each.create_conversation()
             turn = conversation.stream("Hello")
-            things += [each, each.backend, each._lazy, each._lazy._connection, each.options, conversation]
+            things += [each, each.backend, each._backends, each.service, conversation]
             things += [conversation._state, conversation._state.handle, turn, each.with_options(retries=Retries())]
         for thing in things:
             assert MARK not in f"{thing!r} {thing} {pretty_repr(thing, max_depth=9)}"

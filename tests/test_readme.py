@@ -1,31 +1,25 @@
-"""README.md does what it says: its Python blocks run, against the emulator."""
+"""README.md does what it says: its Python blocks run, against the emulator.
+
+Here they run in the environment of these tests. `tests/test_readme_environments.py` runs them in those that the
+README names.
+"""
 
 from __future__ import annotations
 
 import ast
 import asyncio
 import inspect
-import re
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import pytest
 
+from tests.snippets import blocks_of
+
 README = Path(__file__).parents[1] / "README.md"
-FENCED = re.compile(r"^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks(text: str, language: str) -> dict[int, str]:
-    """The fenced blocks of one language: the number of the line before the code, and the code."""
-    return {
-        text.count("\n", 0, match.start("code")): match["code"]
-        for match in FENCED.finditer(text)
-        if match["language"] == language
-    }
-
-
-PYTHON = blocks(README.read_text(encoding="utf-8"), "python")
+BLOCKS = blocks_of(README.read_text(encoding="utf-8"))
+PYTHON = {block.line: block.code for block in BLOCKS if block.language == "python"}
 
 
 def compiled(line: int, code: str) -> CodeType:
@@ -48,10 +42,9 @@ def run(code: CodeType, **fixtures: Any) -> None:
 
 def test_readme_opens_with_two_commands() -> None:
     """Two sh blocks of one command each, to try it and to test it, stand before the first Python block."""
-    text = README.read_text(encoding="utf-8")
-    opening = [code for line, code in blocks(text, "sh").items() if line < min(PYTHON, default=len(text))]
-    assert len(opening) == 2
-    assert all(code.count("\n") == 1 for code in opening)
+    first, second, third, *_ = BLOCKS
+    assert (first.language, second.language, third.language) == ("sh", "sh", "python")
+    assert all(block.code.count("\n") == 1 for block in (first, second))
 
 
 def test_readme_shows_python() -> None:
@@ -79,7 +72,7 @@ def test_a_block_may_define_tests() -> None:
 
 def test_a_block_may_await_and_its_traceback_shows_the_readme() -> None:
     """A block may await outside functions, and an error in it is placed on the README's line."""
-    code = blocks("\n```python\nimport asyncio\nawait asyncio.sleep(0)\nraise LookupError\n```\n", "python")
+    [block] = blocks_of("\n```python\nimport asyncio\nawait asyncio.sleep(0)\nraise LookupError\n```\n")
     with pytest.raises(LookupError) as caught:
-        run(compiled(*next(iter(code.items()))))
+        run(compiled(block.line, block.code))
     assert (caught.traceback[-1].path, caught.traceback[-1].lineno) == (README, 4)

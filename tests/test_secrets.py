@@ -13,11 +13,11 @@ from rich.pretty import pretty_repr
 
 from bing_llm import BingClient
 from bing_llm._secrets import Redactor, SecretStruct
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation
+from bing_llm.backends.response import Response
 from bing_llm.backends.workiq.auth import TokenSource
-from bing_llm.config import ConnectionSettings
 from bing_llm.errors import Throttled
+from bing_llm.services import ChatHub, WorkIQ
 
 
 class Safe(SecretStruct, frozen=True):
@@ -39,11 +39,12 @@ def test_only_what_is_named_is_shown() -> None:
     "holder",
     [
         Safe(1, "hunter2"),
-        Answer(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2"),
+        Response(200, {"x-sydney-conversationsignature": "hunter2"}, b"hunter2"),
         ChatHubConversation("id", "client", "hunter2", "hunter2"),
-        ConnectionSettings(cookies="_U=hunter2", proxy="http://hunter2@127.0.0.1:1", token="hunter2"),
+        ChatHub(cookies="_U=hunter2", proxy="http://hunter2@127.0.0.1:1"),
+        WorkIQ(token="hunter2", proxy="http://hunter2@127.0.0.1:1", time_zone="UTC"),
         TokenSource("hunter2", host="127.0.0.1"),
-        BingClient(backend="emulator", cookies="_U=hunter2"),
+        BingClient(backend="chathub", cookies="_U=hunter2"),
     ],
     ids=lambda holder: type(holder).__name__,
 )

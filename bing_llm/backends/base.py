@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -10,8 +10,6 @@ from bing_llm.errors import Metering
 from bing_llm.events import Event
 from bing_llm.limits import Deadline
 from bing_llm.messages import Prompt
-
-__all__ = ["Backend", "ConversationHandle", "ConversationInfo", "TurnChannel", "WarmConversation"]
 
 
 class ConversationHandle(Protocol):
@@ -61,7 +59,7 @@ class WarmConversation(Protocol):
         """The conversation."""
 
     def alive(self) -> bool:
-        """Whether it still takes a turn, as far as can be told. Reads what has come, without waiting."""
+        """Whether it still takes a turn, as far as is known. Looks at what has come, without waiting."""
 
     async def keep_alive(self) -> None:
         """Tell the service that it is still wanted.
@@ -74,8 +72,15 @@ class WarmConversation(Protocol):
         """Close its connection now, without waiting for anything. May be called twice."""
 
 
-class Backend(Protocol):
-    """One service. Each method is one attempt; retries are the client's."""
+H = TypeVar("H", bound=ConversationHandle)
+W = TypeVar("W", bound=WarmConversation)
+
+
+class Backend(Protocol[H, W]):
+    """One service. Each method is one attempt; retries are the client's.
+
+    It takes only conversations of its own: those that it has opened (`H`), and those that it has made ready (`W`).
+    """
 
     @property
     def prompt_limit(self) -> int:
@@ -83,13 +88,13 @@ class Backend(Protocol):
 
     @property
     def keeps_context(self) -> bool:
-        """Whether a conversation remembers the context of its earlier turns; else each turn must tell it again."""
+        """Whether a conversation remembers the context of its earlier turns; else each turn must send it again."""
 
     @property
     def metering(self) -> Metering:
         """What the service says about its turns, for the retry policy."""
 
-    def with_model(self, model: str) -> Backend:
+    def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections; to close one is to close both.
 
         Raises:
@@ -103,21 +108,21 @@ class Backend(Protocol):
             InvalidRequest: The service would not take it; the text names the limit.
         """
 
-    async def create_conversation(self, deadline: Deadline) -> ConversationHandle:
+    async def create_conversation(self, deadline: Deadline) -> H:
         """Open a conversation.
 
         Raises:
             BingError: The service refused, or could not be reached.
         """
 
-    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> ConversationHandle:
+    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> H:
         """Take up a conversation that the service keeps.
 
         Raises:
             BingError: The service refused, or could not be reached.
         """
 
-    async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> TurnChannel:
+    async def open_turn(self, handle: H, prompt: Prompt, number: int, deadline: Deadline) -> TurnChannel:
         """Send turn `number` (0 for the first) of a conversation that this backend made.
 
         Raises:
@@ -125,14 +130,14 @@ class Backend(Protocol):
             BingError: The service refused, or the connection was lost.
         """
 
-    async def warm_up(self, deadline: Deadline) -> WarmConversation:
+    async def warm_up(self, deadline: Deadline) -> W:
         """Open a conversation, and all that its first turn needs. Whoever asked for it calls `close`, or `open_warm`.
 
         Raises:
             BingError: The service refused, or could not be reached.
         """
 
-    async def open_warm(self, warm: Any, prompt: Prompt, deadline: Deadline) -> TurnChannel:
+    async def open_warm(self, warm: W, prompt: Prompt, deadline: Deadline) -> TurnChannel:
         """Send the first turn of a conversation that `warm_up` gave, which is closed where that fails.
 
         Raises:
@@ -142,8 +147,12 @@ class Backend(Protocol):
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
         """The conversations that the service keeps for this account."""
 
-    async def delete_conversation(self, handle: Any, deadline: Deadline) -> None:
+    async def delete_conversation(self, handle: H, deadline: Deadline) -> None:
         """Delete one conversation at the service."""
 
     async def aclose(self) -> None:
         """Close everything that this backend opened."""
+
+
+AnyBackend: TypeAlias = Backend[Any, Any]
+"""A backend as its client sees it, which hands back what that backend gave and looks at no more than its `id`."""

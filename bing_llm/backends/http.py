@@ -1,4 +1,4 @@
-"""The one place that opens connections: an aiohttp session for each event loop, and aiohttp's errors as ours."""
+"""The one place that opens connections: one aiohttp session per event loop, and aiohttp's errors mapped to ours."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from yarl import URL
 
 from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
-from bing_llm.backends.answer import Answer, retry_after
+from bing_llm.backends.response import Response, retry_after
+from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
-
-__all__ = ["ByteStream", "Http", "Socket", "UpgradeRefused"]
+from bing_llm.limits import Limits
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_AT_END = {aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
+_NORMAL_CLOSURE, _ABNORMAL_CLOSURE = 1000, 1006  # of HTTP too: whether the response came to its end
+_NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
@@ -32,73 +35,101 @@ T = TypeVar("T")
 
 
 class UpgradeRefused(Exception):
-    """The server answered the WebSocket upgrade with something else. Backends turn it into an error of theirs."""
+    """The server answered the WebSocket upgrade with another status than 101. Backends map it to their own errors.
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"HTTP {answer.status} instead of 101")
-        self.answer = answer
+    Attributes:
+        response: The response.
+    """
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(f"HTTP {response.status} instead of 101")
+        self.response = response
 
 
 class _Response(aiohttp.ClientResponse):
-    """A response that may be shown: aiohttp's own repr has the URL, with its token, and the headers, with cookies."""
+    """A response whose repr shows no secret: aiohttp's own has the URL with its token, and the headers with cookies."""
 
     def __repr__(self) -> str:
         return f"<ClientResponse({public_url(str(self.url))}) [{self.status}]>"
 
 
-class Socket(aiohttp.ClientWebSocketResponse):
-    """A WebSocket that can be dropped at once, without an await."""
+class _WebSocket(aiohttp.ClientWebSocketResponse):
+    """A WebSocket that keeps what a `Socket` needs to drop it."""
 
     def __init__(
         self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kw: Any
     ) -> None:
         super().__init__(reader, writer, protocol, response, *args, **kw)
-        self._upgrade = response
-        self._transport = writer.transport
+        self.upgrade = response
+        self.transport: asyncio.Transport = writer.transport
+
+
+class Socket:
+    """An open WebSocket whose messages are texts, as bytes. It can be dropped at once, without an await.
+
+    Implements `bing_llm.backends.transport.Connection`.
+    """
+
+    def __init__(self, opened: _WebSocket, limits: Limits) -> None:
+        self._socket = opened
+        self._limits = limits
         self._left = False
 
-    async def receive(self, seconds: float | None = None) -> Any:
-        """The next message. aiohttp's limit begins anew with each WebSocket ping; this one does not."""
-        async with asyncio.timeout(seconds):
-            return await self._next()
+    async def read(self) -> bytes | End:
+        """Wait for the next message.
 
-    def ready(self) -> Any:
-        """The next message if it has come already, else None. Not while a task is in `receive`."""
-        receiving = self._next()
-        try:
-            receiving.send(None)
-            # It waits, so nothing is there: it is left as by a task that is cancelled. No message is lost by that; a
-            # close frame without a code, after which aiohttp waits for the other end, comes as CLOSED.
-            receiving.throw(asyncio.CancelledError())
-        except StopIteration as came:
-            return came.value
-        except asyncio.CancelledError:
-            return None
-
-    async def _next(self) -> Any:
+        Raises:
+            ProtocolError: It is not a text, is too long, or breaks the rules of WebSockets.
+        """
         while True:
             try:
-                return await super().receive()
+                message = await self._socket.receive()
             except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
+            break
+        if message.type is aiohttp.WSMsgType.TEXT:
+            text: bytes = message.data
+            return text
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            code = message.data or _NO_CODE
+            return End(code, f"socket at its end, code {code}")
+        if message.type in _AT_END:
+            return End(None, "socket at its end, code None")
+        if message.type is aiohttp.WSMsgType.BINARY:
+            raise ProtocolError("The service sent a binary message; the ChatHub sends text.")
+        if getattr(message.data, "code", None) == aiohttp.WSCloseCode.MESSAGE_TOO_BIG:
+            raise self._limits.exceeded("frame_bytes", "bytes in one message")
+        # The words of aiohttp name no URL.
+        raise ProtocolError(f"The service broke the WebSocket protocol ({message.data}).")
+
+    async def send(self, data: bytes) -> None:
+        """Send one message.
+
+        Raises:
+            ConnectionLost: The connection broke.
+        """
+        try:
+            await self._socket.send_frame(data, aiohttp.WSMsgType.TEXT)
+        except (OSError, aiohttp.ClientError) as exc:
+            raise ConnectionLost("The connection broke while something was sent.") from exc
 
     def abort(self) -> None:
-        """Drop the connection now. What was not sent yet is lost; the other end sees a reset."""
+        """Drop the connection now. What was not sent yet is lost; the other end sees a reset. May be called twice."""
         self._left = True
-        connection = self._upgrade.connection
+        connection = self._socket.upgrade.connection
         try:
-            self._transport.abort()
+            self._socket.transport.abort()
         except RuntimeError:  # the loop is closed
-            _end_without_loop(self._transport)
+            _end_without_loop(self._socket.transport)
             if connection is not None:
                 with suppress(RuntimeError):
                     connection.close()
-        self._upgrade.close()
+        self._socket.upgrade.close()
 
     def hang_up(self) -> None:
         """Close the connection now, after what was sent; does not wait for the other end's close frame."""
         self._left = True
-        self._upgrade.close()
+        self._socket.upgrade.close()
 
     def end_with_loop(self) -> None:
         """Drop the connection if nobody has closed it: on a closed loop, it could not be given back any more."""
@@ -107,7 +138,7 @@ class Socket(aiohttp.ClientWebSocketResponse):
 
 
 class ByteStream:
-    """An answer whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
+    """A response whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
 
     Attributes:
         head: Its status and headers, without the body.
@@ -117,46 +148,31 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
 
-    async def receive(self, seconds: float | None = None) -> bytes:
-        """What has come since, at least one byte; empty at the end of the body.
-
-        Raises:
-            TimeoutError: Nothing came in that many seconds; it may be called again.
-            ConnectionLost: The connection broke. What came before it is given first.
-        """
-        async with asyncio.timeout(seconds):
-            with suppress(aiohttp.ClientError, OSError):  # `ready` tells of it, after what came before
-                return await self._response.content.readany()
-        return self.ready() or b""
-
-    def ready(self) -> bytes | None:
-        """What has come since without waiting, None where nothing has. Not while a task is in `receive`.
-
-        Raises:
-            ConnectionLost: The connection broke, and all that came before was given.
-        """
+    async def read(self) -> bytes | End:
+        """Wait for what has come since, at least one byte. What came before the connection broke is given first."""
         content = self._response.content
+        with suppress(aiohttp.ClientError, OSError):
+            if data := await content.readany():
+                return data
         broken = content.exception()
-        # aiohttp keeps what it has once the connection is broken to itself, be it the end of the answer.
-        came = content.read_nowait() if broken is None else content._read_nowait(-1)  # noqa: SLF001
-        if came:
-            return came
-        if broken is not None:
-            msg = f"The connection broke in the middle of the answer ({type(broken).__name__})."
-            raise ConnectionLost(msg)
-        return b"" if content.at_eof() else None
+        if broken is None:
+            return End(_NORMAL_CLOSURE, "response at its end")
+        # What came before the connection broke, maybe the end of the answer. aiohttp has no public way to get at it.
+        if data := content._read_nowait(-1):  # noqa: SLF001
+            return data
+        return End(_ABNORMAL_CLOSURE, f"The connection broke in the middle of the answer ({type(broken).__name__}).")
 
-    async def answer(self, seconds: float) -> Answer:
-        """Status, headers and body, for an answer that is no stream: its body says why.
+    async def response(self, seconds: float) -> Response:
+        """Status, headers and body, for a response that is not a stream: its body says why.
 
         Raises nothing: the body is as much as comes within that many seconds, and at most 4 MiB. Where it does not come
         to its end, the connection is dropped.
         """
         body = bytearray()
-        with suppress(TimeoutError, TimeoutError, ConnectionLost):
+        with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while len(body) < MAX_BODY_BYTES and (chunk := await self.receive()):
-                    body += chunk
+                while len(body) < MAX_BODY_BYTES and not isinstance(data := await self.read(), End):
+                    body += data
         self.abort()
         return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))
 
@@ -184,7 +200,7 @@ class _Session:
         self._end_sockets()
         connector = self.http.connector
         if connector is not None:
-            connector._close()  # noqa: SLF001 - close() would make a coroutine, which only the loop could run
+            connector._close()  # noqa: SLF001 - close() makes a task, which only a loop that runs can end
 
     async def aclose(self) -> None:
         """Close everything."""
@@ -222,8 +238,9 @@ class Http:
         seconds: float,
         limit: str = "connect",
         headers: Mapping[str, str],
-        **body: Any,
-    ) -> Answer:
+        json: object = None,
+        data: object = None,
+    ) -> Response:
         """One HTTP call. Redirects are not followed.
 
         Args:
@@ -233,7 +250,8 @@ class Http:
             seconds: How long the whole call may take.
             limit: The name of that limit in `Timeouts`, for messages.
             headers: What to send.
-            **body: `json=` or `data=`, as aiohttp takes them.
+            json: What to send as JSON, None for nothing.
+            data: Another body, as aiohttp takes it.
 
         Raises:
             ConnectionFailed: No connection, or it broke.
@@ -242,7 +260,7 @@ class Http:
         """
         session = (await self._session()).http
 
-        async def call() -> Answer:
+        async def call() -> Response:
             async with session.request(
                 method,
                 _exact(url),
@@ -250,7 +268,8 @@ class Http:
                 allow_redirects=False,
                 proxy=self._proxy,
                 ssl=self._tls(url),
-                **body,
+                json=json,
+                data=data,
             ) as response:
                 return await _answer(response, what)
 
@@ -265,12 +284,13 @@ class Http:
         seconds: float,
         sent: Callable[[], None],
         headers: Mapping[str, str],
-        **body: Any,
+        json: object = None,
+        data: object = None,
     ) -> ByteStream:
-        """One HTTP call whose answer is read as it comes. Redirects are not followed.
+        """One HTTP call whose response is read as it comes. Redirects are not followed.
 
-        It waits for the head of the answer, without a limit: a service may think before it begins to answer. So the
-        caller sets one, and aborts what it is given.
+        It waits for the head of the response without a limit, since a service may think before it begins to answer. The
+        caller sets a limit, and aborts the stream in the end.
 
         Args:
             method: The HTTP method.
@@ -279,7 +299,8 @@ class Http:
             seconds: How long it may take to connect.
             sent: Called when the connection is open and the request goes out: from now on the service may act on it.
             headers: What to send.
-            **body: `json=` or `data=`, as aiohttp takes them.
+            json: What to send as JSON, None for nothing.
+            data: Another body, as aiohttp takes it.
 
         Raises:
             ConnectionFailed: No connection; nothing was sent.
@@ -304,7 +325,8 @@ class Http:
                 ssl=self._tls(url),
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
-                **body,
+                json=json,
+                data=data,
             )
             return ByteStream(response)
 
@@ -319,7 +341,7 @@ class Http:
         return opened
 
     async def connect(
-        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], max_bytes: int
+        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], limits: Limits
     ) -> Socket:
         """Open a WebSocket.
 
@@ -338,7 +360,7 @@ class Http:
                     headers=headers,
                     proxy=self._proxy,
                     ssl=self._tls(url),
-                    max_msg_size=max_bytes,
+                    max_msg_size=limits.frame_bytes,
                     decode_text=False,
                 )
             except aiohttp.WSServerHandshakeError as exc:
@@ -348,12 +370,13 @@ class Http:
             msg = f"The answer to {what} from {public_url(url)} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
 
-        opened: Socket | Answer = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
-        if isinstance(opened, Answer):
+        opened: _WebSocket | Response = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
+        if isinstance(opened, Response):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
-        session.sockets.add(opened)
-        return opened
+        socket = Socket(opened, limits)
+        session.sockets.add(socket)
+        return socket
 
     async def aclose(self) -> None:
         """Close the session of every loop."""
@@ -369,9 +392,9 @@ class Http:
                 trust_env=self._trust_env,
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
-                ws_response_class=Socket,
+                ws_response_class=_WebSocket,
                 middlewares=(_refuse_redirects, _send_once),
-                trace_configs=[_tell_when_sent()],
+                trace_configs=[_report_sent()],
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
         )
@@ -385,10 +408,13 @@ class Http:
 
 
 def _end_without_loop(transport: Any) -> None:
-    """What an aborted transport would have the loop do next, of TLS that of the one below: it closes the socket."""
+    """Close the socket of a transport that was aborted on a closed loop, which would have to do it.
+
+    asyncio has no public way to do that, nor to get at the transport below TLS, which has the socket.
+    """
     tls = getattr(transport, "_ssl_protocol", None)
-    lower = transport if tls is None else tls._transport  # noqa: SLF001 - asyncio has no other way
-    with suppress(RuntimeError):  # of the one above, which wants the loop once more
+    lower = transport if tls is None else tls._transport  # noqa: SLF001
+    with suppress(RuntimeError):  # of the transport above, which asks for the loop once more
         lower._call_connection_lost(None)  # noqa: SLF001
 
 
@@ -398,7 +424,7 @@ async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
 
 
 async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: float, limit: str) -> T:
-    """Runs the call, which keeps to that limit, and turns aiohttp's errors into ours.
+    """Run the call, which keeps to that limit, and map aiohttp's errors to ours.
 
     Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
     the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
@@ -433,15 +459,15 @@ def _exact(url: str) -> URL:
     return URL(f"{URL(head)}{mark}{query}", encoded=True)
 
 
-def _tell_when_sent() -> aiohttp.TraceConfig:
+def _report_sent() -> aiohttp.TraceConfig:
     """Calls the `trace_request_ctx` of a request when its connection is open and it goes out."""
 
-    async def tell(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
+    async def call(_session: aiohttp.ClientSession, context: Any, _params: object) -> None:
         if context.trace_request_ctx is not None:
             context.trace_request_ctx()
 
     config = aiohttp.TraceConfig()
-    config.on_request_headers_sent.append(tell)
+    config.on_request_headers_sent.append(call)
     return config
 
 
@@ -471,7 +497,7 @@ async def _send_once(
     raise broke
 
 
-async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
+async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
     body = bytearray()
     async for chunk in response.content.iter_chunked(65536):
         body += chunk
@@ -481,6 +507,6 @@ async def _answer(response: aiohttp.ClientResponse, what: str) -> Answer:
     return _head(response.status, response.headers, bytes(body))
 
 
-def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Response:
     lower = {name.lower(): value for name, value in headers.items()}
-    return Answer(status, lower, body, retry_after(lower.get("retry-after"), time.time()))
+    return Response(status, lower, body, retry_after(lower.get("retry-after"), time.time()))

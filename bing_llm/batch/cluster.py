@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from importlib import import_module
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from types import ModuleType
+from typing import Protocol, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,6 +27,7 @@ from bing_llm.events import Reply
 from bing_llm.limits import Retries
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 MakeClient: TypeAlias = Callable[[], BingClient]
 
@@ -69,22 +71,30 @@ class ClientActor:
         return self._client if isinstance(self._client, BingError) else prepare_turn(self._client, row)
 
 
-class Method(Protocol):
+class Method(Protocol[T_co]):
     """A method of an actor, as Ray gives it."""
 
-    def remote(self, *args: object) -> Awaitable[Any]:
+    def remote(self, *args: object) -> Awaitable[T_co]:
         """Call it."""
 
-    def options(self, *, max_task_retries: int) -> Method:
+    def options(self, *, max_task_retries: int) -> Method[T_co]:
         """The same method, which Ray calls again if the actor dies; -1: as often as needed."""
 
 
 class Actor(Protocol):
     """The handle of a `ClientActor`, as Ray gives it."""
 
-    start: Method
-    check: Method
-    ask: Method
+    @property
+    def start(self) -> Method[Retries | BingError]:
+        """`ClientActor.start`."""
+
+    @property
+    def check(self) -> Method[Metering | BingError]:
+        """`ClientActor.check`."""
+
+    @property
+    def ask(self) -> Method[Reply | BingError]:
+        """`ClientActor.ask`."""
 
 
 class _Worker:
@@ -133,7 +143,7 @@ class RayWorkers:
         self._make_client = make_client
         self._count = workers
         self._concurrency = concurrency
-        self._ray: Any = None
+        self._ray: ModuleType  # from `open` on
         self._workers: list[_Worker] = []
         # Ray blocks, so it is started and ended on a thread. One thread: a Ray of our own ends with the thread that
         # started it.
@@ -167,16 +177,16 @@ class RayWorkers:
         row = msgspec.structs.replace(row, fields={})  # nothing is sent but what is asked
         while True:
             with suppress(ConnectionLost):  # nothing was asked: another worker can check it
-                found: Metering | BingError = await self._call(lambda actor: actor.check, row)
+                found = await self._call(lambda actor: actor.check, row)
                 return found if isinstance(found, BingError) else Turn(partial(self._ask, row), found)
 
     async def _ask(self, row: Row) -> Reply:
-        reply: Reply | BingError = await self._call(lambda actor: actor.ask, row)
+        reply = await self._call(lambda actor: actor.ask, row)
         if isinstance(reply, BingError):
             raise reply
         return reply
 
-    async def _call(self, method: Callable[[Actor], Method], row: Row) -> Any:
+    async def _call(self, method: Callable[[Actor], Method[T]], row: Row) -> T:
         """Call the actor with the fewest open calls.
 
         Raises:
@@ -208,7 +218,8 @@ class RayWorkers:
         except self._ray.exceptions.RayError as exc:
             raise BatchStopped(f"The Ray cluster was lost: {exc}", hint="Look at the cluster's logs.") from exc
         if isinstance(started, BingError):
-            raise BatchStopped(f"A worker cannot make its client: {started.message}", hint=started.hint) from started
+            hint = f"{started.hint} {BatchStopped.default_hint}".strip()
+            raise BatchStopped(f"A worker cannot make its client: {started.message}", hint=hint) from started
         return started
 
     def _start_actors(self) -> list[Actor]:
@@ -240,7 +251,7 @@ def _retrieve_exception(started: asyncio.Future[Retries | BingError]) -> None:
         started.exception()  # asyncio logs one that nobody asked for; here the next call meets it
 
 
-def _import_ray() -> Any:
+def _import_ray() -> ModuleType:
     try:
         for part in ("cloudpickle", "exceptions"):
             import_module(f"ray.{part}")
@@ -249,7 +260,7 @@ def _import_ray() -> Any:
     return import_module("ray")
 
 
-def _check_sendable(ray: Any, make_client: MakeClient | None) -> None:
+def _check_sendable(ray: ModuleType, make_client: MakeClient | None) -> None:
     try:
         ray.cloudpickle.dumps(make_client)
     except Exception as exc:  # whatever the pickling of what it holds raises
@@ -257,17 +268,17 @@ def _check_sendable(ray: Any, make_client: MakeClient | None) -> None:
         raise ConfigurationError(msg, hint="Make all that it needs inside of it.") from exc
 
 
-def _kill(ray: Any, actor: Actor) -> None:
+def _kill(ray: ModuleType, actor: Actor) -> None:
     with suppress(Exception):  # Ray is gone itself
         ray.kill(actor)
 
 
 @contextmanager
-def _connected(ray: Any, address: str, *, processors: int) -> Iterator[None]:
+def _connected(ray: ModuleType, address: str, *, processors: int) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
+    settings: dict[str, object] = {"log_to_driver": False, "configure_logging": False}
     if address == "local":
         settings.update(num_cpus=processors, include_dashboard=False)
     with _errors_only("ray"):

@@ -8,12 +8,12 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final, TextIO
+from typing import BinaryIO, Final, TextIO
 
 import msgspec
 
 from bing_llm.batch.files import MAX_LINE, MAX_ROW
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 _HINT: Final = "Quote each cell that holds a comma, a quote or a line break, and double the quotes in it."
@@ -100,7 +100,7 @@ def column_names(path: Path) -> list[str]:
         return read_header(read_rows(file, MAX_LINE), str(path))
 
 
-def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Fields]) -> None:
     """Write the rows of an output. A value that is not text becomes JSON, null becomes nothing.
 
     Args:
@@ -118,7 +118,7 @@ def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[
         text.detach()
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+def read_table(path: Path) -> Iterator[tuple[str, Fields | None]]:
     """The place and the fields of each row of an output that `write_table` wrote; None for any other row.
 
     Fields of the output have their types, all others are texts; empty cells are left out.
@@ -147,7 +147,7 @@ def _cell(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _typed(cells: dict[str, str]) -> dict[str, Any] | None:
+def _typed(cells: dict[str, str]) -> Fields | None:
     try:
         return {
             name: msgspec.json.decode(cell) if name in _TYPED else cell for name, cell in cells.items() if cell != ""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import msgspec
 
 from bing_llm._retry import Attempts
-from bing_llm.batch.rows import Answered, Failed, Outcome, Row, render_row
+from bing_llm.batch.rows import Answered, Failed, Fields, Outcome, Row, render_row
 from bing_llm.batch.throttle import Limiter, classify_error
 from bing_llm.client import BingClient
 from bing_llm.completion.prompt import build_prompt
@@ -21,7 +21,7 @@ from bing_llm.events import Reply
 from bing_llm.limits import Deadline, Retries
 from bing_llm.messages import Prompt
 
-_Task: TypeAlias = "asyncio.Task[dict[str, Any] | None]"
+_Task: TypeAlias = "asyncio.Task[Fields | None]"
 
 _ABANDONED = BingError("The turn was abandoned before its end.")
 
@@ -201,7 +201,7 @@ class Engine:
         if self._feeder is not None:
             self._feeder.cancel()  # it may wait for a row for ever
 
-    async def answers(self, rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
+    async def answers(self, rows: AsyncIterator[Row]) -> AsyncGenerator[Fields, None]:
         """The output row of each row that was asked, in the order in which they end. It may be called once.
 
         A row is taken only when it may begin soon. Closing the generator stops all that runs at once. If something
@@ -242,11 +242,11 @@ class Engine:
                 retries = msgspec.structs.replace(await self._worker.open(), sleep=self._limiter.sleep)
             self._start(self._answer(row, retries))
 
-    async def _answer(self, row: Row, retries: Retries) -> dict[str, Any] | None:
+    async def _answer(self, row: Row, retries: Retries) -> Fields | None:
         outcome = await ask_row(self._worker, row, self._limiter, retries)
         return None if outcome is None else render_row(row, outcome)
 
-    def _start(self, work: Coroutine[Any, Any, dict[str, Any] | None]) -> _Task:
+    def _start(self, work: Coroutine[Any, Any, Fields | None]) -> _Task:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended.put_nowait)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
 from bing_llm.batch.files import MAX_LINE, atomic_write
 from bing_llm.batch.jsonl import read_lines
-from bing_llm.batch.rows import row_key
+from bing_llm.batch.rows import Fields, row_key
 from bing_llm.errors import ConfigurationError
 
 Claim: TypeAlias = Literal["new", "done", "again"]
@@ -55,7 +55,7 @@ class _Line(msgspec.Struct, frozen=True):
 _decoder = msgspec.json.Decoder(_Line)
 
 
-def encode_row(row: Mapping[str, Any]) -> bytes:
+def encode_row(row: Fields) -> bytes:
     """Encode an output row as one line of JSON. Its id or line comes first, so that a torn line can be recognized."""
     first = "id" if "id" in row else "line"
     return msgspec.json.encode({first: row[first], **row}) + b"\n"
@@ -112,11 +112,6 @@ class Index:
         if self._run("UPDATE rows SET number = ? WHERE key = ? AND number IS NULL", number, key).rowcount == 1:
             return "done"
         return "again"
-
-    def holds(self, key: str) -> bool:
-        """Whether the output has the row with this key."""
-        found = self._run("SELECT 1 FROM rows WHERE key = ? AND place IS NOT NULL", key)
-        return found.fetchone() is not None
 
     def put(self, key: str, place: int) -> None:
         """Record that a claimed row is at this byte of the output."""
@@ -178,14 +173,12 @@ class Journal:
         self._end = self._file.tell()
         self._torn = False
 
-    def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        """Append a claimed row. If a row with its key is there already, nothing is written and False is returned.
+    def append(self, row: Fields) -> None:
+        """Append a claimed row, once.
 
         Raises:
             OSError: It could not be written; all earlier rows are kept.
         """
-        if self._index.holds(key):
-            return False
         line = encode_row(row)
         if self._torn:
             self._cut()
@@ -198,8 +191,7 @@ class Journal:
             raise
         self._torn = False
         place, self._end = self._end, self._end + len(line)
-        self._index.put(key, place)
-        return True
+        self._index.put(row_key(row), place)
 
     def sync(self) -> None:
         """Flush what was appended to the disk, so that it survives a loss of power.
@@ -272,7 +264,7 @@ class Journal:
         self._scan()
 
 
-def read_journal(path: Path) -> Iterator[dict[str, Any]]:
+def read_journal(path: Path) -> Iterator[Fields]:
     """The rows of a journal that `Journal` has checked, in the order of the file."""
     with path.open("rb") as file:
         for _, line in read_lines(file, MAX_LINE):

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from bing_llm.batch.files import MAX_ROW
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import InvalidRequest
 
 _MAX_VALUES: Final = 500_000  # of one row: in memory each takes many times the size of its text
@@ -46,7 +46,7 @@ def read_records(file: BinaryIO) -> Iterator[Record]:
         yield Record(number, _too_long(place) if line is None else _parsed(line, place))
 
 
-def json_fields(row: Mapping[str, Any], place: str) -> dict[str, Any] | InvalidRequest:
+def json_fields(row: Mapping[str, object], place: str) -> Fields | InvalidRequest:
     """A row of Python objects as if read from JSONL: dates become texts, NaN becomes null, names become texts."""
     try:
         line = msgspec.json.encode(dict(row), enc_hook=_to_builtin)
@@ -94,7 +94,7 @@ def _too_long(place: str) -> InvalidRequest:
     return InvalidRequest(f"{place} is over {MAX_ROW // 2**20} MiB.", hint="Write shorter rows, one a line.")
 
 
-def _parsed(line: bytes, place: str) -> dict[str, Any] | InvalidRequest:
+def _parsed(line: bytes, place: str) -> Fields | InvalidRequest:
     opened = line.count(b"{") + line.count(b"[")
     if opened + line.count(b",") > _MAX_VALUES:
         return InvalidRequest(f"{place} has over {_MAX_VALUES:,} values.", hint="Write smaller rows.")
@@ -113,8 +113,8 @@ def _too_deep(place: str) -> InvalidRequest:
     return InvalidRequest(f"{place} is nested over {_MAX_DEPTH} levels deep.", hint="Write flatter rows.")
 
 
-def _is_deep(fields: dict[str, Any]) -> bool:
-    level: list[Any] = [fields]
+def _is_deep(fields: Fields) -> bool:
+    level: list[Fields | list[Any]] = [fields]
     for _ in range(_MAX_DEPTH):
         level = [inner for one in level for inner in _inside(one)]
         if not level:
@@ -122,6 +122,6 @@ def _is_deep(fields: dict[str, Any]) -> bool:
     return True
 
 
-def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
+def _inside(value: Fields | list[Any]) -> Iterator[Fields | list[Any]]:
     inner = value.values() if isinstance(value, dict) else value
     return (one for one in inner if isinstance(one, dict | list))

@@ -11,12 +11,12 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Final, Literal, Protocol, TypeAlias
+from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
 
 from bing_llm.batch import csv_rows, parquet_rows
 from bing_llm.batch.files import atomic_write, format_of, load_extra
 from bing_llm.batch.journal import Claim, Index, Journal, decode_row, encode_row, read_journal
-from bing_llm.batch.rows import OUTPUT_FIELDS
+from bing_llm.batch.rows import OUTPUT_FIELDS, Fields
 from bing_llm.errors import ConfigurationError
 
 Table: TypeAlias = Literal["csv", "parquet"]
@@ -44,8 +44,8 @@ class Output(Protocol):
             OSError: There is no room to remember it.
         """
 
-    def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        """Write a claimed row. If a row with its key is there already, nothing is written and False is returned.
+    def append(self, row: Fields) -> None:
+        """Write a claimed row, once.
 
         Raises:
             OSError: It could not be written; all earlier rows are kept.
@@ -102,13 +102,9 @@ class _Stdout:
     def claim(self, key: str, number: int) -> Claim:
         return self._index.claim(key, number)
 
-    def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        if self._index.holds(key):
-            return False
+    def append(self, row: Fields) -> None:
         sys.stdout.buffer.write(encode_row(row))
         sys.stdout.buffer.flush()
-        self._index.put(key, 0)
-        return True
 
     def finish(self, *, ordered: bool) -> None:
         """Nothing is left to do; what is written cannot be sorted."""
@@ -139,8 +135,8 @@ class _File:
     def claim(self, key: str, number: int) -> Claim:
         return self._index.claim(key, number)
 
-    def append(self, key: str, row: Mapping[str, Any]) -> bool:
-        return self._journal.append(key, row)
+    def append(self, row: Fields) -> None:
+        self._journal.append(row)
 
     def finish(self, *, ordered: bool) -> None:
         self._journal.sync()
@@ -198,10 +194,10 @@ class _TableFormat(Protocol):
     def column_names(self, path: Path) -> list[str]:
         """The names of the columns."""
 
-    def write_table(self, file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+    def write_table(self, file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Fields]) -> None:
         """Write the rows of an output, whose columns have values of these kinds."""
 
-    def read_table(self, path: Path) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    def read_table(self, path: Path) -> Iterator[tuple[str, Fields | None]]:
         """The place and the fields of each row; None for a row that is not one of an output."""
 
 
@@ -248,7 +244,7 @@ def check_is_output(path: Path, table: Table) -> None:
         raise _refused(path, "it does not have the columns of an output")
 
 
-def _columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
+def _columns(rows: Iterable[Fields]) -> dict[str, set[str]]:
     """All columns in their order, each with the kinds of its values."""
     kinds: dict[str, set[str]] = {}
     for row in rows:
@@ -265,7 +261,7 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     return {"id": kinds.get("id", set()), "line": set(), **own, **{name: set() for name in _LAST}}
 
 
-def _restored_line(fields: dict[str, Any]) -> bytes | None:
+def _restored_line(fields: Fields) -> bytes | None:
     """The line of the journal for a row of a table; None if it is not a row of an output."""
     if "id" not in fields and "line" not in fields:
         return None

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import msgspec
 
 from bing_llm.batch.files import load_extra
 from bing_llm.batch.jsonl import json_fields
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet as pq
 
 _READ_AT_ONCE: Final = 32  # rows: each may take megabytes
 _WRITTEN_AT_ONCE: Final = 4096  # rows of a row group, which is in memory while it is written
@@ -62,7 +66,7 @@ def column_names(path: Path) -> list[str]:
     return names
 
 
-def read_table(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_table(path: Path) -> Iterator[tuple[str, Fields]]:
     """The place and the fields of each row of an output that `write_table` wrote; null is left out.
 
     Raises:
@@ -99,7 +103,7 @@ def kind_of(value: object) -> str:
             return "json"
 
 
-def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Mapping[str, Any]]) -> None:
+def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[Fields]) -> None:
     """Write the rows of an output. A column of nested values, or of several types, becomes JSON.
 
     Args:
@@ -114,7 +118,7 @@ def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[
             writer.write_batch(_batch(schema, group))
 
 
-def _schema(columns: Mapping[str, set[str]]) -> Any:
+def _schema(columns: Mapping[str, set[str]]) -> pa.Schema:
     pa = load_extra("pyarrow")
     text = pa.string()
     citation = pa.struct({"number": pa.int64(), "url": text, "title": text})
@@ -130,7 +134,7 @@ def _schema(columns: Mapping[str, set[str]]) -> Any:
     return pa.schema([(name, fixed[name]) if name in fixed else _field(name, kinds) for name, kinds in columns.items()])
 
 
-def _field(name: str, kinds: set[str]) -> Any:
+def _field(name: str, kinds: set[str]) -> pa.Field:
     pa = load_extra("pyarrow")
     if kinds <= {"text"}:
         return pa.field(name, pa.string())
@@ -144,13 +148,13 @@ def _field(name: str, kinds: set[str]) -> Any:
     return pa.field(name, pa.string(), metadata=None if name == "id" else _JSON)
 
 
-def _batch(schema: Any, rows: list[Mapping[str, Any]]) -> Any:
+def _batch(schema: pa.Schema, rows: list[Fields]) -> pa.RecordBatch:
     pa = load_extra("pyarrow")
     columns = [pa.array([_value(field, row.get(field.name)) for row in rows], field.type) for field in schema]
     return pa.record_batch(columns, schema=schema)
 
 
-def _value(field: Any, value: Any) -> Any:
+def _value(field: pa.Field, value: object) -> object:
     if value is None:
         return None
     if field.metadata == _JSON:
@@ -158,8 +162,8 @@ def _value(field: Any, value: Any) -> Any:
     return str(value) if field.name == "id" and field.type == "string" else value
 
 
-def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
-    group: list[Mapping[str, Any]] = []
+def _groups(rows: Iterable[Fields]) -> Iterator[list[Fields]]:
+    group: list[Fields] = []
     size = 0
     for row in rows:
         group.append(row)
@@ -171,7 +175,7 @@ def _groups(rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any
         yield group
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path) -> pq.ParquetFile:
     parquet = load_extra("pyarrow.parquet")
     path.open("rb").close()  # the error of a missing file is shorter than pyarrow's
     try:
@@ -180,14 +184,14 @@ def _opened(path: Path) -> Any:
         raise ConfigurationError(f"{str(path)!r} is not a Parquet file: {exc}", hint="Choose another file.") from exc
 
 
-def _batches(file: Any, name: str) -> Iterator[Any]:
+def _batches(file: pq.ParquetFile, name: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from file.iter_batches(batch_size=_READ_AT_ONCE)
     except load_extra("pyarrow").ArrowException as exc:
         raise OSError(f"{name!r} cannot be read to its end: {exc}") from exc
 
 
-def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
+def _rows(batch: pa.RecordBatch) -> Iterator[Fields | str]:
     """Each row of a batch, or what is wrong with it."""
     try:
         yield from batch.to_pylist()
@@ -196,9 +200,9 @@ def _rows(batch: Any) -> Iterator[dict[str, Any] | str]:
             yield _row(batch.slice(place, 1))
 
 
-def _row(batch: Any) -> dict[str, Any] | str:
+def _row(batch: pa.RecordBatch) -> Fields | str:
     try:
-        row: dict[str, Any] = batch.to_pylist()[0]
+        row: Fields = batch.to_pylist()[0]
     except _BAD_VALUE as exc:
         return str(exc)
     return row

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from bing_llm.batch.engine import Engine
+from bing_llm.batch.rows import Fields
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +76,7 @@ class Tally:
         """Show the turns and the waits of this engine."""
         self._engine = engine
 
-    def add(self, row: Mapping[str, Any]) -> None:
+    def add(self, row: Fields) -> None:
         """Count one row of the output."""
         if "error" in row:
             self.failed += 1

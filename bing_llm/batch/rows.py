@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -15,6 +14,10 @@ OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "e
 """The fields of an output row that are not its input's. An input field of such a name is kept as `input_<name>`."""
 
 
+Fields: TypeAlias = dict[str, Any]
+"""The fields of a record or of an output row: values of JSON by name."""
+
+
 class Record(NamedTuple):
     """One record of the input, not yet parsed.
 
@@ -24,7 +27,7 @@ class Record(NamedTuple):
     """
 
     number: int
-    fields: dict[str, Any] | InvalidRequest
+    fields: Fields | InvalidRequest
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +45,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     id: str | int
-    fields: dict[str, Any]
+    fields: Fields
     prompt: str | None = None
     messages: tuple[Message, ...] | None = None
     context: str | None = None
@@ -65,7 +68,7 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     number: int
-    fields: dict[str, Any]
+    fields: Fields
     error: InvalidRequest
     id: str | int | None = None
 
@@ -117,19 +120,19 @@ def parse_row(record: Record) -> Row | BadRow:
         return bad_row(record.number, record.fields, exc, id=own if _is_id(own) else None)
 
 
-def bad_row(number: int, fields: dict[str, Any], why: InvalidRequest, *, id: str | int | None = None) -> BadRow:  # noqa: A002 - its name in the row
+def bad_row(number: int, fields: Fields, why: InvalidRequest, *, id: str | int | None = None) -> BadRow:  # noqa: A002 - its name in the row
     """A row that asks nothing, whose error names its place."""
     error = InvalidRequest(f"Row {number}: {why.message}", hint=why.hint)
     return BadRow(number=number, fields=fields, error=error, id=id)
 
 
-def row_key(row: Mapping[str, Any]) -> str:
+def row_key(row: Fields) -> str:
     """Identifies an output row: its id as text, else its line."""
     own = row.get("id")
     return f"id {own}" if _is_id(own) else f"line {row.get('line')}"
 
 
-def render_row(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
+def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
     """The output row: the fields of the input, its id, and its outcome."""
     if row.id is None:
         kept = {"line": row.number, **_renamed(row.fields, {"id", *OUTPUT_FIELDS})}
@@ -151,7 +154,7 @@ def render_row(row: Row | BadRow, outcome: Outcome) -> dict[str, Any]:
             return {**kept, "error": details, **measured}
 
 
-def _parse(number: int, fields: dict[str, Any]) -> Row:
+def _parse(number: int, fields: Fields) -> Row:
     prompt, context, model = (_text(fields, name) for name in ("prompt", "context", "model"))
     messages = _messages(fields.get("messages"))
     if prompt is None and messages is None:
@@ -171,7 +174,7 @@ def _parse(number: int, fields: dict[str, Any]) -> Row:
     )
 
 
-def _id(number: int, fields: dict[str, Any]) -> str | int:
+def _id(number: int, fields: Fields) -> str | int:
     own = fields.get("id")
     if own is None or own == "":
         return number
@@ -179,16 +182,16 @@ def _id(number: int, fields: dict[str, Any]) -> str | int:
         raise InvalidRequest("The id has a NUL in it.", hint="Take it out: CSV cannot hold one.")
     if not _is_id(own):
         raise InvalidRequest(f"The id is of type {type(own).__name__}.", hint="Use a text or a whole number.")
-    return own  # type: ignore[no-any-return]
+    return own
 
 
-def _is_id(own: Any) -> bool:
+def _is_id(own: object) -> TypeGuard[str | int]:
     if isinstance(own, str):
         return own != "" and "\0" not in own  # CSV cannot hold NUL
     return isinstance(own, int) and not isinstance(own, bool)
 
 
-def _text(fields: dict[str, Any], name: str) -> str | None:
+def _text(fields: Fields, name: str) -> str | None:
     value = fields.get(name)
     if value is None or value == "":
         return None
@@ -197,7 +200,7 @@ def _text(fields: dict[str, Any], name: str) -> str | None:
     return value
 
 
-def _messages(value: Any) -> tuple[Message, ...] | None:
+def _messages(value: object) -> tuple[Message, ...] | None:
     if value is None or value == "":
         return None
     if isinstance(value, str):  # a cell of a table
@@ -215,13 +218,13 @@ def _messages(value: Any) -> tuple[Message, ...] | None:
     return messages
 
 
-def _is_text(content: Any) -> bool:
+def _is_text(content: object) -> bool:
     """Whether a message is only text. A question about a picture must not be asked without it."""
     parts = content if isinstance(content, list) else ()
     return all(isinstance(part, str) or part.get("type", "text") == "text" for part in parts)
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> object:
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
@@ -230,9 +233,9 @@ def _json(text: str) -> Any:
         ) from exc
 
 
-def _renamed(fields: Mapping[str, Any], taken: set[str]) -> dict[str, Any]:
+def _renamed(fields: Fields, taken: set[str]) -> Fields:
     """The fields of an input, renamed if the output has a field of that name."""
-    renamed: dict[str, Any] = {}
+    renamed: Fields = {}
     for name, value in fields.items():
         free = name
         while free in taken or (free != name and (free in fields or free in renamed)):

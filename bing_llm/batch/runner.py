@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias, TypedDict, Unpack
+from typing import TypeAlias, TypedDict, Unpack
 
 from bing_llm import sync
 from bing_llm.batch.cluster import MakeClient, RayWorkers
 from bing_llm.batch.engine import Engine, LocalWorker, Worker
 from bing_llm.batch.outputs import Output, open_output
 from bing_llm.batch.progress import Summary, Tally
-from bing_llm.batch.rows import BadRow, Failed, Row, bad_row, parse_row, render_row, row_key
-from bing_llm.batch.sources import Source, open_source, prefetch
+from bing_llm.batch.rows import BadRow, Failed, Fields, Row, bad_row, parse_row, render_row
+from bing_llm.batch.sources import Rows, Source, open_source, prefetch
 from bing_llm.client import BingClient
 from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
 from bing_llm.limits import Retries
 
-Given: TypeAlias = str | os.PathLike[str] | Iterable[Mapping[str, Any] | str]
+Given: TypeAlias = str | os.PathLike[str] | Rows
 
 _TWICE = InvalidRequest("An earlier row has the same id.", hint="Give each row an id of its own, or none at all.")
 
@@ -60,7 +60,7 @@ class Batch:
     """One run. Arguments as in `arun`.
 
     Attributes:
-        tally: What it has come to so far.
+        tally: The counts so far.
 
     Raises:
         ConfigurationError: A value is not allowed.
@@ -87,7 +87,7 @@ class Batch:
         _check_above_zero("rate", 1.0 if rate is None else rate)
         _check_above_zero("patience", patience)
         if workers is not None and ray is None:
-            raise ConfigurationError("workers is only for Ray.", hint="Pass ray= too, or leave workers away.")
+            raise ConfigurationError("workers is only for Ray.", hint="Pass ray= too, or leave workers out.")
         if ray is not None and isinstance(client, BingClient):
             msg = "A client cannot be sent to other machines."
             raise ConfigurationError(msg, hint="With ray=, pass a function that makes one, or no client.")
@@ -127,10 +127,10 @@ class Batch:
                 output.close()
 
     def stop(self) -> bool:
-        """Begin no further turn; `run` ends when the open ones have ended. To be called on its loop.
+        """Begin no further turn; `run` ends when the open ones have ended. Call it on the loop of `run`.
 
         Returns:
-            Whether that is news: the second time somebody wants it to end at once, and cancels `run`.
+            False if it was called before. A second Ctrl-C, for example, should then cancel `run`.
         """
         if self._is_stopping:
             return False
@@ -151,21 +151,21 @@ class Batch:
         return self.tally.summary(self._clock() - began, complete=complete)
 
     async def _ask_all(self, engine: Engine, source: Source, output: Output) -> bool:
-        """Whether the output has every row of the input now; False after `stop` alone."""
+        """Whether the output now has every row of the input; False only after `stop`."""
         async with aclosing(self._todo(source, output)) as rows, aclosing(engine.answers(rows)) as answers:
             async for row in answers:
                 self._keep(output, row)
-        if self._is_read and not self.tally.open:  # even if the last rows were one failure after another
+        if self._is_read and not self.tally.open:  # even if the engine stopped at the last rows
             _finish(output, ordered=self._ordered)
             return True
         if engine.stopped is not None:
             raise _stopped(engine.stopped) from engine.stopped
         if not self._is_stopping:
-            raise BatchStopped(f"{self.tally.open} rows were asked and gave nothing.")
+            raise BatchStopped(f"{self.tally.open} rows were asked and have no outcome.")
         return False
 
     async def _todo(self, source: Source, output: Output) -> AsyncGenerator[Row, None]:
-        """The rows that are to be asked."""
+        """The rows to ask."""
         async with aclosing(prefetch(source.records())) as records:
             while not self._is_stopping:
                 try:
@@ -175,13 +175,13 @@ class Batch:
                     return
                 except OSError as exc:
                     raise BatchStopped(f"{source.name} cannot be read any further: {exc.strerror or exc}.") from exc
-                row = self._claimed(parse_row(record), output)
+                row = self._claim(parse_row(record), output)
                 if row is not None:
                     self.tally.open += 1
                     yield row
 
-    def _claimed(self, row: Row | BadRow, output: Output) -> Row | None:
-        """The row, if it is to be asked. What cannot be asked is reported here."""
+    def _claim(self, row: Row | BadRow, output: Output) -> Row | None:
+        """The row, if it should be asked. The error of a row that cannot be asked is written here."""
         with _writing():
             claim = output.claim(row.key, row.number)
             if claim == "again":
@@ -196,14 +196,13 @@ class Batch:
         self._keep(output, render_row(row, Failed(row.error)))
         return None
 
-    def _keep(self, output: Output, row: Mapping[str, Any]) -> None:
+    def _keep(self, output: Output, row: Fields) -> None:
         with _writing():
-            is_new = output.append(row_key(row), row)
-        if is_new:
-            self.tally.open -= 1
-            self.tally.add(row)
-            if self._progress is not None:
-                self._progress(self.tally)
+            output.append(row)
+        self.tally.open -= 1
+        self.tally.add(row)
+        if self._progress is not None:
+            self._progress(self.tally)
 
     @asynccontextmanager
     async def _new_engine(self) -> AsyncGenerator[Engine, None]:
@@ -225,18 +224,18 @@ async def arun(source: Given, output: str | os.PathLike[str], **options: Unpack[
     """Ask every row of a file, and write the rows with their answers to another.
 
     A row has `prompt` (str) or `messages` (a list of mappings with `role` and `content`), and may have an `id` (str or
-    int; without one its place in the input stands for it), a `context` for its prompt, and a `model`. Whatever else it
-    has is carried through. An output row is the input's, with `text`, `citations`, `finish_reason`, `attempts` and
+    int; without one its place in the input stands for it), a `context` for its prompt, and a `model`. All other
+    fields are carried through. An output row is the input row with `text`, `citations`, `finish_reason`, `attempts` and
     `seconds` (of the last attempt), or with `error` (its `type`, `message` and `hint`) instead of the first three.
 
-    Rows are written and flushed as they end. The same call with the same output goes on where an earlier one was ended,
-    however that was. What the output has is read at the beginning, and ordered or converted at the end, on the thread
-    that runs this: some seconds for a hundred thousand rows.
+    Rows are written and flushed as they end. The same call with the same output continues an earlier one, however that
+    ended. The output is read at the beginning, and sorted or converted at the end, on the thread that runs this: some
+    seconds for a hundred thousand rows.
 
     Args:
         source: A file of JSON lines (`.jsonl`, `.ndjson`), CSV or Parquet, `-` for JSON lines from stdin, or the rows
-            themselves; a str among those is a prompt.
-        output: Such a file, or `-` for stdout, which cannot be gone on with. While a CSV or Parquet file is not
+            themselves, of which a str is a prompt.
+        output: Such a file, or `-` for stdout, which no later run can continue. While a CSV or Parquet file is not
             complete, its rows are in `<output>.journal.jsonl`.
         **options: See `Options`.
 
@@ -250,7 +249,7 @@ async def arun(source: Given, output: str | os.PathLike[str], **options: Unpack[
 
 
 def run(source: Given, output: str | os.PathLike[str], **options: Unpack[Options]) -> Summary:
-    """The same as `arun`, from synchronous code."""
+    """As `arun`, for synchronous code."""
     return sync.run(arun(source, output, **options))
 
 
@@ -286,12 +285,12 @@ def _finish(output: Output, *, ordered: bool) -> None:
         raise BatchStopped(f"The output cannot be completed: {exc.message}", hint=exc.hint) from exc
 
 
-def _check_count(name: str, count: Any) -> None:
+def _check_count(name: str, count: object) -> None:
     if not (isinstance(count, int) and count >= 1):
         raise ConfigurationError(f"{name} is {count!r}; it must be a whole number from 1 on.")
 
 
-def _check_above_zero(name: str, value: Any) -> None:
+def _check_above_zero(name: str, value: object) -> None:
     if not (isinstance(value, int | float) and 0 < value <= sys.float_info.max):
         raise ConfigurationError(f"{name} is {value!r}; it must be a number above 0.")
 
@@ -309,5 +308,5 @@ def _check_places(source: Given, output: str | os.PathLike[str], *, ordered: boo
 def _is_same_file(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except (OSError, ValueError):  # one of them does not exist, or cannot be looked at: whoever opens it tells
+    except (OSError, ValueError):  # one of them does not exist or cannot be read: opening it will say so
         return False

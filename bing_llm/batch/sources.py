@@ -9,16 +9,16 @@ import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from bing_llm.batch.csv_rows import CsvSource
 from bing_llm.batch.files import format_of
 from bing_llm.batch.jsonl import JsonlSource, json_fields, read_records
 from bing_llm.batch.parquet_rows import ParquetSource
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
-Rows: TypeAlias = Iterable[Mapping[str, Any] | str]
+Rows: TypeAlias = Iterable[Mapping[str, object] | str]
 
 _SOURCES: dict[str, type[JsonlSource | CsvSource | ParquetSource]] = {
     "jsonl": JsonlSource,
@@ -106,7 +106,7 @@ class _Given:
             yield Record(number, _given_fields(row, f"Row {number}"))
 
 
-def _given_fields(row: object, place: str) -> dict[str, Any] | InvalidRequest:
+def _given_fields(row: object, place: str) -> Fields | InvalidRequest:
     if isinstance(row, str):
         return json_fields({"prompt": row}, place)
     if isinstance(row, Mapping):

@@ -277,7 +277,7 @@ def _rate_limiter(rate: float) -> AsyncLimiter:
         from aiolimiter import AsyncLimiter  # noqa: PLC0415 - of an extra
     except ImportError as exc:
         msg = "A rate needs aiolimiter, which is not installed."
-        raise ConfigurationError(msg, hint='Run `pip install "bing-llm[batch]"`, or leave the rate away.') from exc
+        raise ConfigurationError(msg, hint='Run `pip install "bing-llm[batch]"`, or leave the rate out.') from exc
     per_second = rate / 60
     # At once begin at most as many as a second allows, or one.
     return AsyncLimiter(max(1.0, per_second), max(1.0, 1 / per_second))

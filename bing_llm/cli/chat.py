@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.text import Text
 
 from bing_llm._escaping import escape, one_line
-from bing_llm._options import model_names
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.loop import Loop, RunningTurn
 from bing_llm.cli.streams import check_utf8, is_terminal, new_console
@@ -128,7 +127,7 @@ class Chat:
 
     def _model(self, name: str) -> None:
         if not name:
-            self._say(f"The model is {self._client.model}; there are {', '.join(model_names(self._client.options))}.")
+            self._say(f"The model is {self._client.model}; there are {', '.join(self._client.service.models)}.")
             return
         self._client = self._client.with_options(model=name)
         self._say(f"The model is {self._client.model}.")

@@ -7,8 +7,8 @@ from enum import IntEnum
 
 from bing_llm._escaping import one_line
 from bing_llm.cli.streams import discard_stdout, print_to_stderr
-from bing_llm.config import NOT_CONFIGURED
 from bing_llm.errors import BingError, ConfigurationError
+from bing_llm.services import NOT_CONFIGURED
 
 
 class ExitCode(IntEnum):

@@ -12,7 +12,7 @@ import typer
 from bing_llm.backends.chathub.options import DEFAULT_MODEL, MODELS
 from bing_llm.backends.workiq.options import DEFAULT_MODEL as WORKIQ_MODEL
 from bing_llm.client import BingClient
-from bing_llm.config import BACKENDS
+from bing_llm.services import SERVICES
 
 NewClient: TypeAlias = Callable[[], BingClient]
 """Makes the client that the options describe; raises ConfigurationError if they cannot work."""
@@ -34,7 +34,7 @@ SERVICE_OPTIONS = (
             str | None,
             typer.Option(
                 metavar="NAME",
-                help=f"The service: {', '.join(BACKENDS)}. Default: BING_LLM_BACKEND, else the one that is set up.",
+                help=f"The service: {', '.join(SERVICES)}. Default: BING_LLM_BACKEND, else the one that is set up.",
             ),
         ],
         None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import msgspec
 
@@ -17,7 +16,7 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex}"
 
 
-def reply_metadata(reply: ev.Reply) -> dict[str, Any]:
+def reply_metadata(reply: ev.Reply) -> dict[str, object]:
     """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only if it is not empty."""
     metadata = {
         "citations": to_plain(reply.citations),
@@ -30,7 +29,7 @@ def reply_metadata(reply: ev.Reply) -> dict[str, Any]:
     return {key: value for key, value in metadata.items() if value}
 
 
-def completion_metadata(end: Completed) -> dict[str, Any]:
+def completion_metadata(end: Completed) -> dict[str, object]:
     """`finish_reason`, the conversation and what happened to the text; keys without a value are left out.
 
     `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if the service
@@ -39,7 +38,7 @@ def completion_metadata(end: Completed) -> dict[str, Any]:
     reply = end.reply
     quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
     turns = len(end.prompts)
-    metadata: dict[str, Any] = {
+    metadata: dict[str, object] = {
         "finish_reason": end.finish_reason,
         "conversation_id": reply.conversation_id,
         "message_id": reply.message_id,
@@ -51,7 +50,7 @@ def completion_metadata(end: Completed) -> dict[str, Any]:
     return {**{key: value for key, value in metadata.items() if value}, **_final(end)}
 
 
-def _final(end: Completed) -> dict[str, Any]:
+def _final(end: Completed) -> dict[str, object]:
     if end.final is None:
         return {}
     calls = [{"name": piece.name, "args": piece.arguments} for piece in end.final if isinstance(piece, Call)]
@@ -59,7 +58,7 @@ def _final(end: Completed) -> dict[str, Any]:
     return {"final_text": text, **({"final_tool_calls": calls} if calls else {})}
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> object:
     """Structs as dicts and tuples as lists, so that what a checkpoint or a cache returns equals what was stored."""
     if isinstance(value, tuple):
         return [to_plain(part) for part in value]

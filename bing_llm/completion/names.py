@@ -8,10 +8,11 @@ from collections.abc import Iterable
 
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError
+from bing_llm.services import ServiceSettings
 
 __all__ = ["Names"]
 
-_OF_A_CLIENT = frozenset(inspect.signature(BingClient).parameters)
+_OF_A_CLIENT = frozenset(inspect.signature(BingClient).parameters).union(ServiceSettings.__annotations__) - {"settings"}
 
 
 class Names:

@@ -155,7 +155,7 @@ class OutputProcessor:
             pieces += self._extract_json(self._parser.close())
         if self._json is not None:
             pieces += self._json.close()
-        had_given = self._has_given  # what was streamed cannot be recalled, so then there is no second try
+        had_given = self._has_given  # what was streamed cannot be recalled, so the service is not asked again
         given = self._release(pieces)
         if self._held is not None or (self._invalid and not self.has_calls):
             self.problem = self._invalid[0].reason if self._invalid else _NO_CALL

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from bing_llm.completion.history import History
+from bing_llm.completion.prompt import History
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message
 from bing_llm.tokens import CHARACTERS_PER_TOKEN
-from bing_llm.tools.calls import Tool, Toolbox
+from bing_llm.tools.calls import JsonObject, Tool, Toolbox
 from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
 
-ToolChoice: TypeAlias = dict[str, Any] | str | bool | None
+ToolChoice: TypeAlias = JsonObject | str | bool | None
 
 _AUTO, _ANY, _NONE = "auto", "any", "none"
 _WORDS = {"auto": _AUTO, "any": _ANY, "required": _ANY, "none": _NONE}
@@ -53,10 +53,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_request(
     history: History,
-    options: Mapping[str, Any],
+    options: Mapping[str, object],
     *,
-    to_openai_tool: Callable[[Any], dict[str, Any]],
-    to_json_schema: Callable[[Any], dict[str, Any]],
+    to_openai_tool: Callable[..., JsonObject],
+    to_json_schema: Callable[..., JsonObject],
     stop: Sequence[str] | None,
     max_tokens: int | None,
 ) -> Request:
@@ -79,7 +79,7 @@ def build_request(
         messages=history.messages,
         images=history.images,
         toolbox=read_toolbox(
-            map(to_openai_tool, options.get("tools") or ()),
+            [to_openai_tool(tool) for tool in _tools_in(options)],
             options.get("tool_choice"),
             parallel=options.get("parallel_tool_calls"),
             strict=options.get("strict"),
@@ -90,7 +90,14 @@ def build_request(
     )
 
 
-def read_choice(choice: ToolChoice, names: Sequence[str]) -> str:
+def _tools_in(options: Mapping[str, object]) -> Iterable[object]:
+    tools = options.get("tools") or ()
+    if not isinstance(tools, Iterable):
+        raise InvalidRequest(f"tools is a {type(tools).__name__}; it must be a list of tools.")
+    return tools
+
+
+def read_choice(choice: object, names: Sequence[str]) -> str:
     """Every form of `tool_choice` as 'auto', 'any', 'none' or the name of a tool.
 
     Raises:
@@ -107,7 +114,7 @@ def read_choice(choice: ToolChoice, names: Sequence[str]) -> str:
     return name
 
 
-def _name_in(choice: Any) -> str:
+def _name_in(choice: object) -> str:
     """The name in `{"type": "function", "function": {"name"}}`, `{"type": "tool", "name"}`, `{"name"}` or a str."""
     if isinstance(choice, dict):
         function = choice.get("function")
@@ -115,9 +122,7 @@ def _name_in(choice: Any) -> str:
     return choice if isinstance(choice, str) else ""
 
 
-def read_toolbox(
-    tools: Iterable[Mapping[str, Any]], choice: ToolChoice, *, parallel: bool | None, strict: bool | None = None
-) -> Toolbox:
+def read_toolbox(tools: Iterable[JsonObject], choice: object, *, parallel: object, strict: object = None) -> Toolbox:
     """The toolbox of a call; empty if no tool may be used.
 
     Args:
@@ -147,7 +152,7 @@ def read_toolbox(
     )
 
 
-def read_format(response_format: Any, to_json_schema: Callable[[Any], dict[str, Any]]) -> JsonFormat | None:
+def read_format(response_format: object, to_json_schema: Callable[..., JsonObject]) -> JsonFormat | None:
     """A `response_format`: None or `text`, `json_object`, `json_schema` in OpenAI's form, or a schema itself.
 
     Args:
@@ -176,7 +181,7 @@ def read_format(response_format: Any, to_json_schema: Callable[[Any], dict[str, 
     return JsonFormat(to_json_schema(response_format))
 
 
-def read_stop(stop: Any) -> tuple[str, ...]:
+def read_stop(stop: object) -> tuple[str, ...]:
     """The stop sequences of a call; frameworks pass on whatever they are given.
 
     Raises:
@@ -188,7 +193,7 @@ def read_stop(stop: Any) -> tuple[str, ...]:
     return tuple(sequences)
 
 
-def read_max_tokens(max_tokens: Any) -> int | None:
+def read_max_tokens(max_tokens: object) -> int | None:
     """The longest answer in characters, at 4 a token, for `max_tokens`; None for no limit.
 
     Raises:

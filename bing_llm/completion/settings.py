@@ -8,9 +8,9 @@ import msgspec
 
 from bing_llm._secrets import SecretStruct
 from bing_llm.client import BingClient
-from bing_llm.config import Endpoint
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries, Timeouts
+from bing_llm.services import Endpoint
 from bing_llm.sync import run
 
 __all__ = ["ClientSettings", "Connected", "ConnectionOwner", "connected", "retries_of"]

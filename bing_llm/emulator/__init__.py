@@ -10,8 +10,9 @@ wrong on purpose. Names are loaded when first used, so that importing this packa
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from bing_llm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from bing_llm.emulator.brains.base import Brain, PastTurn, Question
@@ -55,7 +56,7 @@ __all__ = [
     "Upstream",
 ]
 
-_HOMES = {
+_OWNERS = {
     "Brain": "brains.base",
     "Cut": "faults",
     "Duplicate": "faults",
@@ -78,12 +79,4 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_exports(__name__, _OWNERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket as sockets
 import time
 from collections.abc import Callable
 from typing import Literal, Self
@@ -193,8 +194,11 @@ class Emulator:
         """Forget what it was sent. Conversations stay."""
         self._state.requests.clear()
 
-    async def start(self) -> None:
+    async def start(self, listening: sockets.socket | None = None) -> None:
         """Listen.
+
+        Args:
+            listening: A socket that listens already, instead of `host` and `port`; it is closed with the emulator.
 
         Raises:
             ConfigurationError: It is running, or the address cannot be listened on.
@@ -207,7 +211,10 @@ class Emulator:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
-            await web.TCPSite(runner, self._host, self._port).start()
+            if listening is None:
+                await web.TCPSite(runner, self._host, self._port).start()
+            else:
+                await web.SockSite(runner, listening).start()
         except OSError as exc:
             await runner.cleanup()
             msg = f"The emulator cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."

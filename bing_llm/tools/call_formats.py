@@ -1,7 +1,7 @@
 """The formats in which models write a call: what delimits it in a text, and how its JSON names tool and arguments.
 
-A new format is a row of one of the tables here: `CALL_TAGS`, `_FENCES`, `_NAMES`, `_ARGUMENTS`. The parser and the
-escaping of foreign text read them.
+A new format is an entry of one of the tables here: `CALL_TAGS`, `FENCES`, `NAME_KEYS`, `ARGUMENT_KEYS`. The parser and
+the escaping of foreign text read them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox, validation_error
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox, validation_error
 from bing_llm.tools.lenient_json import Unreadable, read_values
 
 # --- delimiters ---------------------------------------------------------------------------------
@@ -21,22 +21,34 @@ from bing_llm.tools.lenient_json import Unreadable, read_values
 LONGEST_SPACE = 1000  # characters of whitespace that are held back; more is not layout around a call
 
 CALL_TAGS = ("tool_calls", "tool_call")
-"""The tags that open a call; the first one may also wrap several calls. No tag precedes a longer one that it begins."""
+"""The tags that open a call; the first one may also wrap several calls. Each has an underscore, and longer ones come
+before those that they begin with."""
 
 RESULT_TAG = "tool_result"
 """The tag of a tool's result, which only we may write."""
 
-TAG_PREFIX = r"tool\\{0,2}_"
-"""A pattern of how each of these tags begins, in any spelling: foreign text that has it is escaped."""
-
-_FENCES = {"": False, "json": False, "tool_call": True, "tool_calls": True}
+FENCES = {"": False, "json": False, "tool_call": True, "tool_calls": True}
 """The info strings of fences in which a call may stand, and whether they can mean nothing else."""
 
-FENCE_NAME = r"tool\\{0,2}_calls?\b"
-"""A pattern of the info strings that can mean nothing else, in any spelling: foreign text that has it is escaped."""
-
-_WRAPPERS = frozenset((*_FENCES, "xml"))
+_WRAPPERS = frozenset((*FENCES, "xml"))
 """The info strings of fences in which the tags of calls count."""
+
+NAME_KEYS = ("name", "tool", "tool_name", "function")
+"""The keys under which the JSON of a call may name its tool."""
+
+ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "tool_input")
+"""The keys under which it may have its arguments."""
+
+_OTHER_KEYS = ("type", "id", "call_id", "tool_call_id", "index")
+_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, *_OTHER_KEYS, "tool_calls"))
+
+_LOOSE = r"\\{0,2}_"  # an underscore as foreign text may spell it
+
+TAG_START = "|".join(sorted({tag.partition("_")[0] + _LOOSE for tag in (*CALL_TAGS, RESULT_TAG)}))
+"""A pattern of how these tags begin, in any spelling: foreign text that has it is escaped."""
+
+FENCE_NAME = "|".join(rf"{name.replace('_', _LOOSE)}\b" for name, always in FENCES.items() if always)
+"""A pattern of the info strings that can only mean calls, in any spelling: foreign text that has it is escaped."""
 
 DELIMITER = re.compile(r"[<&\\]|`+|\n\s*")
 """Where one of the delimiters may begin: the beginning of a tag in any spelling, backticks, or a new line."""
@@ -171,8 +183,8 @@ def fence_at(text: str, run: re.Match[str]) -> Opening | None:
     if line is None:
         return MORE if _line_begun.fullmatch(text, end) else Opening("foreign", run[0])
     info = _info(line[line.lastindex or 0])
-    if info in _FENCES:
-        return Opening("fence", text[start : line.end()], (run[0],), always=_FENCES[info])
+    if info in FENCES:
+        return Opening("fence", text[start : line.end()], (run[0],), always=FENCES[info])
     return Opening("code" if info in _WRAPPERS else "foreign", run[0])
 
 
@@ -211,13 +223,8 @@ def unescape(content: str, opening: Opening) -> str:
 
 # --- JSON ---------------------------------------------------------------------------------------
 
-_NAMES = ("name", "tool", "tool_name", "function")
-_ARGUMENTS = ("arguments", "parameters", "args", "input", "tool_input")
-_OTHERS = ("type", "id", "call_id", "tool_call_id", "index")
-_KEYS = frozenset((*_NAMES, *_ARGUMENTS, *_OTHERS, "tool_calls"))
-
 _NAME_IN_BROKEN_JSON = re.compile(
-    r"""["'](?:name|tool|tool_name|function)["']\s{0,4}:\s{0,4}["']([^"'\\]{1,128})["']"""
+    rf"""["'](?:{"|".join(NAME_KEYS)})["']\s{{0,4}}:\s{{0,4}}["']([^"'\\]{{1,128}})["']"""
 )
 _IGNORED = re.compile(r"[\s_\\-]+")
 
@@ -269,14 +276,14 @@ class CallDecoder:
         # One for the whole block: each holds all of its text.
         return [*(call for call in calls if isinstance(call, Call)), *invalid[:1]]
 
-    def _decode_value(self, value: Any, raw: str) -> Call | InvalidCall:
+    def _decode_value(self, value: object, raw: str) -> Call | InvalidCall:
         try:
             name, arguments = self._parts(value)
         except _NotACall as exc:
             return InvalidCall(raw, str(exc), _name_in(value))
         return self._checked(name, arguments, raw)
 
-    def _checked(self, name: str, arguments: dict[str, Any], raw: str) -> Call | InvalidCall:
+    def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
         problem = (
             validation_error(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
         )
@@ -294,7 +301,7 @@ class CallDecoder:
             return None
         return [self._decode_value(value, raw) for value in values]
 
-    def _forced_call(self, values: list[Any], raw: str) -> Call | InvalidCall | None:
+    def _forced_call(self, values: list[object], raw: str) -> Call | InvalidCall | None:
         """The call of the one tool that must be called, if the model wrote only its arguments."""
         tool = self._forced
         if tool is None or len(values) != 1 or not isinstance(values[0], dict) or self._is_call(values[0]):
@@ -304,21 +311,23 @@ class CallDecoder:
             return None
         return self._checked(tool.name, values[0], raw)
 
-    def _is_call(self, value: Any) -> bool:
+    def _is_call(self, value: object) -> bool:
         """Whether a value can be nothing but a call of one of the tools."""
         try:
             name, _ = self._parts(value)
         except _NotACall:
             return False
         tool = self._tools.get(name)
-        has_arguments = any(key in _spec(value) for key in _ARGUMENTS)
-        return tool is not None and (has_arguments or not _required(tool)) and set(value) <= _KEYS
+        has_arguments = any(key in _spec(value) for key in ARGUMENT_KEYS)
+        if tool is None or not isinstance(value, dict):
+            return False
+        return (has_arguments or not _required(tool)) and set(value) <= _KEYS
 
-    def _parts(self, value: Any) -> tuple[str, dict[str, Any]]:
+    def _parts(self, value: object) -> tuple[str, JsonObject]:
         name = _name_in(value)
         if not name:
             raise _NotACall('A tool call is an object with "name" and "arguments"; this one has no name.')
-        arguments = next((spec[key] for spec in [_spec(value)] for key in _ARGUMENTS if key in spec), None)
+        arguments = next((spec[key] for spec in [_spec(value)] for key in ARGUMENT_KEYS if key in spec), None)
         if isinstance(arguments, str):
             arguments = _read_arguments(arguments)
         if arguments is None:
@@ -332,7 +341,7 @@ class CallDecoder:
         return name if name in self._tools else self._alike.get(_normalize(name), name)
 
 
-def _flat(values: list[Any]) -> Iterator[Any]:
+def _flat(values: list[object]) -> Iterator[object]:
     """The values, with lists of calls taken apart."""
     for value in values:
         if isinstance(value, dict) and set(value) == {"tool_calls"}:
@@ -343,18 +352,18 @@ def _flat(values: list[Any]) -> Iterator[Any]:
             yield value
 
 
-def _spec(value: Any) -> dict[str, Any]:
+def _spec(value: object) -> JsonObject:
     """The object that has the name and the arguments: OpenAI nests it under `function`."""
     nested = value.get("function") if isinstance(value, dict) else None
     return nested if isinstance(nested, dict) else value if isinstance(value, dict) else {}
 
 
-def _name_in(value: Any) -> str:
+def _name_in(value: object) -> str:
     spec = _spec(value)
-    return next((spec[key] for key in _NAMES if isinstance(spec.get(key), str)), "")
+    return next((spec[key] for key in NAME_KEYS if isinstance(spec.get(key), str)), "")
 
 
-def _read_arguments(text: str) -> Any:
+def _read_arguments(text: str) -> object:
     if not text.strip():
         return {}
     try:

@@ -14,6 +14,10 @@ _log = logging.getLogger(__name__)
 _LONGEST_REASON = 300  # characters of a validation error; jsonschema quotes the value, however long
 
 
+JsonObject: TypeAlias = dict[str, Any]
+"""An object as `json.loads` returns it: a schema, or the arguments of a call. Its values may be any JSON."""
+
+
 class Tool(msgspec.Struct, frozen=True):
     """One tool that the model may call.
 
@@ -25,18 +29,18 @@ class Tool(msgspec.Struct, frozen=True):
 
     name: str
     description: str = ""
-    parameters: dict[str, Any] = {}  # msgspec copies an empty default
+    parameters: JsonObject = {}  # msgspec copies an empty default
 
 
 class Call(msgspec.Struct, frozen=True):
     """One call that the model wrote. It has no id, because the service has none: whoever passes it on makes one."""
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: JsonObject = {}
 
 
 class InvalidCall(msgspec.Struct, frozen=True):
-    """What was meant as a call but is not one.
+    """Text that begins as a call but is not one.
 
     Attributes:
         text: What the model wrote, the opening tag included.
@@ -101,7 +105,7 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
         return not self.only or call.name == self.only
 
 
-def validation_error(arguments: dict[str, Any], schema: dict[str, Any]) -> str:
+def validation_error(arguments: JsonObject, schema: JsonObject) -> str:
     """Where and why the arguments of a call do not fit the schema of its tool, in one sentence; "" if they fit.
 
     References are resolved in the schema itself and in the metaschemas only; nothing is fetched. A broken schema cannot

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools.call_formats import FENCE_NAME, TAG_PREFIX
+from bing_llm.tools.call_formats import FENCE_NAME, TAG_START
 
 _HEADER = r"\[(?=[^\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
-_TAG = rf"[\s\\/]{{0,8}}{TAG_PREFIX}"
+_BEFORE_NAME = r"[\s\\/]{0,8}"  # what foreign text may have inside a tag before its name
+_TAG = rf"{_BEFORE_NAME}(?:{TAG_START})"
 _BLOCK = rf"<(?={_TAG})|&(?=(?:amp;)*lt;{_TAG})"
-_FENCE = rf"(?<!`)`(?=``+[ \t]*{FENCE_NAME})|(?<!~)~(?=~~+[ \t]*{FENCE_NAME})"
+_FENCE = rf"(?<!`)`(?=``+[ \t]*(?:{FENCE_NAME}))|(?<!~)~(?=~~+[ \t]*(?:{FENCE_NAME}))"
 
 _a_header = re.compile(_HEADER, re.IGNORECASE)
 _a_header_or_result = re.compile(rf"{_HEADER}|<(?={_TAG}results?\b)", re.IGNORECASE)
@@ -54,7 +54,7 @@ def escape_headers_and_results(text: str) -> str:
     return _a_header_or_result.sub(_entity, text)
 
 
-def json_line(value: Any) -> str:
+def json_line(value: object) -> str:
     r"""The value as JSON on one line, non-ASCII text unescaped; what JSON does not know (a date) becomes its `str`.
 
     As with `escape`, nothing in it opens or closes a block. Here the characters become JSON's own `\uXXXX`, so the

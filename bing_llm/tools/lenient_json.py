@@ -27,8 +27,8 @@ import json
 import math
 import re
 import string
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterable, Iterator
+from typing import NoReturn
 
 NEEDLESSLY_ESCAPED = frozenset("_<>'`~#")
 """The signs before which a backslash in a string is taken for Markdown's: in other notations too it changes little."""
@@ -38,7 +38,7 @@ _MAX_DIGITS = 4300  # of an integer: Python's own limit where it has one; to rea
 _NEAR = 20  # characters to each side of a fault
 
 _between = re.compile(r"[\s,]*")
-_bracket = re.compile(r"[{}\[\]]")  # quotes in prose are no strings
+_bracket = re.compile(r"[{}\[\]]")  # quotes in prose do not delimit strings
 # A string runs to the end of the text if nothing ends it: then it is not read again.
 _string_or_bracket = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[{}\[\]]', re.DOTALL)
 _begins_json = re.compile(r'\{\s*"|\[\s*[{\["]')
@@ -79,7 +79,7 @@ class Unreadable(ValueError):
     """The text is not JSON. The message is one sentence that a model can act on."""
 
 
-def read_values(text: str, *, closed: bool) -> list[Any]:
+def read_values(text: str, *, closed: bool) -> list[object]:
     """The JSON values that the text consists of, one or more; the last of equal keys wins.
 
     Several are separated by whitespace or commas; objects and lists also by nothing.
@@ -131,8 +131,8 @@ def json_in(text: str) -> str:
     return any_list
 
 
-def _values(text: str) -> list[Any]:
-    values: list[Any] = []
+def _values(text: str) -> list[object]:
+    values: list[object] = []
     position = len(text) - len(text.lstrip(_BLANKS))
     while position < len(text) or not values:
         try:
@@ -237,7 +237,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
     return found.end() if found else position
 
 
-def _check_depth(text: str, value: Any) -> None:
+def _check_depth(text: str, value: object) -> None:
     if text.count("{") + text.count("[") <= _MAX_DEPTH:
         return
     level = [value]
@@ -248,7 +248,7 @@ def _check_depth(text: str, value: Any) -> None:
     raise _too_deep()
 
 
-def _parts(value: Any) -> Any:
+def _parts(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
@@ -284,7 +284,7 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _single_value(text: str) -> tuple[str, Any]:
+def _single_value(text: str) -> tuple[str, object]:
     try:
         values = read_values(text, closed=False)
     except Unreadable:

@@ -1,4 +1,4 @@
-"""Reading calls out of the text that a model streams."""
+"""Parses tool calls from the text that a model streams."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ _IN_STRING = re.compile(r'["\\]')
 
 
 class Scanner:
-    """Follows objects and lists, one after another, by their brackets and strings; each sign is looked at once.
+    """Finds where JSON values end in a text that comes in parts; each character is looked at once.
+
+    It follows objects and lists, one after another, by their brackets and strings.
 
     Args:
-        wary: Whether to stop within a value too, at what JSON has in strings only: `<`, a backtick or a backslash.
+        wary: Whether to stop inside a value too, at what JSON has only in strings: `<`, a backtick or a backslash.
 
     Attributes:
-        values: How many have ended.
-        open: Whether one has begun and not ended.
+        values: How many values have ended.
+        open: Whether a value has begun and not ended.
     """
 
     def __init__(self, *, wary: bool = False) -> None:
@@ -67,9 +69,9 @@ class Scanner:
         return self._depth > 0
 
     def feed(self, text: str) -> int:
-        """How much of this part belongs to values, or stands between them: its length, or where something else begins.
+        """How many characters of this part are in values or between them: all, or up to where something else begins.
 
-        Whitespace and commas may stand between two values, and brackets that close nothing behind one.
+        Whitespace and commas may separate two values, and surplus closing brackets may follow one.
         """
         at, end = 0, len(text)
         while at < end:
@@ -82,7 +84,7 @@ class Scanner:
                 found = (self._inside if self._depth else _OUTSIDE).search(text, at)
                 if found is None:
                     return end
-                if not (self._goes_on if self._depth else self._begins)(found[0]):
+                if not (self._is_allowed_inside if self._depth else self._is_allowed_between)(found[0]):
                     return found.start()
                 at = found.end()
         return end
@@ -95,8 +97,8 @@ class Scanner:
         self._escaped = found[0] == "\\"
         return found.end()
 
-    def _goes_on(self, sign: str) -> bool:
-        """Whether a sign within a value is allowed there."""
+    def _is_allowed_inside(self, sign: str) -> bool:
+        """Whether a character inside a value is allowed there."""
         if sign == '"':
             self._in_string = True
         elif sign in "{[":
@@ -108,8 +110,8 @@ class Scanner:
             return False
         return True
 
-    def _begins(self, sign: str) -> bool:
-        """Whether a sign between values is allowed there; one that opens a value does."""
+    def _is_allowed_between(self, sign: str) -> bool:
+        """Whether a character between values is allowed there."""
         if sign in "{[":
             self._depth = 1
             return True
@@ -121,7 +123,7 @@ class _Block:
 
     Args:
         opening: What opened it.
-        space: The whitespace before that, which is dropped around calls only.
+        space: The whitespace before it, which is dropped only if it is a call.
     """
 
     def __init__(self, opening: Opening, space: str) -> None:
@@ -131,11 +133,11 @@ class _Block:
         self.parts: list[str] = []
         self.characters = 0  # of the parts
         self.pending = ""  # what may begin the closer
-        self.literal = False  # its JSON is broken: the first closer or opener ends it, in a string or not
+        self.literal = False  # its JSON is broken: the first closer or opener ends it, even in a string
         self.head: str | None = None if opening.always else ""  # until the first key is known
 
     def add(self, part: str) -> None:
-        """Read some text."""
+        """Append text that belongs to it."""
         self.parts.append(part)
         self.characters += len(part)
 
@@ -154,29 +156,33 @@ class _Block:
 
 
 class CallParser:
-    """Takes the text of a reply apart, into text and calls, while it streams.
+    """Splits the text of a reply into text and calls while it streams.
 
-    `feed` each part, then `close`. Adjacent texts joined, the pieces are the same however the reply is cut into parts.
-    Text is held back only while it may be the beginning of a call; whitespace around calls is dropped.
+    `feed` each part, then `close`. With adjacent texts joined, the pieces do not depend on how the reply is cut into
+    parts. Text is held back only while it may be the beginning of a call; whitespace around calls is dropped.
 
-    A call is the JSON in `<tool_call>` tags (escaped by Markdown or HTML too) or in a code fence of that name. It is
-    also the JSON in a fence without a name or with `json`, or the whole reply, if that is nothing but calls of tools of
-    the box: other JSON, and prose with JSON in it, stays text.
+    A call is the JSON in `<tool_call>` tags (also as Markdown or HTML escapes them) or in a code fence of that name.
+    It is also the JSON in a fence without a name or with `json`, or the whole reply, if that is nothing but calls of
+    known tools: other JSON, and prose with JSON in it, stays text.
 
-    **Who speaks of a tag calls nothing.** A tag opens a call only where JSON begins behind it: `{` or `[`, also
-    in a code fence. It may have attributes, of up to 64 characters. It is text in a code fence of a language (not in
-    one without a name, with `json` or `xml`), and behind an open backtick on the same line. What else stands directly
-    around tags of calls is dropped: such a fence, and the tag `<tool_calls>`.
+    **To mention a tag is not a call.** A tag opens a call only if JSON follows it: `{` or `[`, also in a code fence.
+    It may have attributes of up to 64 characters. It is text in a code fence of a language (but not in one without a
+    name, with `json` or with `xml`), and after an open backtick on the same line. Layout directly around the tags is
+    dropped: such a fence, and the tag `<tool_calls>`.
 
-    **Broken JSON ends where the next call begins.** What was opened and is no call is an `InvalidCall`, to its closer
-    or to the next tag that opens a call. Where a string in it never ends, that is seen when the reply is over.
+    **Broken JSON ends where the next call begins.** What was opened but is not a call is an `InvalidCall`, up to its
+    closer or to the next tag that opens a call. A string in it that never ends is noticed when the reply is complete.
 
     **A call has an end.** One of over 1,000,000 characters is an `InvalidCall`, and ends the reply.
 
-    **A reply ends with its calls.** What comes after the first of them and is neither whitespace nor another call is
-    cut, since the model goes on with results that it makes up. Without a call before, a reply is cut where a line
-    begins with the tag of a result and its first attribute, as a history shows it. Then `done` is True: whoever feeds
-    may stop the model, and what is fed is dropped.
+    **A reply ends with its calls.** What follows the first call, other than whitespace and more calls, is cut, because
+    the model goes on with results that it makes up. Before any call, a reply is cut where a line begins with the tag of
+    a result and its first attribute, as a history shows it. Then `done` is True: the model may be stopped, and what is
+    fed is dropped.
+
+    Attributes:
+        done: Whether nothing that follows is wanted.
+        has_cut: Whether the reply went on after its calls.
     """
 
     def __init__(self, toolbox: Toolbox) -> None:
@@ -213,11 +219,11 @@ class CallParser:
                 rest = self._begin(rest)
             else:
                 rest = self._search(rest, pieces)
-        self.has_cut = self.has_cut or bool(rest.strip(_LAYOUT))  # behind the one call
+        self.has_cut = self.has_cut or bool(rest.strip(_LAYOUT))  # after the one call
         return pieces
 
     def close(self) -> list[Piece]:
-        """The reply is over: the pieces that were held back."""
+        """The reply is complete: the pieces that were held back."""
         pieces: list[Piece] = []
         if self._block is not None and self._block.opening.always and not self._block.is_whole:
             pieces = self._read_again(self._block)
@@ -232,7 +238,7 @@ class CallParser:
     # --- text -----------------------------------------------------------------------------------------------------
 
     def _begin(self, rest: str) -> str:
-        """The start of the reply, where JSON without anything around it may be a call."""
+        """Read the start of the reply, where JSON without delimiters may be a call."""
         body = rest.lstrip()
         space = rest[: len(rest) - len(body)]
         if not body and len(space) <= LONGEST_SPACE:
@@ -245,7 +251,7 @@ class CallParser:
         return body
 
     def _search(self, rest: str, pieces: list[Piece]) -> str:
-        """Look for an opener, and say what is before it. Answers with what is behind it."""
+        """Look for an opener, and give the text before it. Returns what follows the opener."""
         self._in_long_run = self._in_long_run and rest[0] == "`"
         for mark in DELIMITER.finditer(rest):
             opening = self._opening(rest, mark)
@@ -255,18 +261,18 @@ class CallParser:
             space = rest[len(text) : mark.start()]
             if opening.kind == "result" and (text or self._has_text) and "\n" not in space:
                 continue
-            self._say(text, pieces)
+            self._give_text(text, pieces)
             if opening is MORE:
                 self._held = rest[len(text) :]
                 return ""
             return self._open(opening, space, rest[mark.start() :])
         text = _without_space(rest)
-        self._say(text, pieces)
+        self._give_text(text, pieces)
         self._held = rest[len(text) :]
         return ""
 
     def _open(self, opening: Opening, space: str, rest: str) -> str:
-        """Begin what is opened there. Answers with what is behind the opener."""
+        """Begin what is opened there. Returns what follows the opener."""
         if opening.kind == "result":
             self._cut(rest)
         elif opening.kind != "layout" and not self.done:
@@ -325,7 +331,7 @@ class CallParser:
         self._is_foreign = opening.kind == "foreign"
         self._wraps_calls = opening.kind == "layout"
 
-    def _say(self, text: str, pieces: list[Piece]) -> None:
+    def _give_text(self, text: str, pieces: list[Piece]) -> None:
         if not text:
             return
         self._has_text = True
@@ -341,7 +347,7 @@ class CallParser:
     # --- blocks ---------------------------------------------------------------------------------------------------
 
     def _read(self, block: _Block, rest: str, pieces: list[Piece]) -> str:
-        """Read on in a block. Answers with what is behind it."""
+        """Read on in a block. Returns what follows it."""
         text, block.pending = block.pending + rest, ""
         if block.literal:
             return self._read_literally(block, text, pieces)
@@ -361,7 +367,7 @@ class CallParser:
         return self._read_other(block, tail, pieces)
 
     def _read_other(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
-        """Read on where something stands in a block that is neither JSON nor its closer."""
+        """Read on in a block at something that is neither JSON nor its closer."""
         if not block.opening.always:
             return self._release(block, tail, pieces)
         if block.is_whole:
@@ -370,7 +376,7 @@ class CallParser:
         return self._read_literally(block, tail, pieces)
 
     def _read_literally(self, block: _Block, text: str, pieces: list[Piece]) -> str:
-        """Read on to the first closer or call: the JSON is broken, so its strings tell nothing."""
+        """Read on to the first closer or call: the JSON is broken, so its strings do not count."""
         for mark in DELIMITER.finditer(text):
             at = mark.start()
             closer = closer_at(text, at, block.opening.closers)
@@ -386,17 +392,17 @@ class CallParser:
         return self._refuse(block, "", pieces) if block.is_too_long else ""
 
     def _refuse(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
-        """End a block that is too long: what is meant as a call ends the reply, other JSON is text."""
+        """End a block that is too long: a call ends the reply, other JSON is text."""
         if not block.opening.always:
             return self._release(block, tail, pieces)
         shown = f"{block.opening.text}{block.content[:_LONGEST_SHOWN]}..."
         reason = f"The tool call has over {MAX_CALL_CHARACTERS:,} characters: write a shorter one."
-        self._give([InvalidCall(shown, reason)], pieces)
+        self._give_calls([InvalidCall(shown, reason)], pieces)
         self.done = self.has_cut = True
         return ""
 
     def _read_again(self, block: _Block) -> list[Piece]:
-        """Read a block whose JSON has no end: what seemed to be a string may hold its closer, and other calls.
+        """Read a block whose JSON has no end again: what seemed to be a string may hold its closer and other calls.
 
         Whatever it holds is read literally too, so that nothing is read a third time.
         """
@@ -407,7 +413,7 @@ class CallParser:
         return self.feed(text)
 
     def _may_be_calls(self, block: _Block, text: str) -> bool:
-        """Whether a block that may be other JSON can still be calls, as its first key tells."""
+        """Whether a block that may be other JSON can still be calls, judged by its first key."""
         if block.head is None:
             return True
         block.head = (block.head + text[:_LONGEST_HEAD])[:_LONGEST_HEAD]
@@ -418,31 +424,31 @@ class CallParser:
         return len(block.head) < _LONGEST_HEAD and _MAY_GET_A_KEY.fullmatch(block.head) is not None
 
     def _reread(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
-        """Say the opening of what can be no call. Answers with the rest of the block: there may be openers in it."""
+        """Give the opening of a block that cannot be a call. Returns the rest of it, which may have openers in it."""
         rest = block.content + tail
         block.parts.clear()
         return self._release(block, rest, pieces)
 
     def _release(self, block: _Block, tail: str, pieces: list[Piece], closer: str = "") -> str:
-        """Say what turned out to be no call. Answers with what is behind it."""
+        """Give a block that is not a call as text. Returns what follows it."""
         self._block = None
         if block.opening.kind == "fence" and not closer:
             self._enter_code(len(block.opening.closers[0]), block.opening)
-        said = block.space + block.opening.text + block.content + closer
-        text = _without_space(said)
-        self._say(text, pieces)
-        return "" if self.done else said[len(text) :] + tail
+        whole = block.space + block.opening.text + block.content + closer
+        text = _without_space(whole)
+        self._give_text(text, pieces)
+        return "" if self.done else whole[len(text) :] + tail
 
     def _end(self, block: _Block, tail: str, pieces: list[Piece], closer: str) -> str:
-        """The block is closed. Answers with what is behind it."""
+        """End a block that is closed. Returns what follows it."""
         if block.is_too_long:
             return self._refuse(block, closer + tail, pieces)
         content, raw = block.content, block.opening.text + block.content + closer
         if block.opening.always:
             closed = bool(closer) or block.is_whole
-            self._give(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=closed), pieces)
+            self._give_calls(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=closed), pieces)
         elif (calls := self._decoder.decode_bare(content, raw=raw)) is not None:
-            self._give(calls, pieces)
+            self._give_calls(calls, pieces)
         else:
             return self._release(block, tail, pieces, closer)
         return tail
@@ -450,13 +456,13 @@ class CallParser:
     def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
         content, raw = block.content, block.opening.text + block.content
         if block.opening.always:
-            self._give(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=False), pieces)
+            self._give_calls(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=False), pieces)
         elif (calls := self._decoder.decode_bare(content, raw=raw) if block.is_whole else None) is not None:
-            self._give(calls, pieces)
+            self._give_calls(calls, pieces)
         else:
             self._held = self._release(block, "", pieces)
 
-    def _give(self, calls: list[Call | InvalidCall], pieces: list[Piece]) -> None:
+    def _give_calls(self, calls: list[Call | InvalidCall], pieces: list[Piece]) -> None:
         self._block = None
         self._has_calls = True
         if not self._toolbox.parallel:
@@ -469,5 +475,5 @@ class CallParser:
 
 
 def _without_space(text: str) -> str:
-    """The text without the whitespace at its end, as far as that is held back."""
+    """The text without the whitespace at its end, unless that is too long to be held back."""
     return text[: max(len(text.rstrip()), len(text) - LONGEST_SPACE)]

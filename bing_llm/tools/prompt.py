@@ -8,11 +8,10 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
-from bing_llm.tools.calls import Call, Tool, Toolbox
+from bing_llm.tools.calls import Call, JsonObject, Tool, Toolbox
 from bing_llm.tools.escape import escape, json_line
 from bing_llm.tools.schemas import compact, example_call
 
@@ -27,7 +26,7 @@ _JSON = "Reply with exactly one JSON object {which}, and nothing else: no code f
 class JsonFormat(msgspec.Struct, frozen=True):
     """The answer must be JSON: one object that fits `schema`, or any object if that is None."""
 
-    schema: dict[str, Any] | None = None
+    schema: JsonObject | None = None
 
 
 class Instructions(msgspec.Struct, frozen=True):
@@ -86,7 +85,7 @@ def render_call(call: Call) -> str:
     return f"<tool_call>\n{line}\n</tool_call>"
 
 
-def render_foreign_call(name: str, arguments: Any) -> str:
+def render_foreign_call(name: str, arguments: object) -> str:
     """A call of a history that another library made, in the form in which the model is asked to write it.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from bing_llm.tools.calls import Call, Tool
+from bing_llm.tools.calls import Call, JsonObject, Tool
 from bing_llm.tools.escape import json_line
 
 _MAX_DEPTH = 64  # nested levels; what is deeper stays as it is
@@ -38,7 +38,7 @@ _FORMATS = {
 }
 
 
-def compact(schema: Mapping[str, Any]) -> dict[str, Any]:
+def compact(schema: Mapping[str, object]) -> JsonObject:
     """The schema with its definitions in the places that refer to them, and without titles.
 
     ==================================  ================================================================================
@@ -86,15 +86,15 @@ class _Compactor:
         root: The whole, a tree of JSON values.
     """
 
-    def __init__(self, root: dict[str, Any]) -> None:
+    def __init__(self, root: JsonObject) -> None:
         self._root = root
         self._left = _MAX_INLINED
 
-    def compact(self) -> dict[str, Any]:
+    def compact(self) -> JsonObject:
         """The root, with the definitions that it still needs."""
-        short: dict[str, Any] = self._schema({key: self._root[key] for key in self._root if key not in _DEFINITIONS}, 0)
+        short: JsonObject = self._schema({key: self._root[key] for key in self._root if key not in _DEFINITIONS}, 0)
         needed = [found for reference in _references(short) for found in self._meant(reference)]
-        kept: dict[str, dict[str, Any]] = {}
+        kept: dict[str, JsonObject] = {}
         while needed:
             home, name = needed.pop()
             if name in kept.get(home, {}):
@@ -104,7 +104,7 @@ class _Compactor:
             needed.extend(found for reference in _references(definition) for found in self._meant(reference))
         return {**short, **kept}
 
-    def _schema(self, node: Any, depth: int) -> Any:
+    def _schema(self, node: object, depth: int) -> Any:
         if not isinstance(node, dict) or depth > _MAX_DEPTH:
             return node
         place = _place(node.get("$ref"))
@@ -114,7 +114,7 @@ class _Compactor:
         beside = self._schema({key: value for key, value in node.items() if key != "$ref"}, depth)
         return _both(self._schema(self._root[place[0]][place[1]], depth + 1), beside)
 
-    def _value(self, key: str, value: Any, depth: int) -> Any:
+    def _value(self, key: str, value: object, depth: int) -> object:
         if key in _OF_NAMES and isinstance(value, dict):
             return {name: self._schema(part, depth + 1) for name, part in value.items()}
         if key in _OF_LIST and isinstance(value, list):
@@ -148,7 +148,7 @@ class _Compactor:
         return [(home, name) for home in homes for name in self._root[home]]
 
 
-def _place(reference: Any) -> _Place | None:
+def _place(reference: object) -> _Place | None:
     """The definition that is referred to as a whole."""
     steps = _steps(reference) if isinstance(reference, str) and reference.startswith("#/") else []
     return (steps[0], steps[1]) if len(steps) == 2 and steps[0] in _DEFINITIONS else None  # noqa: PLR2004 - as it says
@@ -159,7 +159,7 @@ def _steps(reference: str) -> list[str]:
     return [step.replace("~1", "/").replace("~0", "~") for step in steps]
 
 
-def _references(node: Any) -> Iterator[str]:
+def _references(node: object) -> Iterator[str]:
     """Every reference in a tree, also where it may be only data: a definition too many does no harm."""
     waiting = [node]
     while waiting:
@@ -171,11 +171,11 @@ def _references(node: Any) -> Iterator[str]:
             waiting.extend(part)
 
 
-def _is_title(key: str, value: Any) -> bool:
+def _is_title(key: str, value: object) -> bool:
     return key == "title" and isinstance(value, str)
 
 
-def _both(definition: Any, beside: dict[str, Any]) -> Any:
+def _both(definition: object, beside: JsonObject) -> object:
     if not beside:
         return definition
     if isinstance(definition, dict) and beside.keys() <= _NOTES - definition.keys():
@@ -183,12 +183,12 @@ def _both(definition: Any, beside: dict[str, Any]) -> Any:
     return {**beside, "allOf": [definition, *beside.get("allOf", [])]}
 
 
-def _arguments(tool: Tool) -> dict[str, Any]:
+def _arguments(tool: Tool) -> JsonObject:
     value = _example(compact(tool.parameters), "", 0)
     return value if isinstance(value, dict) else {}
 
 
-def _example(schema: Any, name: str, depth: int) -> Any:
+def _example(schema: object, name: str, depth: int) -> object:
     if not isinstance(schema, dict):
         schema = {}
     for value in _own_values(schema):
@@ -199,7 +199,7 @@ def _example(schema: Any, name: str, depth: int) -> Any:
     return _made_up(schema, name, depth)
 
 
-def _own_values(schema: dict[str, Any]) -> Iterator[Any]:
+def _own_values(schema: JsonObject) -> Iterator[object]:
     if "const" in schema:
         yield schema["const"]
     yield from _list(schema.get("enum"))
@@ -208,7 +208,7 @@ def _own_values(schema: dict[str, Any]) -> Iterator[Any]:
         yield schema["default"]
 
 
-def _made_up(schema: dict[str, Any], name: str, depth: int) -> Any:
+def _made_up(schema: JsonObject, name: str, depth: int) -> object:
     kinds = _list(schema.get("type")) or [schema.get("type", "object" if "properties" in schema else "string")]
     match kinds[0]:
         case "integer" | "number":
@@ -225,7 +225,7 @@ def _made_up(schema: dict[str, Any], name: str, depth: int) -> Any:
             return _text(schema, name)
 
 
-def _object(schema: dict[str, Any], depth: int) -> dict[str, Any]:
+def _object(schema: JsonObject, depth: int) -> JsonObject:
     properties = schema.get("properties")
     if not isinstance(properties, dict):
         return {}
@@ -233,10 +233,10 @@ def _object(schema: dict[str, Any], depth: int) -> dict[str, Any]:
     return {name: _example(properties[name], name, depth + 1) for name in names}
 
 
-def _text(schema: dict[str, Any], name: str) -> str:
+def _text(schema: JsonObject, name: str) -> str:
     plain = f"some {name.replace('_', ' ') or 'text'}"
     return _FORMATS.get(str(schema.get("format")), plain)
 
 
-def _list(value: Any) -> list[Any]:
+def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []

@@ -26,16 +26,18 @@ from pydantic import (
 )
 
 from bing_llm import __version__
+from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
 from bing_llm.completion.names import Names
 from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
-from bing_llm.config import Endpoint, cookie_header
 from bing_llm.limits import Retries
 from bing_llm.messages import convert
+from bing_llm.services import Endpoint
 from bing_llm.sync import iterate, run
 from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
@@ -141,7 +143,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         print(person)
         ```
 
-    What the service tells besides its text:
+    What the service says besides its text:
         Citations, searches, reasoning lines, pictures and suggestions are in `response_metadata`, beside
         `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
         content blocks instead, and citations are annotations of the text.
@@ -281,7 +283,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - LangChain itself reports the chunks
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -292,7 +294,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> ChatResult:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -303,7 +305,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: CallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Iterator[ChatGenerationChunk]:
         with model_errors(self._attempts):
             completion, chunks = self._begin(messages, stop, kwargs)
@@ -317,13 +319,13 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         messages: list[BaseMessage],
         stop: list[str] | None = None,
         run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - as in _generate
-        **kwargs: Any,
+        **kwargs: object,
     ) -> AsyncIterator[ChatGenerationChunk]:
         with model_errors(self._attempts):
             return ChunkStream(*self._begin(messages, stop, kwargs), self._attempts)
 
     def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
         _names.check_options(options)
@@ -336,7 +338,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
             stop=self.stop,
             max_tokens=self.max_tokens,
         )
-        client = self._connection.with_options(model=options.get("model") or self.model, retries=self._retries)
+        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
         completion = Completion(client, request, join=self.join_deltas)
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(client.model, estimate_usage=self.estimate_usage)
@@ -368,8 +370,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         tool_choice: ToolChoice = None,
         parallel_tool_calls: bool | None = None,
         strict: bool | None = None,
-        response_format: Any = None,
-        **kwargs: Any,
+        response_format: object = None,
+        **kwargs: object,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with tools.
 
@@ -382,7 +384,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
                 Anthropic's form of a dict.
             parallel_tool_calls: False for at most one call an answer.
             strict: True makes a call whose arguments do not fit their schema an invalid one.
-            response_format: A schema for the answer that is no call; see `with_structured_output`.
+            response_format: A schema for an answer without calls; see `with_structured_output`.
             **kwargs: For `bind`.
 
         Raises:
@@ -425,10 +427,10 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         Raises:
             ValueError: The method is unknown, or needs a schema.
         """
-        from langchain_bing.structured import structured  # noqa: PLC0415 - the parsers are slow to import
+        from langchain_bing.structured import structured_runnable  # noqa: PLC0415 - the parsers are slow to import
 
         bind = partial(self.bind_tools, **kwargs)
-        return structured(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
+        return structured_runnable(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
         """As LangChain's, which then is the only one that retries: two budgets would multiply."""
@@ -446,8 +448,8 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """About how many tokens these messages have as they are sent, the text about the tools included."""
-        told = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
-        texts = [told.listing, told.rules, convert(to_history(messages).messages)]
+        instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
+        texts = [instructions.listing, instructions.rules, convert(to_history(messages).messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------
@@ -457,7 +459,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         return "bing-chat"
 
     @property
-    def _identifying_params(self) -> dict[str, Any]:
+    def _identifying_params(self) -> dict[str, object]:
         return {
             "model": self.model,
             "backend": self.backend,
@@ -506,18 +508,18 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
         update = {name: _hidden(name, value) for name, value in (update or {}).items()}
         return super().model_copy(update=update, deep=deep)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, _hidden(name, value))
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
         return copy.copy(self)  # connections cannot be copied, and its settings do not change
 
-    def __getstate__(self) -> dict[Any, Any]:
+    def __getstate__(self) -> dict[object, object]:
         if self.client is not None:
             raise TypeError(
                 "A ChatBing with a client of your own is not pickled: give it settings instead of a client."
@@ -526,12 +528,12 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         fields = {**state["__dict__"], "cookies": None, "token": None}  # they are read from the environment again
         return {**state, "__dict__": fields, "__pydantic_private__": {"_connected": None}}
 
-    def __setstate__(self, state: dict[Any, Any]) -> None:
+    def __setstate__(self, state: dict[object, object]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
 
 
-def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> dict[str, Any]:
+def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
 
     Raises:

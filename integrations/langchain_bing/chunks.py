@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from typing import Any, assert_never
+from typing import assert_never
 
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk
@@ -105,7 +105,7 @@ class TextChunks:
         )
         return ChatGenerationChunk(message=message)
 
-    def _metadata(self, end: Completed) -> dict[str, Any]:
+    def _metadata(self, end: Completed) -> dict[str, object]:
         own = {"tool_parse_errors": self._reasons, "usage_estimated": self._estimate_usage}
         return {
             "model_name": self._model,
@@ -114,7 +114,7 @@ class TextChunks:
             **{key: value for key, value in own.items() if value},
         }
 
-    def _reply_metadata(self, reply: ev.Reply) -> dict[str, Any]:
+    def _reply_metadata(self, reply: ev.Reply) -> dict[str, object]:
         reasoning = {"reasoning": "\n".join(self._progress)} if self._progress else {}
         return {**reply_metadata(reply), **reasoning}
 
@@ -182,7 +182,7 @@ class BlockChunks(TextChunks):
         )
         return ChatGenerationChunk(message=message)
 
-    def _rest_of(self, reply: ev.Reply) -> Iterator[dict[str, Any]]:
+    def _rest_of(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
         """Searches and pictures that only the final frame has."""
         for search in reply.searches:
             known = [at for at, search_ in enumerate(self._searches) if search_.query == search.query]
@@ -195,7 +195,7 @@ class BlockChunks(TextChunks):
             if url not in self._images:
                 yield self._image(url)
 
-    def _closing(self, reply: ev.Reply) -> Iterator[dict[str, Any]]:
+    def _closing(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
         if reply.citations and self._last_text_index is not None:
             annotations = _annotations("".join(self._said), reply.citations)
             yield {"type": "text", "text": "", "index": self._last_text_index, "annotations": annotations}
@@ -214,50 +214,51 @@ class BlockChunks(TextChunks):
         self._next += 1
         return self._next - 1
 
-    def _block(self, kind: str, **fields: Any) -> dict[str, Any]:
+    def _block(self, kind: str, **fields: object) -> dict[str, object]:
         return {"type": kind, **fields, "index": self._index()}
 
-    def _search(self, query: str) -> dict[str, Any]:
+    def _search(self, query: str) -> dict[str, object]:
         self._searches.append(ev.Search(query))
         self._search_ids.append(self._new_id())
         return self._block("server_tool_call", id=self._search_ids[-1], name="web_search", args={"query": query})
 
-    def _results(self, results: tuple[ev.SearchResult, ...]) -> list[dict[str, Any]]:
+    def _results(self, results: tuple[ev.SearchResult, ...]) -> list[dict[str, object]]:
         """The results of the first search that has had none yet."""
         at = self._answered
         self._answered += 1
         made = [] if at < len(self._searches) else [self._search("")]
         return [*made, self._result(at, results)]
 
-    def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, Any]:
+    def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, object]:
         self._searches[at] = ev.Search(self._searches[at].query, results)
         return self._block(
             "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=to_plain(results)
         )
 
-    def _image(self, url: str) -> dict[str, Any]:
+    def _image(self, url: str) -> dict[str, object]:
         self._images.append(url)
         return self._block("image", url=url)
 
 
-def _chunk(content: list[dict[str, Any]], **fields: Any) -> ChatGenerationChunk:
+def _chunk(content: list[dict[str, object]], **fields: object) -> ChatGenerationChunk:
     metadata = {"output_version": "v1"}
     return ChatGenerationChunk(message=AIMessageChunk(content=content, response_metadata=metadata, **fields))  # type: ignore[arg-type]
 
 
-def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str, Any]]:
+def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str, object]]:
     """A citation for each marker of the text, and one without a place for each source that no marker names."""
     by_number = {citation.number: citation for citation in citations}
+    markers = [(int(found[1][:9]), found) for found in _MARKER.finditer(text)]
     placed = [
         {**_annotation(by_number[number]), "start_index": found.start(), "end_index": found.end()}
-        for found in _MARKER.finditer(text)
-        if (number := int(found[1][:9])) in by_number
+        for number, found in markers
+        if number in by_number
     ]
-    named = {annotation["extras"]["number"] for annotation in placed}
+    named = {number for number, _ in markers}
     return [*placed, *(_annotation(citation) for citation in citations if citation.number not in named)]
 
 
-def _annotation(citation: ev.Citation) -> dict[str, Any]:
+def _annotation(citation: ev.Citation) -> dict[str, object]:
     url = {"url": citation.url} if citation.url else {}
     return {"type": "citation", **url, "title": citation.title, "extras": {"number": citation.number}}
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TypeGuard
 
 import msgspec
 from langchain_core.messages import (
@@ -33,7 +33,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines, label
+from bing_llm.completion.prompt import History, HistoryBuilder, HistoryCall, image_url, join_lines, label
 from bing_llm.errors import InvalidRequest
 
 _log = logging.getLogger(__name__)
@@ -180,7 +180,7 @@ def calls_of(message: AIMessage) -> list[HistoryCall]:
     return calls + invalid
 
 
-def pictures_in(content: Any) -> Iterator[str]:
+def pictures_in(content: object) -> Iterator[str]:
     """The URLs of the pictures in the content of a message; base64 as a `data:` URL.
 
     Raises:
@@ -199,22 +199,22 @@ def _calls_in_content(message: AIMessage) -> Iterator[HistoryCall]:
             yield _call(block, arguments, block.get("id"), block.get("call_id"))
 
 
-def _call(call: Mapping[str, Any], arguments: Any, *ids: Any) -> HistoryCall:
+def _call(call: Mapping[str, object], arguments: object, *ids: object) -> HistoryCall:
     return HistoryCall.render(str(call.get("name") or ""), arguments, *ids)
 
 
-def _parts(content: Any) -> list[Any]:
+def _parts(content: object) -> list[object]:
     if isinstance(content, list):
         return content
     return [str(content)] if content else []
 
 
-def _is_result(block: Any, message: BaseMessage) -> bool:
+def _is_result(block: object, message: BaseMessage) -> TypeGuard[Mapping[str, object]]:
     may_hold = isinstance(message, HumanMessage | ToolMessage)
     return may_hold and isinstance(block, Mapping) and block.get("type") == "tool_result"
 
 
-def _text_in(block: Any, message: BaseMessage, *, in_result: bool = False) -> str:
+def _text_in(block: object, message: BaseMessage, *, in_result: bool = False) -> str:
     """The text that stands for a block."""
     if not isinstance(block, Mapping):
         return str(block)
@@ -237,7 +237,7 @@ def _text_in(block: Any, message: BaseMessage, *, in_result: bool = False) -> st
             return ""
 
 
-def _text_of_document(block: Mapping[str, Any]) -> str | None:
+def _text_of_document(block: Mapping[str, object]) -> str | None:
     """The text of a document in LangChain's form or in Anthropic's; None for one that is not text."""
     source = block.get("source")
     text = block.get("text")
@@ -250,13 +250,13 @@ def _text_of_document(block: Mapping[str, Any]) -> str | None:
     return join_lines(str(part or "") for part in (block.get("title"), block.get("context"), text))
 
 
-def _text_of_source(content: Any) -> str | None:
+def _text_of_source(content: object) -> str | None:
     parts = [part.get("text") if isinstance(part, Mapping) else part for part in _parts(content)]
     texts = [text for text in parts if isinstance(text, str)]
     return join_lines(texts) if len(texts) == len(parts) else None
 
 
-def _picture_url(block: Mapping[str, Any]) -> str:
+def _picture_url(block: Mapping[str, object]) -> str:
     """The URL of a picture in OpenAI's form, in Anthropic's, or in LangChain's forms of versions 0 and 1."""
     nested = block.get("image_url")
     url = nested.get("url") if isinstance(nested, Mapping) else nested or block.get("url")
@@ -270,7 +270,7 @@ def _picture_url(block: Mapping[str, Any]) -> str:
     return image_url(url, where="An image block", hint=_PICTURES_ALLOWED)
 
 
-def _complaint(block: Mapping[str, Any], kind: Any, message: BaseMessage, *, in_result: bool) -> str:
+def _complaint(block: Mapping[str, object], kind: object, message: BaseMessage, *, in_result: bool) -> str:
     where = f"A result in a {message.type} message" if in_result else f"A {message.type} message"
     what = f"block of type {str(kind)!r:.64}"
     if not kind:

@@ -17,8 +17,6 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput
 
-__all__ = ["METHODS", "Method", "Schema", "structured"]
-
 Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
 Schema: TypeAlias = dict[str, Any] | type
 
@@ -27,7 +25,7 @@ METHODS: tuple[Method, ...] = ("function_calling", "json_schema", "json_mode")
 Bind: TypeAlias = Callable[..., "Runnable[LanguageModelInput, AIMessage]"]
 
 
-def structured(
+def structured_runnable(
     bind_tools: Bind,
     schema: Schema | None,
     *,
@@ -69,7 +67,7 @@ def structured(
 def _format(schema: Schema | None, method: Method) -> dict[str, Any]:
     if method == "json_mode":
         return {"type": "json_object"}
-    json_schema = convert_to_json_schema(schema)  # type: ignore[arg-type]  # it takes None no more than we do here
+    json_schema = convert_to_json_schema(schema)  # type: ignore[arg-type]  # checked above: it is not None
     return {"type": "json_schema", "json_schema": {"name": json_schema.get("title", "answer"), "schema": json_schema}}
 
 

@@ -79,7 +79,7 @@ class Service(FakeBackend):
 def client_on(loop: Hurried, backend: FakeBackend, **retries: Any) -> BingClient:
     """A client of this service, by the time of this loop."""
     client = BingClient(backend="chathub", retries=loop.retries(**retries))
-    client._lazy.made[client.model] = backend
+    client._backends.opened[client.model] = backend
     return client
 
 

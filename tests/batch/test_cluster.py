@@ -299,7 +299,7 @@ async def test_what_throttles_one_worker_slows_all() -> None:
     """The limits are those of the whole run: after a refusal no worker begins a turn."""
     cluster = Cluster(lambda _text: Throttled("Slow down.", retry_after=600.0))
     asked = asyncio.create_task(cluster.of(rows(50), concurrency=4))
-    while cluster.engine is None or not cluster.engine.waiting:  # noqa: ASYNC110 - nothing tells of it
+    while cluster.engine is None or not cluster.engine.waiting:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
     assert "throttles" in cluster.engine.waiting
     begun = cluster.engine.turns

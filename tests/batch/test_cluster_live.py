@@ -109,7 +109,7 @@ class Clients:
     def __call__(self) -> BingClient:
         """One more."""
         (self.folder / f"{os.getpid()}-{uuid.uuid4()}").touch()
-        patient = Retries(attempts=8, first_wait=0.01)  # of 2,000 rows none shall meet so many faults in a row
+        patient = Retries(attempts=8, first_wait=0.01)  # no row of 2,000 meets so many faults
         return BingClient(backend="chathub", endpoint=self.url, retries=patient)
 
     @property
@@ -204,7 +204,7 @@ async def test_a_run_that_is_stopped_keeps_what_was_open(service: Service, sourc
 
 
 async def test_a_run_that_is_cancelled_stops_at_once(service: Service, source: Path, tmp_path: Path) -> None:
-    """Nothing goes on behind it, and what was kept is whole."""
+    """Nothing continues after it, and what was written is whole."""
     target = tmp_path / "answers.jsonl"
     write_rows(source, 300)
     with Emulator(service) as emulator:

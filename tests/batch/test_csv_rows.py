@@ -74,14 +74,14 @@ def test_a_wrong_row_costs_only_itself(tmp_path: Path, line: bytes, why: str) ->
 
 
 def test_a_quote_that_is_left_open_is_an_error_of_its_row(tmp_path: Path) -> None:
-    """What follows it until the end of the file is no answer to anything: the error says from where to where."""
+    """All text until the end of the file is part of it: the error says from which line to which."""
     first, wrong = found(tmp_path, b'id,prompt\n0,a\n1,"b\n2,c\n3,d\n')
     assert first[1] == {"id": "0", "prompt": "a"}
     assert wrong == (3, "Line 3 to 5: unexpected end of data.")
 
 
 def test_a_quote_that_is_left_open_takes_no_more_than_a_row_may_have() -> None:
-    """Rows far behind it are read."""
+    """Rows far after it are read."""
     text = 'a\n"x\n' + "y\n" * 20 + "z\n"
     taken = list(read_rows(io.StringIO(text, newline=""), 30))
     assert taken[0] == (1, ["a"])

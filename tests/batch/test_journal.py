@@ -43,6 +43,18 @@ def test_what_is_kept_is_known_again(row: dict[str, Any]) -> None:
     assert (found.key, found.failed) == (row_key(row), "error" in row)
 
 
+def test_the_lines_are_those_of_earlier_versions() -> None:
+    """An output that an earlier version began is continued: its bytes may change in no version."""
+    assert b"".join(encode_row(row) for row in (answered("a", tag=1), failed(2), unreadable(7))) == (
+        b'{"id":"a","prompt":"The capital of France?","tag":1,"text":"Paris.","citations":[{"number":1,'
+        b'"url":"https://a.example/","title":"A, \\"quoted\\""}],"finish_reason":"stop","attempts":2,"seconds":1.5}\n'
+        b'{"id":2,"prompt":"The capital of France?","error":{"type":"ServiceError","message":"It broke.",'
+        b'"hint":"This is on the service\'s side; try again later."},"attempts":3,"seconds":0.25}\n'
+        b'{"line":7,"error":{"type":"InvalidRequest","message":"Line 7 is not a JSON object.",'
+        b'"hint":"Change the request; sending it again as it is will fail again."},"attempts":0,"seconds":0.0}\n'
+    )
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_any_beginning_of_a_line_is_torn(row: dict[str, Any]) -> None:
     """A kill may come after any byte; only the whole object, with or without its line end, keeps the row."""
@@ -122,7 +134,7 @@ def test_a_row_of_an_earlier_run_is_done_once(index: Index) -> None:
 
 
 def test_an_output_has_a_key_once(index: Index) -> None:
-    """A second row with it is told."""
+    """A second row with it is reported."""
     assert [index.add("a", 0), index.add("a", 9), index.add("b", 20)] == [True, False, True]
 
 
@@ -214,7 +226,7 @@ def run(path: Path, rows: list[dict[str, Any]], *, retry_failed: bool = False) -
     with opened(path, retry_failed=retry_failed) as (journal, index):
         for number, row in enumerate(rows, 1):
             if index.claim(row_key(row), number) == "new":
-                journal.append(row_key(row), row)
+                journal.append(row)
 
 
 @pytest.fixture
@@ -254,7 +266,7 @@ def test_a_journal_that_was_cut_at_any_byte_is_completed(path: Path, last: dict[
 
 
 def test_a_first_line_that_was_cut_at_any_byte_is_completed(path: Path) -> None:
-    """Also where there is no other line that tells whose the file is."""
+    """Also if no other line shows whose file it is."""
     line = encode_row(answered("first"))
     for end in range(len(line) + 1):
         path.write_bytes(line[:end])
@@ -359,12 +371,12 @@ def test_a_full_disk_keeps_the_whole_lines(path: Path, room: int) -> None:
     with opened(path) as (journal, index):
         for number, row in enumerate((first, second), 1):
             index.claim(row_key(row), number)
-        journal.append(row_key(first), first)
+        journal.append(first)
         with files_of_at_most(len(encode_row(first)) + room), pytest.raises(OSError, match=r".*") as caught:
-            journal.append(row_key(second), second)
+            journal.append(second)
         assert caught.value.errno == errno.EFBIG
         assert kept_in(path) == [first]
-        journal.append(row_key(second), second)
+        journal.append(second)
         assert kept_in(path) == [first, second]
         assert list(index.places()) == [0, len(encode_row(first))]
 
@@ -396,23 +408,23 @@ class Failing:
 
 
 def test_a_part_that_cannot_be_taken_back_at_once_is_before_the_next_row(path: Path) -> None:
-    """A row is never written behind a torn line; the error is that of the write."""
+    """A row is never written after a torn line; the error is that of the write."""
     first, second = answered(1), answered(2)
     with opened(path) as (journal, index):
         index.claim("id 1", 1)
         index.claim("id 2", 2)
-        journal.append("id 1", first)
+        journal.append(first)
         real = journal._file
         failing = Failing(real, takes=20)
         journal._file = failing  # type: ignore[assignment]  # it can what append needs
         with pytest.raises(OSError, match="No space left"):
-            journal.append("id 2", second)
+            journal.append(second)
         with pytest.raises(OSError, match="Input/output error"):
-            journal.append("id 2", second)
+            journal.append(second)
         assert path.read_bytes() == encode_row(first) + encode_row(second)[:20]
         failing.stuck = False
         failing.takes = 10**6
-        journal.append("id 2", second)
+        journal.append(second)
         assert kept_in(path) == [first, second]
 
 
@@ -422,7 +434,7 @@ def test_a_part_that_stays_is_dropped_by_the_next_run(path: Path) -> None:
         index.claim("id 1", 1)
         journal._file = Failing(journal._file, takes=20)  # type: ignore[assignment]  # it can what append needs
         with pytest.raises(OSError, match="No space left"):
-            journal.append("id 1", answered(1))
+            journal.append(answered(1))
     assert path.stat().st_size == 20
     run(path, [answered(1)])
     assert kept_in(path) == [answered(1)]
@@ -433,7 +445,7 @@ def test_each_row_is_one_write(path: Path) -> None:
     with opened(path) as (journal, index):
         for number in (1, 2):
             index.claim(f"id {number}", number)
-            journal.append(f"id {number}", answered(number))
+            journal.append(answered(number))
             assert len(kept_in(path)) == number
 
 
@@ -444,7 +456,7 @@ def test_rows_are_sorted_by_the_input(path: Path) -> None:
         for number, own in enumerate("abcd", 1):
             index.claim(f"id {own}", number)
         for own in "dba":
-            journal.append(f"id {own}", answered(own))
+            journal.append(answered(own))
         journal.sort()
     assert ids(path) == ["a", "b", "c", "d", "gone", "also gone"]
 
@@ -455,7 +467,7 @@ def test_a_sort_that_fails_keeps_the_rows(path: Path, monkeypatch: pytest.Monkey
         for number, own in enumerate("ab", 1):
             index.claim(f"id {own}", number)
         for own in "ba":
-            journal.append(f"id {own}", answered(own))
+            journal.append(answered(own))
         before = path.read_bytes()
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", no_space)
@@ -471,7 +483,7 @@ def test_a_sorted_journal_can_be_gone_on_with(path: Path) -> None:
         for number, own in enumerate("ab", 1):
             index.claim(f"id {own}", number)
         for own in "ba":
-            journal.append(f"id {own}", answered(own, "x" * ord(own)))
+            journal.append(answered(own, "x" * ord(own)))
         journal.sort()
     run(path, [answered(own) for own in "cba"])
     assert ids(path) == ["a", "b", "c"]

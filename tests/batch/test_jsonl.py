@@ -97,7 +97,7 @@ def test_a_row_may_be_nested_a_hundred_levels_deep() -> None:
 
 
 class Endless:
-    """A file of one line that is `left` bytes long; it tells the longest piece that was asked of it."""
+    """A file of one line that is `left` bytes long; it records the longest piece that was requested."""
 
     left = 1_000_000
     longest = 0

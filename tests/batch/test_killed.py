@@ -43,7 +43,7 @@ class Service:
     """
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - it shall repeat itself
+        self.random = Random(seed)  # noqa: S311 - runs must be repeatable
         self.asked: set[str] = set()
         self.hits = 0
         self._victim: subprocess.Popen[bytes] | None = None

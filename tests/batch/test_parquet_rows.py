@@ -67,7 +67,7 @@ def test_values_become_what_json_has(tmp_path: Path) -> None:
 
 
 def test_a_value_that_cannot_be_read_costs_only_its_row(tmp_path: Path) -> None:
-    """A text that is no UTF-8."""
+    """A text that is not UTF-8."""
     offsets = pa.array([0, 1, 2, 3], pa.int32()).buffers()[1]
     texts = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"a\xffb"))
     path = table(tmp_path / "in.parquet", prompt=texts)

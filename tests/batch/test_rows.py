@@ -89,7 +89,7 @@ def test_what_is_empty_is_missing() -> None:
         ({"messages": [{"content": "hello"}]}, "Message 0 has no role"),
         (
             {"messages": [{"role": "user", "content": ["Who?", {"type": "image_url"}]}]},
-            "Message 0 has a part that is no",
+            "Message 0 has a part that is not text",
         ),
         ({"prompt": "a", "id": 1.5}, "id is of type float"),
         ({"prompt": "a", "id": True}, "id is of type bool"),
@@ -98,7 +98,7 @@ def test_what_is_empty_is_missing() -> None:
     ],
 )
 def test_a_record_that_asks_nothing_is_an_error_of_its_own(fields: dict[str, Any], why: str) -> None:
-    """The error names its place, and tells what to write."""
+    """The error names its place, and says what to write."""
     error = refused(**fields).error
     assert error.message.startswith("Row 3: ")
     assert why in error.message
@@ -106,7 +106,7 @@ def test_a_record_that_asks_nothing_is_an_error_of_its_own(fields: dict[str, Any
 
 
 def test_a_record_that_asks_nothing_keeps_its_id() -> None:
-    """Whoever reads the output finds it by that; what is no id is none."""
+    """A reader of the output finds it by that; a value that cannot be an id does not count."""
     assert (refused(id="a").id, refused(id="a").key) == ("a", "id a")
     assert (refused(id=1.5).id, refused(id=1.5).key) == (None, "line 3")
     assert (refused(id="a\0").id, refused(id="a\0").key) == (None, "line 3")
@@ -119,7 +119,7 @@ def test_a_record_that_could_not_be_read_keeps_its_error() -> None:
 
 
 def test_ids_that_are_written_alike_are_the_same() -> None:
-    """A table makes texts of numbers; a place is no id of another kind, but a line is."""
+    """A table makes texts of numbers; a place cannot pass for an id, but a line can."""
     assert row(id=7, prompt="a").key == row(id="7", prompt="a").key == "id 7"
     assert row(prompt="a").key == row(id=3, prompt="a").key == "id 3"
     assert bad_row(3, {}, InvalidRequest("No.")).key == "line 3"
@@ -142,7 +142,7 @@ def test_an_answer_is_written_behind_its_row() -> None:
 
 
 def test_a_failure_is_written_behind_its_row() -> None:
-    """By the name of its error, its words and what to do; there is no text then."""
+    """By the name of its error, its message and its hint; there is no text then."""
     output = render_row(row(id="a", prompt="Hi"), FAILURE)
     assert output == {
         "id": "a",

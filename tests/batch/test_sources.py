@@ -380,7 +380,7 @@ async def test_the_loop_is_not_kept_from_other_work() -> None:
 
 
 def test_a_loop_that_is_gone_ends_the_thread() -> None:
-    """It has nobody to tell, and says nothing."""
+    """Nobody takes its error, and it logs nothing."""
     go = threading.Event()
     started = threading.Event()
     reader: list[threading.Thread] = []

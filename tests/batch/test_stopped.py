@@ -26,7 +26,7 @@ OPEN = 4
 
 
 class Holding:
-    """A brain that answers some questions at once, and the others when it is told to.
+    """A brain that answers some questions at once, and the others when it is released.
 
     Attributes:
         asked: How often each prompt was asked.
@@ -174,7 +174,7 @@ LIMITED = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})
 
 @pytest.mark.system
 def test_a_full_disk_stops_it(emulator: Emulator, brain: Holding, source: Path, target: Path) -> None:
-    """The output ends with a whole line, and the reason is told; with room again, it is completed."""
+    """The output ends with a whole line, and the reason is shown; with room again, it is completed."""
     brain.release()
     code, err = ended(start(emulator.url, source, target, first=LIMITED.format(4321)))
     assert code == 1
@@ -188,7 +188,7 @@ def test_a_full_disk_stops_it(emulator: Emulator, brain: Holding, source: Path, 
 
 @pytest.mark.system
 def test_a_full_stdout_stops_it(emulator: Emulator, brain: Holding, source: Path) -> None:
-    """It is told in one line below the summary."""
+    """It is shown in one line below the summary."""
     brain.release()
     with Path("/dev/full").open("wb") as full:
         process = start(emulator.url, source, "-", stdout=full)

@@ -13,8 +13,8 @@ from bing_llm import events
 from bing_llm._version import __version__
 from bing_llm.backends.chathub.options import MODELS
 from bing_llm.cli import login as login_module
-from bing_llm.config import NOT_CONFIGURED
 from bing_llm.emulator import Emulator, Scripted
+from bing_llm.services import NOT_CONFIGURED
 from tests.cli.conftest import Command, Outcome
 
 

@@ -13,8 +13,8 @@ from bing_llm import events as ev
 from bing_llm.cli import ask as module
 from bing_llm.cli.view import REWRITTEN
 from bing_llm.client import BingClient
-from bing_llm.config import NOT_CONFIGURED
 from bing_llm.emulator import Emulator, Scripted
+from bing_llm.services import NOT_CONFIGURED
 from tests.cli.conftest import Command, Interrupting, Outcome
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -127,7 +127,7 @@ def test_the_options_reach_the_batch(command: Command, fake: type[FakeBatch]) ->
         "ray": "local",
         "workers": 3,
     }
-    assert (client.backend_name, client.model, client.options.search) == ("chathub", "bing-precise", False)
+    assert (client.backend_name, client.model, client.service.search) == ("chathub", "bing-precise", False)
 
 
 def test_without_options_it_is_four_at_once_and_an_hour_of_patience(command: Command, fake: type[FakeBatch]) -> None:

@@ -13,7 +13,7 @@ import bing_llm.cli
 from bing_llm import errors
 from bing_llm.cli.app import app
 from bing_llm.cli.errors import ExitCode, exit_code_of, print_error
-from bing_llm.config import NOT_CONFIGURED
+from bing_llm.services import NOT_CONFIGURED
 
 
 def failing(error: BaseException) -> Callable[[], ExitCode]:

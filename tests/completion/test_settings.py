@@ -5,12 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bing_llm.backends.chathub.options import ChatHubOptions
-from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.client import BingClient
 from bing_llm.completion.settings import ClientSettings, connected, retries_of
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries
+from bing_llm.services import ChatHub, WorkIQ
 
 EMULATOR = ClientSettings(backend="emulator")
 
@@ -27,9 +26,9 @@ def test_settings_reach_the_client() -> None:
         timeout=5,
     )
     client = settings.connect()
-    assert isinstance(client.options, ChatHubOptions)
-    assert (client.backend_name, client.model, client.options.search) == ("chathub", "bing-precise", False)
-    assert (client.options.locale, client.options.signed_in, client.timeouts.turn) == ("de-DE", True, 5)
+    assert isinstance(client.service, ChatHub)
+    assert (client.backend_name, client.model, client.service.search) == ("chathub", "bing-precise", False)
+    assert (client.service.locale, client.service.cookies, client.timeouts.turn) == ("de-DE", "_U=secret", 5)
     assert "secret" not in repr(settings)
 
 
@@ -40,9 +39,9 @@ def test_settings_of_work_iq_reach_the_client() -> None:
         backend="workiq", token="secret", time_zone="Europe/Zurich", files=(file,), entity_tags="strip"
     )
     client = settings.connect()
-    assert isinstance(client.options, WorkIQOptions)
-    assert (client.backend_name, client.model, client.options.time_zone) == ("workiq", "copilot", "Europe/Zurich")
-    assert (client.options.files, client.options.entity_tags) == ((file,), "strip")
+    assert isinstance(client.service, WorkIQ)
+    assert (client.backend_name, client.model, client.service.time_zone) == ("workiq", "copilot", "Europe/Zurich")
+    assert (client.service.files, client.service.entity_tags) == ((file,), "strip")
     assert "secret" not in repr(settings)
 
 

@@ -111,7 +111,7 @@ async def check_idle() -> None:
 def is_open(held: Socket | ByteStream) -> bool:
     """Whether a turn still has its connection."""
     if isinstance(held, Socket):
-        return not held._transport.is_closing()
+        return not held._socket.transport.is_closing()
     connection = held._response.connection
     return connection is not None and connection.transport is not None and not connection.transport.is_closing()
 

@@ -15,8 +15,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from bing_llm.completion.history import History
-from bing_llm.completion.prompt import build_prompt
+from bing_llm.completion.prompt import History, build_prompt
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Tool, Toolbox
 from bing_llm.tools.prompt import render_instructions

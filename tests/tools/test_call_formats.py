@@ -8,8 +8,22 @@ from typing import Any
 
 import pytest
 
-from bing_llm.tools.call_formats import CLOSERS, MORE, CallDecoder, Opening, closer_at, fence_at, tag_at
-from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox
+from bing_llm.tools.call_formats import (
+    ARGUMENT_KEYS,
+    CALL_TAGS,
+    CLOSERS,
+    FENCES,
+    MORE,
+    NAME_KEYS,
+    CallDecoder,
+    Opening,
+    closer_at,
+    fence_at,
+    tag_at,
+)
+from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
+from bing_llm.tools.escape import escape
+from bing_llm.tools.parser import CallParser
 
 NEEDY = Tool("find", parameters={"type": "object", "required": ["q"]})
 DECODER = CallDecoder(Toolbox(tools=(NEEDY, Tool("list"))))
@@ -221,6 +235,34 @@ def test_the_info_string_of_a_fence_tells_what_is_in_it(text: str, kind: str) ->
     found = fence(text)
     assert found is not None
     assert found.kind == kind
+
+
+WRITTEN = [
+    *(f"<{tag}>{{}}</{tag}>" for tag in CALL_TAGS),
+    *(f"```{name}\n{{}}\n```" for name, always in FENCES.items() if always),
+]
+
+
+@pytest.mark.parametrize("names", NAME_KEYS)
+@pytest.mark.parametrize("arguments", ARGUMENT_KEYS)
+@pytest.mark.parametrize("written", WRITTEN)
+def test_the_tables_are_all_that_a_format_needs(written: str, names: str, arguments: str) -> None:
+    """Whatever is in them is read by the parser, and in foreign text it is escaped."""
+    written = written.replace("{}", json.dumps({names: "find", arguments: {"q": 1}}))
+    assert read_reply(f"I see. {written}") == ["I see.", Call("find", {"q": 1})]
+    assert "".join(map(str, read_reply(f"I see. {escape(written)}"))) == f"I see. {escape(written)}"
+
+
+def read_reply(reply: str) -> list[Piece]:
+    """The pieces of a reply that comes character by character, adjacent texts joined."""
+    parser = CallParser(Toolbox(tools=(NEEDY,)))
+    pieces: list[Piece] = []
+    for piece in [*(piece for character in reply for piece in parser.feed(character)), *parser.close()]:
+        if isinstance(piece, str) and pieces and isinstance(pieces[-1], str):
+            pieces[-1] += piece
+        else:
+            pieces.append(piece)
+    return pieces
 
 
 def test_a_closer_may_be_cut() -> None:

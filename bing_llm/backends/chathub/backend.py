@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import math
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 import msgspec
@@ -15,22 +16,24 @@ import msgspec
 from bing_llm._secrets import Redactor
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
-from bing_llm.backends.chathub.channel import ChatHubChannel
-from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
+from bing_llm.backends.channel import Channel
+from bing_llm.backends.chathub.connection import State
+from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, parse_creation
 from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
+from bing_llm.backends.chathub.errors import SUCCESS, error_for, error_for_status
 from bing_llm.backends.chathub.frames import Chat, Result
-from bing_llm.backends.chathub.options import WITH_COOKIES, ChatHubOptions
+from bing_llm.backends.chathub.options import WITH_COOKIES
 from bing_llm.backends.chathub.request import Stamp, chat_request
-from bing_llm.backends.chathub.results import SUCCESS, error_for
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
-from bing_llm.backends.chathub.warm import WarmSocket
 from bing_llm.backends.http import Http, UpgradeRefused
-from bing_llm.config import ConnectionSettings
+from bing_llm.backends.transport import Transport
 from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
-from bing_llm.limits import Deadline
+from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
-__all__ = ["ChatHubBackend"]
+if TYPE_CHECKING:
+    from bing_llm.services import ChatHub
 
 _OK = 200
 
@@ -44,12 +47,42 @@ class _Deleted(msgspec.Struct):
     result: Result | None = None
 
 
+class WarmSocket:
+    """A conversation whose socket is open and whose handshake is done, before there is a prompt.
+
+    Implements `bing_llm.backends.base.WarmConversation`.
+
+    Args:
+        handle: The conversation.
+        turn: Its first turn.
+        channel: The socket of that turn.
+    """
+
+    def __init__(self, handle: ChatHubConversation, turn: Turn, channel: Channel) -> None:
+        self.handle = handle
+        self.turn = turn
+        self.channel = channel
+
+    def alive(self) -> bool:
+        """Whether its socket is open, and the service was heard of within `timeouts.silence`."""
+        return self.channel.look() and self.turn.state is State.READY
+
+    async def keep_alive(self) -> None:
+        """Send a ping."""
+        await self.channel.send(self.turn.ping())
+
+    def close(self) -> None:
+        """Drop the socket."""
+        self.channel.close()
+
+
 class ChatHubBackend:
     """Speaks to one ChatHub.
 
     Args:
-        connection: Where it is, and how to reach it.
-        options: How it shall answer.
+        service: Where it is, how to reach it, and how it answers.
+        timeouts: The time limits of each step.
+        limits: How much is taken of what the service sends.
 
     Raises:
         ConfigurationError: The endpoint is not allowed.
@@ -57,20 +90,20 @@ class ChatHubBackend:
 
     metering = UNMETERED
 
-    def __init__(self, connection: ConnectionSettings, options: ChatHubOptions) -> None:
-        self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
-        self._options = options
-        self._timeouts = connection.timeouts
-        self._limits = connection.limits
-        self._secrets = _cookie_values(connection.cookies)
+    def __init__(self, service: ChatHub, *, timeouts: Timeouts, limits: Limits) -> None:
+        self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)
+        self._service = service
+        self._timeouts = timeouts
+        self._limits = limits
+        self._secrets = _cookie_values(service.cookie_header)
         self._redact = Redactor(*self._secrets)
-        self._headers = _headers(options, connection)
-        self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
+        self._headers = _headers(service)
+        self._http = Http(proxy=service.proxy, trust_env=service.trust_env, ssl_context=service.ssl_context)
 
     @property
     def prompt_limit(self) -> int:
         """The longest prompt, in characters."""
-        return self._options.longest_prompt
+        return self._service.longest_prompt
 
     @property
     def keeps_context(self) -> bool:
@@ -80,12 +113,12 @@ class ChatHubBackend:
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""
         other = copy.copy(self)
-        other._options = self._options.with_model(model)  # noqa: SLF001 - it is of this class
+        other._service = self._service.with_model(model)  # noqa: SLF001 - it is of this class
         return other
 
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse an empty or over-long prompt, and more than the one picture that a message can hold."""
-        self._options.check_prompt(prompt.text)
+        self._service.check_prompt(prompt.text)
         if len(prompt.images) > 1:
             msg = f"The prompt has {len(prompt.images)} images; a ChatHub message takes one."
             raise InvalidRequest(msg, hint="Send one image a turn.")
@@ -111,33 +144,35 @@ class ChatHubBackend:
                 exc.hint = f"Bing's public host was retired by March 2025: name an endpoint. {exc.hint}"
             raise
 
-    async def open_turn(
-        self, handle: ChatHubConversation, prompt: Prompt, number: int, deadline: Deadline
-    ) -> ChatHubChannel:
+    async def open_turn(self, handle: ChatHubConversation, prompt: Prompt, number: int, deadline: Deadline) -> Channel:
         """Upload the picture where there is one, connect, and send handshake and request together."""
         image_url = await self._upload(handle, prompt, deadline)
-        channel = await self._connect(handle, deadline)
+        turn = Turn(self._limits)
+        channel = await self._connect(handle, turn, deadline)
         with _closed_on_failure(channel):
-            await channel.ask(self._chat(handle, prompt, number, image_url))
+            await channel.send(turn.ask(self._chat(handle, prompt, number, image_url)))
         return channel
 
     async def warm_up(self, deadline: Deadline) -> WarmSocket:
         """Create a conversation, connect, send the handshake alone and wait for its answer."""
         handle = await self.create_conversation(deadline)
-        channel = await self._connect(handle, deadline)
+        turn = Turn(self._limits)
+        channel = await self._connect(handle, turn, deadline)
         with _closed_on_failure(channel):
-            await channel.greet()
-        return WarmSocket(handle, channel, deadline)
+            await channel.handshake(turn.handshake())
+        # As long as it waits for a prompt, there is no limit.
+        channel.begin(Deadline(math.inf, deadline.clock, deadline.label))
+        return WarmSocket(handle, turn, channel)
 
-    async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> ChatHubChannel:
+    async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> Channel:
         """Upload the picture where there is one, and send the request alone."""
         with _closed_on_failure(warm):
             image_url = await self._upload(warm.handle, prompt, deadline)
-            channel = warm.channel.under(deadline)
-            await channel.ask(self._chat(warm.handle, prompt, 0, image_url))
-        return channel
+            warm.channel.begin(deadline)
+            await warm.channel.send(warm.turn.ask(self._chat(warm.handle, prompt, 0, image_url)))
+        return warm.channel
 
-    async def _connect(self, handle: ChatHubConversation, deadline: Deadline) -> ChatHubChannel:
+    async def _connect(self, handle: ChatHubConversation, turn: Turn, deadline: Deadline) -> Channel:
         try:
             with deadline.within(self._timeouts.connect) as seconds:
                 socket = await self._http.connect(
@@ -145,16 +180,16 @@ class ChatHubBackend:
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
-                    max_bytes=self._limits.frame_bytes,
+                    limits=self._limits,
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
         redact = Redactor(*handle.secrets, *self._secrets)
-        return ChatHubChannel(socket, self._timeouts, deadline, redact=redact, limits=self._limits)
+        return Channel(Transport(socket), turn, self._timeouts, deadline, redact=lambda: redact)
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
-        return chat_request(handle, prompt, self._options, number, stamp=stamp, image_url=image_url)
+        return chat_request(handle, prompt, self._service, number, stamp=stamp, image_url=image_url)
 
     async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
         if not prompt.images:
@@ -167,7 +202,7 @@ class ChatHubBackend:
                 seconds=seconds,
                 limit="silence",
                 headers=self._headers,
-                data=image_form(prompt.images[0], handle, self._options),
+                data=image_form(prompt.images[0], handle, self._service.model),
             )
         return uploaded_url(answer, self._endpoints.blob)
 
@@ -210,7 +245,7 @@ class ChatHubBackend:
 
 
 @contextmanager
-def _closed_on_failure(opened: ChatHubChannel | WarmSocket) -> Iterator[None]:
+def _closed_on_failure(opened: Channel | WarmSocket) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -224,19 +259,19 @@ def _cookie_values(header: str | None) -> list[str]:
     return [*([header] if header else []), *(pair.partition("=")[2].strip() for pair in pairs)]
 
 
-def _headers(options: ChatHubOptions, connection: ConnectionSettings) -> Mapping[str, str]:
+def _headers(service: ChatHub) -> Mapping[str, str]:
     """What goes with every request. We say who we are: a browser's name would be a lie, and no proof that it helps."""
     agent = f"bing-llm/{__version__}"
-    headers = {"Accept": "application/json", "Accept-Language": options.locale, "User-Agent": agent}
-    if connection.cookies:
-        headers["Cookie"] = connection.cookies
-    if connection.ip_address:
-        headers["x-forwarded-for"] = connection.ip_address
+    headers = {"Accept": "application/json", "Accept-Language": service.locale, "User-Agent": agent}
+    if service.cookie_header:
+        headers["Cookie"] = service.cookie_header
+    if service.ip_address:
+        headers["x-forwarded-for"] = service.ip_address
     return headers
 
 
 def _refused(exc: UpgradeRefused) -> BingError:
-    answer = exc.answer
+    answer = exc.response
     if answer.status == _OK:
         # Seen from data-centre addresses and without cookies (docs/protocol/chathub.md, section b).
         msg = (

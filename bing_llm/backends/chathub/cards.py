@@ -14,19 +14,10 @@ from typing import Any
 import msgspec
 
 from bing_llm._urls import web_url
-from bing_llm.backends.chathub.codec import decode_json
 from bing_llm.backends.chathub.frames import WireMessage
+from bing_llm.backends.json_text import decode_json, decode_or_none
 from bing_llm.errors import ProtocolError
 from bing_llm.events import Citation, SearchResult
-
-__all__ = [
-    "citations_of",
-    "references_of",
-    "search_queries_of",
-    "search_query_of",
-    "search_results_of",
-    "suggestions_of",
-]
 
 # `[1]: https://example.org "Title"`, a line of the head of a card (docs/protocol/chathub.md, section e).
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t\r]*(?:\n|\Z)')
@@ -39,7 +30,7 @@ def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
         message: The answer.
         most: How many are read.
     """
-    texts = _card_texts(_decoded(message.adaptive_cards))
+    texts = _card_texts(decode_or_none(message.adaptive_cards))
     cards = tuple(islice(chain.from_iterable(map(_definitions, texts)), most))
     return cards or references_of(message.references, most)
 
@@ -47,15 +38,15 @@ def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
 def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
     """The references of the M365 hub, numbered in their order, as many as `most`.
 
-    Sources disagree whether they stand in a message or beside it (docs/protocol/chathub.md, sections e and l): both
+    Sources disagree whether they stand in a message or beside it (docs/protocol/chathub.md, sections e and l), so both
     are read.
     """
-    return tuple(islice(_references(_decoded(references)), most))
+    return tuple(islice(_references(decode_or_none(references)), most))
 
 
 def suggestions_of(message: WireMessage) -> tuple[str, ...]:
     """The suggested next user messages that come with an answer."""
-    suggested = _decoded(message.suggested_responses)
+    suggested = decode_or_none(message.suggested_responses)
     return tuple(text for item in _dicts(suggested) if (text := _text(item, "text")))
 
 
@@ -69,7 +60,7 @@ def search_query_of(message: WireMessage) -> str:
 
 def search_queries_of(message: WireMessage) -> tuple[str, ...]:
     """The queries that the M365 hub shows in a progress message of content type `SearchResults`."""
-    queries = _decoded(message.search_queries)
+    queries = decode_or_none(message.search_queries)
     return tuple(query for query in queries if query and isinstance(query, str)) if isinstance(queries, list) else ()
 
 
@@ -138,10 +129,3 @@ def _text(item: dict[str, Any], key: str) -> str:
 
 def _dicts(value: Any) -> Iterator[dict[str, Any]]:
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
-
-
-def _decoded(raw: msgspec.Raw) -> Any:
-    try:
-        return decode_json(raw) if raw else None
-    except ProtocolError:
-        return None

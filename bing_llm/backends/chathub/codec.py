@@ -1,22 +1,29 @@
-"""Records to frames and back. Any record gives a frame or a ProtocolError."""
+"""Bytes to records, records to frames, and back. Any record gives a frame or a ProtocolError.
+
+A SignalR record is a JSON text that ends with the byte 0x1E. Nothing ties records to WebSocket messages: one message
+may hold several records, and a record may span messages (docs/protocol/chathub.md, section c; aspnetcore
+`src/SignalR/docs/specs/HubProtocol.md`, JSON encoding).
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import msgspec
 
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.framing import SEPARATOR
-from bing_llm.backends.json_size import check_values
+from bing_llm.backends.json_text import check_values, decode, decode_json
 from bing_llm.errors import ProtocolError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["decode_ack", "decode_client", "decode_handshake", "decode_json", "decode_server", "encode"]
+SEPARATOR: Final = b"\x1e"
 
-T = TypeVar("T")
+# Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
+MAX_RECORDS_A_MESSAGE: Final = 10_000
+
+_PIECES_BEFORE_JOINING: Final = 1000  # a record in tiny pieces costs more for the pieces than for its text
 
 _encoder = msgspec.json.Encoder()
-_any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _ack: msgspec.json.Decoder[frames.HandshakeAck] = msgspec.json.Decoder(frames.HandshakeAck)
 _handshake: msgspec.json.Decoder[frames.HandshakeRequest] = msgspec.json.Decoder(frames.HandshakeRequest)
 _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
@@ -24,9 +31,55 @@ _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
 )
 _client: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.Chat | frames.Invocation | frames.Ping)
 
+_UNREADABLE: Final = "a record that does not parse"
+
 # Types whose loss would lose a turn: without the known shape, the protocol is not the one we speak.
 _SERVER_ESSENTIAL = {2, 3, 7}
 _CLIENT_ESSENTIAL = {4}
+
+
+class RecordReader:
+    """Cuts what comes in into records, whatever pieces it comes in.
+
+    Args:
+        limits: `frame_bytes` is the longest record that is accepted.
+    """
+
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._limits = limits
+        self._max = limits.frame_bytes
+        self._tail: list[bytes] = []
+        self._tail_bytes = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The records that this completes, without their separators. Empty ones are left out.
+
+        Raises:
+            ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
+        """
+        if not self._tail and 0 < data.find(SEPARATOR) == len(data) - 1 <= self._max:
+            return [data[:-1]]  # one whole record, as nearly every message is
+        complete: list[bytes] = []
+        start = 0
+        while (end := data.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`
+            if len(complete) == MAX_RECORDS_A_MESSAGE:
+                msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
+                raise ProtocolError(msg)
+            complete.append(data[start:end])
+            start = end + 1
+        rest = data[start:]
+        if complete:
+            complete[0] = b"".join((*self._tail, complete[0]))
+            self._tail, self._tail_bytes = [], 0
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+            if len(self._tail) > _PIECES_BEFORE_JOINING:
+                self._tail = [b"".join(self._tail)]
+        longest = max(self._tail_bytes, *map(len, complete)) if complete else self._tail_bytes
+        if longest > self._max:
+            raise self._limits.exceeded("frame_bytes", "bytes in one record")
+        return [record for record in complete if record]
 
 
 def encode(*items: frames.ServerFrame | frames.ClientFrame) -> bytes:
@@ -46,7 +99,7 @@ def decode_ack(record: bytes) -> frames.HandshakeAck | frames.Close:
     """
     value = decode_json(record)
     if not (isinstance(value, dict) and "type" in value):
-        return _typed(_ack, record)
+        return decode(_ack, record, _UNREADABLE)
     frame = decode_server(record)
     if not isinstance(frame, frames.Close):
         msg = "The service sent a frame before it answered the handshake."
@@ -58,9 +111,9 @@ def decode_handshake(record: bytes) -> frames.HandshakeRequest:
     """The client's handshake.
 
     Raises:
-        ProtocolError: The record is no handshake.
+        ProtocolError: The record is not a handshake.
     """
-    return _typed(_handshake, record)
+    return decode(_handshake, record, _UNREADABLE)
 
 
 def decode_server(record: bytes) -> frames.ServerFrame:
@@ -93,25 +146,6 @@ def decode_client(record: bytes) -> frames.ClientFrame:
         return _client.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         return _unknown(record, _CLIENT_ESSENTIAL, exc)
-
-
-def decode_json(record: bytes | str | msgspec.Raw) -> Any:
-    """Any JSON.
-
-    Raises:
-        ProtocolError: The text is not JSON, or has too many values.
-    """
-    return _typed(_any, record)
-
-
-def _typed(decoder: msgspec.json.Decoder[T], record: bytes | str | msgspec.Raw) -> T:
-    if isinstance(record, bytes | str):  # what is raw is part of a record
-        check_values(record)
-    try:
-        return decoder.decode(record)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        msg = f"The other side sent a record that does not parse: {exc}."
-        raise ProtocolError(msg) from exc
 
 
 def _unknown(record: bytes, essential: set[int], cause: Exception) -> frames.UnknownFrame:

@@ -7,10 +7,10 @@ roles.
 ==============  ==================================================================================
 state           meaning
 ==============  ==================================================================================
-NEW             nothing was said
-GREETED         the handshake was sent, its answer is awaited
-ASKED           as GREETED, and the chat request was sent behind it (this saves one round trip)
-HASTY           as ASKED, and a stop behind it
+NEW             nothing was sent
+HANDSHAKING     the handshake was sent, its answer is awaited
+REQUESTED       as HANDSHAKING, and the chat request was sent after it (this saves a round trip)
+STOPPED_EARLY   as REQUESTED, and a stop after it, before the handshake was acknowledged
 READY           the handshake is done; no turn runs
 ANSWERING       a turn runs
 STOPPING        a turn runs and was asked to stop
@@ -26,20 +26,9 @@ from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import RecordReader
+from bing_llm.backends.chathub.codec import RecordReader
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
-
-__all__ = [
-    "EOF",
-    "NEED_DATA",
-    "TRANSITIONS",
-    "UNANSWERED",
-    "Connection",
-    "Role",
-    "Sentinel",
-    "State",
-]
 
 
 class Role(Enum):
@@ -53,9 +42,9 @@ class State(Enum):
     """See the table in the module docstring."""
 
     NEW = auto()
-    GREETED = auto()
-    ASKED = auto()
-    HASTY = auto()
+    HANDSHAKING = auto()
+    REQUESTED = auto()
+    STOPPED_EARLY = auto()
     READY = auto()
     ANSWERING = auto()
     STOPPING = auto()
@@ -64,7 +53,7 @@ class State(Enum):
 
 
 class Sentinel(Enum):
-    """What `next_frame` answers when there is no frame."""
+    """What `next_frame` returns when there is no frame."""
 
     NEED_DATA = auto()
     EOF = auto()
@@ -82,10 +71,10 @@ _S = State
 # in it. Ping and UnknownFrame may come in every state but NEW and change none; before the handshake's answer
 # only the client may send them.
 TRANSITIONS: Final[dict[State, dict[type, State]]] = {
-    _S.NEW: {_H: _S.GREETED},
-    _S.GREETED: {_ACK: _S.READY, _CHAT: _S.ASKED, _CLOSE: _S.CLOSED},
-    _S.ASKED: {_ACK: _S.ANSWERING, _CALL: _S.HASTY, _CLOSE: _S.CLOSED},
-    _S.HASTY: {_ACK: _S.STOPPING, _CALL: _S.HASTY, _CLOSE: _S.CLOSED},
+    _S.NEW: {_H: _S.HANDSHAKING},
+    _S.HANDSHAKING: {_ACK: _S.READY, _CHAT: _S.REQUESTED, _CLOSE: _S.CLOSED},
+    _S.REQUESTED: {_ACK: _S.ANSWERING, _CALL: _S.STOPPED_EARLY, _CLOSE: _S.CLOSED},
+    _S.STOPPED_EARLY: {_ACK: _S.STOPPING, _CALL: _S.STOPPED_EARLY, _CLOSE: _S.CLOSED},
     _S.READY: {_CHAT: _S.ANSWERING, _CALL: _S.READY, _CLOSE: _S.CLOSED},
     _S.ANSWERING: {
         _UPDATE: _S.ANSWERING,
@@ -105,9 +94,8 @@ TRANSITIONS: Final[dict[State, dict[type, State]]] = {
     _S.CLOSED: {},
 }
 
-# The client has greeted, and the server has not answered the handshake yet. Asked of each frame, so no set: the hash of
-# an Enum is slow.
-UNANSWERED: Final = (State.GREETED, State.ASKED, State.HASTY)
+# The handshake was sent and not answered yet. A tuple: this is checked for each frame, and an Enum is slow to hash.
+UNANSWERED: Final = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
 _STATELESS = (frames.Ping, frames.UnknownFrame)
 

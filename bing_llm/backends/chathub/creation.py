@@ -11,17 +11,14 @@ import msgspec
 
 from bing_llm import errors
 from bing_llm._secrets import SecretStruct
-from bing_llm.backends.answer import Answer
+from bing_llm.backends.chathub.errors import SUCCESS, error_for, error_for_status
 from bing_llm.backends.chathub.frames import Result
-from bing_llm.backends.chathub.results import SUCCESS, error_for
-from bing_llm.backends.json_size import check_values
-
-__all__ = ["ChatHubConversation", "body_of", "error_for_status", "parse_creation"]
+from bing_llm.backends.json_text import check_values
+from bing_llm.backends.response import Response
 
 _SIGNATURE = "x-sydney-conversationsignature"
 _ENCRYPTED = "x-sydney-encryptedconversationsignature"
 _NOT_FOUND = 404
-_TOO_MANY = 429
 
 
 class ChatHubConversation(SecretStruct, frozen=True):
@@ -55,7 +52,7 @@ class _Body(msgspec.Struct, rename="camel"):
     result: Result | None = None
 
 
-def parse_creation(answer: Answer) -> ChatHubConversation:
+def parse_creation(answer: Response) -> ChatHubConversation:
     """The conversation that was created.
 
     Raises:
@@ -88,7 +85,7 @@ def _printable(signature: str | None) -> str | None:
     return signature or None
 
 
-def body_of(answer: Answer, what: str, kind: type[Any]) -> Any:
+def body_of(answer: Response, what: str, kind: type[Any]) -> Any:
     """The JSON body of an answer, as this type.
 
     Raises:
@@ -104,18 +101,3 @@ def body_of(answer: Answer, what: str, kind: type[Any]) -> Any:
         seen = "an empty body" if not answer.body.strip() else "something that is not the JSON it should be"
         msg = f"The service answered {what} with HTTP {answer.status} and {seen}."
         raise errors.ServiceError(msg, value=str(answer.status)) from exc
-
-
-def error_for_status(answer: Answer, what: str) -> errors.BingError | None:
-    """The error that an HTTP status stands for; None for 2xx."""
-    status = answer.status
-    msg = f"The service answered {what} with HTTP {status}."
-    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own ranges
-        return None
-    if status == _TOO_MANY:
-        return errors.Throttled(msg, value=str(status), retry_after=answer.retry_after)
-    if 300 <= status < 400 or status in {401, 403}:  # noqa: PLR2004
-        return errors.Unauthorized(msg, value=str(status))
-    if 400 <= status < 500:  # noqa: PLR2004
-        return errors.InvalidRequest(msg, value=str(status))
-    return errors.ServiceError(msg, value=str(status), retry_after=answer.retry_after)

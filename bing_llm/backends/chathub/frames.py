@@ -233,7 +233,6 @@ class ChatArguments(_Wire):
     plugins: list[dict[str, Any]] | None = None
     conversation_history_options_sets: list[str] | None = None
     gpt_id: str | None = None
-    extra_extension_parameters: dict[str, Any] | None = None
 
     @property
     def characters(self) -> int:

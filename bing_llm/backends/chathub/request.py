@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.creation import ChatHubConversation
-from bing_llm.backends.chathub.options import ALLOWED_MESSAGE_TYPES, ChatHubOptions
+from bing_llm.backends.chathub.options import ALLOWED_MESSAGE_TYPES, MODELS, resolved_option_sets
 from bing_llm.messages import Prompt
+
+if TYPE_CHECKING:
+    from bing_llm.services import ChatHub
 
 __all__ = ["Stamp", "chat_request"]
 
@@ -27,7 +32,7 @@ class Stamp(msgspec.Struct, frozen=True):
 def chat_request(
     conversation: ChatHubConversation,
     prompt: Prompt,
-    options: ChatHubOptions,
+    service: ChatHub,
     number: int,
     *,
     stamp: Stamp,
@@ -35,31 +40,30 @@ def chat_request(
 ) -> frames.Chat:
     """The frame that asks for turn `number` of a conversation (0 for the first)."""
     arguments = frames.ChatArguments(
-        source="cib" if options.compose is None else "edge_coauthor_prod",
-        options_sets=options.resolved_option_sets(),
+        source="cib",
+        options_sets=resolved_option_sets(service),
         is_start_of_session=number == 0,
         conversation_id=conversation.id,
         conversation_signature=conversation.signature,
         participant=frames.Participant(id=conversation.client_id),
-        message=_user_message(prompt, options, stamp, image_url),
+        message=_user_message(prompt, service, stamp, image_url),
         allowed_message_types=list(ALLOWED_MESSAGE_TYPES),
         slice_ids=[],
         verbosity="verbose",
-        scenario="SERP" if options.compose is None else "",
+        scenario="SERP",
         trace_id=stamp.trace_id,
         request_id=stamp.request_id,
-        tone=options.style.tone,
+        tone=MODELS[service.model].tone,
         spoken_text_mode="None",
         previous_messages=_context(prompt),
-        conversation_history_options_sets=list(_HISTORY_OPTION_SETS) if options.signed_in else None,
-        gpt_id=options.persona or "copilot",
-        extra_extension_parameters=None if options.compose is None else options.compose.parameters(),
+        conversation_history_options_sets=list(_HISTORY_OPTION_SETS) if service.cookies else None,
+        gpt_id="copilot",
     )
     return frames.Chat([arguments], str(number))
 
 
-def _user_message(prompt: Prompt, options: ChatHubOptions, stamp: Stamp, image_url: str | None) -> frames.UserMessage:
-    location = options.location
+def _user_message(prompt: Prompt, service: ChatHub, stamp: Stamp, image_url: str | None) -> frames.UserMessage:
+    location = service.location
     return frames.UserMessage(
         author="user",
         text=prompt.text,
@@ -67,9 +71,9 @@ def _user_message(prompt: Prompt, options: ChatHubOptions, stamp: Stamp, image_u
         input_method="Keyboard",
         request_id=stamp.request_id,
         message_id=stamp.request_id,
-        locale=options.locale,
-        market=options.locale,
-        region=options.region,
+        locale=service.locale,
+        market=service.locale,
+        region=service.locale.partition("-")[2].upper(),
         location=None if location is None else str(location),
         location_hints=None if location is None else list(location.hints) or None,
         timestamp=stamp.timestamp,

@@ -1,21 +1,23 @@
 """The client's side of one turn, without I/O: what to send, and the events of what came.
 
-`greet`, `ask`, `stop` and `ping` give what to send; `receive` and `receive_eof` take in what came; `next_event` tells
-what it means; `state` tells where the connection is.
+`handshake`, `ask`, `stop` and `ping` give what to send; `receive` and `receive_eof` take in what came; `next_event`
+gives what it means; `state` is that of the connection.
 """
 
 from __future__ import annotations
 
-from typing import Final, Literal, assert_never
+from typing import Final, assert_never
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.connection import NEED_DATA, Connection, Role, Sentinel, State
-from bing_llm.backends.chathub.reading import AnswerReader
+from bing_llm.backends.chathub.answer import AnswerReader
+from bing_llm.backends.chathub.codec import SEPARATOR
+from bing_llm.backends.chathub.connection import NEED_DATA, UNANSWERED, Connection, Role, Sentinel, State
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["NEED_DATA", "SILENT_REFUSAL_CHARACTERS", "Turn"]
+# SignalR servers presume a client gone after 30 s without a word; its own clients ping each 15 s.
+PING_SECONDS: Final = 15.0
 
 # An over-long context is answered by closing with code 1000 and no word (seen at about 8,000 and 17,000 tokens). Below
 # this many characters of prompt and context, such a close cannot mean that.
@@ -25,11 +27,15 @@ _ABNORMAL_CLOSURE = 1006  # what a WebSocket library reports when no close frame
 
 
 class Turn:
-    """One turn on one connection.
+    """One turn on one connection. Implements `bing_llm.backends.channel.TurnProtocol`.
 
     Args:
         limits: How much is taken of what the service sends.
     """
+
+    separator: Final = SEPARATOR
+    ping_seconds: Final = PING_SECONDS
+    silence_from_start: Final = True
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._connection = Connection(Role.CLIENT, limits)
@@ -46,6 +52,11 @@ class Turn:
         return self._connection.state
 
     @property
+    def shaking_hands(self) -> bool:
+        """Whether the handshake was sent and is not answered yet."""
+        return self._connection.state in UNANSWERED
+
+    @property
     def completed(self) -> bool:
         """Whether `TurnCompleted` was given."""
         return self._completed
@@ -56,12 +67,12 @@ class Turn:
         return self._reader.text
 
     @property
-    def frames_received(self) -> int:
-        """How many frames came, pings left out: what shows that the answer goes on."""
+    def progress(self) -> int:
+        """How many frames came, pings left out."""
         return self._connection.frames_received
 
-    def greet(self) -> bytes:
-        """The wire form of the handshake alone, for a connection that shall be ready before there is a request."""
+    def handshake(self) -> bytes:
+        """The wire form of the handshake alone, for a connection that is opened before there is a request."""
         return self._connection.send(frames.HANDSHAKE)
 
     def ask(self, chat: frames.Chat) -> bytes:
@@ -72,11 +83,13 @@ class Turn:
         self._invocation_id = chat.invocation_id
         self._reader.conversation_id = chat.arguments[0].conversation_id or ""
         self._asked_characters = sum(arguments.characters for arguments in chat.arguments)
-        greeting = (frames.HANDSHAKE,) if self.state is State.NEW else ()
-        return self._connection.send(*greeting, chat)
+        handshake = (frames.HANDSHAKE,) if self.state is State.NEW else ()
+        return self._connection.send(*handshake, chat)
 
     def stop(self) -> bytes:
-        """The wire form of what asks the service to end the answer (target `stop`)."""
+        """The wire form of what asks the service to end the answer (target `stop`); empty on a closed connection."""
+        if self.state is State.CLOSED:
+            return b""
         data = self._connection.send(frames.Invocation("stop", self._invocation_id, [{}]))
         self._reader.stopped = True
         return data
@@ -85,21 +98,21 @@ class Turn:
         """The wire form of a keep-alive."""
         return self._connection.send(frames.Ping())
 
-    def receive(self, message: bytes) -> None:
+    def receive(self, data: bytes) -> None:
         """Take in what one WebSocket message held.
 
         Raises:
             ProtocolError: A record is longer than allowed.
         """
         try:
-            self._connection.receive(message)
+            self._connection.receive(data)
         except errors.ProtocolError as exc:
             exc.partial_text = self._reader.text
             raise
 
-    def receive_eof(self, close_code: int | None) -> None:
+    def receive_eof(self, code: int | None) -> None:
         """Take in that the socket is at its end, with this WebSocket close code; None where none came."""
-        self._close_code = close_code
+        self._close_code = code
         self._connection.receive_eof()
 
     def cut_short(self) -> ev.TurnCompleted:
@@ -107,8 +120,8 @@ class Turn:
         self._completed = True
         return self._reader.cut_short()
 
-    def next_event(self) -> ev.Event | Literal[Sentinel.NEED_DATA]:
-        """The next event, or NEED_DATA.
+    def next_event(self) -> ev.Event | None:
+        """The next event, None where more must come first.
 
         Raises:
             BingError: The turn failed; the same error again when called again.
@@ -116,24 +129,23 @@ class Turn:
         while not self._reader.events:
             if self._failure is not None:
                 raise self._failure
-            if self._completed:
-                return NEED_DATA
-            if self._read() is NEED_DATA:
-                return NEED_DATA
+            if self._completed or not self._read():
+                return None
         event = self._reader.events.popleft()
         self._completed = isinstance(event, ev.TurnCompleted)
         return event
 
-    def _read(self) -> Literal[Sentinel.NEED_DATA] | None:
+    def _read(self) -> bool:
+        """Add the events of the next frame, or note why there are none; whether there was one."""
         try:
             frame = self._connection.next_frame()
             if frame is NEED_DATA:
-                return NEED_DATA
+                return False
             self._take(frame)
         except errors.BingError as exc:
             exc.partial_text = exc.partial_text or self._reader.text
             self._failure = exc
-        return None
+        return True
 
     def _take(self, frame: frames.ServerFrame | frames.ClientFrame | Sentinel) -> None:
         """Add the events of one frame."""

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import aiohttp
 import msgspec
 
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation, body_of
-from bing_llm.backends.chathub.options import ChatHubOptions
+from bing_llm.backends.chathub.options import MODELS
+from bing_llm.backends.response import Response
 from bing_llm.errors import InvalidRequest, UploadFailed
 from bing_llm.images import Image
 
@@ -25,7 +25,7 @@ class _Blob(msgspec.Struct, rename="camel"):
     processed_blob_id: str | None = None
 
 
-def image_form(image: Image, conversation: ChatHubConversation, options: ChatHubOptions) -> aiohttp.FormData:
+def image_form(image: Image, conversation: ChatHubConversation, model: str) -> aiohttp.FormData:
     """The multipart body of an upload: what to do with the picture, and its bytes in base64 unless it has a URL."""
     request: dict[str, Any] = {
         "imageInfo": {"url": image.url} if image.url else {},
@@ -33,7 +33,7 @@ def image_form(image: Image, conversation: ChatHubConversation, options: ChatHub
             "invokedSkills": ["ImageById"],
             "subscriptionId": "Bing.Chat.Multimodal",
             "invokedSkillsRequestData": {"enableFaceBlur": True},
-            "convoData": {"convoid": conversation.id, "convotone": options.style.tone},
+            "convoData": {"convoid": conversation.id, "convotone": MODELS[model].tone},
         },
     }
     form = aiohttp.FormData(default_to_multipart=True)
@@ -43,7 +43,7 @@ def image_form(image: Image, conversation: ChatHubConversation, options: ChatHub
     return form
 
 
-def uploaded_url(answer: Answer, blob_endpoint: str) -> str:
+def uploaded_url(answer: Response, blob_endpoint: str) -> str:
     """The URL that stands for the picture in a chat request.
 
     Raises:

@@ -121,7 +121,7 @@ class TokenSource:
         ConfigurationError: The token cannot be one for this host.
     """
 
-    def __init__(self, token: Token, *, host: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, token: Token | None, *, host: str, clock: Callable[[], float] = time.time) -> None:
         check_token(token, host=host, now=clock())
         self._token = token.strip() if isinstance(token, str) else token
         self._host = host

@@ -6,28 +6,29 @@ import asyncio
 import copy
 from asyncio import timeout
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, NoReturn, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 import msgspec
 
 from bing_llm._secrets import SecretStruct
 from bing_llm._version import __version__
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
-from bing_llm.backends.workiq.auth import Token, TokenSource
-from bing_llm.backends.workiq.channel import WorkIQChannel
+from bing_llm.backends.response import Response
+from bing_llm.backends.transport import End, Transport
+from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.backends.workiq.endpoints import resolve
-from bing_llm.backends.workiq.options import WorkIQOptions
+from bing_llm.backends.workiq.errors import error_for, parse_creation
 from bing_llm.backends.workiq.request import chat_body, create_body
-from bing_llm.backends.workiq.results import error_for, parse_creation
-from bing_llm.backends.workiq.turn import WorkIQTurn
-from bing_llm.config import ConnectionSettings
+from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
-from bing_llm.limits import Deadline
+from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
-__all__ = ["WorkIQBackend", "WorkIQConversation"]
+if TYPE_CHECKING:
+    from bing_llm.services import WorkIQ
 
 _OK = 200
 _UNAUTHENTICATED = 401
@@ -70,13 +71,53 @@ class WarmWorkIQ:
         """Nothing to close; the service has no call to delete it."""
 
 
+class _Response:
+    """The response to one turn, as a connection. Implements `bing_llm.backends.transport.Connection`.
+
+    The service takes 10 to 60 seconds to its first byte, and nothing tells whether the head of the response comes
+    before that. So the request is sent when the first piece is asked for, and both are waited for together.
+
+    Args:
+        ask: Sends the request; the response is the connection's.
+        turn: What reads it, and must know whether it is a stream.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[ByteStream]], turn: Turn) -> None:
+        self._ask = ask
+        self._turn = turn
+        self._stream: ByteStream | None = None
+        self._left = False
+
+    async def read(self) -> bytes | End:
+        """Wait for the response, and then for what has come of it since."""
+        if self._stream is None:
+            self._stream = await self._ask()
+            if self._left:  # what gives the token may not let itself be cancelled
+                self._stream.abort()
+            if "json" in self._stream.head.headers.get("content-type", ""):
+                self._turn.expect_json()
+        return await self._stream.read()
+
+    async def send(self, data: bytes) -> None:
+        """Nothing is sent after the request."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """Drop the connection now, unless the response is at its end. May be called twice."""
+        self._left = True
+        if self._stream is not None:
+            self._stream.abort()
+
+    hang_up = abort
+
+
 class WorkIQBackend:
     """Speaks to one Work IQ service, or to its preview on Microsoft Graph.
 
     Args:
-        connection: Where it is, and how to reach it; cookies and `ip_address` are ChatHub's.
-        options: How it shall answer.
-        token: The access token, or what gives it.
+        service: Where it is, how to reach it, and how it answers.
+        timeouts: The time limits of each step.
+        limits: How much is taken of what the service sends.
 
     Raises:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
@@ -84,18 +125,18 @@ class WorkIQBackend:
 
     metering = UNMETERED
 
-    def __init__(self, connection: ConnectionSettings, options: WorkIQOptions, *, token: Token) -> None:
-        self._endpoints = resolve(connection.endpoint, allow_insecure=connection.allow_insecure)
-        self._options = options
-        self._timeouts = connection.timeouts
-        self._limits = connection.limits
-        self._tokens = TokenSource(token, host=self._endpoints.host)
-        self._http = Http(proxy=connection.proxy, trust_env=connection.trust_env, ssl_context=connection.ssl_context)
+    def __init__(self, service: WorkIQ, *, timeouts: Timeouts, limits: Limits) -> None:
+        self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)
+        self._service = service
+        self._timeouts = timeouts
+        self._limits = limits
+        self._tokens = TokenSource(service.token, host=self._endpoints.host)
+        self._http = Http(proxy=service.proxy, trust_env=service.trust_env, ssl_context=service.ssl_context)
 
     @property
     def prompt_limit(self) -> int:
         """The longest prompt, in characters."""
-        return self._options.longest_prompt
+        return self._service.longest_prompt
 
     @property
     def keeps_context(self) -> bool:
@@ -105,12 +146,12 @@ class WorkIQBackend:
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""
         other = copy.copy(self)
-        other._options = self._options.with_model(model)  # noqa: SLF001 - it is of this class
+        other._service = self._service.with_model(model)  # noqa: SLF001 - it is of this class
         return other
 
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse an empty or over-long prompt, and any picture."""
-        self._options.check_prompt(prompt.text)
+        self._service.check_prompt(prompt.text)
         if prompt.images:
             msg = f"The prompt has images ({len(prompt.images)}); Work IQ takes text alone."
             raise InvalidRequest(msg, hint="Leave them out, or name files on SharePoint or OneDrive with files=.")
@@ -118,7 +159,7 @@ class WorkIQBackend:
     async def create_conversation(self, deadline: Deadline) -> WorkIQConversation:
         """Create a conversation: one POST, answered with its id."""
 
-        async def create(token: str) -> Answer:
+        async def create(token: str) -> Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 return await self._http.request(
                     "POST",
@@ -137,28 +178,27 @@ class WorkIQBackend:
         """Take up a conversation by its id. Nothing is sent: only a turn can show whether the service has it."""
         return WorkIQConversation(conversation_id, taken_up=True)
 
-    async def open_turn(
-        self, handle: WorkIQConversation, prompt: Prompt, number: int, deadline: Deadline
-    ) -> WorkIQChannel:
+    async def open_turn(self, handle: WorkIQConversation, prompt: Prompt, number: int, deadline: Deadline) -> Channel:
         """Send the turn. What the service answers is the channel's: from then on, the turn may have taken place.
 
         Raises:
             BingError: Nothing was sent.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        opening = asyncio.create_task(self._ask(handle, prompt, number, deadline, lambda: _settle(sent)))
-        turn = WorkIQTurn(
+        turn = Turn(
             asked=prompt.text,
             conversation_id=handle.id,
-            entity_tags=self._options.entity_tags,
+            entity_tags=self._service.entity_tags,
             limits=self._limits,
         )
-        channel = WorkIQChannel(opening, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)
+        ask = partial(self._ask, handle, prompt, number, deadline, lambda: _settle(sent))
+        transport = Transport(_Response(ask, turn))
+        channel = Channel(transport, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)
         try:
-            either: set[asyncio.Future[Any]] = {opening, sent}
+            either: set[asyncio.Future[Any]] = {transport.reader, sent}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not sent.done():
-                opening.result()  # raises
+                transport.ready()  # raises
         except BaseException:
             channel.close()
             raise
@@ -169,7 +209,7 @@ class WorkIQBackend:
         created = await self.create_conversation(deadline)
         return WarmWorkIQ(msgspec.structs.replace(created, taken_up=True))
 
-    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> WorkIQChannel:
+    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> Channel:
         """Send the turn."""
         return await self.open_turn(warm.handle, prompt, 0, deadline)
 
@@ -178,10 +218,10 @@ class WorkIQBackend:
     ) -> ByteStream:
         """The answer to a turn; it is its owner's to abort."""
         what = "the turn"
-        over_stream = self._options.over_stream
+        over_stream = self._service.over_stream
         accept = "text/event-stream" if over_stream else "application/json"
 
-        async def ask(token: str) -> ByteStream | Answer:
+        async def ask(token: str) -> ByteStream | Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 stream = await self._http.stream(
                     "POST",
@@ -191,9 +231,9 @@ class WorkIQBackend:
                     sent=sent,
                     # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
                     headers={**_headers(token, accept), "Connection": "close"},
-                    json=chat_body(prompt, self._options),
+                    json=chat_body(prompt, self._service),
                 )
-            return stream if stream.head.status == _OK else await stream.answer(self._timeouts.connect)
+            return stream if stream.head.status == _OK else await stream.response(self._timeouts.connect)
 
         answered = await self._authorized(ask, deadline)
         if isinstance(answered, ByteStream):
@@ -208,7 +248,7 @@ class WorkIQBackend:
         """What is answered to a token, or to a fresh one where the first was refused."""
         token = await self._bearer(deadline)
         answered = await send(token)
-        if isinstance(answered, Answer) and answered.status == _UNAUTHENTICATED:
+        if isinstance(answered, Response) and answered.status == _UNAUTHENTICATED:
             self._tokens.forget(token)
             fresh = await self._bearer(deadline)
             if fresh != token:

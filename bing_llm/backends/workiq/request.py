@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bing_llm.backends.workiq.options import WorkIQOptions
 from bing_llm.messages import Prompt
+
+if TYPE_CHECKING:
+    from bing_llm.services import WorkIQ
 
 __all__ = ["chat_body", "create_body"]
 
@@ -17,32 +19,32 @@ def create_body() -> dict[str, Any]:
     return {}
 
 
-def chat_body(prompt: Prompt, options: WorkIQOptions) -> dict[str, Any]:
+def chat_body(prompt: Prompt, service: WorkIQ) -> dict[str, Any]:
     """The body of one turn, the same for `chat` and `chatOverStream`.
 
     What the service would forget after a turn, such as that the web is not to be searched, is in each.
     """
-    body: dict[str, Any] = {"message": {"text": prompt.text}, "locationHint": _location_hint(options)}
+    body: dict[str, Any] = {"message": {"text": prompt.text}, "locationHint": _location_hint(service)}
     if prompt.context:
         body["additionalContext"] = [{"text": prompt.context, "description": _WHAT_CONTEXT_IS}]
-    resources = _resources(options)
+    resources = _resources(service)
     if resources:
         body["contextualResources"] = resources
     return body
 
 
-def _location_hint(options: WorkIQOptions) -> dict[str, Any]:
-    hint: dict[str, Any] = {"timeZone": options.time_zone}
-    if options.location is not None:
-        hint["latitude"] = options.location.latitude
-        hint["longitude"] = options.location.longitude
+def _location_hint(service: WorkIQ) -> dict[str, Any]:
+    hint: dict[str, Any] = {"timeZone": service.time_zone}
+    if service.location is not None:
+        hint["latitude"] = service.location.latitude
+        hint["longitude"] = service.location.longitude
     return hint
 
 
-def _resources(options: WorkIQOptions) -> dict[str, Any]:
+def _resources(service: WorkIQ) -> dict[str, Any]:
     resources: dict[str, Any] = {}
-    if options.files:
-        resources["files"] = [{"uri": uri} for uri in options.files]
-    if not options.search:  # true is the service's default
+    if service.files:
+        resources["files"] = [{"uri": uri} for uri in service.files]
+    if not service.search:  # true is the service's default
         resources["webContext"] = {"isWebEnabled": False}
     return resources

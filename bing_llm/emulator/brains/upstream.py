@@ -11,12 +11,14 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm._urls import is_loopback
+from bing_llm.backends.sse import EventReader
 from bing_llm.emulator.brains.base import Output, Question
-from bing_llm.emulator.brains.sse import EventReader
-from bing_llm.errors import ConfigurationError, ServiceError
+from bing_llm.errors import ConfigurationError, ProtocolError, ServiceError
+from bing_llm.limits import Limits
 
 _END = "[DONE]"
 _OK = 200
+_LIMITS = Limits(frame_bytes=1024 * 1024)  # of one event: deltas have some hundred bytes
 _SILENCE_S = 120.0  # a local model may load for a minute before its first word
 
 
@@ -67,20 +69,26 @@ class Upstream:
                     return
                 async for output in _outputs(response):
                     yield output
-        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, ValueError) as exc:
+        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError, ProtocolError, ValueError) as exc:
             yield _failure(f"cannot be read: {type(exc).__name__}")
 
 
 async def _outputs(response: aiohttp.ClientResponse) -> AsyncIterator[Output]:
-    reader = EventReader()
+    async for data in _events(response):
+        if data.strip() == _END:
+            return
+        yield _output(data)
+
+
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
+    reader = EventReader(_LIMITS)
     async for piece in response.content.iter_any():
-        for data in reader.feed(piece):
-            if data.strip() == _END:
-                return
-            yield _output(data)
-    for data in reader.end():
-        if data.strip() != _END:
-            yield _output(data)
+        reader.receive(piece)
+        while (data := reader.next_event()) is not None:
+            yield data
+    reader.receive_eof()
+    while (data := reader.next_event()) is not None:
+        yield data
 
 
 def _output(data: str) -> Output:

@@ -10,9 +10,10 @@ from contextlib import aclosing
 from aiohttp import WSMsgType, web
 
 from bing_llm.backends.chathub import codec, frames
+from bing_llm.backends.chathub.codec import SEPARATOR
 from bing_llm.backends.chathub.connection import Connection, Role, Sentinel
 from bing_llm.backends.chathub.connection import State as ConnectionState
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.json_text import decode_json
 from bing_llm.emulator.chathub.error_replies import result_of
 from bing_llm.emulator.chathub.turn import Outgoing, answer_turn
 from bing_llm.emulator.chathub.writer import AnswerWriter
@@ -224,7 +225,7 @@ class Session:
                 path=self._request.path,
                 headers=self._request.headers,
                 query=self._request.query,
-                body=codec.decode_json(self._connection.record),
+                body=decode_json(self._connection.record),
                 invocation_id=frame.invocation_id or "",
             )
         )
@@ -239,7 +240,7 @@ class Session:
             path=self._request.path,
             headers=self._request.headers,
             query=self._request.query,
-            body=codec.decode_json(self._connection.record),
+            body=decode_json(self._connection.record),
             arguments=arguments,
             invocation_id=chat.invocation_id,
             conversation_id=(arguments and arguments.conversation_id) or "",

@@ -29,7 +29,7 @@ SERVER_FRAMES: list[frames.ServerFrame] = [
 STATELESS: list[frames.Ping | frames.UnknownFrame] = [frames.Ping(), frames.UnknownFrame({"type": 99})]
 EVERY_FRAME = [*CLIENT_FRAMES, *SERVER_FRAMES, *STATELESS]
 
-UNANSWERED = (State.GREETED, State.ASKED, State.HASTY)
+UNANSWERED = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
 
 def in_state(role: Role, state: State) -> Connection:
@@ -118,7 +118,7 @@ def test_a_server_wants_the_handshake_first() -> None:
     connection = Connection(Role.SERVER)
     connection.receive(encode(frames.HANDSHAKE))
     assert connection.next_frame() == frames.HANDSHAKE
-    assert connection.state is State.GREETED
+    assert connection.state is State.HANDSHAKING
     other = Connection(Role.SERVER)
     other.receive(encode(CLIENT_FRAMES[1]))
     with pytest.raises(ProtocolError, match="does not parse"):
@@ -203,7 +203,7 @@ def test_a_record_may_not_be_too_long() -> None:
 )
 def test_anything_gives_frames_or_a_protocol_error(role: Role, messages: list[bytes]) -> None:
     """Whatever comes, at either end, the only exception is ProtocolError."""
-    connection = in_state(role, State.NEW if role is Role.SERVER else State.GREETED)
+    connection = in_state(role, State.NEW if role is Role.SERVER else State.HANDSHAKING)
     for message in messages:
         connection.receive(message)
     connection.receive_eof()

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer
-from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, error_for_status, parse_creation
+from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, parse_creation
+from bing_llm.backends.chathub.errors import error_for_status
+from bing_llm.backends.response import Response
 from bing_llm.errors import BingError, is_transient
 from tests.backends.chathub.wire import RECORDED
 
@@ -21,19 +22,19 @@ ENCRYPTED = "x-sydney-encryptedconversationsignature"
 SUCCESS = {"conversationId": "51D|BingProd|00", "clientId": "844426050463147", "result": {"value": "Success"}}
 
 
-def answered(body: Any = None, status: int = 200, retry_after: float | None = None, **headers: str) -> Answer:
+def answered(body: Any = None, status: int = 200, retry_after: float | None = None, **headers: str) -> Response:
     """An answer whose body is this text, or this value as JSON."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, retry_after)
+    return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw, retry_after)
 
 
-def recording(number: int) -> Answer:
+def recording(number: int) -> Response:
     """One of the recorded answers."""
     lines = (RECORDED / "14-http-create-responses.jsonl").read_text(encoding="utf-8").splitlines()
     return answered(json.loads(lines[number])["body"])
 
 
-def refused(answer: Answer) -> BingError:
+def refused(answer: Response) -> BingError:
     """The error that this answer to a creation raises."""
     with pytest.raises(BingError) as caught:
         parse_creation(answer)
@@ -61,7 +62,7 @@ def test_recorded_successes_give_conversations(number: int, conversation_id: str
 @pytest.mark.parametrize("name", [PLAIN, ENCRYPTED])
 def test_a_signature_that_is_none_is_refused(name: str, signature: str) -> None:
     """Bytes that no base64 has, which aiohttp hands on as half characters, are a ProtocolError and go nowhere."""
-    answer = Answer(200, {name: signature}, json.dumps(SUCCESS).encode())
+    answer = Response(200, {name: signature}, json.dumps(SUCCESS).encode())
     assert type(refused(answer)) is errors.ProtocolError
 
 
@@ -82,9 +83,9 @@ def test_recorded_refusals_are_raised(number: int, value: str, said: str) -> Non
 
 def test_signatures_come_in_headers() -> None:
     """Both signatures are headers of the answer, and go before one in the body."""
-    answer = Answer(200, {PLAIN: "plain+/=", ENCRYPTED: "encrypted"}, json.dumps(SUCCESS).encode())
+    answer = Response(200, {PLAIN: "plain+/=", ENCRYPTED: "encrypted"}, json.dumps(SUCCESS).encode())
     assert parse_creation(answer).secrets == ("plain+/=", "encrypted")
-    both = Answer(200, {PLAIN: "header"}, json.dumps({**SUCCESS, "conversationSignature": "body"}).encode())
+    both = Response(200, {PLAIN: "header"}, json.dumps({**SUCCESS, "conversationSignature": "body"}).encode())
     assert parse_creation(both).secrets == ("header",)
 
 
@@ -130,7 +131,7 @@ def test_without_any_signature_there_is_still_a_conversation() -> None:
     ],
 )
 def test_each_kind_of_failure_has_its_error(
-    answer: Answer, kind: type[BingError], value: str | None, *, transient: bool
+    answer: Response, kind: type[BingError], value: str | None, *, transient: bool
 ) -> None:
     """Status, then content, then `result.value`: each failure is one error, which knows whether to try again."""
     error = refused(answer)
@@ -152,7 +153,7 @@ def test_an_empty_body_is_told_from_a_wrong_one() -> None:
 @given(st.binary())
 def test_any_body_gives_a_conversation_or_an_error(body: bytes) -> None:
     """No body makes it fail in another way."""
-    assert isinstance(refused(Answer(200, {}, body)), errors.ServiceError)
+    assert isinstance(refused(Response(200, {}, body)), errors.ServiceError)
 
 
 def test_a_body_is_read_as_what_is_asked_for() -> None:

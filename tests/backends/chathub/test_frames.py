@@ -9,8 +9,7 @@ import msgspec
 import pytest
 
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.codec import encode
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.chathub.codec import SEPARATOR, encode
 
 CHAT = frames.Chat(
     [frames.ChatArguments(conversation_id="c1", message=frames.UserMessage(author="user", text="Hi"))], "0"

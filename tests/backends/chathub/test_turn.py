@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.chathub.connection import NEED_DATA, State
-from bing_llm.backends.chathub.framing import SEPARATOR
+from bing_llm.backends.chathub.codec import SEPARATOR
+from bing_llm.backends.chathub.connection import State
 from bing_llm.backends.chathub.turn import SILENT_REFUSAL_CHARACTERS, Turn
 from bing_llm.limits import Limits
 from tests.backends.chathub.test_codec import JSON, RECORDS, mutations
@@ -159,18 +159,18 @@ def test_handshake_and_request_go_out_together() -> None:
     states.append(turn.state)
     assert json.loads(turn.stop()[:-1]) == {"type": 1, "target": "stop", "invocationId": "0", "arguments": [{}]}
     states.append(turn.state)
-    assert states == [State.NEW, State.ASKED, State.HASTY]
+    assert states == [State.NEW, State.REQUESTED, State.STOPPED_EARLY]
 
 
 def test_the_handshake_may_go_out_alone() -> None:
-    """`greet` sends it and its answer makes the connection ready; then `ask` gives the request alone."""
+    """`handshake` sends it and its answer makes the connection ready; then `ask` gives the request alone."""
     turn = Turn()
-    assert json.loads(turn.greet().removesuffix(SEPARATOR)) == {"protocol": "json", "version": 1}
+    assert json.loads(turn.handshake().removesuffix(SEPARATOR)) == {"protocol": "json", "version": 1}
     states = [turn.state]
     turn.receive(ACK.encode())
-    assert turn.next_event() is NEED_DATA
+    assert turn.next_event() is None
     states.append(turn.state)
-    assert states == [State.GREETED, State.READY]
+    assert states == [State.HANDSHAKING, State.READY]
     request, rest = turn.ask(chat("Hello")).split(SEPARATOR)
     assert (json.loads(request)["arguments"][0]["message"]["text"], rest) == ("Hello", b"")
     turn.receive(final(bot("Hi")).encode())
@@ -213,13 +213,13 @@ def test_the_synthetic_stream_of_a_whole_turn() -> None:
 
 
 def test_progress_is_counted_without_pings() -> None:
-    """`frames_received` shows that the answer goes on; pings do not move it."""
+    """`progress` shows that the answer goes on; pings do not move it."""
     turn = Turn()
     turn.ask(chat())
     for text, count in ((ACK, 1), (PING, 1), (update(bot("Cats")), 2), (PING, 2)):
         turn.receive(text.encode())
         list(drained(turn))
-        assert turn.frames_received == count
+        assert turn.progress == count
     assert (turn.text, turn.completed) == ("Cats", False)
 
 
@@ -232,7 +232,7 @@ def test_a_turn_is_completed_when_its_last_event_was_given() -> None:
     assert isinstance(turn.next_event(), ev.TurnCompleted)
     assert turn.completed
     turn.receive_eof(1000)
-    assert turn.next_event() is NEED_DATA
+    assert turn.next_event() is None
 
 
 # --- errors -------------------------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ def test_a_stopped_turn_can_be_cut_short() -> None:
     turn.stop()
     assert turn.cut_short().reply.text == "Cats"
     assert turn.completed
-    assert turn.next_event() is NEED_DATA
+    assert turn.next_event() is None
 
 
 # --- anything at all ----------------------------------------------------------------------------------------------

@@ -12,10 +12,9 @@ import aiohttp
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer
 from bing_llm.backends.chathub.creation import ChatHubConversation
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.backends.chathub.uploads import image_form, uploaded_url
+from bing_llm.backends.response import Response
 from bing_llm.errors import BingError
 from bing_llm.images import Image
 
@@ -69,7 +68,7 @@ def knowledge(image_info: dict[str, str], tone: str = "Balanced") -> dict[str, A
 
 async def test_a_picture_goes_as_base64() -> None:
     """The form holds what to do with the picture, as JSON, and its bytes in base64 without a `data:` prefix."""
-    parts = await fields(image_form(Image(PIXELS), CONVERSATION, ChatHubOptions()))
+    parts = await fields(image_form(Image(PIXELS), CONVERSATION, "bing-balanced"))
     assert sorted(parts) == ["imageBase64", "knowledgeRequest"]
     assert parts["knowledgeRequest"].get_content_type() == "application/json"
     assert json.loads(content(parts["knowledgeRequest"])) == knowledge({})
@@ -79,7 +78,7 @@ async def test_a_picture_goes_as_base64() -> None:
 async def test_a_public_picture_goes_as_its_url() -> None:
     """A picture that the service can fetch itself is named, not sent; the form is a multipart one all the same."""
     image = Image(url="https://example.com/a.png?b=c")
-    parts = await fields(image_form(image, CONVERSATION, ChatHubOptions(model="bing-precise")))
+    parts = await fields(image_form(image, CONVERSATION, "bing-precise"))
     assert list(parts) == ["knowledgeRequest"]
     asked = json.loads(content(parts["knowledgeRequest"]))
     assert asked == knowledge({"url": "https://example.com/a.png?b=c"}, tone="Precise")
@@ -95,7 +94,7 @@ async def test_a_public_picture_goes_as_its_url() -> None:
 )
 def test_an_id_stands_for_the_picture(body: dict[str, str], url: str) -> None:
     """The blob's id becomes a URL beside the upload, percent-encoded."""
-    assert uploaded_url(Answer(200, {}, json.dumps(body).encode()), BLOB) == url
+    assert uploaded_url(Response(200, {}, json.dumps(body).encode()), BLOB) == url
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_an_id_stands_for_the_picture(body: dict[str, str], url: str) -> None:
 def test_a_picture_that_was_not_taken_is_an_error(status: int, body: bytes, kind: type[BingError]) -> None:
     """Empty ids and 4xx mean the picture; every other failure means the service or the caller."""
     with pytest.raises(BingError) as caught:
-        uploaded_url(Answer(status, {}, body), BLOB)
+        uploaded_url(Response(status, {}, body), BLOB)
     assert type(caught.value) is kind
     assert caught.value.value == str(status)
     assert "the upload of an image" in str(caught.value)

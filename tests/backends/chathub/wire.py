@@ -12,8 +12,8 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.framing import SEPARATOR
-from bing_llm.backends.chathub.turn import NEED_DATA, Turn
+from bing_llm.backends.chathub.codec import SEPARATOR
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import BingError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -186,7 +186,7 @@ def drained(turn: Turn) -> Iterator[ev.Event]:
     """All events that can be had now."""
     while True:
         event = turn.next_event()
-        if event is NEED_DATA:
+        if event is None:
             return
         yield event
 

@@ -17,13 +17,12 @@ from bing_llm import events as ev
 from bing_llm.backends.base import TurnChannel
 from bing_llm.backends.workiq.auth import Token
 from bing_llm.backends.workiq.backend import WorkIQBackend, WorkIQConversation
-from bing_llm.backends.workiq.options import WorkIQOptions
-from bing_llm.config import ConnectionSettings
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError
 from bing_llm.images import Image
-from bing_llm.limits import Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Timeouts
 from bing_llm.messages import Prompt
+from bing_llm.services import WorkIQ
 from tests.backends.serving import Answer, Request, Server, cut_off, reply, silent
 from tests.backends.workiq.wire import final, partial
 
@@ -33,7 +32,6 @@ SECRET = "hunter2-the-token"
 CONVERSATION = WorkIQConversation("c1")
 CREATED = reply(b'{"id": "c1", "state": "active", "turnCount": 0}', 201)
 HI = reply(final("Hi"), headers={"Content-Type": "text/event-stream"})
-OPTIONS = WorkIQOptions(time_zone="Europe/Zurich")
 
 
 def in_time(seconds: float = 60.0) -> Deadline:
@@ -41,13 +39,20 @@ def in_time(seconds: float = 60.0) -> Deadline:
     return Deadline(seconds, lambda: 0.0)
 
 
+def backend_of(
+    endpoint: str | None, token: Token | None, timeouts: Timeouts | None = None, **settings: Any
+) -> WorkIQBackend:
+    """A client of the service there, which nothing has used yet."""
+    service = WorkIQ(endpoint=endpoint, token=token, time_zone="Europe/Zurich", **settings)
+    return WorkIQBackend(service, timeouts=timeouts or Timeouts(), limits=DEFAULT_LIMITS)
+
+
 @asynccontextmanager
 async def backend_at(
-    endpoint: str, token: Token = SECRET, timeouts: Timeouts | None = None, options: WorkIQOptions = OPTIONS
+    endpoint: str | None, token: Token | None = SECRET, timeouts: Timeouts | None = None, **settings: Any
 ) -> AsyncIterator[WorkIQBackend]:
     """A client of the service there."""
-    connection = ConnectionSettings(endpoint=endpoint, timeouts=timeouts or Timeouts())
-    backend = WorkIQBackend(connection, options, token=token)
+    backend = backend_of(endpoint, token, timeouts, **settings)
     try:
         yield backend
     finally:
@@ -182,9 +187,9 @@ async def test_headers_go_with_every_request(
 async def test_options_shape_the_turn() -> None:
     """What the web may do and which files count is in the body, and tags are left out where that is wished."""
     file = "https://contoso.sharepoint.com/a.docx"
-    options = WorkIQOptions(time_zone="UTC", search=False, files=(file,), entity_tags="strip")
+    settings: dict[str, Any] = {"search": False, "files": [file], "entity_tags": "strip"}
     answer = reply(final("<Person>Ada</Person> agrees"))
-    async with Server(answer) as server, backend_at(server.url(""), options=options) as backend:
+    async with Server(answer) as server, backend_at(server.url(""), **settings) as backend:
         assert (await ask(backend)).text == "Ada agrees"
         resources = json.loads(server.requests[0].body)["contextualResources"]
         assert resources == {"files": [{"uri": file}], "webContext": {"isWebEnabled": False}}
@@ -192,10 +197,9 @@ async def test_options_shape_the_turn() -> None:
 
 async def test_an_answer_may_come_at_once() -> None:
     """Without a stream, one JSON answer holds all that the stream's end does."""
-    options = WorkIQOptions(time_zone="UTC", over_stream=False)
     async with (
         Emulator(Scripted([["Hello ", "you"], [errors.Throttled(retry_after=7)]])) as emulator,
-        backend_at(emulator.workiq_url, emulator.token, options=options) as backend,
+        backend_at(emulator.workiq_url, emulator.token, over_stream=False) as backend,
     ):
         conversation = await backend.create_conversation(in_time())
         reply = await ask(backend, conversation)
@@ -390,12 +394,12 @@ async def test_what_the_service_does_not_offer_is_refused() -> None:
 def test_a_token_that_cannot_be_one_is_refused_at_once(token: Any) -> None:
     """Before anything is sent."""
     with pytest.raises(errors.ConfigurationError):
-        WorkIQBackend(ConnectionSettings(endpoint="http://127.0.0.1:1"), OPTIONS, token=token)
+        backend_of("http://127.0.0.1:1", token)
 
 
 def test_a_model_is_one_that_is_known() -> None:
     """There is one; the backend for it shares connections and tokens."""
-    backend = WorkIQBackend(ConnectionSettings(), OPTIONS, token=SECRET)
+    backend = backend_of(None, SECRET)
     other = backend.with_model("copilot")
     assert other._http is backend._http
     assert other._tokens is backend._tokens

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.workiq.frames import INTERMEDIATE
-from bing_llm.backends.workiq.turn import NEED_DATA, WorkIQTurn
+from bing_llm.backends.workiq.snapshots import INTERMEDIATE
+from bing_llm.backends.workiq.turn import Turn
 from bing_llm.limits import Limits
-from tests.backends.workiq.test_frames import JSON
+from tests.backends.workiq.test_snapshots import JSON
 from tests.backends.workiq.wire import (
     Step,
     conversation,
@@ -89,9 +89,9 @@ def test_the_end_need_not_be_an_empty_line() -> None:
 
 def test_nothing_behind_the_final_event_counts() -> None:
     """What follows the proof of the end is not read, and asking for it is a mistake."""
-    turn = WorkIQTurn()
+    turn = Turn()
     turn.receive(final("All") + b"data: nonsense\n\n" + partial("More"))
-    turn.receive_eof()
+    turn.receive_eof(1000)
     assert [type(each) for each in drained(turn)] == [Delta, ev.TurnCompleted]
     with pytest.raises(errors.ProtocolError, match="This turn is complete"):
         turn.next_event()
@@ -258,7 +258,7 @@ def test_text_that_was_given_is_revoked(last: bytes, notice: str) -> None:
 
 def test_an_error_in_the_stream_ends_the_turn() -> None:
     """It is raised again and again, with the text that had come."""
-    turn = WorkIQTurn()
+    turn = Turn()
     turn.receive(partial("Cats") + event({"error": {"code": "TooManyRequests", "message": "Slow down."}}))
     assert turn.next_event() == Delta("Cats")
     for _ in range(2):
@@ -307,7 +307,7 @@ def test_a_stopped_turn_completes_with_what_came() -> None:
 def test_a_stop_loses_nothing() -> None:
     """What was received and not yet asked for comes first, the proper end included."""
     for last, text in ((partial("Cats purr"), "Cats purr"), (final("Cats purr."), "Cats purr.")):
-        turn = WorkIQTurn()
+        turn = Turn()
         turn.receive(partial("Cats") + last + b"data: {")
         turn.stop()
         *_, completed = drained(turn)
@@ -317,9 +317,9 @@ def test_a_stop_loses_nothing() -> None:
 
 def test_a_stopped_turn_may_end_inside_an_event() -> None:
     """What the end of the stream cut off is left out; the turn is complete all the same."""
-    turn = WorkIQTurn()
+    turn = Turn()
     turn.receive(partial("Cats") + final("Cats purr.")[:-40])
-    turn.receive_eof()
+    turn.receive_eof(1000)
     turn.stop()
     *_, completed = drained(turn)
     assert isinstance(completed, ev.TurnCompleted)
@@ -338,7 +338,13 @@ def test_a_stop_before_any_text_gives_an_empty_reply(script: list[Step]) -> None
 
 def body(value: Any) -> Step:
     """The whole answer of a call without a stream."""
-    return lambda turn: turn.receive_body(json.dumps(value).encode())
+
+    def come(turn: Turn) -> None:
+        turn.expect_json()
+        turn.receive(json.dumps(value).encode())
+        turn.receive_eof(1000)
+
+    return come
 
 
 def test_an_answer_without_a_stream_is_a_turn() -> None:
@@ -367,13 +373,13 @@ def test_an_answer_without_a_stream_may_be_none(value: Any, kind: type[errors.Bi
 
 
 def test_progress_is_counted_without_comments() -> None:
-    """`events_received` shows that the answer goes on; comments do not move it."""
-    turn = WorkIQTurn()
+    """`progress` shows that the answer goes on; comments do not move it."""
+    turn = Turn()
     turn.receive(b": keep-alive\n\n" + EMPTY + partial("A"))
     list(drained(turn))
     turn.receive(b": keep-alive\n\n")
-    assert turn.next_event() is NEED_DATA
-    assert (turn.events_received, turn.text, turn.completed) == (2, "A", False)
+    assert turn.next_event() is None
+    assert (turn.progress, turn.text, turn.completed) == (2, "A", False)
 
 
 TEXTS = st.text(st.sampled_from("ab <>/PersonFile"), max_size=12)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.workiq.frames import INTERMEDIATE
-from bing_llm.backends.workiq.turn import NEED_DATA, WorkIQTurn
+from bing_llm.backends.workiq.snapshots import INTERMEDIATE
+from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import BingError
 
 TYPE = "#microsoft.graph.copilotConversationResponseMessage"
@@ -23,7 +23,7 @@ EMPTY_LABEL = {
     "isEncrypted": None,
 }
 
-Step: TypeAlias = bytes | Callable[[WorkIQTurn], object]
+Step: TypeAlias = bytes | Callable[[Turn], object]
 
 
 def message(text: str | None, message_id: str = "m1", **fields: Any) -> dict[str, Any]:
@@ -68,12 +68,12 @@ def disengaged(*texts: str) -> bytes:
     return event(conversation(*shown, displayName="Title", state="disengagedForRai"))
 
 
-def eof(turn: WorkIQTurn) -> None:
+def eof(turn: Turn) -> None:
     """The stream comes to its end."""
-    turn.receive_eof()
+    turn.receive_eof(1000)
 
 
-def stop(turn: WorkIQTurn) -> None:
+def stop(turn: Turn) -> None:
     """The caller wants no more."""
     turn.stop()
 
@@ -100,7 +100,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def play(script: Sequence[Step], **options: Any) -> Outcome:
     """Run one turn through a script, exactly as it is written."""
-    turn = WorkIQTurn(**{"asked": "Ask", **options})
+    turn = Turn(**{"asked": "Ask", **options})
     given: list[ev.Event] = []
     try:
         for step in script:
@@ -116,11 +116,11 @@ def play(script: Sequence[Step], **options: Any) -> Outcome:
     return Outcome(given, None, {})
 
 
-def drained(turn: WorkIQTurn) -> Iterator[ev.Event]:
+def drained(turn: Turn) -> Iterator[ev.Event]:
     """All events that can be had now."""
     while not turn.completed:
         found = turn.next_event()
-        if found is NEED_DATA:
+        if found is None:
             return
         yield found
 

@@ -143,11 +143,11 @@ def test_throttled_rows_are_asked_again() -> None:
 def test_a_person_is_told_why_nothing_happens() -> None:
     """`waiting` says it during a pause, and nothing else."""
     run = Run(Service(in_turn(errors.Throttled(retry_after=30.0))), concurrency=1)
-    told: list[str] = []
+    reasons: list[str] = []
     for seconds in (0.1, 10.5, 31.0):
-        run.loop.call_later(seconds, lambda: told.append(run.engine.waiting))
+        run.loop.call_later(seconds, lambda: reasons.append(run.engine.waiting))
     run.of(2)
-    assert told == ["", "the service throttles; next turn in 20 s", ""]
+    assert reasons == ["", "the service throttles; next turn in 20 s", ""]
 
 
 def test_attempts_count_for_the_rate() -> None:
@@ -272,7 +272,7 @@ def test_a_source_that_breaks_lets_open_turns_end(after: int) -> None:
 
 
 def test_a_programming_mistake_comes_out() -> None:
-    """It is no error of a row; the open turns are answered before."""
+    """It is not the error of a row; the open turns are answered before."""
 
     def say(text: str) -> Turn:
         if text == "Question 2":
@@ -350,7 +350,7 @@ def test_a_cancellation_anywhere_comes_out_and_leaves_nothing(*, served: bool) -
 
 async def test_faults_of_a_real_service_lose_no_row() -> None:
     """Of rows that meet all kinds of faults each has one answer or one error, and each creation is a turn."""
-    random = Random(8)  # noqa: S311 - it shall repeat itself
+    random = Random(8)  # noqa: S311 - runs must be repeatable
     creations = 0
 
     def fault(moment: FaultPoint) -> Any:

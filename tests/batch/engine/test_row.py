@@ -100,7 +100,7 @@ async def test_messages_that_are_too_long_for_a_prompt_move_to_the_context() -> 
 async def test_a_row_may_name_its_model() -> None:
     """It is asked of that model, and other rows are not."""
     asked = Asked(answer("Hi."))
-    other = asked.client._lazy.made["bing-precise"] = FakeBackend(answer("Precisely."))
+    other = asked.client._backends.opened["bing-precise"] = FakeBackend(answer("Precisely."))
     outcome = await asked.outcome(row(1, "Hello", model="bing-precise"))
     assert isinstance(outcome, Answered)
     assert outcome.reply.text == "Precisely."
@@ -133,7 +133,7 @@ async def test_what_cannot_be_sent_is_not_sent(bad: Row, kind: type[BingError]) 
 
 
 async def test_a_client_that_was_closed_fails_no_row() -> None:
-    """That is no fault of the row: it comes out."""
+    """The row is not at fault: the error comes out."""
     async with BingClient(backend="emulator") as client:
         pass
     with pytest.raises(errors.ConfigurationError, match="closed"):
@@ -251,7 +251,7 @@ async def test_a_cancelled_turn_gives_its_permit_back() -> None:
 
 
 async def test_a_programming_mistake_comes_out() -> None:
-    """What is no error of the service is not swallowed, and the place is free."""
+    """An error that is not the service's is not swallowed, and the place is free."""
     asked = Asked()  # whose list of turns is empty
     with pytest.raises(IndexError):
         await asked.outcome()

@@ -80,7 +80,7 @@ class Clocked:
     def room(self) -> int:
         """How many turns may be open at once."""
         permits = self.begun()
-        self.ends(permits, BingError("It tells nothing."))
+        self.ends(permits, BingError("It means nothing."))
         return len(permits)
 
 
@@ -133,7 +133,7 @@ def test_no_more_turns_are_open_than_allowed() -> None:
 
 
 def test_throttling_halves_the_window_once_for_all_that_were_open() -> None:
-    """Turns that began before the window was halved tell nothing new when they are throttled too."""
+    """Turns that began before the window was halved bring no news when they are throttled too."""
     clocked = Clocked(8)
     clocked.ends(clocked.begun(), errors.Throttled())
     clocked.wait()
@@ -216,7 +216,7 @@ def test_a_failure_that_asks_for_no_wait_is_one_row_s_own() -> None:
 
 
 def test_the_longest_wait_that_was_asked_for_counts() -> None:
-    """Of several turns that were throttled, the one that was told to wait longest decides."""
+    """Of several turns that were throttled, the one with the longest wait decides."""
     clocked = Clocked()
     permits = clocked.begun(3)
     for permit, seconds in zip(permits, (2.0, 9.0, 4.0), strict=True):

@@ -89,7 +89,7 @@ async def test_who_came_first_goes_first() -> None:
 @pytest.mark.parametrize("rate", [None, 60.0])
 @pytest.mark.parametrize("served", [False, True])
 def test_a_cancelled_turn_holds_nothing(*, rate: float | None, served: bool) -> None:
-    """Wherever it waits, or just when its wait is over: its place is free, and those behind it go on."""
+    """Wherever it waits, or just when its wait is over: its place is free, and those after it go on."""
 
     async def cancelled(loop: Hurried, at: int) -> bool:
         limiter = Limiter(1, rate=rate, retries=loop.retries())

@@ -125,8 +125,9 @@ async def test_the_key_is_sent_and_never_shown() -> None:
         (Model('{"error": {"message": "no"}}'), "reported an error"),
         (Model("nonsense"), "cannot be read"),
         (Model(chunk("Half"), breaks=True), "cannot be read"),
+        (Model("x" * 1_100_000), "cannot be read"),
     ],
-    ids=["status", "error", "no json", "broken"],
+    ids=["status", "error", "no json", "broken", "too long"],
 )
 async def test_whatever_goes_wrong_is_a_service_error(model: Model, words: str) -> None:
     """A refusal, an error in the stream, nonsense and a lost connection all end the turn with a ServiceError."""

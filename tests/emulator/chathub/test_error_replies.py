@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.answer import Answer, retry_after
 from bing_llm.backends.chathub.creation import parse_creation
-from bing_llm.backends.chathub.results import error_for
+from bing_llm.backends.chathub.errors import error_for
+from bing_llm.backends.response import Response, retry_after
 from bing_llm.emulator.chathub.error_replies import (
     Breakage,
     breakage_of,
@@ -83,7 +83,7 @@ def read(error: errors.BingError) -> errors.BingError:
     headers = {name.lower(): value for name, value in played.headers.items()}
     wait = retry_after(headers.get("retry-after"), 0)
     with pytest.raises(errors.BingError) as caught:
-        parse_creation(Answer(played.status, headers, body, wait))
+        parse_creation(Response(played.status, headers, body, wait))
     return caught.value
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from bing_llm import events as ev
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.framing import SEPARATOR
-from bing_llm.backends.chathub.turn import NEED_DATA, Turn
+from bing_llm.backends.chathub.codec import SEPARATOR
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.emulator.brains.outputs import unplayable
 from bing_llm.emulator.chathub.writer import AnswerWriter, Frames
 from bing_llm.errors import ConfigurationError
@@ -53,8 +53,7 @@ def read(made: AnswerWriter, *events: ev.Event) -> list[ev.Event]:
     for message in (made.opening(), *(made.write(event) for event in events), made.closing()):
         turn.receive(codec.encode(*message))
     found: list[ev.Event] = []
-    while (event := turn.next_event()) is not NEED_DATA:
-        assert not isinstance(event, type(NEED_DATA))
+    while (event := turn.next_event()) is not None:
         found.append(event)
     return found
 

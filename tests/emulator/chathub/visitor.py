@@ -14,11 +14,11 @@ import aiohttp
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.chathub import frames, framing
-from bing_llm.backends.chathub.turn import NEED_DATA, Turn
+from bing_llm.backends.chathub import codec, frames
+from bing_llm.backends.chathub.turn import Turn
 from bing_llm.emulator import Emulator
 
-SEPARATOR = framing.SEPARATOR.decode()
+SEPARATOR = codec.SEPARATOR.decode()
 HANDSHAKE = '{"protocol":"json","version":1}' + SEPARATOR
 PATIENCE_S = 20.0  # reached only when the emulator hangs
 
@@ -163,8 +163,7 @@ class Visitor:
 async def _events(turn: Turn, socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[ev.Event]:
     while not turn.completed:
         event = turn.next_event()
-        if event is not NEED_DATA:
-            assert not isinstance(event, type(NEED_DATA))
+        if event is not None:
             yield event
             continue
         message = await asyncio.wait_for(socket.receive(), PATIENCE_S)

@@ -10,8 +10,8 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
+from bing_llm.backends.sse import EventReader
 from bing_llm.emulator import Cut, Duplicate, Emulator, Fault, Merge, Raw, Scripted, Silence, Split
-from bing_llm.emulator.brains.sse import EventReader
 from bing_llm.emulator.fault_plan import FaultKind
 from bing_llm.emulator.workiq.transport import EventWriter
 from tests.emulator.workiq.visitor import Waiting, WorkIQVisitor, body
@@ -138,7 +138,9 @@ def test_a_stream_has_what_clients_must_take() -> None:
     """Both kinds of line ends, comments, and ids that grow with gaps; a reader finds the data all the same."""
     writer = EventWriter()
     written = b"".join(writer.event(b"%d" % number) for number in range(9))
-    assert EventReader().feed(written) == [str(number) for number in range(9)]
+    reader = EventReader()
+    reader.receive(written)
+    assert [reader.next_event() for _ in range(10)] == [*map(str, range(9)), None]
     ids = [int(found) for found in re.findall(rb"id:(\d+)", written)]
     assert ids == sorted(set(ids))
     assert ids[-1] - ids[0] > len(ids)

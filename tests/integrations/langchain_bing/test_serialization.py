@@ -19,6 +19,7 @@ from langchain_core.messages import BaseMessage
 
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import BingError, ServiceError
+from bing_llm.services import WorkIQ
 from langchain_bing import ChatBing
 from tests.fakes import FakeBackend, client_of
 from tests.integrations.langchain_bing.models import model_of
@@ -97,7 +98,8 @@ def test_a_token_is_never_shown(given: str, monkeypatch: pytest.MonkeyPatch) -> 
         model.token = token
     if given == "copied":
         model = model.model_copy(update={"token": token})
-    assert model._connection._lazy._connection.token == token
+    assert isinstance(model._connection.service, WorkIQ)
+    assert model._connection.service.token == token
     bound = model.bind_tools([{"name": "now"}])
     shown = [
         *(repr(model), str(model), repr(bound), str(dict(model)), repr(vars(model)), repr(model.model_dump())),
@@ -219,7 +221,8 @@ def test_a_model_of_work_iq_is_loaded_as_it_was_written(monkeypatch: pytest.Monk
     assert isinstance(read, ChatBing)
     assert read.model_dump() == model.model_dump()
     assert read._connection.backend_name == "workiq"
-    assert read._connection._lazy._connection.token == SECRET
+    assert isinstance(read._connection.service, WorkIQ)
+    assert read._connection.service.token == SECRET
     assert (read.time_zone, read.files, read.entity_tags) == ("UTC", [FILE], "strip")
 
 

@@ -42,15 +42,16 @@ from pydantic import (
 )
 from pydantic.json_schema import SkipJsonSchema
 
+from bing_llm._checks import cookie_header
 from bing_llm.client import BingClient
-from bing_llm.completion.history import History
 from bing_llm.completion.names import Names
+from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
 from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
-from bing_llm.config import Endpoint, cookie_header
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import Message
+from bing_llm.services import Endpoint
 from bing_llm.sync import run
 from bing_llm.tokens import CONTEXT_TOKENS
 from llama_index.llms.bing.messages import to_history
@@ -172,7 +173,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         print(city)
         ```
 
-    What the service tells besides its text:
+    What the service says besides its text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
         message; reasoning lines are a `ThinkingBlock`, and `thinking_delta` in streams. `raw` has all of it, beside
         `finish_reason`, `conversation_id` and `quota`; the service counts no tokens, so there is no usage.
@@ -310,7 +311,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
     # --- the eight ways of asking ---------------------------------------------------------------------------------
 
     @llm_chat_callback()
-    def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+    def chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponse:
         """The answer to a history.
 
         Args:
@@ -327,33 +328,33 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         return responses.whole(run(completion.whole()))
 
     @llm_chat_callback()
-    async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
+    async def achat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponse:
         """As `chat`, on the caller's loop."""
         completion, responses = self._chat(messages, kwargs)
         return responses.whole(await completion.whole())
 
-    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+    def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseGen:
         """As `chat`, as it comes. To close the generator, or to drop it, ends the turn."""
         call = StreamedCall[ChatResponse]()
 
         @llm_chat_callback()
-        def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
+        def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseGen:
             return call.open(*llm._chat(messages, kwargs))
 
         return Stream(stream(self, messages, **kwargs), call)
 
-    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+    async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseAsyncGen:
         """As `stream_chat`, on the caller's loop."""
         call = StreamedCall[ChatResponse]()
 
         @llm_chat_callback()
-        async def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
+        async def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseAsyncGen:
             return call.aopen(*llm._chat(messages, kwargs))
 
         return AsyncStream(await stream(self, messages, **kwargs), call)
 
     @llm_completion_callback()
-    def complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
+    def complete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
         """The answer to one prompt.
 
         Args:
@@ -369,37 +370,42 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         return responses.whole(run(completion.whole()))
 
     @llm_completion_callback()
-    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:  # noqa: FBT001, FBT002
+    async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponse:  # noqa: FBT001, FBT002
         """As `complete`, on the caller's loop."""
         completion, responses = self._complete(prompt, kwargs, formatted=formatted)
         return responses.whole(await completion.whole())
 
-    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:  # noqa: FBT001, FBT002
+    def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponseGen:  # noqa: FBT001, FBT002
         """As `complete`, as it comes. To close the generator, or to drop it, ends the turn."""
         call = StreamedCall[CompletionResponse]()
 
         @llm_completion_callback()
-        def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseGen:
+        def stream(llm: Bing, prompt: str, **kwargs: object) -> CompletionResponseGen:
             return call.open(*llm._complete(prompt, kwargs, formatted=formatted))
 
         return Stream(stream(self, prompt, **kwargs), call)
 
-    async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:  # noqa: FBT001, FBT002
+    async def astream_complete(
+        self,
+        prompt: str,
+        formatted: bool = False,  # noqa: FBT001, FBT002 - as above
+        **kwargs: object,
+    ) -> CompletionResponseAsyncGen:
         """As `stream_complete`, on the caller's loop."""
         call = StreamedCall[CompletionResponse]()
 
         @llm_completion_callback()
-        async def stream(llm: Bing, prompt: str, **kwargs: Any) -> CompletionResponseAsyncGen:
+        async def stream(llm: Bing, prompt: str, **kwargs: object) -> CompletionResponseAsyncGen:
             return call.aopen(*llm._complete(prompt, kwargs, formatted=formatted))
 
         return AsyncStream(await stream(self, prompt, **kwargs), call)
 
-    def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, Any]) -> tuple[Completion, ChatResponses]:
+    def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> tuple[Completion, ChatResponses]:
         completion, model = self._begin(to_history(messages), options)
         return completion, ChatResponses(model)
 
     def _complete(
-        self, prompt: str, options: Mapping[str, Any], *, formatted: bool
+        self, prompt: str, options: Mapping[str, object], *, formatted: bool
     ) -> tuple[Completion, CompletionResponses]:
         if not isinstance(prompt, str):
             raise InvalidRequest(f"The prompt is a {type(prompt).__name__}; it must be a str.")
@@ -408,7 +414,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         completion, model = self._begin(History((Message("user", text),)), options)
         return completion, CompletionResponses(model)
 
-    def _begin(self, history: History, options: Mapping[str, Any]) -> tuple[Completion, str]:
+    def _begin(self, history: History, options: Mapping[str, object]) -> tuple[Completion, str]:
         """The completion of one call, and the name of its model."""
         _names.check_options(options)
         request = build_request(
@@ -420,7 +426,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
             max_tokens=self.max_tokens,
         )
         connection = self._connection
-        model = options.get("model") or self.model
+        model = str(options.get("model") or self.model)
         client = connection.with_options(model=model, retries=retries_of(connection, self.max_retries))
         return Completion(client, request, join=self.join_deltas), client.model
 
@@ -446,8 +452,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         verbose: bool = False,  # noqa: FBT001, FBT002, ARG002
         allow_parallel_tool_calls: bool = False,  # noqa: FBT001, FBT002
         tool_required: bool = False,  # noqa: FBT001, FBT002
-        tool_choice: Any = None,
-        **kwargs: Any,
+        tool_choice: object = None,
+        **kwargs: object,
     ) -> dict[str, Any]:
         """The arguments of `chat` for a call with tools."""
         asked = ChatMessage(user_msg, role=MessageRole.USER) if isinstance(user_msg, str) else user_msg
@@ -463,7 +469,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         response: ChatResponse,
         error_on_no_tool_call: bool = True,  # noqa: FBT001, FBT002 - LlamaIndex's signature
-        **kwargs: Any,  # noqa: ARG002
+        **kwargs: object,  # noqa: ARG002
     ) -> list[ToolSelection]:
         """The calls of a response. Costs next to nothing: agents ask with each chunk.
 
@@ -480,8 +486,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
-        llm_kwargs: dict[str, Any] | None = None,
-        **prompt_args: Any,
+        llm_kwargs: dict[str, object] | None = None,
+        **prompt_args: object,
     ) -> M:
         """An object of a pydantic class. What does not fit is asked for once more.
 
@@ -492,7 +498,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
             **prompt_args: For the template.
 
         Raises:
-            ValueError: The model answered twice with what is no such object.
+            ValueError: The model answered twice without such an object.
             BingError: The turn failed.
         """
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
@@ -507,8 +513,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
-        llm_kwargs: dict[str, Any] | None = None,
-        **prompt_args: Any,
+        llm_kwargs: dict[str, object] | None = None,
+        **prompt_args: object,
     ) -> M:
         """As `structured_predict`, on the caller's loop."""
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
@@ -526,8 +532,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
-        llm_kwargs: dict[str, Any] | None = None,
-        **prompt_args: Any,
+        llm_kwargs: dict[str, object] | None = None,
+        **prompt_args: object,
     ) -> Generator[Any, None, None]:
         if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
             return self._function_program(output_cls, prompt).stream_call(llm_kwargs=llm_kwargs, **prompt_args)
@@ -539,8 +545,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
-        llm_kwargs: dict[str, Any] | None = None,
-        **prompt_args: Any,
+        llm_kwargs: dict[str, object] | None = None,
+        **prompt_args: object,
     ) -> AsyncGenerator[Any, None]:
         if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
             return await self._function_program(output_cls, prompt).astream_call(llm_kwargs=llm_kwargs, **prompt_args)
@@ -556,29 +562,29 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         self,
         output_cls: type[M],
         prompt: BasePromptTemplate,
-        llm_kwargs: Mapping[str, Any] | None,
-        prompt_args: Mapping[str, Any],
+        llm_kwargs: Mapping[str, object] | None,
+        prompt_args: Mapping[str, object],
     ) -> StructuredCall[M]:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
         return StructuredCall(self, output_cls, messages, llm_kwargs or {})
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
         update = {name: _hidden(name, value) for name, value in (update or {}).items()}
         return super().model_copy(update=update, deep=deep)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, _hidden(name, value))
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
         copied = copy.copy(self)  # connections cannot be copied
         own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
         copied.__dict__.update(copy.deepcopy(own, memo))
         return copied
 
-    def __getstate__(self) -> dict[Any, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         """The settings, without secrets. What cannot be pickled is left out, as LlamaIndex does; here not from `self`.
 
         Raises:
@@ -596,12 +602,12 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
 
 def _start_of(
-    output_cls: type[BaseModel], prompt: PromptTemplate, args: dict[str, Any]
+    output_cls: type[BaseModel], prompt: PromptTemplate, args: dict[str, object]
 ) -> LLMStructuredPredictStartEvent:
     return LLMStructuredPredictStartEvent(output_cls=output_cls, template=prompt, template_args=args)
 
 
-def _pickles(name: str, value: Any) -> bool:
+def _pickles(name: str, value: object) -> bool:
     try:
         pickle.dumps(value)
     except Exception:  # noqa: BLE001 - whatever a value raises, it does not pickle

@@ -52,7 +52,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from bing_llm.completion.history import History, HistoryBuilder, HistoryCall, image_url, join_lines
+from bing_llm.completion.prompt import History, HistoryBuilder, HistoryCall, image_url, join_lines
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 
@@ -91,7 +91,7 @@ def to_history(messages: Sequence[ChatMessage]) -> History:
     Raises:
         InvalidRequest: It is not a list of `ChatMessage`s, or one holds what the service cannot take.
     """
-    given: Any = messages
+    given: object = messages
     if isinstance(given, str | ChatMessage) or not isinstance(given, Iterable):
         raise InvalidRequest(f"The messages are a {type(given).__name__}.", hint=_MESSAGES_ALLOWED)
     history = HistoryBuilder()
@@ -100,7 +100,7 @@ def to_history(messages: Sequence[ChatMessage]) -> History:
     return history.build()
 
 
-def _add(history: HistoryBuilder, message: Any) -> None:
+def _add(history: HistoryBuilder, message: object) -> None:
     if not isinstance(message, ChatMessage):
         raise InvalidRequest(f"One of the messages is a {type(message).__name__}.", hint=_MESSAGES_ALLOWED)
     role = _role_of(message)
@@ -147,7 +147,7 @@ def text_of(message: ChatMessage, role: str) -> str:
     return join_lines(_text_of_block(block, role) for block in message.blocks)
 
 
-def _text_of_block(block: Any, role: str) -> str:
+def _text_of_block(block: object, role: str) -> str:
     match block:
         case ThinkingBlock() | CachePoint():
             return ""
@@ -159,7 +159,7 @@ def _text_of_block(block: Any, role: str) -> str:
             return _text_of_leaf(block, role)
 
 
-def _text_of_leaf(block: Any, role: str) -> str:
+def _text_of_leaf(block: object, role: str) -> str:
     """The text of a block that holds no others: what is quoted quotes nothing."""
     try:
         return _sendable_text(block, role)
@@ -170,7 +170,7 @@ def _text_of_leaf(block: Any, role: str) -> str:
         return f"[{getattr(block, 'block_type', 'data')}]" if role == "tool" else ""
 
 
-def _sendable_text(block: Any, role: str) -> str:
+def _sendable_text(block: object, role: str) -> str:
     match block:
         case TextBlock():
             return block.text
@@ -218,7 +218,7 @@ def _additional_calls(message: ChatMessage) -> Iterator[HistoryCall]:
             _log.debug("a call of type %s in an assistant message cannot be read", type(call).__name__)
 
 
-def _first(owner: Any, keys: Iterable[str]) -> Any:
+def _first(owner: object, keys: Iterable[str]) -> object:
     values = (owner.get(key) if isinstance(owner, Mapping) else getattr(owner, key, None) for key in keys)
     return next((value for value in values if value is not None), None)
 

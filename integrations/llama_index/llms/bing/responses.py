@@ -42,9 +42,9 @@ class _News(NamedTuple):
     """
 
     delta: str = ""
-    response_kwargs: Mapping[str, Any] = {}
-    raw: Mapping[str, Any] = {}
-    message_kwargs: Mapping[str, Any] = {}
+    response_kwargs: Mapping[str, object] = {}
+    raw: Mapping[str, object] = {}
+    message_kwargs: Mapping[str, object] = {}
 
 
 class Responses(ABC, Generic[R]):
@@ -61,7 +61,7 @@ class Responses(ABC, Generic[R]):
         self._text = ""
         self._thinking = ""
         self._calls: list[ToolCallBlock] = []
-        self._openai_calls: list[dict[str, Any]] = []
+        self._openai_calls: list[dict[str, object]] = []
         self._problems: dict[str, str] = {}
 
     def add(self, item: Item) -> R | None:
@@ -136,11 +136,11 @@ class Responses(ABC, Generic[R]):
 
     @abstractmethod
     def _build(
-        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+        self, delta: str, response_kwargs: dict[str, object], raw: dict[str, object], message_kwargs: dict[str, object]
     ) -> R:
         """The response; its dicts belong to it alone."""
 
-    def _call_kwargs(self) -> dict[str, Any]:
+    def _call_kwargs(self) -> dict[str, object]:
         """The calls in OpenAI's form, which LlamaIndex's own programs look for."""
         if not self._calls:
             return {}
@@ -152,7 +152,7 @@ class ChatResponses(Responses[ChatResponse]):
     """Responses of a chat: their message has one block of text, after the thinking and before the calls."""
 
     def _build(
-        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+        self, delta: str, response_kwargs: dict[str, object], raw: dict[str, object], message_kwargs: dict[str, object]
     ) -> ChatResponse:
         blocks: list[ContentBlock] = []
         if self._thinking:
@@ -168,18 +168,18 @@ class CompletionResponses(Responses[CompletionResponse]):
     """Responses of a completion, which has no message."""
 
     def _build(
-        self, delta: str, response_kwargs: dict[str, Any], raw: dict[str, Any], message_kwargs: dict[str, Any]
+        self, delta: str, response_kwargs: dict[str, object], raw: dict[str, object], message_kwargs: dict[str, object]
     ) -> CompletionResponse:
         kwargs = {**message_kwargs, **response_kwargs}
         return CompletionResponse(text=self._text, delta=delta, raw=raw, additional_kwargs=kwargs)
 
 
-def _reply_metadata(reply: ev.Reply) -> dict[str, Any]:
+def _reply_metadata(reply: ev.Reply) -> dict[str, object]:
     """The metadata of a reply, `images` as `image_urls`: LlamaIndex takes `images` of a message for its documents."""
     return {"image_urls" if name == "images" else name: value for name, value in reply_metadata(reply).items()}
 
 
-def _openai_form(call: ToolCallBlock) -> dict[str, Any]:
+def _openai_form(call: ToolCallBlock) -> dict[str, object]:
     arguments = call.tool_kwargs
     written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": written}}

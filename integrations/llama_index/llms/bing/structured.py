@@ -1,9 +1,9 @@
-"""Objects of a pydantic class, out of answers that are JSON."""
+"""Objects of a pydantic class, from answers that are JSON."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
 from llama_index.core.llms import LLM
@@ -12,24 +12,23 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_json_repair
 from llama_index.llms.bing.responses import AsyncStream
-
-__all__ = ["StructuredCall"]
 
 M = TypeVar("M", bound=BaseModel)
 
 _OF_PROGRAMS = ("tool_required", "tool_choice", "allow_parallel_tool_calls")
 """Options that LlamaIndex's own programs take out, since they set them."""
 
-_MOST_PROBLEMS = 5  # told to the model: where the first ones are mended, the others often are
+_MOST_PROBLEMS = 5  # in the repair request: later ones often follow from the first
 _LONGEST_SHOWN = 200  # characters of an answer, in an error
 
 
 class StructuredCall(Generic[M]):
-    """One question whose answer is an object. An answer that is none is asked for once more.
+    """One question whose answer is an object. If the answer is not such an object, the model is asked once more.
 
-    It goes through the LLM's own `chat` and `stream_chat`, so that callbacks, limits and events see it.
+    It uses the LLM's own `chat` and `stream_chat`, so that callbacks, limits and events apply.
 
     Args:
         llm: The LLM; its `chat` takes `response_format`.
@@ -39,7 +38,7 @@ class StructuredCall(Generic[M]):
     """
 
     def __init__(
-        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, Any]
+        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, object]
     ) -> None:
         self._llm = llm
         self._output_cls = output_cls
@@ -65,15 +64,15 @@ class StructuredCall(Generic[M]):
         return await self._afinal(await self._llm.achat(self._messages, **self._options))
 
     def stream(self) -> Generator[M | FlexibleModel, None, None]:
-        """What is known of the object, each time that it is more, and the object itself at last.
+        """What is known of the object, each time that it grows, and finally the object itself.
 
         Raises:
             ValueError: As of `predict`.
         """
-        growing = _Growing(self._output_cls)
+        growing = _GrowingObject(self._output_cls)
         answer = ChatResponse(message=ChatMessage())
         for answer in self._llm.stream_chat(self._messages, **self._options):
-            known = growing.seen_in(answer)
+            known = growing.update(answer)
             if known is not None:
                 yield known
         final = self._final(answer)
@@ -90,11 +89,11 @@ class StructuredCall(Generic[M]):
             self._answers.close()
 
     async def _objects(self) -> AsyncGenerator[M | FlexibleModel, None]:
-        growing = _Growing(self._output_cls)
+        growing = _GrowingObject(self._output_cls)
         answer = ChatResponse(message=ChatMessage())
         self._answers = await self._llm.astream_chat(self._messages, **self._options)
         async for answer in self._answers:
-            known = growing.seen_in(answer)
+            known = growing.update(answer)
             if known is not None:
                 yield known
         final = await self._afinal(answer)
@@ -106,14 +105,14 @@ class StructuredCall(Generic[M]):
         try:
             return self._read(answer)
         except ValidationError as exc:
-            again = self._asked_again(answer, exc)
+            again = self._repair_messages(answer, exc)
         return self._read_again(self._llm.chat(again, **self._options))
 
     async def _afinal(self, answer: ChatResponse) -> M:
         try:
             return self._read(answer)
         except ValidationError as exc:
-            again = self._asked_again(answer, exc)
+            again = self._repair_messages(answer, exc)
         return self._read_again(await self._llm.achat(again, **self._options))
 
     def _read(self, answer: ChatResponse) -> M:
@@ -130,21 +129,21 @@ class StructuredCall(Generic[M]):
         except ValidationError as exc:
             raise self._failure(answer, exc) from exc
 
-    def _asked_again(self, answer: ChatResponse, exc: ValidationError) -> list[ChatMessage]:
-        """The question, the answer, and what is wrong with it; pictures of the question go with it again.
+    def _repair_messages(self, answer: ChatResponse, exc: ValidationError) -> list[ChatMessage]:
+        """The question, the answer, and what is wrong with it; pictures of the question are sent again.
 
         Raises:
             ContentFiltered: The service withdrew the answer.
-            ValueError: It was cut at its longest length, or is a second one already, since the first was no JSON.
+            ValueError: It was cut at `max_tokens`, or is already a second one because the first was not JSON.
         """
         raw = answer.raw or {}
         if raw.get("turns", 1) > 1 or raw.get("finish_reason") == "length":
             raise self._failure(answer, exc) from exc
-        wanted = render_json_repair(f"The JSON does not fit the schema: {_problems(exc)}.")
+        request = render_json_repair(f"The JSON does not fit the schema: {_problems(exc)}.")
         return [
             *self._messages,
             ChatMessage(_text(answer), role=MessageRole.ASSISTANT),
-            ChatMessage([*self._pictures(), TextBlock(text=wanted)], role=MessageRole.USER),
+            ChatMessage([*self._pictures(), TextBlock(text=request)], role=MessageRole.USER),
         ]
 
     def _pictures(self) -> list[ImageBlock]:
@@ -158,22 +157,22 @@ class StructuredCall(Generic[M]):
         else:
             how = ", asked once more" if raw.get("turns", 1) > 1 or self._is_second else ""
         return ValueError(
-            f"The model's answer is no {self._output_cls.__name__}{how}: {_problems(exc)}. "
+            f"The model's answer is not a {self._output_cls.__name__}{how}: {_problems(exc)}. "
             f"It is {_text(answer)[:_LONGEST_SHOWN]!r}."
         )
 
 
-class _Growing(Generic[M]):
-    """What is known of an object while its JSON comes."""
+class _GrowingObject(Generic[M]):
+    """What is known of an object while its JSON streams."""
 
     def __init__(self, output_cls: type[M]) -> None:
         self._output_cls = output_cls
         self._flexible = create_flexible_model(output_cls)
-        self._read: Any = {}
+        self._read: object = {}
         self.known: M | FlexibleModel | None = None
 
-    def seen_in(self, answer: ChatResponse) -> M | FlexibleModel | None:
-        """What is known now, None if that is no more than before."""
+    def update(self, answer: ChatResponse) -> M | FlexibleModel | None:
+        """What is known now; None if that has not grown."""
         try:
             read = from_json(_text(answer), allow_partial="trailing-strings")
         except ValueError:  # no JSON yet
@@ -184,7 +183,7 @@ class _Growing(Generic[M]):
         self.known = self._object(read)
         return self.known
 
-    def _object(self, read: dict[str, Any]) -> M | FlexibleModel:
+    def _object(self, read: JsonObject) -> M | FlexibleModel:
         try:
             return self._output_cls.model_validate(read)
         except ValidationError:
@@ -198,5 +197,5 @@ def _text(answer: ChatResponse) -> str:
 def _problems(exc: ValidationError) -> str:
     """What does not fit, in words for the model."""
     errors = exc.errors(include_url=False, include_context=False, include_input=False)
-    told = [f"{'.'.join(map(str, error['loc'])) or 'the whole'}: {error['msg']}" for error in errors]
-    return "; ".join(told[:_MOST_PROBLEMS])
+    problems = [f"{'.'.join(map(str, error['loc'])) or 'the whole'}: {error['msg']}" for error in errors]
+    return "; ".join(problems[:_MOST_PROBLEMS])

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from llama_index.core.base.llms.types import ChatResponse, ToolCallBlock
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool, FunctionTool
 from pydantic import BaseModel
 
-__all__ = ["AnyTool", "as_openai_tool", "schema_of", "selections"]
+from bing_llm.tools.calls import JsonObject
 
 _LONGEST_SHOWN = 200  # characters of an answer, in an error
 
-AnyTool: TypeAlias = Any
+AnyTool: TypeAlias = object
 """A LlamaIndex tool, a function, or a tool in OpenAI's form."""
 
 
-def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
+def as_openai_tool(tool: AnyTool) -> JsonObject:
     """A tool in OpenAI's form.
 
     Raises:
@@ -28,9 +28,9 @@ def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
         if isinstance(tool.get("function"), dict) and tool["function"].get("name"):
             return tool
     elif isinstance(tool, BaseTool):
-        # The length of a description is no matter: what is too long for a prompt goes to the context.
-        made: dict[str, Any] = tool.metadata.to_openai_tool(skip_length_check=True)
-        return made
+        # The length of a description does not matter: what is too long for a prompt moves to the context.
+        converted: JsonObject = tool.metadata.to_openai_tool(skip_length_check=True)
+        return converted
     elif callable(tool):
         return as_openai_tool(FunctionTool.from_defaults(tool))
     form = '{"type": "function", "function": {"name": ..., "description": ..., "parameters": {...}}}'
@@ -38,7 +38,7 @@ def as_openai_tool(tool: AnyTool) -> dict[str, Any]:
     raise ValueError(msg)
 
 
-def schema_of(given: Any) -> dict[str, Any]:
+def schema_of(given: object) -> JsonObject:
     """The JSON schema of a format: of a pydantic class, or the schema itself.
 
     Raises:
@@ -53,10 +53,10 @@ def schema_of(given: Any) -> dict[str, Any]:
 
 
 def selections(response: ChatResponse, *, error_on_no_tool_call: bool) -> list[ToolSelection]:
-    """The calls of a response. Only blocks are looked at: text was read while it came.
+    """The calls of a response. Only blocks count: text was read while it came.
 
-    A call that could not be read is never made with other arguments than were meant. It is a selection of a tool that
-    does not exist, whose name says what was wrong; so an agent tells the model.
+    A call that could not be read is never made with other arguments. It becomes a selection of a tool that does not
+    exist and whose name says what is wrong, so that an agent passes the problem on to the model.
 
     Raises:
         ValueError: There is no call that can be made, and `error_on_no_tool_call` is set.
@@ -79,11 +79,11 @@ def _selection(call: ToolCallBlock, problem: str | None) -> ToolSelection:
 
 
 def _problem(call: ToolCallBlock) -> str:
-    return "" if _arguments(call.tool_kwargs) is not None else "Its arguments are no JSON object."
+    return "" if _arguments(call.tool_kwargs) is not None else "Its arguments are not a JSON object."
 
 
-def _arguments(kwargs: dict[str, Any] | str) -> dict[str, Any] | None:
-    """The arguments of a call, which may be JSON where another model made it; None for what is no object."""
+def _arguments(kwargs: JsonObject | str) -> JsonObject | None:
+    """The arguments of a call, which another model may have written as JSON; None if they are not an object."""
     if isinstance(kwargs, dict):
         return kwargs
     try:

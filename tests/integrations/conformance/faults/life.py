@@ -19,6 +19,7 @@ from llama_index.core.base.llms.types import (
     ChatResponseGen,
     LLMMetadata,
 )
+from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 from pydantic import Field, PrivateAttr
 
@@ -98,6 +99,11 @@ class KeyInEvents(Faulty):
 
     def to_payload(self) -> dict[str, Any]:
         return {**super().to_payload(), "key": self.api_key and self.api_key.get_secret_value()}
+
+    if not hasattr(LLM, "to_payload"):  # before 0.14.23 observers are given the dump
+
+        def to_dict(self, **options: Any) -> dict[str, Any]:
+            return {**super().to_dict(**options), "key": self.api_key and self.api_key.get_secret_value()}
 
 
 class KeyInPickle(Faulty):

@@ -13,7 +13,6 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.tools import tool
 
 from bing_llm import events as ev
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.client import BingClient
 from bing_llm.completion.request import read_toolbox
 from bing_llm.emulator import Emulator, Scripted
@@ -27,6 +26,7 @@ from bing_llm.errors import (
     ServiceError,
     Throttled,
 )
+from bing_llm.services import Emulated
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing import ChatBing, chat_models
 from langchain_bing.chat_models import as_openai_tool
@@ -374,9 +374,8 @@ def test_settings_reach_the_client() -> None:
     """The time of a turn, and retries as LangChain counts them: those after the first attempt."""
     model = ChatBing(backend="emulator", timeout=7.0, max_retries=0, search=False, locale="de-DE")
     client = model._connection
-    assert isinstance(client.options, ChatHubOptions)
+    assert client.service == Emulated(search=False, locale="de-DE")
     assert (client.timeouts.turn, model._retries.attempts) == (7.0, 1)
-    assert (client.options.search, client.options.locale) == (False, "de-DE")
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
@@ -470,7 +469,7 @@ def test_a_setting_is_no_option_of_a_call(name: str) -> None:
         model.invoke("Hello", **{name: 1})
 
 
-@pytest.mark.parametrize("name", ["proxy", "persona", "allow_insecure", "timeouts"])
+@pytest.mark.parametrize("name", ["proxy", "option_sets", "allow_insecure", "timeouts"])
 def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
     """And not dropped with a warning: a proxy that is not used is no small matter."""
     with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):

@@ -13,8 +13,8 @@ from llama_index.core.tools import FunctionTool
 
 from bing_llm import BingClient
 from bing_llm import events as ev
-from bing_llm.backends.chathub.options import ChatHubOptions
 from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, PromptTooLong
+from bing_llm.services import ChatHub, Emulated
 from llama_index.llms.bing import Bing, base
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.llama_index.llms.bing.models import (
@@ -28,6 +28,7 @@ from tests.integrations.llama_index.llms.bing.models import (
     text_of,
     user,
 )
+from tests.integrations.llama_index_version import DUMPS_IN_SILENCE
 from tests.integrations.turns import call, turn
 
 
@@ -193,6 +194,7 @@ def test_a_call_may_name_another_model() -> None:
     assert [raw and raw["model"] for raw in told] == ["bing-precise", "bing-balanced"]
 
 
+@pytest.mark.filterwarnings("error" if DUMPS_IN_SILENCE else "ignore:Pydantic serializer warnings")
 def test_a_setting_is_read_however_it_was_given() -> None:
     """By assignment and in a copy too, which pydantic does not check."""
     llm = llm_of(FakeBackend(turn("Ned END"), turn("Ned END")))
@@ -380,9 +382,9 @@ def test_settings_reach_the_client() -> None:
         timeout=5,
     )
     client = llm._connection
-    assert isinstance(client.options, ChatHubOptions)
+    assert isinstance(client.service, ChatHub)
     assert (client.backend_name, client.model, client.timeouts.turn) == ("chathub", "bing-precise", 5)
-    assert (client.options.search, client.options.locale, client.options.signed_in) == (False, "de-DE", True)
+    assert (client.service.search, client.service.locale, client.service.cookies) == (False, "de-DE", "_U=secret")
 
 
 def test_a_changed_setting_counts() -> None:
@@ -391,7 +393,7 @@ def test_a_changed_setting_counts() -> None:
     before = llm._connection
     assert llm._connection is before
     llm.search = False
-    assert not llm._connection.options.search
+    assert llm._connection.service == Emulated(search=False)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from bing_llm.sync import run
 from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend, Line
 from tests.integrations.llama_index.llms.bing.models import llm_of
+from tests.integrations.llama_index_version import STREAMS_OBJECTS_OF_TEXT
 from tests.integrations.turns import turn
 
 
@@ -89,7 +90,7 @@ async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: st
     """The service is asked no third time; the error says what was wrong and shows the answer."""
     backend = FakeBackend(turn(first), turn(UNFIT), turn(GOOD))
     with pytest.raises(
-        ValueError, match=r"no City, asked once more: people: .* It is '\{\"name\": \"Paris\""
+        ValueError, match=r"not a City, asked once more: people: .* It is '\{\"name\": \"Paris\""
     ) as failed:
         await objects_of(llm_of(backend), way)
     assert not isinstance(failed.value, RuntimeError)
@@ -111,7 +112,7 @@ async def test_a_withdrawn_answer_is_no_object(way: str) -> None:
 async def test_an_answer_that_was_cut_is_not_asked_for_again(way: str) -> None:
     """It would be cut again; the error names what cuts it."""
     backend = FakeBackend(turn(GOOD), turn(GOOD))
-    with pytest.raises(ValueError, match="no City, cut at max_tokens"):
+    with pytest.raises(ValueError, match="not a City, cut at max_tokens"):
         await objects_of(llm_of(backend, max_tokens=2), way)
     assert len(backend.prompts) == 1
 
@@ -168,7 +169,7 @@ async def test_the_schema_is_told(way: str) -> None:
 @pytest.mark.parametrize("way", PREDICTS)
 async def test_an_option_of_a_call_reaches_it(way: str) -> None:
     """Here one that cuts the JSON off."""
-    with pytest.raises(ValueError, match="is no City"):
+    with pytest.raises(ValueError, match="is not a City"):
         await objects_of(llm_of(FakeBackend(turn(GOOD))), way, max_tokens=2)
 
 
@@ -179,6 +180,10 @@ async def test_a_mode_takes_llama_index_own_program(way: str, mode: str) -> None
     call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
     backend = FakeBackend(turn(call if mode == "function" else GOOD))
     llm = llm_of(backend, system_prompt="Be exact.", pydantic_program_mode=mode)
+    if "stream" in way and mode == "llm" and not STREAMS_OBJECTS_OF_TEXT:
+        with pytest.raises(NotImplementedError):
+            await last_of(llm, way)
+        return
     assert await last_of(llm, way) == PARIS
     assert (backend.prompts[0].context or "").count("Be exact.") + backend.prompts[0].text.count("Be exact.") == 1
 

@@ -131,6 +131,6 @@ def test_arguments_of_another_model_may_be_json(arguments: str, expected: dict[s
 def test_arguments_that_are_no_object_make_no_call(arguments: str) -> None:
     """A call without its arguments would be another call."""
     (made,) = selections(response(call(arguments)), error_on_no_tool_call=False)
-    assert (made.tool_name, made.tool_kwargs) == ("add (Its arguments are no JSON object.)", {})
-    with pytest.raises(ValueError, match="Its arguments are no JSON object"):
+    assert (made.tool_name, made.tool_kwargs) == ("add (Its arguments are not a JSON object.)", {})
+    with pytest.raises(ValueError, match="Its arguments are not a JSON object"):
         selections(response(call(arguments)), error_on_no_tool_call=True)

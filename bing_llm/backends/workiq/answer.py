@@ -1,0 +1,187 @@
+"""From the snapshots of one turn to its events: which message is the answer, what of its text is new, how it ended.
+
+Each snapshot holds the conversation as it is now, with the whole text so far (docs/protocol/workiq.md, section 6).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.backends.reply import ReplyBuilder
+from bing_llm.backends.workiq.snapshots import (
+    DISENGAGED,
+    Conversation,
+    Message,
+    annotations_of,
+    citations_of,
+    sensitivity_label_of,
+)
+from bing_llm.limits import DEFAULT_LIMITS, Limits
+
+_NAMES: Final = ("Person", "File", "Event")
+_SPACES = re.compile(r"[ \t\r\n]")
+
+# The samples have no attributes. Some are let pass, in case they come.
+_LONGEST_ATTRIBUTES: Final = 200
+_TAG = re.compile(rf"</?(?:{'|'.join(_NAMES)})(?:[ \t\r\n][^<>]{{0,{_LONGEST_ATTRIBUTES - 1}}})?>")
+_LONGEST_HALF: Final = len("</") + max(map(len, _NAMES)) + _LONGEST_ATTRIBUTES
+
+
+class AnswerReader:
+    """Folds the snapshots of one turn into events.
+
+    Args:
+        asked: The text of the prompt, by which its echo is known.
+        conversation_id: For a reply whose snapshots do not name it.
+        entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
+        limits: How much the turn may make us hold.
+
+    Attributes:
+        events: The events of the snapshots, for the caller to take from the left.
+        completed: Whether `TurnCompleted` is among them, or was.
+    """
+
+    def __init__(
+        self,
+        *,
+        asked: str = "",
+        conversation_id: str = "",
+        entity_tags: Literal["keep", "strip"] = "keep",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._limits = limits
+        self._asked = asked
+        self._strips = entity_tags == "strip"
+        self._conversation_id = conversation_id
+        self._reply = ReplyBuilder()
+        self.events = self._reply.events
+        self._newest = Conversation()
+        self._answer: Message | None = None
+        self.completed = False
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._reply.text
+
+    def unknown(self, raw: Any) -> None:
+        """Add what is not a snapshot, as parsed JSON."""
+        self._reply.add(ev.Unknown(raw))
+
+    def snapshot(self, conversation: Conversation, *, whole: bool = False) -> None:
+        """Add the events of one snapshot.
+
+        Args:
+            conversation: The snapshot.
+            whole: Whether no further one follows.
+
+        Raises:
+            ConversationEnded: The service ended the conversation, and there is no text.
+            ServiceError: The turn is over without an answer.
+            ProtocolError: The answer is longer than any has, or has more sources.
+        """
+        self._newest = conversation
+        if conversation.is_disengaged:
+            self._disengaged(conversation)
+            return
+        final = whole or (not conversation.is_intermediate and len(conversation.messages or ()) > 1)
+        message = self._answer_in(conversation, final=final)
+        if message is not None:
+            self._answer = message
+            self._read_text(message.text or "", final=final)
+            if final:
+                self.complete()
+        elif final and (whole or not self.text):
+            raise errors.ServiceError("The service completed the turn without an answer.")
+
+    def complete(self) -> None:
+        """Add `TurnCompleted`: what had come is the answer.
+
+        Raises:
+            ProtocolError: It has more sources than any answer has.
+        """
+        answer = self._answer or Message()
+        citations = citations_of(answer, self._limits.citations + 1)
+        if len(citations) > self._limits.citations:
+            raise self._limits.exceeded("citations", "sources of one answer")
+        self.completed = True
+        self.events.append(
+            self._reply.complete(
+                citations=citations,
+                conversation_id=self._newest.id or self._conversation_id,
+                message_id=answer.id or "",
+                metadata=_metadata(self._newest, answer),
+            )
+        )
+
+    def _answer_in(self, conversation: Conversation, *, final: bool) -> Message | None:
+        """The message that is the answer: the one that was it before; else the last, which only the end may change."""
+        if self._answer is None:
+            replies = conversation.replies(self._asked)
+        else:
+            known = self._answer.id
+            others = conversation.replies()
+            replies = [message for message in others if message.id == known] or (others if final else [])
+        return replies[-1] if replies else None
+
+    def _disengaged(self, conversation: Conversation) -> None:
+        said = [message.text or "" for message in conversation.replies(self._asked)]
+        notice = said[-1] if said else ""
+        if not self.text:
+            msg = "The service ended the conversation."
+            raise errors.ConversationEnded(msg, value=DISENGAGED, service_message=notice or None)
+        shown = self._shown(notice, final=True)
+        goes_on = shown.startswith(self.text) or self.text.startswith(shown)
+        self._reply.add(ev.TextRevoked("" if goes_on else notice, ended=True))
+        self.complete()
+
+    def _read_text(self, text: str, *, final: bool) -> None:
+        if len(text) > self._limits.answer_characters:
+            raise self._limits.exceeded("answer_characters", "characters in one answer")
+        self._reply.replace(self._shown(text, final=final))
+
+    def _shown(self, text: str, *, final: bool) -> str:
+        text = text if final else without_half_tag(text)
+        return without_tags(text) if self._strips else text
+
+
+def _metadata(conversation: Conversation, answer: Message) -> dict[str, Any]:
+    title = (
+        {}
+        if conversation.is_intermediate
+        else {
+            "displayName": conversation.display_name,
+            "turnCount": conversation.turn_count,
+        }
+    )
+    known = {
+        **title,
+        "agentId": conversation.agent_id,
+        "annotations": annotations_of(answer) or None,
+        "sensitivityLabel": sensitivity_label_of(answer) or None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
+
+
+# --- the tags around names in the text (docs/protocol/workiq.md, section 5) -------------------------------------------
+
+
+def without_tags(text: str) -> str:
+    """The text with the names alone."""
+    return _TAG.sub("", text)
+
+
+def without_half_tag(text: str) -> str:
+    """The text up to a tag that is not complete: what follows may make it one."""
+    start = text.rfind("<", max(0, len(text) - _LONGEST_HALF))
+    return text[:start] if start >= 0 and _is_half(text[start:]) else text
+
+
+def _is_half(tail: str) -> bool:
+    name, *attributes = _SPACES.split(tail.removeprefix("<").removeprefix("/"), maxsplit=1)
+    if not attributes:
+        return any(known.startswith(name) for known in _NAMES)
+    return name in _NAMES and ">" not in attributes[0] and len(attributes[0]) < _LONGEST_ATTRIBUTES

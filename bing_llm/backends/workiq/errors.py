@@ -1,0 +1,166 @@
+"""What an HTTP call was answered, as an error or an id (docs/protocol/workiq.md, section 7).
+
+An error repeats the service's words. A service may repeat the token in them: callers take it out (`Redactor.errors`).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, TypeAlias
+
+from bing_llm import errors
+from bing_llm.backends.json_text import decode_or_none
+from bing_llm.backends.response import Response
+from bing_llm.backends.workiq.snapshots import Fault, decode_conversation, fault_of
+from bing_llm.errors import ProtocolError
+
+_CREDENTIAL_HINT = (
+    "Check that the token is for this endpoint (its audience), not expired, and of a user of the home tenant: "
+    "tokens of an app alone are refused."
+)
+_ACCESS_HINT = (
+    "Check that the user has a licence or a billing plan, that the tenant has the service enabled, and that an admin "
+    "consented to the scope (WorkIQAgent.Ask, or all seven Graph scopes)."
+)
+_PLACE_HINT = (
+    "Check the endpoint: on Work IQ it ends in /rest or /rest/beta, without /copilot; on Microsoft Graph in "
+    "/beta/copilot. Or the conversation does not exist."
+)
+
+_STATUSES: Final = {
+    "authenticationerror": 401,  # comes with HTTP 400: the issuer of the token is not the user's home tenant
+    "invalidauthenticationtoken": 401,
+    "unauthenticated": 401,
+    "unauthorized": 401,
+    "accessdenied": 403,
+    "authorization_requestdenied": 403,
+    "forbidden": 403,
+    "badrequest": 400,
+    "invalidrequest": 400,
+    "itemnotfound": 404,
+    "notfound": 404,
+    "payloadtoolarge": 413,
+    "requestentitytoolarge": 413,
+    "activitylimitreached": 429,
+    "throttled": 429,
+    "toomanyrequests": 429,
+}
+"""HTTP statuses by the service's names for errors, in lower case; an error in a stream has no status of its own."""
+
+_INNER = re.compile(r"\bstatus ?(?:code)? ?[=:]? ?([1-5]\d\d)\b", re.IGNORECASE | re.ASCII)
+_REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+_BAD_REQUEST, _UNAUTHENTICATED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVERS = 400, 401, 404, 409, 429, 500
+_OF_AN_OLD_CONVERSATION = frozenset((_BAD_REQUEST, _NOT_FOUND, _CONFLICT))
+
+_Kind: TypeAlias = tuple[type[errors.BingError], str | None]
+
+_KINDS: Final[dict[int, _Kind]] = {
+    _UNAUTHENTICATED: (errors.Unauthorized, _CREDENTIAL_HINT),
+    402: (errors.Unauthorized, _ACCESS_HINT),
+    403: (errors.Unauthorized, _ACCESS_HINT),
+    _NOT_FOUND: (errors.InvalidRequest, _PLACE_HINT),
+    408: (errors.ServiceError, None),
+    _CONFLICT: (errors.ConversationBusy, None),
+    413: (errors.PromptTooLong, None),
+    _TOO_MANY: (errors.Throttled, None),
+}
+"""Errors and their hints by HTTP status; None for the hint of the error itself."""
+
+
+def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.BingError | None:
+    """The error that an answer stands for; None for 2xx.
+
+    Args:
+        answer: The answer, with its body.
+        what: What was asked for, for the message: "the turn", "the creation of a conversation".
+        reused: Whether it was a turn of a conversation that had been used before. HTTP 400, 404 and 409 then mean that
+            it has expired or is full.
+    """
+    status = answer.status
+    if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own range
+        return None
+    fault = _fault_in(answer)
+    named = _STATUSES.get(fault.code.lower())
+    effective = _inner(fault.message) if status == _SERVERS else None
+    if status == _BAD_REQUEST and named == _UNAUTHENTICATED:
+        effective = named
+    said = f"The service answered {what} with HTTP {status}{_words(fault)}."
+    details: dict[str, Any] = {"value": fault.code or str(status), "service_message": fault.message or None}
+    if reused and status in _OF_AN_OLD_CONVERSATION and effective is None:
+        return errors.SessionExpired(said, **details)
+    return _error(effective or status, said, {**details, "retry_after": answer.retry_after})
+
+
+def fault_error(fault: Fault, what: str) -> errors.BingError:
+    """The error that came in place of an event of a stream."""
+    status = _STATUSES.get(fault.code.lower()) or _inner(fault.message) or _SERVERS
+    details = {"value": fault.code or None, "service_message": fault.message or None}
+    return _error(status, f"The service ended {what} with an error{_words(fault)}.", details)
+
+
+def parse_creation(answer: Response) -> str:
+    """The id of the conversation that was created.
+
+    Raises:
+        BingError: The service refused, or answered without an id.
+    """
+    what = "the creation of a conversation"
+    error = error_for(answer, what)
+    if error is not None:
+        raise error
+    try:
+        created = decode_conversation(answer.body)
+    except ProtocolError as exc:
+        msg = f"The service answered {what} with HTTP {answer.status} and no conversation."
+        raise errors.ServiceError(msg, value=str(answer.status)) from exc
+    if not created.id:
+        msg = f"The service answered {what} without a conversation id."
+        raise errors.ServiceError(msg, value=str(answer.status))
+    return created.id
+
+
+def _error(status: int, said: str, details: dict[str, Any]) -> errors.BingError:
+    """The error by status. A `ServiceError` may pass by itself, so only what may do so is one."""
+    kind, hint = _KINDS.get(status, _kind_by_range(status))
+    return kind(said, hint=hint, **details)
+
+
+def _kind_by_range(status: int) -> _Kind:
+    if status >= _SERVERS:
+        return errors.ServiceError, None
+    # This service does not redirect.
+    return errors.InvalidRequest, None if status >= _BAD_REQUEST else _PLACE_HINT
+
+
+def _inner(message: str) -> int | None:
+    """The status of an inner service in the words of an HTTP 500, if it says that another attempt is useless."""
+    found = _INNER.search(message)
+    status = int(found[1]) if found else _SERVERS
+    return status if _BAD_REQUEST <= status < _SERVERS and status != _TOO_MANY else None
+
+
+def _fault_in(answer: Response) -> Fault:
+    """What the body says: an error, or a conversation whose last message explains (seen with HTTP 403)."""
+    content = decode_or_none(answer.body)
+    fault = fault_of(content.get("error")) if isinstance(content, dict) else Fault()
+    if not (fault.code or fault.message):
+        fault = Fault(message=_explained(answer.body), request_id=fault.request_id)
+    header = answer.headers.get("request-id", "")
+    return Fault(code=fault.code, message=fault.message, request_id=fault.request_id or header)
+
+
+def _explained(body: bytes) -> str:
+    try:
+        replies = decode_conversation(body).replies()
+    except ProtocolError:
+        return ""
+    return (replies[-1].text or "") if replies else ""
+
+
+def _words(fault: Fault) -> str:
+    """The service's words for a sentence, with the id that its support asks for."""
+    words = ": ".join(part for part in (fault.code, fault.message.strip().rstrip(".")) if part)
+    request = f"request-id {fault.request_id}" if _REQUEST_ID.fullmatch(fault.request_id) else ""
+    parts = "; ".join(part for part in (words, request) if part)
+    return f" ({parts})" if parts else ""

@@ -1,0 +1,164 @@
+"""Certificates, proxies and cookies."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import ssl
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any
+
+import aiohttp
+import pytest
+import trustme
+
+from bing_llm.backends.http import Http, Socket
+from bing_llm.errors import ConnectionFailed
+from tests.backends.connecting import (
+    CALLS,
+    TOKEN,
+    failure,
+    fetch,
+    greet,
+    open_socket,
+)
+from tests.backends.serving import GRACE_S, Request, Server, reply, upgraded
+
+
+def shake_hands(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Serve one connection up to the TLS handshake, in a thread: asyncio's server logs a failed one as an error."""
+    accepted, _ = listener.accept()
+    accepted.settimeout(GRACE_S)
+    with accepted, suppress(OSError):
+        context.wrap_socket(accepted, server_side=True).close()
+
+
+@pytest.mark.parametrize(("call", "scheme"), [(fetch, "https"), (open_socket, "wss")])
+async def test_an_unknown_certificate_is_refused(
+    call: Callable[..., Coroutine[Any, Any, object]], scheme: str, server_tls: ssl.SSLContext
+) -> None:
+    """By default a server must show a certificate of a public authority; the error says what was wrong."""
+    http = Http()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(GRACE_S)
+        serving = asyncio.ensure_future(asyncio.to_thread(shake_hands, listener, server_tls))
+        url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/a{TOKEN}"
+        error = await failure(ConnectionFailed, call(http, url))
+        await serving
+    assert "certificate verify failed" in error.message
+    assert isinstance(error.__cause__, ssl.SSLCertVerificationError)
+    assert error.permanent
+    assert "ssl_context=" in error.hint
+    await http.aclose()
+
+
+async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_tls: ssl.SSLContext) -> None:
+    """With `ssl_context` its authorities count, for calls and sockets; leaving a socket does not wait for TLS."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    http = Http(ssl_context=context)
+    async with Server(reply(), upgraded(greet), upgraded(greet), tls=server_tls) as server:
+        assert (await fetch(http, server.url())).status == 200
+        for leave in (Socket.hang_up, Socket.abort):
+            opened = await open_socket(http, server.url("/a", "ws"))
+            assert await opened.read() == b"hello"
+            leave(opened)
+        await http.aclose()
+        await server.idle()
+
+
+async def test_all_connections_share_one_session_and_one_context(
+    authority: trustme.CA, server_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many calls and sockets are opened at once: loading the authorities anew takes milliseconds each time."""
+    made: list[object] = []
+    new_context, new_session = ssl.create_default_context, aiohttp.ClientSession
+
+    def context(**_: object) -> ssl.SSLContext:
+        made.append(trusting := new_context())
+        authority.configure_trust(trusting)
+        return trusting
+
+    def session(**settings: Any) -> aiohttp.ClientSession:
+        made.append(opened := new_session(**settings))
+        return opened
+
+    monkeypatch.setattr(ssl, "create_default_context", context)
+    monkeypatch.setattr(aiohttp, "ClientSession", session)
+    http = Http()
+    async with Server(*[upgraded(greet)] * 6, tls=server_tls) as server:
+        sockets = await asyncio.gather(*(open_socket(http, server.url("/a", "ws")) for _ in range(6)))
+        for opened in sockets:
+            opened.abort()
+        assert sorted(type(each).__name__ for each in made) == ["ClientSession", "SSLContext"]
+        await http.aclose()
+        await server.idle()
+
+
+PROXY_AUTH = "Basic Ym9iOmh1bnRlcjI="  # bob:hunter2
+
+
+async def test_a_proxy_carries_calls_and_sockets() -> None:
+    """With `proxy` every request goes to the proxy, with its whole URL and the proxy's own credentials."""
+    async with Server(reply(), upgraded(greet)) as server:
+        http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
+        assert (await fetch(http, "http://service.example/a")).status == 200
+        opened = await open_socket(http, "ws://service.example/b")
+        opened.hang_up()
+        assert [request.target for request in server.requests] == ["http://service.example/a", "ws://service.example/b"]
+        assert {request.headers["proxy-authorization"] for request in server.requests} == {PROXY_AUTH}
+        await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_dead_proxy_is_a_failed_connection(
+    call: Callable[..., Coroutine[Any, Any, object]], unused_port: int
+) -> None:
+    """A proxy that cannot be reached is the same as a service that cannot; its password does not show."""
+    http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{unused_port}")
+    error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
+    assert error.message.startswith("There was no connection to https://service.example/a ")
+    await http.aclose()
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_refusal_of_the_proxy_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
+    """A proxy that does not open the tunnel is no answer of the service; its password does not show."""
+    async with Server(reply(status=407)) as server:
+        http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
+        error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
+        assert "(ClientHttpProxyError)" in error.message
+        await http.aclose()
+
+
+@pytest.mark.parametrize("trust_env", [False, True])
+async def test_the_environment_names_a_proxy_if_it_is_trusted(
+    monkeypatch: pytest.MonkeyPatch, *, trust_env: bool
+) -> None:
+    """`http_proxy` counts with `trust_env`, and only then."""
+    async with Server(reply(status=404)) as proxy, Server(reply()) as service:
+        monkeypatch.setenv("http_proxy", proxy.url())
+        monkeypatch.delenv("no_proxy", raising=False)
+        http = Http(trust_env=trust_env)
+        assert (await fetch(http, service.url())).status == (404 if trust_env else 200)
+        assert (len(proxy.requests), len(service.requests)) == ((1, 0) if trust_env else (0, 1))
+        await http.aclose()
+
+
+async def test_the_cookies_that_a_service_sets_are_bounded() -> None:
+    """They are sent back as a browser would, and no more of them than a browser keeps, by aiohttp's own doing."""
+    numbers = itertools.count()
+
+    async def set_cookies(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cookies = "".join(f"Set-Cookie: name{next(numbers)}=value\r\n" for _ in range(90))
+        writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n{cookies}\r\n".encode())
+
+    async with Server(set_cookies) as server:
+        http = Http(proxy=server.url())  # so that the service has a name: of an address, no cookies are kept
+        for _ in range(10):
+            await fetch(http, "http://service.example/")
+        sent = [request.headers.get("cookie", "").count("value") for request in server.requests]
+        assert 0 < max(sent) <= 200
+        await http.aclose()

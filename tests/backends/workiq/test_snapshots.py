@@ -1,0 +1,256 @@
+"""Conversations, messages, sources and errors out of JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bing_llm.backends.workiq.snapshots import (
+    INTERMEDIATE,
+    Conversation,
+    Fault,
+    Message,
+    annotations_of,
+    citations_of,
+    decode_conversation,
+    fault_of,
+    sensitivity_label_of,
+)
+from bing_llm.errors import ProtocolError
+from bing_llm.events import Citation
+from tests.backends.workiq.wire import EMPTY_LABEL, conversation, message
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "messages", "text", "state", "displayName", "error", "code", "innerError", "x"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+def shown(value: Any) -> Conversation:
+    """The conversation that this value is."""
+    return decode_conversation(msgspec.json.encode(value))
+
+
+def test_a_conversation_of_the_samples_is_read() -> None:
+    """What the samples print is read, and what is not known is skipped."""
+    read = shown(conversation(message("Hi", "u1"), message("**Hello**"), displayName="Title", turnCount=1, extra=[1]))
+    assert (read.id, read.state, read.display_name, read.turn_count, read.agent_id) == (
+        "c1",
+        "active",
+        "Title",
+        1,
+        None,
+    )
+    assert [(each.id, each.text) for each in read.messages or () if each] == [("u1", "Hi"), ("m1", "**Hello**")]
+    assert (read.is_known, read.is_disengaged, read.is_intermediate, read.fault) == (True, False, False, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "disengaged"),
+    [
+        ({"state": "disengagedForRai"}, True),
+        ({"status": "disengagedForRai"}, True),
+        ({"state": "active", "status": "disengagedForRai"}, False),
+        ({"state": None, "status": "active"}, False),
+        ({"state": "unknownFutureValue"}, False),
+        ({}, False),
+    ],
+)
+def test_the_state_is_also_called_status(fields: dict[str, Any], *, disengaged: bool) -> None:
+    """One printed sample has `status` where the type page has `state`; values to come are no end."""
+    assert shown({"id": "c1", **fields}).is_disengaged is disengaged
+
+
+@pytest.mark.parametrize(("name", "intermediate"), [(INTERMEDIATE, True), ("Title", False), (None, False)])
+def test_the_title_says_whether_the_answer_is_still_written(name: str | None, *, intermediate: bool) -> None:
+    """The title of an intermediate conversation is a fixed one."""
+    assert shown({"displayName": name}).is_intermediate is intermediate
+
+
+@pytest.mark.parametrize(
+    ("messages", "asked", "texts"),
+    [
+        (None, "", []),
+        ([], "", []),
+        ([None], "", []),
+        ([message("Hello")], "Hi", ["Hello"]),
+        ([message("Hi")], "Hi", []),
+        ([message("Hi"), message("Hello")], "Hi", ["Hello"]),
+        ([message("hi "), message("Hello")], "Hi", ["Hello"]),
+        ([message("Hi"), message("Hi")], "Hi", ["Hi"]),
+        ([message("Hi"), message("")], "Hi", []),
+        ([message("Hi"), message(None), message("a"), message("b")], "Hi", ["a", "b"]),
+    ],
+)
+def test_the_echo_of_the_prompt_is_no_reply(messages: Any, asked: str, texts: list[str]) -> None:
+    """The first of several messages is the echo; one alone is, if it has the text of the prompt."""
+    assert [each.text for each in shown({"messages": messages}).replies(asked)] == texts
+
+
+@pytest.mark.parametrize("value", [{}, {"x": 1}, {"id": None, "messages": None}])
+def test_an_object_without_known_fields_is_told_apart(value: Any) -> None:
+    """An object that has nothing of a conversation is not known."""
+    assert not shown(value).is_known
+
+
+@pytest.mark.parametrize(
+    "data", ["", "{", "[]", "null", "7", '"x"', '{"messages": {}}', '{"id": 1}', "[" * 5000, b"\xff"]
+)
+def test_what_is_no_conversation_is_refused(data: str | bytes) -> None:
+    """Text that is no JSON object, or has another type where a turn needs one, is a ProtocolError."""
+    with pytest.raises(ProtocolError):
+        decode_conversation(data)
+
+
+@given(JSON)
+def test_any_json_is_read_or_refused(value: Any) -> None:
+    """Any JSON gives a conversation or a ProtocolError, and any error in it a fault."""
+    try:
+        read = shown(value)
+    except ProtocolError:
+        return
+    assert read.fault is None or isinstance(read.fault, Fault)
+    assert all(isinstance(each, Message) for each in read.replies())
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (
+            {
+                "code": "Forbidden",
+                "message": "No licence.",
+                "innerError": {"request-id": "r-1", "client-request-id": "r-2", "date": "2026-11-22"},
+            },
+            Fault(code="Forbidden", message="No licence.", request_id="r-1"),
+        ),
+        (
+            {"code": "x", "innererror": {"message": "inner", "innererror": {"requestId": "r"}}},
+            Fault(code="x", message="inner", request_id="r"),
+        ),
+        ({"code": 7, "message": None, "innerError": []}, Fault()),
+        ("said", Fault(message="said")),
+        (7, Fault()),
+    ],
+)
+def test_an_error_is_read_as_far_as_it_goes(error: Any, fault: Fault) -> None:
+    """The envelope of OData, with errors inside it; anything else says less."""
+    assert fault_of(error) == fault
+    assert shown({"error": error}).fault == fault
+
+
+def test_errors_inside_errors_are_bounded() -> None:
+    """Only some layers are looked at."""
+    error: dict[str, Any] = {"message": "deep"}
+    for _ in range(100):
+        error = {"innerError": error}
+    assert fault_of(error) == Fault()
+
+
+# --- what an answer rests on ------------------------------------------------------------------------------------------
+
+ANNOTATION = {"attributionType": "annotation", "attributionSource": "model", "providerDisplayName": "Ada"}
+
+
+def attribution(url: Any, title: Any = "Plan.docx", kind: str = "citation") -> dict[str, Any]:
+    """An attribution as the samples have it."""
+    return {
+        "attributionType": kind,
+        "attributionSource": "grounding",
+        "providerDisplayName": title,
+        "seeMoreWebUrl": url,
+        "imageWebUrl": "",
+        "imageWidth": 0,
+    }
+
+
+def read(**fields: Any) -> Message:
+    """A message with these fields."""
+    return msgspec.json.decode(msgspec.json.encode(message("Hi", **fields)), type=Message)
+
+
+@pytest.mark.parametrize(
+    ("fields", "citations"),
+    [
+        ({}, ()),
+        ({"attributions": None}, ()),
+        ({"attributions": "x"}, ()),
+        ({"attributions": [7, None, {}]}, ()),
+        (
+            {"attributions": [ANNOTATION, attribution("https://a.example"), attribution("https://b.example", "B")]},
+            (Citation(1, "https://a.example", "Plan.docx"), Citation(2, "https://b.example", "B")),
+        ),
+        (
+            {"attributions": [attribution("javascript:x"), attribution(None, None), attribution("HTTP://c.example")]},
+            (Citation(1, "", "Plan.docx"), Citation(2, "", ""), Citation(3, "HTTP://c.example", "Plan.docx")),
+        ),
+        (
+            {
+                "attributions": [ANNOTATION],
+                "references": {
+                    "k1": {"targetLink": "https://a.example", "isCitedInResponse": True},
+                    "k2": {"targetLink": "https://b.example", "isCitedInResponse": False},
+                    "k3": 7,
+                },
+            },
+            (Citation(1, "https://a.example"), Citation(2, "https://b.example")),
+        ),
+        ({"references": [{"targetLink": "data:x"}]}, (Citation(1, ""),)),
+        (
+            {
+                "attributions": [attribution("https://a.example", "A")],
+                "references": {"k": {"targetLink": "https://b.example"}},
+            },
+            (Citation(1, "https://a.example", "A"),),
+        ),
+    ],
+)
+def test_marker_n_is_the_nth_citation(fields: dict[str, Any], citations: tuple[Citation, ...]) -> None:
+    """Attributions of type citation count, in order and none left out; without any, the references do."""
+    assert citations_of(read(**fields), 1000) == citations
+
+
+def test_annotations_are_kept_as_they_came() -> None:
+    """Attributions of other types, known or to come, are annotations."""
+    other = attribution("https://x.example", kind="unknownFutureValue")
+    attributions = [ANNOTATION, attribution("https://a.example"), other]
+    assert annotations_of(read(attributions=attributions)) == [ANNOTATION, other]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        (EMPTY_LABEL, {}),
+        ({**EMPTY_LABEL, "displayName": "Secret", "priority": 3}, {"displayName": "Secret", "priority": 3}),
+        (None, {}),
+        ("x", {}),
+    ],
+)
+def test_a_label_is_what_it_says(label: Any, shown: dict[str, Any]) -> None:
+    """Fields without a value are left out; samples have labels of nothing else."""
+    assert sensitivity_label_of(read(sensitivityLabel=label)) == shown
+
+
+def test_links_of_annotations_are_harmless() -> None:
+    """A URL that is no link of a web page is empty, the rest of the annotation stays."""
+    hostile = {**ANNOTATION, "seeMoreWebUrl": "javascript:alert(1)", "imageWebUrl": "data:x", "imageFavIcon": 7}
+    harmless = {**hostile, "seeMoreWebUrl": "", "imageWebUrl": "", "imageFavIcon": ""}
+    assert annotations_of(read(attributions=[hostile])) == [harmless]
+
+
+def test_so_many_citations_are_read() -> None:
+    """No more than were asked for."""
+    many = [attribution("https://a.example")] * 5
+    assert [len(citations_of(read(attributions=many), most)) for most in (1, 5, 9)] == [1, 5, 5]
