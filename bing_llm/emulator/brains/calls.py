@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
-from typing import Any
 
 import msgspec
 
@@ -47,7 +46,7 @@ class Call(msgspec.Struct, frozen=True):
     """One call of a tool."""
 
     name: str
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
 
     def __str__(self) -> str:
         """The call in the form in which the adapters ask for it."""
@@ -108,14 +107,14 @@ def _asks_for(sentence: str, name: str) -> bool:
     )
 
 
-def _arguments(text: str, parameters: Schema) -> list[dict[str, Any]]:
+def _arguments(text: str, parameters: Schema) -> list[dict[str, object]]:
     """The arguments that a text states: several for a list of values for one parameter, none where one is missing.
 
     Numbers, and quoted strings or else names, count in their order. There must be as many numbers as parameters for
     them; more parameters for text than strings get the line that there is no model. One for a query gets the text.
     """
     required: dict[str, Schema] = {}
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, object] = {}
     stated = Stated(text)
     for name, part, is_required in fields_of(parameters):
         field = _one_kind(resolved(part, parameters))
@@ -140,7 +139,7 @@ def _arguments(text: str, parameters: Schema) -> list[dict[str, Any]]:
     return [arguments | dict(zip_longest(texts, strings[: len(texts)], fillvalue=NO_MODEL))]
 
 
-def _other(name: str, field: Schema, text: str, numbers: list[int | float], strings: list[str]) -> Any:
+def _other(name: str, field: Schema, text: str, numbers: list[int | float], strings: list[str]) -> object:
     """The value of a required argument that is no single number or text; None where it is not stated."""
     if "enum" in field:
         return _chosen(field, text)
@@ -159,7 +158,7 @@ def _one_kind(schema: Schema) -> Schema:
     return next((option for option in alternatives_of(schema) if option.get("type") != "null"), schema)
 
 
-def _chosen(field: Schema, text: str) -> Any:
+def _chosen(field: Schema, text: str) -> object:
     """The one choice that a text mentions; None where it mentions none or several."""
     words = text.casefold()
     found = [c for c in field["enum"] if re.search(rf"(?<!\w){re.escape(str(c).casefold())}(?!\w)", words)]

@@ -30,7 +30,7 @@ _VERDICT = re.compile(
 )
 _SEARCH = re.compile(
     r"\b(?:search|browse)\b.{0,20}\b(?:web|internet|online)\b|\blook\b.{0,20}\bup online\b"
-    r"|\b(?:cite|citing|name|with|give)\b.{0,30}\b(?:sources?|citations?|references)\b",
+    r"|\b(?:cite|citing)\b.{0,30}\b(?:sources?|references)\b|\bwith (?:sources|citations|references)\b",
     re.IGNORECASE,
 )
 _NEWS = re.compile(
@@ -215,15 +215,15 @@ def _wants_search(request: Request) -> bool:
 def _quote(request: Request) -> str | None:
     """The answer to a question about a text that came along; None for another prompt."""
     query = _QUERY.findall(request.question)
-    earlier = _EARLIER.search(request.question)
-    if earlier is not None and earlier[1] != NO_MODEL:
-        return earlier[1]  # to be refined, which only a model can do
     for text in (request.question, *request.given):
         context, around = _brought(text)
-        if not context or (text is request.question and not query):
+        earlier = _EARLIER.search(around)
+        if not context or (text is request.question and not query and earlier is None):
             continue
         if _VERDICT.search(around):
             return NO_MODEL
+        if earlier is not None and earlier[1] != NO_MODEL:
+            return earlier[1]  # to be refined, which only a model can do
         return _sentence_about(query[-1] if query else request.question, context)
     return None
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from bing_llm.emulator.brains.prompt import Schema, ToolResult
 
@@ -47,7 +46,7 @@ class Stated:
         self._text = "\n".join((text, *given))
         self._results = [_decoded(text) for text in given]
 
-    def fill(self, schema: Schema) -> dict[str, Any]:
+    def fill(self, schema: Schema) -> dict[str, object]:
         """An object that follows the schema.
 
         Required free text is the line that there is no model, unless it is quoted beside the name of its field. A
@@ -62,7 +61,7 @@ class Stated:
             raise Unstated
         return made
 
-    def fill_partly(self, schema: Schema) -> dict[str, Any]:
+    def fill_partly(self, schema: Schema) -> dict[str, object]:
         """As much of such an object as is stated, so that a schema which requires more refuses it."""
         made = {}
         for name, part, is_required in fields_of(schema):
@@ -73,7 +72,7 @@ class Stated:
                     continue
         return made
 
-    def value(self, name: str, field: Schema) -> Any:
+    def value(self, name: str, field: Schema) -> object:
         """The value that stands beside the name, or that a result has under it; None where none does."""
         if alternatives_of(field):
             return None  # each is tried by itself
@@ -83,7 +82,7 @@ class Stated:
         found = {_read(field, text) for text in _beside(name, field, self._text)}
         return found.pop() if len(found) == 1 and _fits(field, *found) else None
 
-    def _object(self, schema: Schema, root: Schema, depth: int) -> dict[str, Any]:
+    def _object(self, schema: Schema, root: Schema, depth: int) -> dict[str, object]:
         made = {}
         fields = [(name, resolved(part, root), is_required) for name, part, is_required in fields_of(schema)]
         numbers = [name for name, field, is_required in fields if is_required and kind_of(field) in NUMERIC]
@@ -98,7 +97,7 @@ class Stated:
                 made[name] = self._value(field, name, root, depth + 1)
         return made
 
-    def _value(self, part: Any, name: str, root: Schema, depth: int) -> Any:  # noqa: PLR0911 - one for each kind
+    def _value(self, part: object, name: str, root: Schema, depth: int) -> object:  # noqa: PLR0911 - one for each kind
         schema = resolved(part, root)
         if "const" in schema:
             return schema["const"]
@@ -120,7 +119,7 @@ class Stated:
             case _:
                 raise Unstated
 
-    def _first(self, options: Sequence[Schema], name: str, root: Schema, depth: int) -> Any:
+    def _first(self, options: Sequence[Schema], name: str, root: Schema, depth: int) -> object:
         """The first alternative that can be filled; null comes last."""
         for option in sorted(options, key=lambda option: option.get("type") == "null"):
             try:
@@ -130,7 +129,7 @@ class Stated:
         raise Unstated
 
 
-def resolved(part: Any, root: Schema) -> Schema:
+def resolved(part: object, root: Schema) -> Schema:
     """The schema that a part of another stands for: `$ref` followed, `allOf` merged; {} for one of another form."""
     schema = part if isinstance(part, dict) else {}
     for _ in range(_MAX_REFERENCES):
@@ -144,13 +143,13 @@ def resolved(part: Any, root: Schema) -> Schema:
     return schema
 
 
-def properties_of(schema: Schema) -> dict[str, Any]:
+def properties_of(schema: Schema) -> dict[str, object]:
     """The schemas of the properties by name."""
     properties = schema.get("properties")
     return properties if isinstance(properties, dict) else {}
 
 
-def fields_of(schema: Schema) -> list[tuple[str, Any, bool]]:
+def fields_of(schema: Schema) -> list[tuple[str, object, bool]]:
     """The properties: name, schema, and whether it is required."""
     required = schema.get("required")
     names = required if isinstance(required, list) else []
@@ -175,7 +174,7 @@ def kind_of(schema: Schema) -> str:
 
 
 def _target(reference: str, root: Schema) -> Schema:
-    found: Any = root
+    found: object = root
     for step in filter(None, reference.removeprefix("#").split("/")):
         found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, dict) else None
     return found if isinstance(found, dict) else {}
@@ -197,7 +196,7 @@ def _beside(name: str, field: Schema, text: str) -> list[str]:
     return found
 
 
-def _read(field: Schema, text: str) -> Any:
+def _read(field: Schema, text: str) -> object:
     """The value that a text writes."""
     if choices := field.get("enum"):
         return next(choice for choice in choices if str(choice).casefold() == text.casefold())
@@ -215,7 +214,7 @@ def as_number(value: float) -> int | float:
     return int(value) if value == int(value) else value
 
 
-def _fits(field: Schema, value: Any) -> bool:  # noqa: PLR0911 - one for each kind
+def _fits(field: Schema, value: object) -> bool:  # noqa: PLR0911 - one for each kind
     """Whether a value is one of a field that is no object and no list."""
     if choices := field.get("enum"):
         return value in choices
@@ -249,7 +248,7 @@ def _is_text_of(field: Schema, text: str) -> bool:
         return False
 
 
-def _decoded(text: str) -> Any:
+def _decoded(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
