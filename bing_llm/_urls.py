@@ -73,7 +73,7 @@ def checked_url(
         raise ConfigurationError(msg, hint=f"Pass the URL without them, and credentials as {credentials}.")
     if parts.scheme == schemes[0] and not is_loopback(parts.hostname) and not allow_insecure:
         msg = f"The endpoint {shown!r} is not encrypted and not on this machine."
-        raise ConfigurationError(msg, hint=f"Use {schemes[1]}, or say allow_insecure=True.")
+        raise ConfigurationError(msg, hint=f"Use {schemes[1]}; in Python, allow_insecure=True allows it.")
     return urlunsplit(parts)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, cast
 
 from bing_llm.backends.chathub.codec import SEPARATOR
 from bing_llm.backends.chathub.options import BASE_OPTION_SETS, DEFAULT_MODEL, MODELS, NO_SEARCH
@@ -22,6 +22,9 @@ from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.messages import convert
 from bing_llm.services import Location
 from bing_llm.sync import iterate
+
+if TYPE_CHECKING:
+    from bing_llm.backends.chathub.creation import ChatHubConversation
 
 __all__ = [
     "Defaults",
@@ -166,7 +169,7 @@ async def create_conversation() -> tuple[str, str, str | None]:
     """
     async with _client(OptionsSets.balanced) as client:
         conversation = await client.create_conversation()
-        handle: Any = conversation.handle
+        handle = cast("ChatHubConversation", conversation.handle)
         return handle.id, handle.client_id, handle.signature
 
 

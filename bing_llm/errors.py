@@ -180,7 +180,7 @@ class Unauthorized(AccessError):
 class CaptchaRequired(AccessError):
     """The service wants a person to solve a captcha (`CaptchaChallenge`); this library does not solve it."""
 
-    default_hint = "Solve the captcha in a browser with the same account, then pass its cookies."
+    default_hint = "Solve the captcha in a browser with the same account, then pass its cookies as cookies=."
 
 
 class Throttled(AccessError):
@@ -233,7 +233,7 @@ class ServiceError(ServiceFault):
 class ProtocolError(ServiceFault):
     """What the service sent is not the protocol. Any input to a parser gives events or this."""
 
-    default_hint = "The endpoint may be a wrong one, or the protocol has changed; DEBUG logs show the frames."
+    default_hint = "The endpoint may be wrong, or the protocol has changed; the DEBUG log shows the frames."
 
 
 class ConnectionFailed(ServiceFault):
@@ -255,7 +255,7 @@ class ConnectionLost(ServiceFault):
 class TimedOut(ServiceFault):
     """A time limit passed. The message names it and its length in seconds."""
 
-    default_hint = "Ask again, or raise the limit that the message names (`timeouts=`)."
+    default_hint = "Ask again; in Python, raise the limit that the message names (`timeouts=`)."
 
 
 # --- the retry policy -------------------------------------------------------------------------------------------------

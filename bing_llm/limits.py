@@ -135,7 +135,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             what: What it counts, for the message: "characters in one answer".
         """
         msg = f"The service sent over {getattr(self, name):,} {what} (limits.{name})."
-        return ProtocolError(msg, hint="No answer should need so much; if yours does, raise that limit (`limits=`).")
+        return ProtocolError(
+            msg, hint="No answer should need so much; in Python, raise that limit (`limits=`) if one does."
+        )
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -1,8 +1,8 @@
 """Conversations that wait for a turn of a client.
 
 - `WarmPool`: made ready before there is a prompt (`BingClient(warm=n)`). They belong to the event loop on which they
-  were made, so each loop has its own. No turn waits for one, and none fails with one: it takes what is ready, or goes
-  the whole way.
+  were made, so each loop has its own. No turn waits for one, and none fails with one: it takes one that is ready, or
+  creates a conversation itself.
 - `Continuations`: kept after an answer, for the history that goes on from there.
 """
 
@@ -31,7 +31,7 @@ MOST_WARM: Final = 32
 """A guard against a slip: they are as many creations at the service, which limits how many an account may make."""
 
 PING_SECONDS: Final = 15.0
-"""How often what is ready is looked at and pinged: a service may drop who says nothing for 30 s (see `Timeouts`)."""
+"""How often what is ready is checked and pinged: a service may drop a client that is silent for 30 s."""
 
 _MOST_DOUBLINGS = 6  # of the wait after a failure: 15 s, 30 s, ... 16 min
 
@@ -39,10 +39,10 @@ WarmUp: TypeAlias = Callable[[Deadline], Awaitable[WarmConversation]]
 
 
 class Timer(Protocol):
-    """Something that happens later, as asyncio has it."""
+    """A pending call, such as asyncio's `TimerHandle`."""
 
     def cancel(self) -> None:
-        """Let it not happen."""
+        """Do not make the call."""
 
 
 StartTimer: TypeAlias = Callable[[float, Callable[[], None]], Timer]
@@ -94,7 +94,7 @@ class WarmPool:
             await self._loops.get_or_create(self._new_loop_pool)
 
     async def take(self) -> WarmConversation | None:
-        """One that is ready on this loop, and another is made in its place; None where none is. It does not wait."""
+        """One that is ready on this loop, whose place another one then takes; None if none is. It does not wait."""
         if self._closed:
             return None
         pool = await self._loops.get_or_create(self._new_loop_pool)
@@ -156,10 +156,11 @@ class _LoopPool:
         """Close everything, and give up what is being made; the loop does not run."""
         self._closed = True
         for task in self._tasks:
-            if self._loop.is_closed():
-                task.get_coro().close()
-            else:
-                task.cancel()
+            with suppress(RuntimeError):  # the loop is closed
+                if self._loop.is_closed():
+                    task.get_coro().close()
+                else:
+                    task.cancel()
         self._tasks.clear()
         self._close_ready()
 
@@ -176,12 +177,13 @@ class _LoopPool:
         if self._timer is not None:
             self._timer.cancel()
         while self.ready:
-            self.ready.popleft().conversation.close()
+            with suppress(RuntimeError):  # the loop is closed
+                self.ready.popleft().conversation.close()
 
     # --- upkeep ---------------------------------------------------------------------------------------------------
 
     def _maintain(self) -> None:
-        """Throw out what is dead or old, ping the rest, make what is missing; and again after `PING_SECONDS`."""
+        """Discard what is dead or old, ping the rest, make what is missing; and again after `PING_SECONDS`."""
         self.ready = deque([item for item in self.ready if self._is_good(item)])
         if self.ready:
             self._run(self._ping())
@@ -217,14 +219,14 @@ class _LoopPool:
             try:
                 made = await self._plan.warm_up(deadline)
             except Exception as exc:  # noqa: BLE001 - whatever it is, a turn without a warm conversation meets it too
-                if not self._closed:  # else it is how aiohttp says so
+                if not self._closed:  # else this is how aiohttp reports that
                     self._fail(exc, deadline.label)
                 return
             self.ready.append(_Ready(made, self._plan.clock()))
 
     def _fail(self, exc: Exception, label: str) -> None:
         said, asked = type(exc).__name__, None
-        if isinstance(exc, BingError):  # what others say may hold anything
+        if isinstance(exc, BingError):  # the text of other errors may hold anything
             said, asked = f"{said}: {exc.message}", exc.retry_after
         wait = self._back_off(asked)
         level = logging.INFO if is_transient(exc) else logging.WARNING

@@ -60,7 +60,7 @@ Cookies: TypeAlias = str | Mapping[str, str]
 Endpoint: TypeAlias = str | tuple[str, str]
 
 NOT_CONFIGURED = """\
-No backend is chosen. Pass --backend (backend= in code) or set BING_LLM_BACKEND:
+No backend is chosen. Pass backend= or set BING_LLM_BACKEND:
   emulator  a local server with the real protocol; needs nothing. Try it first.
   chathub   Bing Chat's protocol; needs BING_LLM_ENDPOINT, maybe BING_COOKIES.
   workiq    Microsoft 365 Copilot, with a work account; needs a token: WORKIQ_TOKEN or bing-llm login.
@@ -137,6 +137,11 @@ _OptionSets: TypeAlias = Annotated[
     Sequence[str] | None,
     Setting("The service's own option names, instead of those that follow from model, search and cookies."),
 ]
+_ENDPOINT = Setting(
+    "Base URL of the service; None takes the public one. In Python, of ChatHub also the pair (creation, socket URL).",
+    variable="BING_LLM_ENDPOINT",
+    own_check=True,
+)
 
 
 class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
@@ -145,6 +150,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     SHOWN: ClassVar[tuple[str, ...]] = ("model", "search")
 
     name: ClassVar[str]
+    title: ClassVar[str]
+    """The name in texts."""
     credential: ClassVar[Literal["cookies", "token"]]
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
@@ -242,19 +249,12 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "chathub"
+    title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
-    endpoint: Annotated[
-        Endpoint | None,
-        Setting(
-            "Base URL of the service, from which all others follow; of ChatHub also the pair (creation URL, socket "
-            "URL). None takes the public host's.",
-            variable="BING_LLM_ENDPOINT",
-            own_check=True,
-        ),
-    ] = None
+    endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
     cookies: Annotated[
         Cookies | None,
         Setting('A Cookie header, or a mapping of names to values; "" for none.', "BING_COOKIES", own_check=True),
@@ -291,14 +291,12 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "workiq"
+    title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
 
-    model: Annotated[str, Setting("`copilot`, which is the only one.")] = workiq.DEFAULT_MODEL
-    endpoint: Annotated[
-        str | None,
-        Setting("Base URL of the service; None takes the public one.", "BING_LLM_ENDPOINT", own_check=True),
-    ] = None
+    model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
+    endpoint: Annotated[str | None, _ENDPOINT] = None
     token: Annotated[
         Token | None,
         Setting(
@@ -309,7 +307,8 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         ),
     ] = None
     time_zone: Annotated[
-        str | None, Setting("The user's, by its IANA name such as `Europe/Zurich`; None takes this machine's.")
+        str | None,
+        Setting("The user's time zone, by its IANA name such as `Europe/Zurich`; None takes this machine's."),
     ] = None
     files: Annotated[
         Sequence[str], Setting("https URLs on SharePoint or OneDrive that each answer is to draw on.")
@@ -356,6 +355,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     """
 
     name: ClassVar[str] = "emulator"
+    title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
 
@@ -427,6 +427,28 @@ def default_of(kind: type[_BuiltIn], name: str) -> Any:
     return {field.name: field.default for field in msgspec.structs.fields(kind)}[name]
 
 
+def describe(name: str) -> str:
+    """What a setting means, for help texts: whose it is, unless all services have it, and its environment variable."""
+    kinds_of: dict[Setting, list[_Kind]] = {}
+    for kind in _owners(name):
+        kinds_of.setdefault(settings_of(kind)[name][1], []).append(kind)
+    parts = []
+    for setting, kinds in kinds_of.items():
+        owners = "" if len(kinds) == len(SERVICES) else f"{', '.join(kind.title for kind in kinds)}: "
+        variable = f" Environment variable: `{setting.variable}`." if setting.variable else ""
+        parts.append(f"{owners}{setting.doc}{variable}")
+    return " ".join(parts)
+
+
+def credential_of(backend: str | None, settings: ServiceSettings) -> Literal["cookies", "token"]:
+    """The setting that an `api_key` beside these settings means: the credential of the service that they choose.
+
+    Where nothing chooses one, it means cookies, which choose ChatHub.
+    """
+    given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
+    return SERVICES[_choose(backend, given) or ChatHub.name].credential
+
+
 def make_service(backend: str | None, settings: ServiceSettings) -> Service:
     """The service that `BingClient(backend=..., **settings)` means; the module's documentation has the rules.
 
@@ -446,6 +468,8 @@ def make_service(backend: str | None, settings: ServiceSettings) -> Service:
         raise TypeError(msg)
     given = {name: value for name, value in settings.items() if not _is_blank(name, value)}
     chosen = _choose(backend, given)
+    if chosen is None:
+        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     kind = SERVICES[chosen]
     for name in given.keys() - set(kind.__struct_fields__):
         if given[name] != default_of(owners[name][0], name) and given[name] != "":
@@ -465,8 +489,8 @@ def _is_blank(name: str, value: object) -> bool:
     return value is None or (value == "" and name in {"model", "endpoint", "token"})
 
 
-def _choose(backend: str | None, given: Mapping[str, object]) -> str:
-    """The name of the service."""
+def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
+    """The name of the service; None if nothing says which."""
     name = backend or os.environ.get(_BACKEND_VARIABLE) or None
     if name == Emulated.name and not backend:
         if "endpoint" in given:
@@ -486,9 +510,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str:
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)
-    if name is None:
-        raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
-    if name not in SERVICES:
+    if name is not None and name not in SERVICES:
         msg = f"The backend {name!r} is not known to this version; allowed: {', '.join(SERVICES)}."
         raise ConfigurationError(msg)
     return name
@@ -506,8 +528,10 @@ def _pointed_to(settings: Mapping[str, object]) -> str | None:
 def _foreign(name: str, owners: Sequence[_Kind], chosen: str) -> ConfigurationError:
     if chosen == Emulated.name and name == "endpoint":
         msg = "The emulator backend starts a server of its own, and takes no endpoint."
-        return ConfigurationError(msg, hint="Leave endpoint out; or use chathub for an emulator that runs already.")
+        return ConfigurationError(
+            msg, hint="Leave endpoint= out, or pass backend='chathub' for an emulator that already runs."
+        )
     backends = f"backend{'s' * (len(owners) > 1)} {' and '.join(kind.name for kind in owners)}"
     others = " or ".join(f"backend={kind.name!r}" for kind in owners)
-    msg = f"{name} is an argument of the {backends}, and the backend is {chosen}."
-    return ConfigurationError(msg, hint=f"Leave {name} out, or pass {others}.")
+    msg = f"{name} is a setting of the {backends}, and the backend is {chosen}."
+    return ConfigurationError(msg, hint=f"Leave {name}= out, or pass {others}.")

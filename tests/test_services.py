@@ -624,8 +624,8 @@ def test_settings_of_another_service_are_refused(backend: str, name: str, value:
     with pytest.raises(ConfigurationError) as caught:
         BingClient(backend=backend, **{name: value})
     text = str(caught.value)
-    assert re.search(rf"{name} is an argument of the backends? {owners}, and the backend is {backend}\.", text)
-    assert re.search(rf"Leave {name} out, or pass backend='{owners.split(maxsplit=1)[0]}'", text)
+    assert re.search(rf"{name} is a setting of the backends? {owners}, and the backend is {backend}\.", text)
+    assert re.search(rf"Leave {name}= out, or pass backend='{owners.split(maxsplit=1)[0]}'", text)
     assert "secret" not in text
 
 

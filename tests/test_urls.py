@@ -71,7 +71,7 @@ def test_every_other_host_is_another_machine(host: str) -> None:
         (7, "'a int' is not a URL with scheme ws or wss and a host. Allowed: that."),
         ("https://example.com", "is not a URL with scheme ws or wss and a host. Allowed: that."),
         ("wss://bob:hunter2@example.com", "credentials as token=."),
-        ("ws://example.com", "Use wss, or say allow_insecure=True."),
+        ("ws://example.com", "Use wss; in Python, allow_insecure=True allows it."),
     ],
 )
 def test_an_endpoint_is_checked_by_what_its_caller_allows(url: object, words: str) -> None:

@@ -209,7 +209,8 @@ class _Session:
 
     def _end_sockets(self) -> None:
         for socket in list(self.sockets):
-            socket.end_with_loop()
+            with suppress(RuntimeError):  # the loop is closed
+                socket.end_with_loop()
 
 
 class Http:
@@ -444,7 +445,7 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
         failure = ConnectionFailed(f"There was no connection to {public_url(url)} for {what}: {reason}.")
         if isinstance(cause, ssl.SSLCertVerificationError):
             failure.permanent = True
-            failure.hint = "Check the endpoint; if you trust its certificate, pass an ssl_context= that does."
+            failure.hint = "Check the endpoint; in Python, pass an ssl_context= that trusts its certificate."
     except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
         failure = ConnectionFailed(f"There was no answer to {what} from {public_url(url)} ({type(exc).__name__}).")
     try:

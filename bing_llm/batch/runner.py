@@ -87,7 +87,7 @@ class Batch:
         _check_above_zero("rate", 1.0 if rate is None else rate)
         _check_above_zero("patience", patience)
         if workers is not None and ray is None:
-            raise ConfigurationError("workers is only for Ray.", hint="Pass ray= too, or leave workers out.")
+            raise ConfigurationError("workers is only for Ray.", hint="Pass ray= too, or leave workers= out.")
         if ray is not None and isinstance(client, BingClient):
             msg = "A client cannot be sent to other machines."
             raise ConfigurationError(msg, hint="With ray=, pass a function that makes one, or no client.")

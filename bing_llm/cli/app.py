@@ -6,7 +6,7 @@ import inspect
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -15,14 +15,14 @@ from bing_llm.cli.ask import Question
 from bing_llm.cli.ask import ask as run_ask
 from bing_llm.cli.chat import chat as run_chat
 from bing_llm.cli.errors import ExitCode, exit_code_of
-from bing_llm.cli.options import SERVICE_OPTIONS, Endpoint, NewClient, new_client_of
+from bing_llm.cli.options import SERVICE_OPTIONS, VARIABLES, NewClient, new_client_of, setting_option
 from bing_llm.cli.streams import log_to_stderr, set_stream_errors
 
-_EPILOG = """\
+_EPILOG = f"""\
 Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
 configuration, nothing was sent; 130 Ctrl-C before the answer was complete.
 
-Secrets are taken from the environment only (BING_COOKIES, WORKIQ_TOKEN) or from what login has kept, never from
+Secrets are taken from the environment only ({", ".join(VARIABLES.values())}) or from what login has kept, never from
 options: lists of processes show those."""
 
 _BATCH_EPILOG = """\
@@ -60,14 +60,13 @@ def _command(epilog: str = _EPILOG) -> Callable[[Callable[..., ExitCode]], None]
     def register(function: Callable[..., ExitCode]) -> None:
         parameters = dict(inspect.signature(function, eval_str=True).parameters)
         service_options = SERVICE_OPTIONS if parameters.pop("new_client", None) else ()
+        names = {*parameters, *(option.name for option in service_options)}
 
-        def run(*, verbose: bool, **given: Any) -> NoReturn:
+        def run(*, verbose: bool, **given: object) -> NoReturn:
             log_to_stderr(verbose=verbose)
             if service_options:
-                given["new_client"] = new_client_of(
-                    **{option.name: given.pop(option.name) for option in service_options}
-                )
-            raise typer.Exit(exit_code_of(lambda: function(**given)))
+                given["new_client"] = new_client_of({option.name: given.pop(option.name) for option in service_options})
+            raise typer.Exit(exit_code_of(lambda: function(**given), options=names))
 
         signature = inspect.Signature([*parameters.values(), *service_options, _VERBOSE])
         run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads options from
@@ -154,7 +153,7 @@ def batch(
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="With --ray: how many processes ask.")] = None,
     new_client: NewClient,
 ) -> ExitCode:
-    """Ask each row of a file, and write the rows with their answers to another.
+    """Ask each row of a file, and write the answers to another.
 
     A row has a prompt, or messages. It may also have an id, a context and a model; all other columns are copied. Each
     row is written when it ends, and after an interruption of any kind the same command continues.
@@ -188,7 +187,7 @@ def login(
         str | None,
         typer.Option(metavar="ID", help="Your tenant. Default: AZURE_TENANT_ID, else any work account's."),
     ] = None,
-    endpoint: Endpoint = None,
+    endpoint: Annotated[str | None, setting_option("endpoint", "workiq")] = None,
     plain_cache: Annotated[
         bool,
         typer.Option(
@@ -196,9 +195,9 @@ def login(
         ),
     ] = False,
 ) -> ExitCode:
-    """Sign in to Work IQ with a work account, by a code that is entered in a browser.
+    """Sign in to Work IQ with a work account.
 
-    The tokens are kept for later commands and programs of this user.
+    A code is shown, to be entered in a browser. The tokens are kept for later commands and programs of this user.
     """
     from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
 

@@ -8,10 +8,10 @@ from typing import TypeAlias
 import msgspec
 
 from bing_llm.completion.prompt import History
+from bing_llm.completion.tokens import CHARACTERS_PER_TOKEN
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message
-from bing_llm.tokens import CHARACTERS_PER_TOKEN
 from bing_llm.tools.calls import JsonObject, Tool, Toolbox
 from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
 

@@ -6,37 +6,23 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils import secret_from_env
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    Secret,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, model_validator
 
 from bing_llm import __version__
-from bing_llm._checks import cookie_header
-from bing_llm.client import BingClient
-from bing_llm.completion.names import Names
+from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
-from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
-from bing_llm.limits import Retries
+from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.messages import convert
-from bing_llm.services import Endpoint
+from bing_llm.services import describe
 from bing_llm.sync import iterate, run
-from bing_llm.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
@@ -53,21 +39,10 @@ if TYPE_CHECKING:
 
 AnyTool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool | Runnable[Any, Any]"
 
-_KEY_ALIAS = "api_key"
-
-_names = Names(
-    "ChatBing",
-    of_a_call=(
-        *("max_tokens", "model", "parallel_tool_calls", "response_format", "strict", "tool_choice", "tools"),
-        *("ls_structured_output_format", "stream"),  # LangChain's own, for itself
-    ),
-    of_a_model=(_KEY_ALIAS, "client", "estimate_usage", "join_deltas", "max_retries", "timeout"),
-)
-
 _cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
 
 
-class ChatBing(ConnectionOwner, BaseChatModel):
+class ChatBing(ServiceFields, BaseChatModel):
     """Microsoft's Bing and Copilot chat as a LangChain chat model.
 
     Setup:
@@ -85,9 +60,12 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
-        - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
-          `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
-        - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
+        - `backend`, `endpoint`, `cookies`, `search`, `locale`: those of a service, as `BingClient` takes them; of
+          Work IQ also `token`, `time_zone`, `files`, `entity_tags`
+        - `api_key`: the credential of the chosen service, which is `cookies` or `token`
+        - `service`: a service value such as `WorkIQ(...)`, or one of your own, instead of all these but `model`
+        - `timeout` (of a whole turn, in seconds), `max_retries`: as `BingClient` takes them
+        - `client`: a `BingClient` of your own instead of all of these, which you close
         - `continue_conversations`, `max_concurrency`, `warm`: as `BingClient` takes them, for speed
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
@@ -167,114 +145,31 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
     """
 
-    model: str = ""
-    """`bing-creative`, `bing-balanced` (the default of a ChatHub) or `bing-precise`; of Work IQ, `copilot`."""
-
-    backend: str | None = None
-    """`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that something points to."""
-
-    endpoint: Endpoint | None = None
-    """The base URL, of a ChatHub also the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
-
-    cookies: SecretStr | None = Field(
-        default_factory=_cookies_from_environment,
-        validation_alias=AliasChoices("cookies", _KEY_ALIAS),
+    names: ClassVar[Names] = Names(
+        "ChatBing",
+        of_a_call=(
+            *("max_tokens", "model", "parallel_tool_calls", "response_format", "strict", "tool_choice", "tools"),
+            *("ls_structured_output_format", "stream"),  # LangChain's own, for itself
+        ),
+        of_a_model=["estimate_usage"],
     )
-    """ChatHub: a Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
 
-    token: Any = Field(default=None, exclude=True, repr=False)
-    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes
-    `WORKIQ_TOKEN`, else what `bing-llm login` has kept."""
+    # LangChain's way with secrets: a field that is read in the environment, and written as the name of its variable.
+    cookies: SecretStr | None = Field(default_factory=_cookies_from_environment, description=describe("cookies"))
 
-    search: bool = True
-    """Whether the service may search the web."""
-
-    locale: str = "en-US"
-    """ChatHub: language and market."""
-
-    time_zone: str | None = None
-    """Work IQ: the user's, by its IANA name; None takes this machine's."""
-
-    files: list[str] = Field(default_factory=list)
-    """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
-
-    entity_tags: Literal["keep", "strip"] = "keep"
-    """Work IQ: whether the tags around names of people, files and events stay in the text."""
-
-    client: BingClient | None = Field(default=None, exclude=True, repr=False)
-    """A client of your own instead of the settings above; you close it."""
-
-    timeout: float | None = Field(default=None, gt=0)
-    """The time for a whole turn, retries included, in seconds; None for the client's 900."""
-
-    max_retries: int | None = Field(default=None, ge=0)
-    """How often a turn that has given no text is opened again; None for the client's 4."""
-
-    continue_conversations: bool = True
-    """Whether a history goes on in the conversation that holds it already, so that only its last message is sent."""
-
-    max_concurrency: int | None = None
-    """How many turns of this model may be open at once; further ones wait in their order. None for no limit."""
-
-    warm: int = 0
-    """How many conversations are kept ready, so that a first text comes one round trip after its prompt, not three."""
-
-    stop: list[str] | None = None
-    """The answer ends before the first of these; those of a call come on top."""
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    """The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service has no limit."""
-
-    temperature: float | None = None
-    """Accepted and not used: the service has no such setting."""
-
-    streaming: bool = False
-    """Whether `invoke` streams too, for callbacks that want tokens."""
-
-    estimate_usage: bool = False
-    """Whether messages carry `usage_metadata`. The service counts no tokens, so it is an estimate and marked as one."""
-
-    join_deltas: bool = True
-    """Whether text that already waits is joined into one chunk. Nothing is ever waited for."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)  # it may be a cookie
-
-    _connected: Connected | None = PrivateAttr(default=None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_names(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS})
-        return values
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _as_list(cls, stop: Any) -> Any:
-        return [stop] if isinstance(stop, str) else stop
-
-    @field_validator("cookies", "token", mode="before")
-    @classmethod
-    def _hide(cls, value: Any, info: ValidationInfo) -> Any:
-        return _hidden(info.field_name, value)
+    streaming: bool = Field(default=False, description="Whether `invoke` streams too, for callbacks that want tokens.")
+    estimate_usage: bool = Field(
+        default=False,
+        description="Whether messages carry `usage_metadata`. The service counts no tokens, so it is an estimate and "
+        "marked as one.",
+    )
 
     @model_validator(mode="after")
     def _check_chat_bing(self) -> Self:
         self._add_version("langchain-bing", __version__)
-        if self.temperature is not None:
-            _names.warn_of_unused(["temperature"])
-        self._check_nothing_beside_client()
-        self.model = self._connection.model
         if self.profile is None:  # LangChain asked for it before the model had a name
             self.profile = self._resolve_model_profile()
         return self
-
-    def _check_nothing_beside_client(self) -> None:
-        fields = type(self).model_fields  # a value as by default may come from LangChain, which passes every field on
-        defaults = {
-            name: fields[name].get_default(call_default_factory=True) for name in ClientSettings.__struct_fields__
-        }
-        self._settings.check_nothing_beside_client(_settings_of(defaults))
 
     # --- one call -------------------------------------------------------------------------------------------------
 
@@ -328,7 +223,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
-        _names.check_options(options)
+        self.names.check_options(options)
         history = to_history(messages)
         request = build_request(
             history,
@@ -342,20 +237,6 @@ class ChatBing(ConnectionOwner, BaseChatModel):
         completion = Completion(client, request, join=self.join_deltas)
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(client.model, estimate_usage=self.estimate_usage)
-
-    @property
-    def _settings(self) -> ClientSettings:
-        return _settings_of({name: getattr(self, name) for name in ClientSettings.__struct_fields__})
-
-    @property
-    def _connection(self) -> BingClient:
-        """The client of the settings as they are now; they may have been changed."""
-        self._connected = connected(self._settings, self._connected)
-        return self._connected.client
-
-    @property
-    def _retries(self) -> Retries:
-        return retries_of(self._connection, self.max_retries)
 
     @property
     def _attempts(self) -> int:
@@ -462,7 +343,7 @@ class ChatBing(ConnectionOwner, BaseChatModel):
     def _identifying_params(self) -> dict[str, object]:
         return {
             "model": self.model,
-            "backend": self.backend,
+            "backend": self.backend if self.service is None else self.service.name,
             "endpoint": self.endpoint,  # one with a user or a query was refused, so there is no secret in it
             "search": self.search,
             "locale": self.locale,
@@ -508,22 +389,15 @@ class ChatBing(ConnectionOwner, BaseChatModel):
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
-        update = {name: _hidden(name, value) for name, value in (update or {}).items()}
-        return super().model_copy(update=update, deep=deep)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, _hidden(name, value))
-
     def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
         return copy.copy(self)  # connections cannot be copied, and its settings do not change
 
     def __getstate__(self) -> dict[object, object]:
-        if self.client is not None:
-            raise TypeError(
-                "A ChatBing with a client of your own is not pickled: give it settings instead of a client."
-            )
+        for name in ("client", "service"):
+            if getattr(self, name) is not None:
+                raise TypeError(
+                    f"A ChatBing with a {name} of your own is not pickled: give it settings instead of a {name}."
+                )
         state = super().__getstate__()
         fields = {**state["__dict__"], "cookies": None, "token": None}  # they are read from the environment again
         return {**state, "__dict__": fields, "__pydantic_private__": {"_connected": None}}
@@ -580,22 +454,3 @@ def profile_of(model: str) -> ModelProfile:
     if not is_copilot:  # whose limit is unknown
         profile["max_input_tokens"] = CONTEXT_TOKENS
     return profile
-
-
-def _hidden(name: str | None, value: Any) -> Any:
-    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
-    if name == "cookies" and value is not None and not isinstance(value, SecretStr):
-        return SecretStr(cookie_header(value) or "")
-    if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
-        return SecretStr(value) if isinstance(value, str) else Secret(value)
-    return value
-
-
-def _shown(secret: Any) -> Any:
-    return secret.get_secret_value() if isinstance(secret, SecretStr | Secret) else secret
-
-
-def _settings_of(fields: dict[str, Any]) -> ClientSettings:
-    """The settings of the client, whose cookies are a header."""
-    secrets = {name: _shown(fields[name]) for name in ("cookies", "token")}
-    return ClientSettings(**{**fields, **secrets, "files": tuple(fields["files"])})

@@ -20,8 +20,8 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from bing_llm import events as ev
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
 from bing_llm.completion.stream import Completed, Completion, Item
+from bing_llm.completion.tokens import count_tokens
 from bing_llm.errors import BingError
-from bing_llm.tokens import count_tokens
 from bing_llm.tools.calls import Call, InvalidCall
 from langchain_bing.errors import raise_as_model_error
 

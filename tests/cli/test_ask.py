@@ -113,7 +113,7 @@ def test_the_question_is_sent(command: Command, service: Emulator, tmp_path: Pat
 
 def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
     """On a machine without any setting the five lines that say what to do are on stderr, the exit code is 2."""
-    assert command("ask", "Hi") == Outcome(2, "", NOT_CONFIGURED + "\n")
+    assert command("ask", "Hi") == Outcome(2, "", NOT_CONFIGURED.replace("backend=", "--backend") + "\n")
     assert NOT_CONFIGURED.count("\n") == 4
 
 

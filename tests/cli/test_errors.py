@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import io
+import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,11 @@ import bing_llm.cli
 from bing_llm import errors
 from bing_llm.cli.app import app
 from bing_llm.cli.errors import ExitCode, exit_code_of, print_error
+from bing_llm.limits import Limits
 from bing_llm.services import NOT_CONFIGURED
+from tests.cli.conftest import Command, Outcome
+
+NOT_CHOSEN = NOT_CONFIGURED.replace("backend=", "--backend") + "\n"
 
 
 def failing(error: BaseException) -> Callable[[], ExitCode]:
@@ -32,7 +39,7 @@ def failing(error: BaseException) -> Callable[[], ExitCode]:
         (errors.Throttled(hint=""), 1, "bing-llm: Throttled\n"),
         (errors.ServiceError("a\nb\x1b[2J", hint=""), 1, "bing-llm: a b\\u001b[2J\n"),
         (errors.ConfigurationError("No.", hint="Yes."), 2, "bing-llm: No. Yes.\n"),
-        (errors.ConfigurationError(NOT_CONFIGURED), 2, NOT_CONFIGURED + "\n"),
+        (errors.ConfigurationError(NOT_CONFIGURED, hint=""), 2, NOT_CHOSEN),
         (KeyboardInterrupt(), 130, ""),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
         (OSError(errno.ENOSPC, "No space left"), 1, "bing-llm: The output cannot be written: No space left.\n"),
@@ -78,3 +85,231 @@ def test_nobody_needs_to_read_stderr(monkeypatch: pytest.MonkeyPatch, capsys: py
         print_error("Nobody reads this.")
         print_error(errors.Throttled("Nor this."))
     assert capsys.readouterr().out == ""
+
+
+# --- the errors that a user of the command line meets -----------------------------------------------------------------
+
+
+def jwt(**claims: object) -> str:
+    """A token with these claims."""
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in ({}, claims)]
+    return ".".join([*parts, "signature"])
+
+
+WORKIQ = {"BING_LLM_BACKEND": "workiq", "WORKIQ_TOKEN": "token"}
+LINES = {
+    "an unknown backend": (
+        "ask Hi --backend bong",
+        {},
+        (
+            "The backend 'bong' is not known to this version; allowed: chathub, emulator, workiq. Change the "
+            "setting that is named here."
+        ),
+    ),
+    "an endpoint of the emulator": (
+        "ask Hi --backend emulator --endpoint http://127.0.0.1:1",
+        {},
+        (
+            "The emulator backend starts a server of its own, and takes no endpoint. Leave --endpoint out, or "
+            "pass --backend chathub for an emulator that already runs."
+        ),
+    ),
+    "two variables that contradict": (
+        "ask Hi",
+        {"BING_LLM_BACKEND": "emulator", "BING_LLM_ENDPOINT": "http://127.0.0.1:1"},
+        (
+            "BING_LLM_BACKEND is emulator, which starts a server of its own, and BING_LLM_ENDPOINT is set. Unset "
+            "one of the two; or set BING_LLM_BACKEND to chathub or workiq for what runs at the endpoint."
+        ),
+    ),
+    "a setting of another backend": (
+        "chat --backend chathub --time-zone UTC",
+        {},
+        (
+            "--time-zone is a setting of the backend workiq, and the backend is chathub. Leave --time-zone out, "
+            "or pass --backend workiq."
+        ),
+    ),
+    "an unknown model": (
+        "ask Hi --backend emulator --model gpt",
+        {},
+        (
+            "The model 'gpt' is not known; allowed: bing-creative, bing-balanced, bing-precise. Change the "
+            "setting that is named here."
+        ),
+    ),
+    "an endpoint that is not a URL": (
+        "ask Hi --endpoint nonsense",
+        {},
+        (
+            "The endpoint 'nonsense' is not a URL with scheme http or https and a host. Allowed: an http(s) base "
+            "URL such as 'http://127.0.0.1:8765'."
+        ),
+    ),
+    "an endpoint without TLS": (
+        "ask Hi --endpoint http://example.com",
+        {},
+        "The endpoint 'http://example.com' is not encrypted and not on this machine. Use https.",
+    ),
+    "cookies in an endpoint": (
+        "ask Hi --endpoint https://u:p@example.com",
+        {},
+        (
+            "The endpoint 'https://example.com' has a user, a query or a fragment, which cannot be kept secret "
+            "there. Pass the URL without them, and credentials as BING_COOKIES."
+        ),
+    ),
+    "a token in an endpoint": (
+        "ask Hi --endpoint https://example.com?t=1",
+        WORKIQ,
+        (
+            "The endpoint 'https://example.com' has a user, a query or a fragment, which cannot be kept secret "
+            "there. Pass the URL without them, and credentials as WORKIQ_TOKEN."
+        ),
+    ),
+    "no token": (
+        "ask Hi --backend workiq --time-zone UTC",
+        {},
+        "The workiq backend has no token. Set WORKIQ_TOKEN, or run `bing-llm login`.",
+    ),
+    "a token that is not one": (
+        "ask Hi",
+        {**WORKIQ, "WORKIQ_TOKEN": "Bearer x"},
+        (
+            "The token is empty, or holds a blank, a line break or a character that is not ASCII. Pass the access "
+            "token alone, without 'Bearer' before it."
+        ),
+    ),
+    "a token that has expired": (
+        "ask Hi",
+        {**WORKIQ, "WORKIQ_TOKEN": jwt(exp=1, aud="api://workiq.svc.cloud.microsoft", scp="WorkIQAgent.Ask")},
+        "The token has expired. Get a new one.",
+    ),
+    "an unknown time zone": (
+        "ask Hi --time-zone Bielefeld",
+        WORKIQ,
+        (
+            "The time zone 'Bielefeld' is not known. Take the name from the IANA list, such as 'Europe/Zurich', "
+            "'America/New_York' or 'UTC'."
+        ),
+    ),
+    "no time zone": (
+        "ask Hi",
+        {**WORKIQ, "without": "tzlocal"},
+        (
+            "The time zone of this machine cannot be told: tzlocal is not installed. Pass --time-zone with an "
+            "IANA name, such as 'Europe/Zurich', or: pip install \"bing-llm[workiq]\""
+        ),
+    ),
+    "cookies that are none": (
+        "ask Hi --backend chathub",
+        {"BING_COOKIES": "abc"},
+        "The cookies hold no name=value pair. A Cookie header looks like '_U=...; MUID=...'.",
+    ),
+    "an image that is not there": (
+        "ask Hi --backend emulator --image none.png",
+        {},
+        (
+            "The image 'none.png' cannot be read: No such file or directory. Allowed: PNG, JPEG, GIF or WebP, as the "
+            "path of a file, a data: URL or an http(s) URL."
+        ),
+    ),
+    "an image for Work IQ": (
+        "ask Hi --image https://example.com/a.png --time-zone UTC",
+        WORKIQ,
+        "The prompt has images (1); Work IQ takes text alone. Leave them out.",
+    ),
+    "workers without Ray": (
+        "batch a.jsonl b.jsonl --workers 2 --backend emulator",
+        {},
+        "--workers is only for Ray. Pass --ray too, or leave --workers out.",
+    ),
+    "no rate": (
+        "batch a.jsonl b.jsonl --rate 0 --backend emulator",
+        {},
+        "--rate is 0.0; it must be a number above 0. Change the setting that is named here.",
+    ),
+    "an order of rows that are gone": (
+        "batch a.jsonl - --ordered --backend emulator",
+        {},
+        "--ordered needs rows that were written; stdout keeps none. Name a file.",
+    ),
+    "failed rows that are gone": (
+        "batch a.jsonl - --retry-failed --backend emulator",
+        {},
+        "--retry-failed needs rows that were written; stdout keeps none. Name a file.",
+    ),
+    "an endpoint to sign in for": (
+        "login --client-id app --endpoint https://u:p@example.com",
+        {},
+        (
+            "The endpoint 'https://example.com' has a user, a query or a fragment, which cannot be kept secret "
+            "there. Pass the URL without them, and credentials as WORKIQ_TOKEN."
+        ),
+    ),
+    "a sign-in without its extra": (
+        "login --client-id app",
+        {"without": "azure.identity"},
+        (
+            'Signing in needs azure-identity, which is not installed. pip install "bing-llm[workiq]"; or set '
+            "WORKIQ_TOKEN."
+        ),
+    ),
+    "half an upstream": (
+        "emulator --upstream-model m",
+        {},
+        "--upstream and --upstream-model go together. Give both, or none.",
+    ),
+    "an upstream that is not a URL": (
+        "emulator --upstream nonsense --upstream-model m",
+        {},
+        (
+            "The base URL of the upstream model is not an http(s) URL with a host. Pass a URL such as "
+            "'http://127.0.0.1:11434/v1'."
+        ),
+    ),
+}
+
+
+@pytest.fixture
+def nothing_saved(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A user without files and without a login."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bing_llm.services.saved_login", lambda: None)
+
+
+@pytest.mark.parametrize(("arguments", "environment", "line"), LINES.values(), ids=LINES)
+@pytest.mark.usefixtures("nothing_saved")
+def test_what_cannot_work_is_said_in_options(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: str, environment: dict[str, str], line: str
+) -> None:
+    """Each error of the settings is one line that names options and variables, never arguments of Python."""
+    for name, value in environment.items():
+        if name == "without":
+            monkeypatch.setitem(sys.modules, value, None)
+        else:
+            monkeypatch.setenv(name, value)
+    assert command(*arguments.split()) == Outcome(2, "", f"bing-llm: {line}\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        (errors.TimedOut, "Ask again."),
+        (
+            errors.CaptchaRequired,
+            "Solve the captcha in a browser with the same account, then pass its cookies as BING_COOKIES.",
+        ),
+        (errors.ProtocolError, "The endpoint may be wrong, or the protocol has changed; --verbose shows the frames."),
+    ],
+)
+def test_hints_of_the_services_too(kind: type[errors.BingError], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a service can answer with."""
+    print_error(kind("No."))
+    assert capsys.readouterr().err == f"bing-llm: No. {hint}\n"
+
+
+def test_a_limit_that_only_python_can_raise_is_not_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line has no option for it."""
+    print_error(Limits().exceeded("citations", "citations"))
+    assert capsys.readouterr().err.endswith(" citations (limits.citations). No answer should need so much.\n")

@@ -1,4 +1,4 @@
-"""What the service told besides its text."""
+"""What the service said besides its text."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def test_an_id_of_a_call_is_never_the_same() -> None:
     assert len({new_call_id() for _ in range(100)}) == 100
 
 
-def test_what_was_told_is_plain_data() -> None:
-    """So a checkpoint, a cache or a memory gives back what it was given; what was not told has no key."""
-    told = reply_metadata(REPLY)
-    assert told.keys() == {"citations", "searches", "suggestions"}
-    assert told["citations"] == [{"number": 1, "url": "https://example.com", "title": "Example"}]
-    assert json.loads(json.dumps(told)) == told
+def test_metadata_are_plain_data() -> None:
+    """So a checkpoint, a cache or a memory gives back what it was given; what is missing has no key."""
+    metadata = reply_metadata(REPLY)
+    assert metadata.keys() == {"citations", "searches", "suggestions"}
+    assert metadata["citations"] == [{"number": 1, "url": "https://example.com", "title": "Example"}]
+    assert json.loads(json.dumps(metadata)) == metadata
     assert reply_metadata(ev.Reply()) == {}
     assert to_plain((ev.Quota(used=1, limit=2), "x")) == [{"used": 1, "limit": 2}, "x"]
 
 
 def test_metadata_say_why_the_answer_ended() -> None:
-    """And which conversation it was; a second turn is told."""
+    """And which conversation it was; a second turn is counted."""
     assert completion_metadata(end_of()) == {
         "finish_reason": "stop",
         "conversation_id": "c1",
@@ -62,6 +62,6 @@ def test_metadata_say_why_the_answer_ended() -> None:
         (("a", Call("f", {"x": 1})), {"final_text": "a", "final_tool_calls": [{"name": "f", "args": {"x": 1}}]}),
     ],
 )
-def test_a_rewritten_text_is_told(final: Any, expected: dict[str, Any]) -> None:
+def test_a_rewritten_text_is_in_the_metadata(final: Any, expected: dict[str, Any]) -> None:
     """It may be empty; where what was given is final, nothing is said."""
     assert completion_metadata(end_of(ev.Reply(), final=final)) == {"finish_reason": "stop", **expected}

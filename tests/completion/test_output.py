@@ -29,15 +29,15 @@ def request(*tools: Tool, **options: Any) -> Request:
     return Request(messages=(Message("user", "Hello"),), toolbox=Toolbox(tools=tools, **box), **options)
 
 
-def shaped(asked: Request, text: str, size: int | None = None) -> tuple[list[Piece], OutputProcessor]:
-    """The pieces of a reply with adjacent texts joined, and the shaper after it."""
-    shaper = OutputProcessor(asked)
+def processed(asked: Request, text: str, size: int | None = None) -> tuple[list[Piece], OutputProcessor]:
+    """The pieces of a reply with adjacent texts joined, and the output after it."""
+    output = OutputProcessor(asked)
     step = size or max(1, len(text))
     pieces: list[Piece] = []
     for at in range(0, len(text), step):
-        pieces += shaper.feed(text[at : at + step])
-    pieces += shaper.close()
-    return joined(pieces), shaper
+        pieces += output.feed(text[at : at + step])
+    pieces += output.close()
+    return joined(pieces), output
 
 
 def joined(pieces: list[Piece]) -> list[Piece]:
@@ -54,10 +54,10 @@ def joined(pieces: list[Piece]) -> list[Piece]:
 
 def test_a_plain_request_changes_nothing() -> None:
     """And says so, which saves the work."""
-    pieces, shaper = shaped(request(), f"One. {render_call(ADD)} {JSON}", 3)
+    pieces, output = processed(request(), f"One. {render_call(ADD)} {JSON}", 3)
     assert pieces == [f"One. {render_call(ADD)} {JSON}"]
-    assert shaper.is_plain
-    assert not shaper.has_calls
+    assert output.is_plain
+    assert not output.has_calls
 
 
 CASES: dict[str, tuple[Request, str, list[Piece]]] = {
@@ -82,11 +82,11 @@ CASES: dict[str, tuple[Request, str, list[Piece]]] = {
 def test_the_pieces_do_not_depend_on_the_parts(name: str, size: int | None) -> None:
     """However the service cuts its text."""
     asked, text, expected = CASES[name]
-    pieces, shaper = shaped(asked, text, size)
+    pieces, output = processed(asked, text, size)
     assert pieces == expected
-    assert shaper.problem == ""
-    assert shaper.has_calls == any(isinstance(piece, Call) for piece in expected)
-    assert shaper.cut_by_length == (name == "length")
+    assert output.problem == ""
+    assert output.has_calls == any(isinstance(piece, Call) for piece in expected)
+    assert output.cut_by_length == (name == "length")
 
 
 @given(
@@ -98,7 +98,7 @@ def test_any_reply_gives_the_same_in_any_parts(parts: list[str], data: st.DataOb
     asked = request(*TOOLS, stop=("END",), max_characters=40)
     text = "".join(parts)
     size = data.draw(st.integers(1, 7))
-    assert shaped(asked, text, size)[0] == shaped(asked, text)[0]
+    assert processed(asked, text, size)[0] == processed(asked, text)[0]
 
 
 # --- what is required -------------------------------------------------------------------------------------------------
@@ -114,47 +114,47 @@ def test_any_reply_gives_the_same_in_any_parts(parts: list[str], data: st.DataOb
 )
 def test_a_required_call_that_does_not_come_is_a_problem(asked: Request, text: str) -> None:
     """What came is held back, and can still be given."""
-    pieces, shaper = shaped(asked, text, 3)
+    pieces, output = processed(asked, text, 3)
     assert pieces == []
-    assert shaper.problem == "Your last reply holds no tool call."
-    assert "".join(piece for piece in shaper.unmet if isinstance(piece, str)) == ("" if "<" in text else text)
+    assert output.problem == "Your last reply holds no tool call."
+    assert "".join(piece for piece in output.unmet if isinstance(piece, str)) == ("" if "<" in text else text)
 
 
 def test_an_invalid_call_says_what_is_wrong_with_it() -> None:
     """The service is asked once more with this sentence."""
-    pieces, shaper = shaped(request(*TOOLS, required=True), '<tool_call>\n{"name": "add", "arguments": {"a"')
+    pieces, output = processed(request(*TOOLS, required=True), '<tool_call>\n{"name": "add", "arguments": {"a"')
     assert pieces == []
-    (unmet,) = shaper.unmet
+    (unmet,) = output.unmet
     assert isinstance(unmet, InvalidCall)
-    assert shaper.problem == unmet.reason
+    assert output.problem == unmet.reason
 
 
 def test_after_the_required_call_pieces_are_given_at_once() -> None:
     """Also those that were held back before it."""
-    shaper = OutputProcessor(request(*TOOLS, required=True))
-    assert shaper.feed("Well. ") == []
-    assert joined(shaper.feed(f"{render_call(ADD)}\n")) == ["Well.", ADD]
-    assert shaper.feed(render_call(MUL)) == [MUL]
+    output = OutputProcessor(request(*TOOLS, required=True))
+    assert output.feed("Well. ") == []
+    assert joined(output.feed(f"{render_call(ADD)}\n")) == ["Well.", ADD]
+    assert output.feed(render_call(MUL)) == [MUL]
 
 
 @pytest.mark.parametrize("text", ["No JSON.", "", '{"a": 1', "[Bing](https://example.com)"])
 def test_an_answer_that_is_no_json_is_a_problem(text: str) -> None:
     """Where nothing of it was given yet."""
-    shaper = OutputProcessor(request(json_format=ANY))
-    given = [piece for part in text for piece in shaper.feed(part)]
-    rest = shaper.close()
+    output = OutputProcessor(request(json_format=ANY))
+    given = [piece for part in text for piece in output.feed(part)]
+    rest = output.close()
     if given:
-        assert shaper.problem == ""
+        assert output.problem == ""
         assert "".join(map(str, [*given, *rest])) == text
     else:
         assert rest == []
-        assert shaper.problem == "Your last reply is not one complete JSON object."
-        assert "".join(map(str, shaper.unmet)) == text
+        assert output.problem == "Your last reply is not one complete JSON object."
+        assert "".join(map(str, output.unmet)) == text
 
 
 def test_a_call_is_an_answer_where_json_is_wanted_too() -> None:
     """The JSON comes when no call is needed any more."""
-    assert shaped(request(*TOOLS, json_format=ANY), render_call(ADD))[1].problem == ""
+    assert processed(request(*TOOLS, json_format=ANY), render_call(ADD))[1].problem == ""
 
 
 # --- when it is enough ------------------------------------------------------------------------------------------------
@@ -173,44 +173,44 @@ def test_a_call_is_an_answer_where_json_is_wanted_too() -> None:
 )
 def test_the_service_may_stop_when_it_is_enough(asked: Request, text: str) -> None:
     """What follows is dropped."""
-    shaper = OutputProcessor(asked)
-    known = [shaper.done]
-    shaper.feed(text)
-    assert [*known, shaper.done] == [False, True]
-    assert shaper.feed(" more") == []
+    output = OutputProcessor(asked)
+    known = [output.done]
+    output.feed(text)
+    assert [*known, output.done] == [False, True]
+    assert output.feed(" more") == []
 
 
 def test_a_call_that_a_cut_leaves_open_is_invalid() -> None:
     """A longest length never completes what the model did not write."""
     text = render_call(ADD)
-    pieces, shaper = shaped(request(*TOOLS, max_characters=len(text) - 20), text)
+    pieces, output = processed(request(*TOOLS, max_characters=len(text) - 20), text)
     assert pieces == []
-    assert [type(piece) for piece in shaper.unmet] == [InvalidCall]
-    assert shaper.cut_by_length
+    assert [type(piece) for piece in output.unmet] == [InvalidCall]
+    assert output.cut_by_length
 
 
 def test_invalid_calls_wait_for_the_end() -> None:
-    """Beside a call they are told of; without one they are a problem, and the text before them is given."""
-    pieces, shaper = shaped(request(*TOOLS), f"Well.\n<tool_call>{{]</tool_call>\n{render_call(ADD)}", 3)
+    """Beside a call they are reported; without one they are a problem, and the text before them is given."""
+    pieces, output = processed(request(*TOOLS), f"Well.\n<tool_call>{{]</tool_call>\n{render_call(ADD)}", 3)
     assert [piece if isinstance(piece, str) else type(piece) for piece in pieces] == ["Well.", Call, InvalidCall]
-    assert (shaper.problem, shaper.unmet) == ("", [])
-    pieces, shaper = shaped(request(*TOOLS), "Well.\n<tool_call>{]</tool_call>", 3)
+    assert (output.problem, output.unmet) == ("", [])
+    pieces, output = processed(request(*TOOLS), "Well.\n<tool_call>{]</tool_call>", 3)
     assert pieces == ["Well."]
-    assert shaper.problem
-    assert [type(piece) for piece in shaper.unmet] == [InvalidCall]
+    assert output.problem
+    assert [type(piece) for piece in output.unmet] == [InvalidCall]
 
 
 def test_json_stays_json() -> None:
     """A plain `json.loads` reads what is given."""
-    (piece,), _ = shaped(request(json_format=ANY), f"Sure! {JSON}", 1)
+    (piece,), _ = processed(request(json_format=ANY), f"Sure! {JSON}", 1)
     assert json.loads(str(piece)) == {"a": [1, 2], "b": "three"}
 
 
 def cut(parts: Sequence[str], *stop: str, longest: int | None = None) -> tuple[str, str]:
     """What is given of these parts, and by what it was cut."""
-    cutter = StopFilter(stop, longest)
-    given = [cutter.feed(part) for part in parts]
-    return "".join((*given, cutter.close())), cutter.cut
+    stop_filter = StopFilter(stop, longest)
+    given = [stop_filter.feed(part) for part in parts]
+    return "".join((*given, stop_filter.close())), stop_filter.cut
 
 
 @pytest.mark.parametrize(
@@ -259,15 +259,15 @@ def test_the_parts_do_not_matter(text: str, stop: list[str], longest: int | None
 
 def test_only_what_may_begin_a_stop_sequence_is_held_back() -> None:
     """Everything else is given as soon as it comes."""
-    cutter = StopFilter(["END"])
-    assert cutter.feed("One") == "One"
-    assert cutter.feed(" E") == " "
-    assert cutter.feed("N") == ""
-    assert cutter.feed("T") == "ENT"
-    assert cutter.feed("EEN") == "E"
-    assert cutter.feed("D and more") == ""
-    assert cutter.feed("more") == ""
-    assert (cutter.close(), cutter.cut) == ("", "stop")
+    stop_filter = StopFilter(["END"])
+    assert stop_filter.feed("One") == "One"
+    assert stop_filter.feed(" E") == " "
+    assert stop_filter.feed("N") == ""
+    assert stop_filter.feed("T") == "ENT"
+    assert stop_filter.feed("EEN") == "E"
+    assert stop_filter.feed("D and more") == ""
+    assert stop_filter.feed("more") == ""
+    assert (stop_filter.close(), stop_filter.cut) == ("", "stop")
 
 
 def test_a_text_of_just_the_longest_length_is_whole() -> None:
@@ -284,10 +284,10 @@ def test_what_is_held_back_counts_for_the_length() -> None:
 
 def test_a_long_text_costs_no_more_than_its_length() -> None:
     """What was looked at is not looked at again: the held text stays shorter than the longest sequence."""
-    cutter = StopFilter(["a" * 50 + "b"])
+    stop_filter = StopFilter(["a" * 50 + "b"])
     for _ in range(1000):
-        cutter.feed("a" * 50)
-        assert len(cutter._held) <= 50
+        stop_filter.feed("a" * 50)
+        assert len(stop_filter._held) <= 50
 
 
 @pytest.mark.parametrize("stop", [[""], ["END", ""]])

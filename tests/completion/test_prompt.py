@@ -15,7 +15,7 @@ from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import Instructions, render_call, render_result
 
 FAR = 4000
-TOLD = Instructions("The tools.", "The rules.")
+INSTRUCTIONS = Instructions("The tools.", "The rules.")
 
 SYSTEM = Message("system", "Be brief.")
 HELLO = Message("user", "Hello")
@@ -63,12 +63,15 @@ def test_the_end_of_the_history_is_the_text(messages: list[Message], text: str, 
     assert build_prompt(messages, limit=FAR) == Prompt(text, context)
 
 
-def test_instructions_stand_behind_the_text() -> None:
+def test_instructions_follow_the_text() -> None:
     """The listing and the rules follow the message, each after an empty line; what is empty leaves none."""
-    assert build_prompt([HELLO], TOLD, limit=FAR).text == "Hello\n\nThe tools.\n\nThe rules."
+    assert build_prompt([HELLO], INSTRUCTIONS, limit=FAR).text == "Hello\n\nThe tools.\n\nThe rules."
     assert build_prompt([HELLO], Instructions(rules="The rules."), limit=FAR).text == "Hello\n\nThe rules."
-    assert build_prompt([HELLO, HI], TOLD, limit=FAR).text == "Continue your last message.\n\nThe tools.\n\nThe rules."
-    assert build_prompt([Message("user", "")], TOLD, limit=FAR) == Prompt("The tools.\n\nThe rules.", None)
+    assert (
+        build_prompt([HELLO, HI], INSTRUCTIONS, limit=FAR).text
+        == "Continue your last message.\n\nThe tools.\n\nThe rules."
+    )
+    assert build_prompt([Message("user", "")], INSTRUCTIONS, limit=FAR) == Prompt("The tools.\n\nThe rules.", None)
 
 
 WHOLE = "Hello\n\nThe tools.\n\nThe rules."
@@ -92,7 +95,7 @@ LISTED = "[user](#message)\nOnce\n\n[system](#message)\nThe tools.\n\n"
 )
 def test_what_is_too_long_moves_to_the_context(limit: int, text: str, context: str) -> None:
     """First the listing moves, then the message; nothing is cut, even where the text stays too long."""
-    assert build_prompt([Message("user", "Once"), HELLO], TOLD, limit=limit) == Prompt(text, context)
+    assert build_prompt([Message("user", "Once"), HELLO], INSTRUCTIONS, limit=limit) == Prompt(text, context)
 
 
 def test_a_long_message_without_instructions_moves() -> None:
@@ -104,7 +107,7 @@ def test_a_long_message_without_instructions_moves() -> None:
 
 def test_long_results_move_together() -> None:
     """Results that are too long keep a section each, and the text says that they are there."""
-    assert build_prompt([HELLO, SEVEN, NINE], TOLD, limit=70) == Prompt(
+    assert build_prompt([HELLO, SEVEN, NINE], INSTRUCTIONS, limit=70) == Prompt(
         "Go on from the tool results at the end of the context.\n\nThe rules.",
         f"[user](#message)\nHello\n\n[system](#message)\nThe tools.\n\n{convert([SEVEN, NINE])}",
     )
@@ -114,7 +117,7 @@ def test_a_long_message_keeps_its_role() -> None:
     """A message of any role moves under its own header; after an assistant's there is none to move."""
     assert build_prompt([Message("critic", "x" * 99)], limit=98).context == f"[critic](#message)\n{'x' * 99}\n\n"
     assert build_prompt([SYSTEM], limit=5).context == "[system](#message)\nBe brief.\n\n"
-    assert build_prompt([HI], TOLD, limit=5) == Prompt(
+    assert build_prompt([HI], INSTRUCTIONS, limit=5) == Prompt(
         "Continue your last message.\n\nThe rules.",
         "[assistant](#message)\nHi there\n\n[system](#message)\nThe tools.\n\n",
     )
@@ -163,28 +166,28 @@ def test_nothing_is_refused(messages: list[Message], complaint: str) -> None:
 
 
 def test_without_messages_instructions_do_not_help() -> None:
-    """Instructions alone are no history."""
+    """Instructions alone are not a history."""
     with pytest.raises(InvalidRequest, match="no messages"):
-        build_prompt([], TOLD, limit=FAR)
+        build_prompt([], INSTRUCTIONS, limit=FAR)
 
 
 @given(MESSAGES, st.integers(1, 200))
 def test_nothing_is_dropped(messages: list[Message], limit: int) -> None:
     """Every message is there once: in the context as it is written alone, or in the text."""
     try:
-        composed = build_prompt(messages, TOLD, limit=limit)
+        prompt = build_prompt(messages, INSTRUCTIONS, limit=limit)
     except InvalidRequest:
         assert not messages
         return
     alone = [build_prompt([message, HELLO], limit=FAR).context or "" for message in messages]
-    left = composed.context or ""
+    left = prompt.context or ""
     for written in alone:
         before, found, after = left.partition(written)
         if found:
             left = before + after
         else:
             content = written.partition("\n")[2].removesuffix("\n\n")
-            assert content in composed.text
+            assert content in prompt.text
     assert left in {"", "[system](#message)\nThe tools.\n\n"}
 
 

@@ -105,7 +105,7 @@ def test_a_choice_says_what_the_reply_must_hold(choice: Any, required: bool, onl
 
 
 def test_no_tool_may_be_used_where_the_choice_is_none() -> None:
-    """The service is not told of them, and its reply is not read for calls."""
+    """The prompt does not list them, and the reply is not parsed for calls."""
     assert read_toolbox([ADD], "none", parallel=None).tools == ()
 
 
@@ -116,7 +116,7 @@ def test_a_required_call_without_tools_is_refused() -> None:
 
 
 def test_two_tools_of_one_name_are_refused() -> None:
-    """No call could be told apart."""
+    """Their calls could not be distinguished."""
     with pytest.raises(InvalidRequest, match="Two tools have the name 'add'"):
         read_toolbox([ADD, ADD], None, parallel=None)
 

@@ -138,7 +138,7 @@ async def test_a_stream_keeps_what_it_gave_and_tells_the_final_text() -> None:
 
 
 async def test_the_whole_has_the_final_text() -> None:
-    """With what the service did besides, and no text to be told of any more."""
+    """With what the service did besides, and without text that would have to be given."""
     items, end = await whole_of(completion(FakeBackend([SEARCH, *REWRITTEN])))
     assert items == [SEARCH, "Help!"]
     assert end.final is None

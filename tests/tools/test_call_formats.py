@@ -75,7 +75,7 @@ def test_the_name_is_read_from_broken_json() -> None:
 
 
 def test_a_block_is_invalid_once() -> None:
-    """However many of its values are no calls: each invalid call holds the text of the whole block."""
+    """However many of its values are not calls: each invalid call holds the text of the whole block."""
     text = '[1, {}, {"name": "list"}, 2]'
     calls = DECODER.decode(text, raw=f"<tool_call>{text}", closed=False)
     assert [type(call) for call in calls] == [Call, InvalidCall]

@@ -158,7 +158,7 @@ def test_a_remote_reference_is_never_fetched(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_without_jsonschema_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who asks for the check without the library is told how to get it."""
+    """Without the library, the error says how to install it."""
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(ConfigurationError) as caught:
         validation_error({}, SCHEMA)

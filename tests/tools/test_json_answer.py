@@ -108,7 +108,7 @@ def test_json_is_found_in_prose(reply: str, value: Any) -> None:
 
 @pytest.mark.parametrize("reply", LOST.values(), ids=LOST)
 def test_a_reply_without_json_is_given_as_it_is(reply: str) -> None:
-    """Nothing of such a reply is lost, and `found` tells that it is no JSON."""
+    """Nothing of such a reply is lost, and `found` says that it is not JSON."""
     assert read(reply) == (reply, False)
 
 

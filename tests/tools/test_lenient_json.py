@@ -225,7 +225,7 @@ def test_brackets_in_strings_are_no_levels() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "{} {}", "[NaN]", "[1e999]", '{"a": "\n"}', "{'a': 1}", "[1,]", "\u00a0{}"])
 def test_only_plain_json_is_json(text: str) -> None:
-    """What needs a repair, or is more than one value, is no JSON for those who only know `json.loads`."""
+    """What needs a repair, or is more than one value, is not JSON for `json.loads`."""
     assert not is_json(text)
 
 

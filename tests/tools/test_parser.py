@@ -92,7 +92,7 @@ CALLS: dict[str, tuple[str, list[Piece]]] = {
     "a tag in a fence on one line": (f"{FENCE}<tool_call>{PARIS}</tool_call>{FENCE}", [CALL]),
     "a tag without a closer in a fence": (f"{FENCE}\n<tool_call>\n{PARIS}\n{FENCE}\n{TAGGED}", [CALL, CALL]),
     "a tag in the middle of a fence": (f"{FENCE}\nSo:\n{TAGGED}\n{FENCE}", [f"{FENCE}\nSo:", CALL]),
-    "a tag behind other XML": (f"{FENCE}xml\n<a/>\n{TAGGED}", [f"{FENCE}xml\n<a/>", CALL]),
+    "a tag after other XML": (f"{FENCE}xml\n<a/>\n{TAGGED}", [f"{FENCE}xml\n<a/>", CALL]),
     "tags in a tag": (f"So:\n<tool_calls>\n{TAGGED}\n{TAGGED}\n</tool_calls>\n{TAGGED}", ["So:", *[CALL] * 3]),
     "tags in a tag in a fence": (f"{FENCE}xml\n<tool_calls>{TAGGED}</tool_calls>\n{FENCE}\n{TAGGED}", [CALL, CALL]),
     "a list in a tag of calls": (f"<tool_calls>[{PARIS}, {ROME}]</tool_calls>", [CALL, CALL_ROME]),
@@ -478,7 +478,7 @@ def test_a_call_that_is_too_long_ends_the_reply(monkeypatch: pytest.MonkeyPatch,
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """JSON without tags is no call where it is longer than one may be, and is not held back."""
+    """JSON without tags is not a call if it is longer than one may be, and is not held back."""
     monkeypatch.setattr(parser_module, "MAX_CALL_CHARACTERS", 300)
     long = json.dumps({"name": "get_weather", "arguments": {"city": "x" * 1000}})
     for reply in (long, f"{FENCE}json\n{long}\n{FENCE}"):
@@ -489,11 +489,11 @@ def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatc
 SCANNED = {
     "an object": ('{"a": [1, {}]}', "", 1),
     "several": (" {} , [1]{}\n", "", 3),
-    "a closer behind one": ("{}} ]", "", 1),
+    "a closer after one": ("{}} ]", "", 1),
     "prose": ("text", "text", 0),
     "a closer before one": ("}", "}", 0),
-    "prose behind one": ('{"a": 1}\nand {}', "and {}", 1),
-    "a scalar behind one": ("[1] 2", "2", 1),
+    "prose after one": ('{"a": 1}\nand {}', "and {}", 1),
+    "a scalar after one": ("[1] 2", "2", 1),
     "brackets in strings": (r'["]\"]", "\\"] x', "x", 1),
 }
 

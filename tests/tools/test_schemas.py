@@ -147,7 +147,7 @@ def test_circles_of_definitions_are_kept_together() -> None:
     ],
 )
 def test_references_elsewhere_stay(reference: str) -> None:
-    """What is no definition of the schema is left to whoever can resolve it."""
+    """What is not a definition of the schema is left to whoever can resolve it."""
     short = compact({"properties": {"x": {"$ref": reference}, "y": STRING}})
     assert short == {"properties": {"x": {"$ref": reference}, "y": STRING}}
 

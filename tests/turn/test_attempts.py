@@ -6,9 +6,9 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.errors import ConnectionFailed, ConnectionLost, ServiceError
+from bing_llm.errors import ConnectionFailed, ConnectionLost, Metering, ServiceError
 from bing_llm.fold import fold
-from tests.fakes import FakeBackend, Line, Time, answer, client_of
+from tests.fakes import FakeBackend, Line, Time, Turn, answer, client_of
 from tests.turn.reading import SEARCH, events_of, pieces_of
 
 # --- opened again -----------------------------------------------------------------------------------------------------
@@ -126,3 +126,44 @@ async def test_a_bug_below_closes_the_turn() -> None:
     with pytest.raises(LookupError, match="a bug"):
         await anext(turn)
     assert backend.open_channels == 0
+
+
+# --- what the service says about its turns ----------------------------------------------------------------------------
+
+PAID = Metering(metered=True, throttling_passes=True)
+
+
+@pytest.mark.parametrize("failure", [ServiceError("x"), ConnectionLost("x"), errors.TimedOut("x")])
+async def test_a_metered_turn_that_was_sent_is_not_sent_again(failure: errors.BingError) -> None:
+    """It may have been paid for: its failure is raised, and says that it was sent."""
+    backend = FakeBackend([SEARCH, failure], answer("Hi"))
+    backend.metering = PAID
+    with pytest.raises(type(failure)) as caught:
+        await client_of(backend).ask("Hello")
+    assert caught.value is failure
+    assert caught.value.sent
+    assert backend.calls == ["create", "turn 0 of conversation-1"]
+
+
+async def test_a_metered_turn_that_was_not_sent_is_sent() -> None:
+    """As long as the request did not go out, nothing was paid for."""
+    backend = FakeBackend(ServiceError("x"), answer("Hi"), creations=[ConnectionFailed("x")])
+    backend.metering = PAID
+    assert (await client_of(backend).ask("Hello")).text == "Hi"
+    assert backend.calls.count("create") == 3
+
+
+async def test_throttling_that_passes_is_waited_for() -> None:
+    """A service whose quota is not counted in hours gets the turn again, by back-off: it has refused the first one."""
+    time, backend = Time(), FakeBackend([errors.Throttled("x")], answer("Hi"))
+    backend.metering = PAID
+    assert (await client_of(backend, time).ask("Hello")).text == "Hi"
+    assert time.waits == [0.5]
+
+
+@pytest.mark.parametrize(("turn", "sent"), [(ServiceError("x"), False), ([ServiceError("x")], True)])
+async def test_an_error_says_whether_its_turn_was_sent(turn: Turn, *, sent: bool) -> None:
+    """Whoever asks again can know whether the service may have acted on it."""
+    with pytest.raises(ServiceError) as caught:
+        await client_of(FakeBackend(turn), attempts=1).ask("Hello")
+    assert caught.value.sent is sent

@@ -18,7 +18,8 @@ BUNDLE_VERSION = "1.1816.0"
 _CREATE = "/turing/conversation/create"
 _SOCKET = "/sydney/ChatHub"
 _ALLOWED = (
-    "Allowed: one http(s) base URL such as 'http://127.0.0.1:8765', or the pair (creation URL, ws(s) socket URL)."
+    "Allowed: an http(s) base URL such as 'http://127.0.0.1:8765'; "
+    "in Python also a pair (creation URL, ws(s) socket URL)."
 )
 
 

@@ -69,14 +69,14 @@ _SENDABLE = re.compile(r"[\x21-\x7e]+")  # what may stand in a header behind `Be
 _JWT_PARTS = 3
 
 _HOW = (
-    "Pass token= as a str, as a function that gives one, or as a credential of azure-identity; or set WORKIQ_TOKEN; or "
-    "run `bing-llm login`."
+    "Set WORKIQ_TOKEN, or run `bing-llm login`; in Python, pass token= as a str, a function that gives one, or "
+    "a credential of azure-identity."
 )
 _PLAIN = (
     "On Linux install libsecret and PyGObject; or allow a plain file that only you can read (bing-llm login "
     "--plain-cache)."
 )
-_RENEWS = "Get a new one; a function or a credential of azure-identity as token= renews it by itself."
+_RENEWS = "Get a new one; in Python, a function or a credential of azure-identity as token= renews it by itself."
 
 
 def scope_of(host: str) -> str:

@@ -154,7 +154,9 @@ class WorkIQBackend:
         self._service.check_prompt(prompt.text)
         if prompt.images:
             msg = f"The prompt has images ({len(prompt.images)}); Work IQ takes text alone."
-            raise InvalidRequest(msg, hint="Leave them out, or name files on SharePoint or OneDrive with files=.")
+            raise InvalidRequest(
+                msg, hint="Leave them out; in Python, name files on SharePoint or OneDrive with files=."
+            )
 
     async def create_conversation(self, deadline: Deadline) -> WorkIQConversation:
         """Create a conversation: one POST, answered with its id."""

@@ -114,7 +114,7 @@ def _identity() -> Any:
         import azure.identity  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as exc:
         msg = "Signing in needs azure-identity, which is not installed."
-        raise ConfigurationError(msg, hint=f"{_INSTALL}; or pass token= another way.") from exc
+        raise ConfigurationError(msg, hint=f"{_INSTALL}; or set WORKIQ_TOKEN.") from exc
     return azure.identity
 
 

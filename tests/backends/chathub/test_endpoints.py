@@ -94,7 +94,7 @@ def test_a_pair_may_have_other_paths() -> None:
 )
 def test_what_is_no_url_is_refused(endpoint: Any) -> None:
     """What is neither a base URL nor a pair is refused, with what is allowed."""
-    with pytest.raises(ConfigurationError, match="Allowed: one http") as caught:
+    with pytest.raises(ConfigurationError, match="Allowed: an http") as caught:
         resolve(endpoint)
     assert "hunter2" not in str(caught.value)
 

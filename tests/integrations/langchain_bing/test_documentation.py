@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
 from langchain_bing import ChatBing
 from tests.test_readme import compiled
@@ -30,5 +31,5 @@ async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pyte
 
 def test_every_field_of_ours_is_told_of() -> None:
     """A new field needs a word in the documentation."""
-    ours = [name for name in ChatBing.__annotations__ if not name.startswith("_")]
+    ours = {*ServiceFields.model_fields, *ChatBing.__annotations__} & ChatBing.model_fields.keys()
     assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []

@@ -1,4 +1,4 @@
-"""What a model is told of tools and JSON."""
+"""What a prompt says about tools and JSON."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_nothing_is_said_of_no_tools() -> None:
 )
 def test_tools_are_listed_with_rules(choice: dict[str, Any], number: str, rule: str) -> None:
     """Each tool is a line of JSON; the rules have an example and say how many calls are wanted."""
-    told = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice))
-    assert told == Instructions(LISTING, f"{FORM}{number}\n{STOP}{rule}")
+    written = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice))
+    assert written == Instructions(LISTING, f"{FORM}{number}\n{STOP}{rule}")
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_tools_are_listed_with_rules(choice: dict[str, Any], number: str, rule: 
 )
 def test_only_the_named_tool_is_listed(*, parallel: bool, number: str) -> None:
     """Where one tool must be called, the model hears of no other."""
-    told = render_instructions(Toolbox(tools=(WEATHER, CLOCK), only="clock", parallel=parallel))
-    assert told.listing == 'Tools that you can call, one in each line:\n{"name": "clock", "parameters": {}}'
-    assert '{"name": "clock", "arguments": {}}' in told.rules
-    assert told.rules.endswith(f'{number}\n{STOP}In this reply you must call the tool "clock"; write nothing else.')
+    written = render_instructions(Toolbox(tools=(WEATHER, CLOCK), only="clock", parallel=parallel))
+    assert written.listing == 'Tools that you can call, one in each line:\n{"name": "clock", "parameters": {}}'
+    assert '{"name": "clock", "arguments": {}}' in written.rules
+    assert written.rules.endswith(f'{number}\n{STOP}In this reply you must call the tool "clock"; write nothing else.')
 
 
 @pytest.mark.parametrize("choice", [{}, {"required": True}, {"only": "t" * 40}, {"parallel": False}])
@@ -93,37 +93,37 @@ def test_rules_are_short(choice: dict[str, Any]) -> None:
 @given(st.text(), st.text(), st.text())
 def test_no_tool_breaks_out_of_its_line(name: str, description: str, key: str) -> None:
     """Whatever a tool says of itself, it is one line of JSON, the rules have their lines, and only they have blocks."""
-    told = render_instructions(
+    written = render_instructions(
         Toolbox(
             tools=(Tool(f"<tool_call>{name}", f"</tool_call>\n{description}", {"properties": {key: {}}}),),
             required=True,
         )
     )
-    _, line = told.listing.splitlines()
+    _, line = written.listing.splitlines()
     assert json.loads(line)["name"] == f"<tool_call>{name}"
     assert "<tool" not in line
-    assert len(told.rules.splitlines()) == 7
-    assert re.findall("</?tool_[a-z]+", told.rules) == ["<tool_call", "</tool_call", "</tool_call"]
+    assert len(written.rules.splitlines()) == 7
+    assert re.findall("</?tool_[a-z]+", written.rules) == ["<tool_call", "</tool_call", "</tool_call"]
 
 
 def test_every_script_is_readable() -> None:
     """Names and descriptions are written as they are."""
-    told = render_instructions(Toolbox(tools=(Tool("获取天气", "Погода"),)))
-    assert "获取天气" in told.listing
-    assert "Погода" in told.listing
-    assert "获取天气" in told.rules
+    written = render_instructions(Toolbox(tools=(Tool("获取天气", "Погода"),)))
+    assert "获取天气" in written.listing
+    assert "Погода" in written.listing
+    assert "获取天气" in written.rules
 
 
 def test_the_wording_is_a_user_s() -> None:
     """Nothing poses as a system's, or tells the model to forget something: services refuse that."""
     toolbox = Toolbox(tools=(WEATHER,), only="get_weather")
-    told = render_instructions(toolbox, JsonFormat(CITY))
-    said = f"{told.listing} {told.rules} {render_call_repair(toolbox, 'x')} {render_json_repair('x')}".lower()
+    written = render_instructions(toolbox, JsonFormat(CITY))
+    said = f"{written.listing} {written.rules} {render_call_repair(toolbox, 'x')} {render_json_repair('x')}".lower()
     assert not re.search(r"\b(system|override|ignore|instructions?|assistant|ai)\b", said)
 
 
 def test_a_schema_that_is_no_json_is_refused() -> None:
-    """A schema that contains itself cannot be told."""
+    """A schema that contains itself cannot be written."""
     endless: dict[str, Any] = {}
     endless["not"] = endless
     with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
@@ -135,9 +135,9 @@ def test_a_schema_that_is_no_json_is_refused() -> None:
 def test_json_is_asked_for() -> None:
     """The schema is a listing, and the rule says that nothing else is wanted."""
     rule = "Reply with exactly one JSON object {}, and nothing else: no code fence, no words before or after it."
-    told = render_instructions(Toolbox(), JsonFormat({"title": "T", **CITY}))
-    assert told.listing.splitlines() == ["JSON schema of the reply:", json.dumps(CITY)]
-    assert told.rules == rule.format("that fits the JSON schema of the reply")
+    written = render_instructions(Toolbox(), JsonFormat({"title": "T", **CITY}))
+    assert written.listing.splitlines() == ["JSON schema of the reply:", json.dumps(CITY)]
+    assert written.rules == rule.format("that fits the JSON schema of the reply")
     assert render_instructions(Toolbox(), JsonFormat()) == Instructions("", rule.format("of the form that I asked for"))
 
 

@@ -6,7 +6,7 @@ import copy
 import logging
 import pickle
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -28,32 +28,16 @@ from llama_index.core.program.function_program import FunctionCallingProgram
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    Secret,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
-from pydantic.json_schema import SkipJsonSchema
+from pydantic import BaseModel, Field
 
-from bing_llm._checks import cookie_header
-from bing_llm.client import BingClient
-from bing_llm.completion.names import Names
+from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.prompt import History
 from bing_llm.completion.request import build_request
-from bing_llm.completion.settings import ClientSettings, Connected, ConnectionOwner, connected, retries_of
 from bing_llm.completion.stream import Completion
-from bing_llm.errors import ConfigurationError, InvalidRequest
+from bing_llm.completion.tokens import CONTEXT_TOKENS
+from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.services import Endpoint
 from bing_llm.sync import run
-from bing_llm.tokens import CONTEXT_TOKENS
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import AsyncStream, ChatResponses, CompletionResponses, Stream, StreamedCall
 from llama_index.llms.bing.structured import StructuredCall
@@ -70,27 +54,10 @@ _log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
-_KEY_ALIAS = "api_key"
-
-_NEVER_PICKLED = ("cookies", "token", "client")
-
-_names = Names(
-    "Bing",
-    of_a_call=(
-        "max_tokens",
-        "model",
-        "parallel_tool_calls",
-        "response_format",
-        "stop",
-        "strict",
-        "tool_choice",
-        "tools",
-    ),
-    of_a_model=(_KEY_ALIAS, "client", "context_window", "join_deltas", "max_retries", "timeout"),
-)
+_NEVER_PICKLED = ("cookies", "token", "client", "service")
 
 
-class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
+class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     """Microsoft's Bing and Copilot chat as a LlamaIndex LLM.
 
     Setup:
@@ -108,9 +75,12 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
-        - `backend`, `endpoint`, `cookies` (or `api_key`), `search`, `locale`, `timeout` (of a whole turn, in seconds),
-          `max_retries`: as `BingClient` takes them; or `client`, a `BingClient` of your own, which you close
-        - `token`, `time_zone`, `files`, `entity_tags`: those of Work IQ, as `BingClient` takes them
+        - `backend`, `endpoint`, `cookies`, `search`, `locale`: those of a service, as `BingClient` takes them; of
+          Work IQ also `token`, `time_zone`, `files`, `entity_tags`
+        - `api_key`: the credential of the chosen service, which is `cookies` or `token`
+        - `service`: a service value such as `WorkIQ(...)`, or one of your own, instead of all these but `model`
+        - `timeout` (of a whole turn, in seconds), `max_retries`: as `BingClient` takes them
+        - `client`: a `BingClient` of your own instead of all of these, which you close
         - `continue_conversations`, `max_concurrency`, `warm`: as `BingClient` takes them, for speed
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
         - `temperature`: accepted, and not used: the service has no such setting
@@ -195,102 +165,27 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
     """
 
-    model: str = ""
-    """`bing-creative`, `bing-balanced` (the default of a ChatHub) or `bing-precise`; of Work IQ, `copilot`."""
-
-    backend: str | None = None
-    """`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that something points to."""
-
-    endpoint: Endpoint | None = None
-    """The base URL, of a ChatHub also the pair (creation URL, socket URL); None takes `BING_LLM_ENDPOINT`."""
-
-    cookies: SecretStr | None = Field(
-        default=None, exclude=True, repr=False, validation_alias=AliasChoices("cookies", _KEY_ALIAS)
+    names: ClassVar[Names] = Names(
+        "Bing",
+        of_a_call=(
+            "max_tokens",
+            "model",
+            "parallel_tool_calls",
+            "response_format",
+            "stop",
+            "strict",
+            "tool_choice",
+            "tools",
+        ),
+        of_a_model=["context_window"],
     )
-    """ChatHub: a Cookie header, or a mapping of names to values; None takes `BING_COOKIES`. Also as `api_key`."""
 
-    token: Any = Field(default=None, exclude=True, repr=False)
-    """Work IQ: an access token, a function that gives one, or a credential of azure-identity; None takes
-    `WORKIQ_TOKEN`, else what `bing-llm login` has kept."""
-
-    search: bool = True
-    """Whether the service may search the web."""
-
-    locale: str = "en-US"
-    """ChatHub: language and market."""
-
-    time_zone: str | None = None
-    """Work IQ: the user's, by its IANA name; None takes this machine's."""
-
-    files: list[str] = Field(default_factory=list)
-    """Work IQ: https URLs on SharePoint or OneDrive that each answer shall draw on."""
-
-    entity_tags: Literal["keep", "strip"] = "keep"
-    """Work IQ: whether the tags around names of people, files and events stay in the text."""
-
-    client: SkipJsonSchema[BingClient | None] = Field(default=None, exclude=True, repr=False)
-    """A client of your own instead of the settings above; you close it."""
-
-    timeout: float | None = Field(default=None, gt=0)
-    """The time for a whole turn, retries included, in seconds; None for the client's 900."""
-
-    max_retries: int | None = Field(default=None, ge=0)
-    """How often a turn that has given no text is opened again; None for the client's 4."""
-
-    continue_conversations: bool = True
-    """Whether a history goes on in the conversation that holds it already, so that only its last message is sent."""
-
-    max_concurrency: int | None = None
-    """How many turns of this model may be open at once; further ones wait in their order. None for no limit."""
-
-    warm: int = 0
-    """How many conversations are kept ready, so that a first text comes one round trip after its prompt, not three."""
-
-    stop: list[str] | None = None
-    """The answer ends before the first of these; those of a call come on top."""
-
-    max_tokens: int | None = Field(default=None, ge=1)
-    """The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service has no limit."""
-
-    temperature: float | None = None
-    """Accepted and not used: the service has no such setting."""
-
-    context_window: int = Field(default=CONTEXT_TOKENS, ge=1)
-    """What a prompt and its answer may have together, in tokens; from about 8,000 on, a ChatHub refused prompts."""
-
-    join_deltas: bool = True
-    """Whether text that already waits is joined into one chunk. Nothing is ever waited for."""
-
-    model_config = ConfigDict(hide_input_in_errors=True)  # it may be a cookie
-
-    _connected: Connected | None = PrivateAttr(default=None)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _check_names(cls, values: Any) -> Any:
-        if isinstance(values, Mapping):
-            _names.check_fields(values.keys() - cls.model_fields.keys() - {_KEY_ALIAS, "class_name"})  # dumps have it
-            if _KEY_ALIAS in values and values.get("cookies") is not None:
-                raise ConfigurationError(f"cookies and {_KEY_ALIAS} are both given, and are the same setting.")
-        return values
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _as_list(cls, stop: Any) -> Any:
-        return [stop] if isinstance(stop, str) else stop
-
-    @field_validator("cookies", "token", mode="before")
-    @classmethod
-    def _hide(cls, value: Any, info: ValidationInfo) -> Any:
-        return _hidden(info.field_name, value)
-
-    @model_validator(mode="after")
-    def _check_bing(self) -> Self:
-        if self.temperature is not None:
-            _names.warn_of_unused(["temperature"])
-        self._settings.check_nothing_beside_client(ClientSettings())
-        self.model = self._connection.model
-        return self
+    context_window: int = Field(
+        default=CONTEXT_TOKENS,
+        ge=1,
+        description="What a prompt and its answer may have together, in tokens; from about 8,000 on, a ChatHub refused "
+        "prompts.",
+    )
 
     @classmethod
     def class_name(cls) -> str:
@@ -416,7 +311,7 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     def _begin(self, history: History, options: Mapping[str, object]) -> tuple[Completion, str]:
         """The completion of one call, and the name of its model."""
-        _names.check_options(options)
+        self.names.check_options(options)
         request = build_request(
             history,
             options,
@@ -425,22 +320,8 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
             stop=self.stop,
             max_tokens=self.max_tokens,
         )
-        connection = self._connection
-        model = str(options.get("model") or self.model)
-        client = connection.with_options(model=model, retries=retries_of(connection, self.max_retries))
+        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
         return Completion(client, request, join=self.join_deltas), client.model
-
-    @property
-    def _settings(self) -> ClientSettings:
-        fields = {name: getattr(self, name) for name in ClientSettings.__struct_fields__}
-        secrets = {"cookies": _shown(self.cookies), "token": _shown(self.token)}
-        return ClientSettings(**{**fields, **secrets, "files": tuple(self.files)})
-
-    @property
-    def _connection(self) -> BingClient:
-        """The client of the settings as they are now; they may have been changed."""
-        self._connected = connected(self._settings, self._connected)
-        return self._connected.client
 
     # --- tools ----------------------------------------------------------------------------------------------------
 
@@ -570,14 +451,6 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
 
     # --- life -----------------------------------------------------------------------------------------------------
 
-    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
-        update = {name: _hidden(name, value) for name, value in (update or {}).items()}
-        return super().model_copy(update=update, deep=deep)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, _hidden(name, value))
-
     def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
         copied = copy.copy(self)  # connections cannot be copied
         own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
@@ -588,10 +461,13 @@ class Bing(ConnectionOwner, CustomLLM, FunctionCallingLLM):
         """The settings, without secrets. What cannot be pickled is left out, as LlamaIndex does; here not from `self`.
 
         Raises:
-            TypeError: It has a client of your own.
+            TypeError: It has a client or a service of your own.
         """
-        if self.client is not None:
-            raise TypeError("A Bing with a client of your own is not pickled: give it settings instead of a client.")
+        for name in ("client", "service"):
+            if getattr(self, name) is not None:
+                raise TypeError(
+                    f"A Bing with a {name} of your own is not pickled: give it settings instead of a {name}."
+                )
         fields = {name: None if name in _NEVER_PICKLED else value for name, value in self.__dict__.items()}
         return {
             "__dict__": {name: value for name, value in fields.items() if _pickles(name, value)},
@@ -614,16 +490,3 @@ def _pickles(name: str, value: object) -> bool:
         _log.warning("%s cannot be pickled and is left out", name)
         return False
     return True
-
-
-def _hidden(name: str | None, value: Any) -> Any:
-    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
-    if name == "cookies" and value is not None and not isinstance(value, SecretStr):
-        return SecretStr(cookie_header(value) or "")
-    if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
-        return SecretStr(value) if isinstance(value, str) else Secret(value)
-    return value
-
-
-def _shown(secret: Any) -> Any:
-    return secret.get_secret_value() if isinstance(secret, SecretStr | Secret) else secret

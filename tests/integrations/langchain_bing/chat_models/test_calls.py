@@ -28,7 +28,7 @@ from bing_llm.errors import (
 )
 from bing_llm.services import Emulated
 from bing_llm.tools.prompt import render_instructions
-from langchain_bing import ChatBing, chat_models
+from langchain_bing import ChatBing
 from langchain_bing.chat_models import as_openai_tool
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed
@@ -359,7 +359,7 @@ def test_a_client_of_your_own_is_used_and_stays_open() -> None:
 )
 def test_settings_of_the_client_beside_a_client_are_refused(setting: dict[str, Any]) -> None:
     """Which of them would count? The error names the setting."""
-    name = next(iter(setting)).replace("api_key", "cookies")
+    [name] = setting
     with pytest.raises(ConfigurationError, match=rf"client is given, and so is {name}"):
         ChatBing(client=client_of(FakeBackend()), **setting)
 
@@ -404,7 +404,7 @@ def test_wrong_settings_are_refused_when_the_model_is_made(settings: dict[str, A
 
 def test_what_has_no_meaning_warns_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once in a process: agents pass the same options with each call."""
-    monkeypatch.setattr(chat_models._names, "_told", set())
+    monkeypatch.setattr(ChatBing.names, "_warned_of", set())
     with pytest.warns(UserWarning, match="ChatBing does not use .*'temperature'"):
         model = model_of(FakeBackend(*[turn("Hi")] * 3), temperature=0.5)
     with pytest.warns(UserWarning, match="ChatBing does not use .*'top_p'"):
@@ -417,7 +417,7 @@ def test_what_has_no_meaning_warns_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_unknown_setting_warns(monkeypatch: pytest.MonkeyPatch) -> None:
     """A misspelt one would be silently without effect, and one of another provider has none."""
-    monkeypatch.setattr(chat_models._names, "_told", set())
+    monkeypatch.setattr(ChatBing.names, "_warned_of", set())
     with pytest.warns(UserWarning, match="ChatBing does not use .*'tempreature'"):
         ChatBing(backend="emulator", tempreature=1, api_key="_U=x")  # type: ignore[call-arg]
 

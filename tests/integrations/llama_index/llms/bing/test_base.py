@@ -15,7 +15,7 @@ from bing_llm import BingClient
 from bing_llm import events as ev
 from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, PromptTooLong
 from bing_llm.services import ChatHub, Emulated
-from llama_index.llms.bing import Bing, base
+from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.llama_index.llms.bing.models import (
     CHATS,
@@ -35,7 +35,7 @@ from tests.integrations.turns import call, turn
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: no warning was given yet."""
-    monkeypatch.setattr(base._names, "_told", set())
+    monkeypatch.setattr(Bing.names, "_warned_of", set())
 
 
 def add(a: int, b: int) -> int:
@@ -344,9 +344,9 @@ def test_a_prompt_is_a_text() -> None:
 
 
 def test_one_setting_is_not_given_twice() -> None:
-    """`api_key` is `cookies`."""
+    """`api_key` means `cookies` here."""
     with pytest.raises(ConfigurationError, match="cookies and api_key are both given"):
-        Bing(endpoint="http://127.0.0.1:1", cookies="a=b", api_key="c=d")  # type: ignore[arg-type, call-arg]
+        Bing(endpoint="http://127.0.0.1:1", cookies="a=b", api_key="c=d")  # type: ignore[arg-type]
 
 
 def test_it_is_an_llm_of_both_kinds() -> None:

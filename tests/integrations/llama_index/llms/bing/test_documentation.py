@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 
+from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
 from llama_index.llms.bing import Bing
 from tests.test_readme import compiled
@@ -31,5 +32,5 @@ async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pyte
 
 def test_every_field_of_ours_is_told_of() -> None:
     """A new field needs a word in the documentation."""
-    ours = [name for name in Bing.__annotations__ if not name.startswith("_") and name != "model_config"]
+    ours = {*ServiceFields.model_fields, *Bing.__annotations__} & Bing.model_fields.keys()
     assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.tokens import count_tokens, token_ids
+from bing_llm.completion.tokens import count_tokens, token_ids
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,336 @@
+"""The pydantic fields that both adapters' models have, and the client that follows from them.
+
+It is imported by the adapters alone: pydantic comes with their frameworks.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import msgspec
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    Secret,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic.json_schema import SkipJsonSchema
+
+from bing_llm._checks import cookie_header
+from bing_llm._secrets import SecretStruct
+from bing_llm.client import BingClient
+from bing_llm.errors import ConfigurationError
+from bing_llm.limits import Retries, Timeouts
+from bing_llm.services import SERVICES, Endpoint, Service, ServiceSettings, credential_of, describe
+from bing_llm.sync import run
+
+SERVICE_FIELDS = ("backend", "endpoint", "cookies", "token", "search", "locale", "time_zone", "files", "entity_tags")
+"""The fields that make a service, beside `model`."""
+
+CLIENT_FIELDS = ("timeout", "continue_conversations", "max_concurrency", "warm")
+"""The fields that are settings of the client itself."""
+
+_OF_A_CLIENT = frozenset({*inspect.signature(BingClient).parameters, *ServiceSettings.__annotations__} - {"settings"})
+
+
+class Names:
+    """Which names an adapter's model and its calls take, and what is said of others.
+
+    Args:
+        owner: The adapter's class, for the messages.
+        of_a_call: The options of a call, those included that the framework passes for itself.
+        of_a_model: The fields of the adapter's own that are not options of a call.
+    """
+
+    def __init__(self, owner: str, *, of_a_call: Iterable[str], of_a_model: Iterable[str] = ()) -> None:
+        self.of_a_call = frozenset(of_a_call)
+        self._owner = owner
+        self._of_a_model = _OF_A_CLIENT | {"api_key", "client", "join_deltas", "max_retries", "timeout", *of_a_model}
+        self._warned_of: set[str] = set()
+
+    def check_options(self, names: Iterable[str]) -> None:
+        """Look at the options of a call.
+
+        Raises:
+            ConfigurationError: One is a setting of the model, which a call does not change.
+        """
+        others = {*names} - self.of_a_call
+        for name in sorted(others & self._of_a_model):
+            msg = f"{name} is a setting of the model, and was given as an option of a call."
+            raise ConfigurationError(msg, hint=f"Make a model for it: {self._owner}({name}=...).")
+        self.warn_of_unused(others)
+
+    def check_fields(self, names: Iterable[str]) -> None:
+        """Look at the settings that a constructor was given and that are not fields.
+
+        Raises:
+            ConfigurationError: One is a setting of the client alone.
+        """
+        others = set(names)
+        for name in sorted(others & _OF_A_CLIENT):
+            msg = f"{self._owner} does not take {name}, which is a setting of the client."
+            hint = f"Make the client yourself: {self._owner}(client=BingClient({name}=...))."
+            raise ConfigurationError(msg, hint=hint)
+        self.warn_of_unused(others)
+
+    def warn_of_unused(self, names: Iterable[str]) -> None:
+        """Warn of each name that has no meaning here, once in a process: agents pass the same ones with each call."""
+        for name in sorted({*names} - self._warned_of):
+            msg = f"{self._owner} does not use {name!r}: it knows no such setting, or the service has nothing like it."
+            warnings.warn(msg, UserWarning, stacklevel=3)
+            self._warned_of.add(name)  # not before: where warnings are errors, nobody has been warned
+
+
+class Connected(SecretStruct, frozen=True):
+    """A client and the fields it was made of. Frozen: copies of a model share it until their fields differ."""
+
+    client: BingClient
+    fields: tuple[object, ...]
+    is_own: bool
+    """Whether the client was made here, and so is closed here."""
+
+
+class ServiceFields(BaseModel):
+    """What `ChatBing` and LlamaIndex's `Bing` have in common: fields, their checks, the client, and its end."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, hide_input_in_errors=True)  # it may be a cookie
+
+    names: ClassVar[Names]
+    """The names that the adapter takes."""
+
+    service: SkipJsonSchema[Service | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="A service value, such as `WorkIQ(...)` or one of your own, instead of `backend` and the settings "
+        "of services.",
+    )
+    client: SkipJsonSchema[BingClient | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="A client of your own instead of service, its settings and those of the client; you close it.",
+    )
+    backend: str | None = Field(
+        default=None,
+        description="`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that the other "
+        "settings or the environment point to.",
+    )
+    api_key: SkipJsonSchema[SecretStr | str | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="The credential of the chosen service, kept as `cookies` or `token`; refused beside either.",
+    )
+
+    # The settings of services. Their types and defaults are those of `bing_llm.services`; a test compares them.
+    model: str = Field(default="", description=describe("model"))
+    endpoint: Endpoint | None = Field(default=None, description=describe("endpoint"))
+    cookies: SecretStr | None = Field(default=None, exclude=True, repr=False, description=describe("cookies"))
+    token: Any = Field(default=None, exclude=True, repr=False, description=describe("token"))
+    search: bool = Field(default=True, description=describe("search"))
+    locale: str = Field(default="en-US", description=describe("locale"))
+    time_zone: str | None = Field(default=None, description=describe("time_zone"))
+    files: list[str] = Field(default_factory=list, description=describe("files"))
+    entity_tags: Literal["keep", "strip"] = Field(default="keep", description=describe("entity_tags"))
+
+    # The settings of the client.
+    timeout: float | None = Field(
+        default=None, gt=0, description="The time for a whole turn, retries included, in seconds; None for 900."
+    )
+    max_retries: int | None = Field(
+        default=None,
+        ge=0,
+        description="How often a turn that has given no text is opened again; None for the client's 4.",
+    )
+    continue_conversations: bool = Field(
+        default=True,
+        description="Whether a history goes on in the conversation that holds it already, so that only its last "
+        "message is sent.",
+    )
+    max_concurrency: int | None = Field(
+        default=None,
+        description="How many turns of this model may be open at once; further ones wait in their order. None for no "
+        "limit.",
+    )
+    warm: int = Field(
+        default=0,
+        description="How many conversations are kept ready, so that a first text comes one round trip after its "
+        "prompt, not three.",
+    )
+
+    # What each call begins with.
+    stop: list[str] | None = Field(
+        default=None, description="The answer ends before the first of these; those of a call come on top."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service "
+        "has no limit.",
+    )
+    temperature: float | None = Field(
+        default=None, description="Accepted and not used: the service has no such setting."
+    )
+    join_deltas: bool = Field(
+        default=True,
+        description="Whether text that already waits is joined into one chunk. Nothing is ever waited for.",
+    )
+
+    _connected: Connected | None = PrivateAttr(default=None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_names(cls, values: Any) -> Any:
+        if not isinstance(values, Mapping):
+            return values
+        cls.names.check_fields(values.keys() - cls.model_fields.keys() - {"class_name"})  # LlamaIndex's dumps have it
+        return _place_key(values)
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _as_list(cls, stop: Any) -> Any:
+        return [stop] if isinstance(stop, str) else stop
+
+    @field_validator("cookies", "token", mode="before")
+    @classmethod
+    def _wrap(cls, value: Any, info: ValidationInfo) -> Any:
+        return wrap_secret(info.field_name, value)
+
+    @model_validator(mode="after")
+    def _check_fields(self) -> Self:
+        if self.temperature is not None:
+            self.names.warn_of_unused(["temperature"])
+        if self.client is not None:
+            self._refuse_beside("client", ("service", *SERVICE_FIELDS, *CLIENT_FIELDS))
+        elif self.service is not None:
+            self._refuse_beside("service", SERVICE_FIELDS)
+        self.model = self._connection.model
+        return self
+
+    def _refuse_beside(self, owner: str, names: Iterable[str]) -> None:
+        """Refuse what would be dropped in silence; frameworks pass every field on, as it is by default.
+
+        Raises:
+            ConfigurationError: One of these fields is given.
+        """
+        fields = type(self).model_fields
+        for name in names:
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True):
+                msg = f"{owner} is given, and so is {name}, which is the {owner}'s."
+                raise ConfigurationError(msg, hint=f"Give {name} to the {owner}, or leave {owner} out.")
+
+    @property
+    def _connection(self) -> BingClient:
+        """The client of the fields as they are now; they may have been changed, the model without another client."""
+        fields = tuple(_unwrap(getattr(self, name)) for name in ("client", "service", *SERVICE_FIELDS, *CLIENT_FIELDS))
+        before = self._connected
+        if before is None or before.fields != fields:
+            self._connected = before = Connected(self._connect(), fields, self.client is None)
+        return before.client
+
+    def _connect(self) -> BingClient:
+        """A client of these fields. Nothing is sent.
+
+        Raises:
+            ConfigurationError: A value is not allowed, or no backend is chosen.
+        """
+        model = self.model or None
+        if self.client is not None:
+            return self.client.with_options(model=model)
+        timeouts = None if self.timeout is None else Timeouts(turn=self.timeout)
+        of_the_client: dict[str, Any] = {name: getattr(self, name) for name in CLIENT_FIELDS if name != "timeout"}
+        if self.service is not None:
+            service = self.service if model is None else self.service.with_model(model)
+            return BingClient(service, timeouts=timeouts, **of_the_client)
+        of_the_service: dict[str, Any] = {name: _unwrap(getattr(self, name)) for name in SERVICE_FIELDS}
+        return BingClient(model=model, timeouts=timeouts, **of_the_service, **of_the_client)
+
+    @property
+    def _retries(self) -> Retries:
+        """The retries of the client, but for their number if one is given."""
+        retries = self._connection.retries
+        return retries if self.max_retries is None else msgspec.structs.replace(retries, attempts=self.max_retries + 1)
+
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
+        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
+        changed = {self._field_of(name): value for name, value in (update or {}).items()}
+        update = {name: wrap_secret(name, value) for name, value in changed.items()}
+        return super().model_copy(update=update, deep=deep)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        name = self._field_of(name)
+        super().__setattr__(name, wrap_secret(name, value))
+
+    def _field_of(self, name: str) -> str:
+        """The field that keeps this one's value."""
+        return name if name != "api_key" else SERVICES[self._connection.backend_name].credential
+
+    def close(self) -> None:
+        """Close every connection that this model opened. A client of your own stays open. May be called twice."""
+        run(self.aclose())
+
+    async def aclose(self) -> None:
+        """As `close`."""
+        if self._connected is not None and self._connected.is_own:
+            await self._connected.client.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
+
+def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a model with `api_key` as the credential that it means.
+
+    Raises:
+        ConfigurationError: That credential is given too, or there is a service or a client, which has its own.
+    """
+    key = values.get("api_key")
+    others = {name: value for name, value in values.items() if name != "api_key"}
+    if key is None:
+        return others
+    for name in ("client", "service"):
+        if others.get(name) is not None:
+            msg = f"{name} is given, and so is api_key, which is the {name}'s."
+            raise ConfigurationError(msg, hint=f"Give the credential to the {name}, or leave {name} out.")
+    for name in ("cookies", "token"):
+        value = others.get(name)
+        if value is not None and not (name == "cookies" and _unwrap(value) == os.environ.get("BING_COOKIES")):
+            msg = f"{name} and api_key are both given; api_key means the credential of the chosen service."
+            raise ConfigurationError(msg, hint=f"Leave {name} or api_key out.")
+    settings = ServiceSettings(model=others.get("model"), endpoint=others.get("endpoint"))
+    return {**others, credential_of(others.get("backend"), settings): key}
+
+
+def wrap_secret(name: str | None, value: Any) -> Any:
+    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
+    if name == "cookies" and value is not None and not isinstance(value, SecretStr):
+        return SecretStr(cookie_header(value) or "")
+    if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
+        return SecretStr(value) if isinstance(value, str) else Secret(value)
+    return value
+
+
+def _unwrap(value: Any) -> Any:
+    """The value of a field as a client takes it, and as it can be compared when the field has changed."""
+    if isinstance(value, SecretStr | Secret):
+        return value.get_secret_value()
+    return tuple(value) if isinstance(value, list) else value
