@@ -6,9 +6,8 @@ from collections.abc import AsyncGenerator
 
 import aiohttp
 
-from bing_llm.backends.chathub.creation import parse_creation
-from bing_llm.backends.chathub.endpoints import resolve
-from bing_llm.backends.chathub.request import Stamp, chat_request
+from bing_llm.backends.chathub.options import resolve
+from bing_llm.backends.chathub.request import Stamp, chat_request, parse_creation
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.backends.response import Response
 from bing_llm.limits import DEFAULT_LIMITS

@@ -24,7 +24,7 @@ from bing_llm.services import Location
 from bing_llm.sync import iterate
 
 if TYPE_CHECKING:
-    from bing_llm.backends.chathub.creation import ChatHubConversation
+    from bing_llm.backends.chathub.request import ChatHubConversation
 
 __all__ = [
     "Defaults",

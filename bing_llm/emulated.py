@@ -15,7 +15,7 @@ from bing_llm.sync import background_loop
 
 if TYPE_CHECKING:
     from bing_llm.backends.base import ConversationInfo
-    from bing_llm.backends.chathub.creation import ChatHubConversation
+    from bing_llm.backends.chathub.request import ChatHubConversation
     from bing_llm.emulator import Emulator
     from bing_llm.limits import Deadline, Limits, Timeouts
     from bing_llm.services import Emulated

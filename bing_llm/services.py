@@ -43,13 +43,10 @@ import msgspec
 
 from bing_llm._checks import check_address, check_proxy, check_type, cookie_header
 from bing_llm._secrets import SecretStruct
-from bing_llm.backends.chathub import endpoints as chathub_endpoints
 from bing_llm.backends.chathub import options as chathub
-from bing_llm.backends.workiq import endpoints as workiq_endpoints
 from bing_llm.backends.workiq import options as workiq
 from bing_llm.backends.workiq.auth import Token, check_token
 from bing_llm.backends.workiq.login import saved_login
-from bing_llm.backends.workiq.time_zone import local_time_zone
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -268,7 +265,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
         check_address(self.ip_address)
         self._set("cookies", cookie_header(self.cookies))
         check_proxy(self.proxy)
-        chathub_endpoints.resolve(self.endpoint, allow_insecure=self.allow_insecure)
+        chathub.resolve(self.endpoint, allow_insecure=self.allow_insecure)
 
     @property
     def cookie_header(self) -> str | None:
@@ -328,14 +325,14 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     ] = True
 
     def _complete(self) -> None:
-        time_zone = local_time_zone() if self.time_zone is None else self.time_zone
+        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
         workiq.check_time_zone(time_zone)
         self._set("time_zone", time_zone)
         if self.location is not None:
             workiq.check_location(self.location)
         workiq.check_files(self.files)
         check_proxy(self.proxy)
-        host = workiq_endpoints.resolve(self.endpoint, allow_insecure=self.allow_insecure).host
+        host = workiq.resolve(self.endpoint, allow_insecure=self.allow_insecure).host
         if self.token is None:
             self._set("token", saved_login())
         check_token(self.token, host=host)

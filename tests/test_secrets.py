@@ -13,7 +13,7 @@ from rich.pretty import pretty_repr
 
 from bing_llm import BingClient
 from bing_llm._secrets import Redactor, SecretStruct
-from bing_llm.backends.chathub.creation import ChatHubConversation
+from bing_llm.backends.chathub.request import ChatHubConversation
 from bing_llm.backends.response import Response
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.errors import Throttled

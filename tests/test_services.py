@@ -14,6 +14,7 @@ import pytest
 from bing_llm import services
 from bing_llm._checks import cookie_header
 from bing_llm.backends.chathub.options import MODELS
+from bing_llm.backends.workiq import options as workiq_options
 from bing_llm.backends.workiq.login import login
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
@@ -101,7 +102,7 @@ def test_which_service_is_chosen(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], arguments: dict[str, Any], chosen: str
 ) -> None:
     """`backend=`, else `BING_LLM_BACKEND`, else what the arguments point to, else what the environment points to."""
-    monkeypatch.setattr(services, "local_time_zone", lambda: "UTC")
+    monkeypatch.setattr(workiq_options, "local_time_zone", lambda: "UTC")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert type(BingClient(**arguments).service) is SERVICES[chosen]
@@ -383,7 +384,7 @@ FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 @pytest.fixture
 def at_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine in Tokyo where nobody has signed in."""
-    monkeypatch.setattr(services, "local_time_zone", lambda: "Asia/Tokyo")
+    monkeypatch.setattr(workiq_options, "local_time_zone", lambda: "Asia/Tokyo")
     for name in ("XDG_CONFIG_HOME", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path))
 

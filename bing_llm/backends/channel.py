@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from bing_llm import events as ev
 from bing_llm._escaping import log_line
@@ -350,13 +350,13 @@ class Channel:
                 _log.debug("%s %s %s", self._label, direction, log_line(redact(record.decode(errors="replace"))))
 
 
-def _kind(raw: Any, redact: Redactor) -> str:
+def _kind(raw: object, redact: Redactor) -> str:
     """What an unknown thing calls itself."""
     names = (raw.get(key) for key in ("type", "target", "messageType", "contentType")) if isinstance(raw, dict) else ()
     return " ".join(_named(name, redact) for name in names if name is not None) or type(raw).__name__
 
 
-def _named(name: Any, redact: Redactor) -> str:
+def _named(name: object, redact: Redactor) -> str:
     """A name, cut short after the redactor: half of a secret would not be known as one."""
     if isinstance(name, str):
         return repr(redact(name))[:40]

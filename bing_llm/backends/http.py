@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from yarl import URL
 
 from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
-from bing_llm.backends.response import Response, retry_after
+from bing_llm.backends.response import FormField, Response, retry_after
 from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.limits import Limits
@@ -57,7 +57,7 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
     """A WebSocket that keeps what a `Socket` needs to drop it."""
 
     def __init__(
-        self, reader: Any, writer: Any, protocol: Any, response: aiohttp.ClientResponse, *args: Any, **kw: Any
+        self, reader: Any, writer: Any, protocol: str | None, response: aiohttp.ClientResponse, *args: Any, **kw: Any
     ) -> None:
         super().__init__(reader, writer, protocol, response, *args, **kw)
         self.upgrade = response
@@ -240,7 +240,7 @@ class Http:
         limit: str = "connect",
         headers: Mapping[str, str],
         json: object = None,
-        data: object = None,
+        form: Sequence[FormField] = (),
     ) -> Response:
         """One HTTP call. Redirects are not followed.
 
@@ -252,7 +252,7 @@ class Http:
             limit: The name of that limit in `Timeouts`, for messages.
             headers: What to send.
             json: What to send as JSON, None for nothing.
-            data: Another body, as aiohttp takes it.
+            form: The fields of a multipart form, instead of JSON.
 
         Raises:
             ConnectionFailed: No connection, or it broke.
@@ -270,7 +270,7 @@ class Http:
                 proxy=self._proxy,
                 ssl=self._tls(url),
                 json=json,
-                data=data,
+                data=_form(form),
             ) as response:
                 return await _answer(response, what)
 
@@ -286,7 +286,6 @@ class Http:
         sent: Callable[[], None],
         headers: Mapping[str, str],
         json: object = None,
-        data: object = None,
     ) -> ByteStream:
         """One HTTP call whose response is read as it comes. Redirects are not followed.
 
@@ -301,7 +300,6 @@ class Http:
             sent: Called when the connection is open and the request goes out: from now on the service may act on it.
             headers: What to send.
             json: What to send as JSON, None for nothing.
-            data: Another body, as aiohttp takes it.
 
         Raises:
             ConnectionFailed: No connection; nothing was sent.
@@ -327,7 +325,6 @@ class Http:
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
                 json=json,
-                data=data,
             )
             return ByteStream(response)
 
@@ -452,6 +449,15 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
         raise failure from cause
     finally:
         failure.__context__ = None  # a task that is written in Python resumes us inside an `except` of its own
+
+
+def _form(fields: Sequence[FormField]) -> aiohttp.FormData | None:
+    if not fields:
+        return None
+    form = aiohttp.FormData(default_to_multipart=True)
+    for field in fields:
+        form.add_field(field.name, field.value, content_type=field.content_type)
+    return form
 
 
 def _exact(url: str) -> URL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -65,3 +66,14 @@ def decode_or_none(text: str | bytes | msgspec.Raw) -> Any:
         return decode_json(text) if text else None
     except ProtocolError:
         return None
+
+
+def objects_in(value: object) -> Iterator[dict[str, object]]:
+    """The JSON objects of a list; none where it is not a list."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def text_in(item: Mapping[str, object], key: str) -> str:
+    """The text of a JSON object's field; "" where that is not a text."""
+    value = item.get(key)
+    return value if isinstance(value, str) else ""

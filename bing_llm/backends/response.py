@@ -1,12 +1,20 @@
-"""What an HTTP call was answered, without the library that made it."""
+"""What an HTTP call sends and is answered, without the library that makes it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from bing_llm._secrets import SecretStruct
+
+
+class FormField(NamedTuple):
+    """One field of a multipart form; without a content type it is plain text."""
+
+    name: str
+    value: str
+    content_type: str | None = None
 
 
 class Response(SecretStruct, frozen=True):

@@ -6,8 +6,8 @@ import os
 
 from bing_llm._escaping import one_line
 from bing_llm.backends.workiq.auth import scope_of
-from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.login import login as sign_in
+from bing_llm.backends.workiq.options import resolve
 from bing_llm.cli.errors import ExitCode
 from bing_llm.errors import ConfigurationError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bing_llm.backends.json_text import MAX_VALUES, check_values, decode_json, decode_or_none
+from bing_llm.backends.json_text import MAX_VALUES, check_values, decode_json, decode_or_none, objects_in, text_in
 from bing_llm.errors import ProtocolError
 
 
@@ -32,3 +32,16 @@ def test_what_is_not_json_gives_nothing_where_it_may() -> None:
     for text in ("{", b"\xff", "[" * 5000, "," * (MAX_VALUES + 1)):
         with pytest.raises(ProtocolError):
             decode_json(text)
+
+
+@pytest.mark.parametrize("value", [None, 7, "x", {"a": 1}, [], ["x", [], None]])
+def test_what_is_not_a_list_of_objects_has_none(value: object) -> None:
+    """Other values of a list are passed over."""
+    assert list(objects_in(value)) == []
+    assert list(objects_in([value, {"b": 2}]))[-1:] == [{"b": 2}]
+
+
+@pytest.mark.parametrize(("item", "text"), [({"a": "x"}, "x"), ({"a": 7}, ""), ({"a": None}, ""), ({}, "")])
+def test_a_field_that_is_not_a_text_is_empty(item: dict[str, object], text: str) -> None:
+    """As one that is not there."""
+    assert text_in(item, "a") == text

@@ -345,7 +345,7 @@ def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frame
     return [*asides, *answers, *(each for each in shown if each[0] in _MODERATION)]
 
 
-def _metadata(item: frames.FinalItem) -> dict[str, Any]:
+def _metadata(item: frames.FinalItem) -> dict[str, object]:
     result = item.result or frames.Result()
     known = {
         "requestId": item.request_id,

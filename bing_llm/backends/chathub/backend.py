@@ -18,14 +18,19 @@ from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.chathub.connection import State
-from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, parse_creation
-from bing_llm.backends.chathub.endpoints import PUBLIC_CREATE, resolve
 from bing_llm.backends.chathub.errors import SUCCESS, error_for, error_for_status
 from bing_llm.backends.chathub.frames import Chat, Result
-from bing_llm.backends.chathub.options import WITH_COOKIES
-from bing_llm.backends.chathub.request import Stamp, chat_request
+from bing_llm.backends.chathub.options import PUBLIC_CREATE, WITH_COOKIES, resolve
+from bing_llm.backends.chathub.request import (
+    ChatHubConversation,
+    Stamp,
+    body_of,
+    chat_request,
+    image_form,
+    parse_creation,
+    uploaded_url,
+)
 from bing_llm.backends.chathub.turn import Turn
-from bing_llm.backends.chathub.uploads import image_form, uploaded_url
 from bing_llm.backends.http import Http, UpgradeRefused
 from bing_llm.backends.transport import Transport
 from bing_llm.errors import UNMETERED, BingError, InvalidRequest, Unauthorized
@@ -202,7 +207,7 @@ class ChatHubBackend:
                 seconds=seconds,
                 limit="silence",
                 headers=self._headers,
-                data=image_form(prompt.images[0], handle, self._service.model),
+                form=image_form(prompt.images[0], handle, self._service.model),
             )
         return uploaded_url(answer, self._endpoints.blob)
 
@@ -213,7 +218,7 @@ class ChatHubBackend:
             answer = await self._http.request(
                 "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
             )
-        body: _Chats = body_of(answer, what, _Chats)
+        body = body_of(answer, what, _Chats)
         with self._redact.errors():
             _check(body.result, what)
         return [_info(chat) for chat in body.chats or []]
@@ -235,7 +240,7 @@ class ChatHubBackend:
                     "optionsSets": [WITH_COOKIES],
                 },
             )
-        body: _Deleted = body_of(answer, what, _Deleted)
+        body = body_of(answer, what, _Deleted)
         with Redactor(*handle.secrets, *self._secrets).errors():
             _check(body.result, what)
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
 
 import msgspec
 
 from bing_llm._urls import web_url
 from bing_llm.backends.chathub.frames import WireMessage
-from bing_llm.backends.json_text import decode_json, decode_or_none
+from bing_llm.backends.json_text import decode_json, decode_or_none, objects_in, text_in
 from bing_llm.errors import ProtocolError
 from bing_llm.events import Citation, SearchResult
 
@@ -47,7 +46,7 @@ def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
 def suggestions_of(message: WireMessage) -> tuple[str, ...]:
     """The suggested next user messages that come with an answer."""
     suggested = decode_or_none(message.suggested_responses)
-    return tuple(text for item in _dicts(suggested) if (text := _text(item, "text")))
+    return tuple(text for item in objects_in(suggested) if (text := text_in(item, "text")))
 
 
 def search_query_of(message: WireMessage) -> str:
@@ -76,18 +75,18 @@ def search_results_of(message: WireMessage) -> tuple[SearchResult, ...]:
     return tuple(result for entries in lists for result in _results(entries))
 
 
-def _results(entries: Any) -> Iterator[SearchResult]:
-    for entry in _dicts(entries):
-        if url := web_url(_text(entry, "url")):
+def _results(entries: object) -> Iterator[SearchResult]:
+    for entry in objects_in(entries):
+        if url := web_url(text_in(entry, "url")):
             snippets = entry.get("snippets")
             texts = tuple(s for s in snippets if isinstance(s, str)) if isinstance(snippets, list) else ()
-            yield SearchResult(_text(entry, "title"), url, texts)
+            yield SearchResult(text_in(entry, "title"), url, texts)
 
 
-def _card_texts(cards: Any) -> Iterator[str]:
-    for card in _dicts(cards):
-        for block in _dicts(card.get("body")):
-            yield _text(block, "text")
+def _card_texts(cards: object) -> Iterator[str]:
+    for card in objects_in(cards):
+        for block in objects_in(card.get("body")):
+            yield text_in(block, "text")
 
 
 def _definitions(text: str) -> Iterator[Citation]:
@@ -98,21 +97,21 @@ def _definitions(text: str) -> Iterator[Citation]:
             yield Citation(int(found[1]), url, found[3] or "")
 
 
-def _references(references: Any) -> Iterator[Citation]:
+def _references(references: object) -> Iterator[Citation]:
     entries = references.values() if isinstance(references, dict) else ()
     for number, entry in enumerate(entries, 1):
-        url = web_url(_text(entry, "targetLink")) if isinstance(entry, dict) else ""
+        url = web_url(text_in(entry, "targetLink")) if isinstance(entry, dict) else ""
         if url:
             yield Citation(number, url, _display_title(entry))
 
 
-def _display_title(reference: dict[str, Any]) -> str:
+def _display_title(reference: dict[str, object]) -> str:
     data = reference.get("displayData")
     try:
-        content = decode_json(_text(data, "content")) if isinstance(data, dict) else None
+        content = decode_json(text_in(data, "content")) if isinstance(data, dict) else None
     except ProtocolError:
         return ""
-    return _text(content, "title") if isinstance(content, dict) else ""
+    return text_in(content, "title") if isinstance(content, dict) else ""
 
 
 def _between(text: str, opening: str, closing: str) -> str:
@@ -120,12 +119,3 @@ def _between(text: str, opening: str, closing: str) -> str:
     _, opened, rest = text.partition(opening)
     inside, closed, _ = rest.rpartition(closing)
     return inside if opened and closed else ""
-
-
-def _text(item: dict[str, Any], key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())

@@ -7,7 +7,7 @@ may hold several records, and a record may span messages (docs/protocol/chathub.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -87,7 +87,7 @@ def encode(*items: frames.ServerFrame | frames.ClientFrame) -> bytes:
     return b"".join(_encoder.encode(_payload(item)) + SEPARATOR for item in items)
 
 
-def _payload(item: frames.ServerFrame | frames.ClientFrame) -> Any:
+def _payload(item: frames.ServerFrame | frames.ClientFrame) -> object:
     return item.raw if isinstance(item, frames.UnknownFrame) else item
 
 

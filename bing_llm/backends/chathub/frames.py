@@ -10,32 +10,6 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-__all__ = [
-    "HANDSHAKE",
-    "Chat",
-    "ChatArguments",
-    "ClientFrame",
-    "Close",
-    "Completion",
-    "Cursor",
-    "Final",
-    "FinalItem",
-    "HandshakeAck",
-    "HandshakeRequest",
-    "Invocation",
-    "Participant",
-    "Ping",
-    "PreviousMessage",
-    "Result",
-    "ServerFrame",
-    "Throttling",
-    "UnknownFrame",
-    "Update",
-    "UpdateArguments",
-    "UserMessage",
-    "WireMessage",
-]
-
 
 class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     """A JSON object of the wire; absent, null and default are the same."""

@@ -6,7 +6,7 @@ Each snapshot holds the conversation as it is now, with the whole text so far (d
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -67,7 +67,7 @@ class AnswerReader:
         """The whole text so far."""
         return self._reply.text
 
-    def unknown(self, raw: Any) -> None:
+    def unknown(self, raw: object) -> None:
         """Add what is not a snapshot, as parsed JSON."""
         self._reply.add(ev.Unknown(raw))
 
@@ -148,7 +148,7 @@ class AnswerReader:
         return without_tags(text) if self._strips else text
 
 
-def _metadata(conversation: Conversation, answer: Message) -> dict[str, Any]:
+def _metadata(conversation: Conversation, answer: Message) -> dict[str, object]:
     title = (
         {}
         if conversation.is_intermediate

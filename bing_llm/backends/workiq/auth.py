@@ -1,7 +1,7 @@
-"""Access tokens: where they come from, what can be seen of one before it is sent, and when to get another.
+"""Access tokens: where they come from, what is checked before one is sent, and when to get another.
 
-Only the types of azure-identity's credentials are followed, so it need not be installed to use one of one's own. It is
-the extra `workiq`, and is imported by `login` and `saved_login` alone.
+Credentials are recognised by the methods of azure-identity's, so that package is not needed for one of your own. It is
+the extra `workiq`, and only `login` and `saved_login` import it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ import msgspec
 
 from bing_llm._secrets import Redactor, refuse_to_pickle
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Unauthorized
-
-__all__ = ["WORKIQ_SCOPE", "AzureCredential", "Token", "TokenSource", "check_token", "failure_of", "scope_of"]
 
 
 class AzureCredential(Protocol):
@@ -65,7 +63,7 @@ _HOSTS = {
     **{host: _graph(host) for host in ("graph.microsoft.com", "graph.microsoft.us", "dod-graph.microsoft.us")},
 }
 
-_SENDABLE = re.compile(r"[\x21-\x7e]+")  # what may stand in a header behind `Bearer `
+_SENDABLE = re.compile(r"[\x21-\x7e]+")  # what may follow `Bearer ` in a header
 _JWT_PARTS = 3
 
 _HOW = (
@@ -85,11 +83,11 @@ def scope_of(host: str) -> str:
     return WORKIQ_SCOPE if known is None else known.scope
 
 
-def check_token(token: Any, *, host: str, now: float | None = None) -> None:
-    """Refuse what cannot be a token, or can be seen to be none for this host. The text never holds the token.
+def check_token(token: object, *, host: str, now: float | None = None) -> None:
+    """Refuse what cannot be a token, or is seen not to be one for this host. The text never holds the token.
 
-    Only a JWT tells of itself, and only Microsoft's hosts are known to want what is checked: whom it is for, whom it
-    speaks for, when it ends.
+    Only a JWT can be read, and only Microsoft's hosts are known to want what is checked: its audience, whom it speaks
+    for, when it ends.
 
     Args:
         token: What the user passed as `token=`.
@@ -97,7 +95,7 @@ def check_token(token: Any, *, host: str, now: float | None = None) -> None:
         now: The time, in seconds since 1970; None for the present.
 
     Raises:
-        ConfigurationError: It is none.
+        ConfigurationError: It is not one.
     """
     if token is None or token == "":
         raise ConfigurationError("The workiq backend has no token.", hint=_HOW)
@@ -140,7 +138,7 @@ class TokenSource:
         """The token to send now.
 
         Raises:
-            ConfigurationError: What came is no token, or none for this host.
+            ConfigurationError: What came is not a token, or not one for this host.
             Unauthorized: The function or the credential failed.
             ConnectionFailed: The credential could not reach its authority.
         """
@@ -194,7 +192,7 @@ async def _obtained(source: Any, scope: str) -> tuple[str, float | None]:
     raise failure from cause
 
 
-async def _called(function: Callable[..., Any], *args: Any) -> Any:
+async def _called(function: Callable[..., Any], *args: object) -> Any:
     """What it gives; one that is not async runs in a thread."""
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004
         return await function(*args)
@@ -202,7 +200,7 @@ async def _called(function: Callable[..., Any], *args: Any) -> Any:
     return await given if inspect.isawaitable(given) else given
 
 
-def _text(token: Any) -> str:
+def _text(token: object) -> str:
     if not isinstance(token, str):
         raise ConfigurationError(f"What gives the token gave a {type(token).__name__}; it must give a str.")
     return token.strip()
@@ -235,11 +233,11 @@ def _hint_for(said: str, kind: str) -> str:
     return "Sign in again, and check the app registration: its client id, its tenant, its permissions."
 
 
-# --- what a token tells of itself -------------------------------------------------------------------------------------
+# --- the claims of a token --------------------------------------------------------------------------------------------
 
 
-def _check(token: str, host: str, now: float) -> dict[str, Any]:
-    """The claims of a token, empty where it is no JWT.
+def _check(token: str, host: str, now: float) -> dict[str, object]:
+    """The claims of a token, empty if it is not a JWT.
 
     Raises:
         ConfigurationError: It cannot be sent, or the host would refuse it.
@@ -255,7 +253,7 @@ def _check(token: str, host: str, now: float) -> dict[str, Any]:
     return claims
 
 
-def _claims(token: str) -> dict[str, Any]:
+def _claims(token: str) -> dict[str, object]:
     parts = token.split(".")
     if len(parts) != _JWT_PARTS:
         return {}
@@ -267,7 +265,7 @@ def _claims(token: str) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _check_claims(claims: dict[str, Any], known: _Host, host: str, now: float) -> None:
+def _check_claims(claims: dict[str, object], known: _Host, host: str, now: float) -> None:
     audience = str(claims.get("aud") or "").rstrip("/")
     if audience.lower() not in known.audiences:
         msg = f"The token is for another audience ({audience[:100] or 'none'}) than {host}."
@@ -287,5 +285,5 @@ def _check_claims(claims: dict[str, Any], known: _Host, host: str, now: float) -
         raise ConfigurationError("The token has expired.", hint=_RENEWS)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

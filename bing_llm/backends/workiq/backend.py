@@ -19,8 +19,8 @@ from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
 from bing_llm.backends.transport import End, Transport
 from bing_llm.backends.workiq.auth import TokenSource
-from bing_llm.backends.workiq.endpoints import resolve
 from bing_llm.backends.workiq.errors import error_for, parse_creation
+from bing_llm.backends.workiq.options import resolve
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
@@ -74,7 +74,7 @@ class WarmWorkIQ:
 class _Response:
     """The response to one turn, as a connection. Implements `bing_llm.backends.transport.Connection`.
 
-    The service takes 10 to 60 seconds to its first byte, and nothing tells whether the head of the response comes
+    The service takes 10 to 60 seconds to its first byte, and it is not known whether the head of the response comes
     before that. So the request is sent when the first piece is asked for, and both are waited for together.
 
     Args:
@@ -242,7 +242,7 @@ class WorkIQBackend:
             return answered
         error = error_for(answered, what, reused=handle.taken_up or number > 0)
         if error is None:
-            error = ServiceError(f"The service answered {what} with HTTP {answered.status}, which is no answer to it.")
+            error = ServiceError(f"The service answered {what} with HTTP {answered.status}, which does not answer it.")
         with self._tokens.redact.errors():
             raise error
 

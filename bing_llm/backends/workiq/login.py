@@ -17,8 +17,6 @@ import msgspec
 from bing_llm.backends.workiq.auth import AzureCredential, failure_of
 from bing_llm.errors import BingError, ConfigurationError
 
-__all__ = ["login", "login_file", "saved_login"]
-
 _CACHE = "bing-llm"
 _INSTALL = 'pip install "bing-llm[workiq]"'
 
@@ -52,7 +50,7 @@ def login(
     Args:
         client_id: The client id of one's own app registration, a public client.
         tenant_id: The user's home tenant; None for any work account, which a multitenant app takes.
-        scope: What the token shall be for.
+        scope: What the token is for.
         tell: Called with the address to open and the code to enter there.
         plain_cache: Whether the tokens may be kept in a file that is not encrypted, where the system offers no key
             store. Whoever can read it can act as the user.

@@ -1,6 +1,7 @@
-"""What a Work IQ request may choose: where the user is, what may be searched, which files count.
+"""What the settings of Work IQ mean on its wire: models, time zones, locations, files, URLs.
 
-The service takes no model, no temperature and no system text (docs/protocol/workiq.md, section 4).
+The service takes no model, no temperature and no system text (docs/protocol/workiq.md, section 4). Every URL follows
+from one base URL (sections 0 and 1).
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+import msgspec
+
+from bing_llm._urls import checked_url
 from bing_llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -30,6 +34,8 @@ _ONEDRIVE = ("onedrive.live.com", "1drv.ms")
 
 _IANA = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 
+_ZONE_HINT = "Pass time_zone= with an IANA name, such as 'Europe/Zurich'"
+
 
 def check_time_zone(name: str) -> None:
     """Refuse what is not an IANA name.
@@ -47,6 +53,26 @@ def check_time_zone(name: str) -> None:
         if name.endswith(" Time"):
             hint = f"That is a name as Windows has them; the service takes IANA names. {hint}"
         raise ConfigurationError(f"The time zone {name!r} is not known.", hint=hint) from None
+
+
+def local_time_zone() -> str:
+    """The machine's time zone, such as `Europe/Zurich`; tzlocal of the extra `workiq` finds it.
+
+    Raises:
+        ConfigurationError: tzlocal is not installed, or finds none.
+    """
+    try:
+        import tzlocal  # noqa: PLC0415 - an extra
+    except ImportError as exc:
+        msg = "The time zone of this machine is not known: tzlocal is not installed."
+        raise ConfigurationError(msg, hint=f'{_ZONE_HINT}, or: pip install "bing-llm[workiq]"') from exc
+    try:
+        name = tzlocal.get_localzone_name()
+    except Exception as exc:  # its errors differ by platform: LookupError, ValueError, OSError
+        raise ConfigurationError(f"The time zone of this machine is not known: {exc}", hint=f"{_ZONE_HINT}.") from exc
+    if not name:
+        raise ConfigurationError("The time zone of this machine has no name.", hint=f"{_ZONE_HINT}.")
+    return str(name)
 
 
 def check_location(location: Location) -> None:
@@ -88,3 +114,47 @@ def _is_file_url(url: str) -> bool:
     if parts.scheme != "https" or "@" in parts.netloc or port not in {None, 443}:
         return False
     return parts.path.strip("/") != "" and (host.endswith(_SHAREPOINT) or host in _ONEDRIVE)
+
+
+# --- where the service is ---------------------------------------------------------------------------------------------
+
+PUBLIC_BASE = "https://workiq.svc.cloud.microsoft/rest"
+
+_ALLOWED = (
+    f"Allowed: one http(s) base URL, such as '{PUBLIC_BASE}' or, for the preview on Microsoft Graph, "
+    "'https://graph.microsoft.com/beta/copilot'."
+)
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """The URLs of one service; `host` is what tokens are checked for."""
+
+    base: str
+
+    @property
+    def host(self) -> str:
+        """The host, in lower case."""
+        return urlsplit(self.base).hostname or ""
+
+    @property
+    def create(self) -> str:
+        """Where a conversation is created."""
+        return f"{self.base}/conversations"
+
+    def turn(self, conversation_id: str, *, over_stream: bool = True) -> str:
+        """Where a turn of this conversation is asked for; the id cannot lead elsewhere."""
+        return f"{self.create}/{quote(conversation_id, safe='')}/{'chatOverStream' if over_stream else 'chat'}"
+
+
+def resolve(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
+    """The URLs that follow from a base URL; None for Work IQ's.
+
+    Raises:
+        ConfigurationError: No URL, or plain http to another machine without `allow_insecure`.
+    """
+    if endpoint is None:
+        return Endpoints(PUBLIC_BASE)
+    base = checked_url(
+        endpoint, ("http", "https"), allow_insecure=allow_insecure, allowed=_ALLOWED, credentials="token="
+    )
+    return Endpoints(base.rstrip("/"))

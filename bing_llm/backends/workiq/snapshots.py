@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from bing_llm._urls import web_url
-from bing_llm.backends.json_text import decode, decode_or_none
+from bing_llm.backends.json_text import decode, decode_or_none, objects_in, text_in
 from bing_llm.events import Citation
 
 DISENGAGED: Final = "disengagedForRai"
@@ -57,8 +57,8 @@ class Conversation(_Wire):
     state: str | None = None
     status: str | None = None
     display_name: str | None = None
-    turn_count: Any = None
-    agent_id: Any = None
+    turn_count: object = None
+    agent_id: object = None
     messages: list[Message | None] | None = None
     error: msgspec.Raw = msgspec.Raw()
 
@@ -123,19 +123,19 @@ def decode_conversation(data: str | bytes) -> Conversation:
     return decode(_conversation, data, "an event that is not a conversation")
 
 
-def fault_of(error: Any) -> Fault:
+def fault_of(error: object) -> Fault:
     """The error in the `error` of an answer: an object with `code`, `message` and `innerError`, or a text."""
     if not isinstance(error, dict):
         return Fault(message=error if isinstance(error, str) else "")
     layers = list(_layers(error))
     return Fault(
-        code=_text(error, "code"),
-        message=next((said for layer in layers if (said := _text(layer, "message"))), ""),
+        code=text_in(error, "code"),
+        message=next((said for layer in layers if (said := text_in(layer, "message"))), ""),
         request_id=next((found for layer in layers if (found := _request_id(layer))), ""),
     )
 
 
-def _layers(error: Any) -> Iterator[dict[str, Any]]:
+def _layers(error: object) -> Iterator[dict[str, object]]:
     for _ in range(_DEEPEST):
         if not isinstance(error, dict):
             return
@@ -143,8 +143,8 @@ def _layers(error: Any) -> Iterator[dict[str, Any]]:
         error = error.get("innerError") or error.get("innererror")
 
 
-def _request_id(layer: dict[str, Any]) -> str:
-    return _text(layer, "request-id") or _text(layer, "requestId")
+def _request_id(layer: dict[str, object]) -> str:
+    return text_in(layer, "request-id") or text_in(layer, "requestId")
 
 
 # --- what an answer rests on ------------------------------------------------------------------------------------------
@@ -164,40 +164,31 @@ def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
         most: How many are read.
     """
     attributed = [each for each in _attributions(message) if each.get("attributionType") == _CITATION]
-    named = [(_text(each, "seeMoreWebUrl"), _text(each, "providerDisplayName")) for each in attributed]
+    named = [(text_in(each, "seeMoreWebUrl"), text_in(each, "providerDisplayName")) for each in attributed]
     if not named:
-        named = [(_text(each, "targetLink"), "") for each in _references(message)]
+        named = [(text_in(each, "targetLink"), "") for each in _references(message)]
     return tuple(Citation(number, web_url(url), title) for number, (url, title) in enumerate(islice(named, most), 1))
 
 
-def annotations_of(message: Message) -> list[dict[str, Any]]:
+def annotations_of(message: Message) -> list[dict[str, object]]:
     """The attributions of other types, as they came: links of the people, files and events that the text names.
 
     A URL that is not a harmless link becomes "".
     """
     others = (each for each in _attributions(message) if each.get("attributionType") != _CITATION)
-    return [{**each, **{key: web_url(_text(each, key)) for key in _LINKS if key in each}} for each in others]
+    return [{**each, **{key: web_url(text_in(each, key)) for key in _LINKS if key in each}} for each in others]
 
 
-def sensitivity_label_of(message: Message) -> dict[str, Any]:
+def sensitivity_label_of(message: Message) -> dict[str, object]:
     """The highest label of what the answer rests on, without its empty fields."""
     label = decode_or_none(message.sensitivity_label)
     return {key: value for key, value in label.items() if value is not None} if isinstance(label, dict) else {}
 
 
-def _attributions(message: Message) -> Iterator[dict[str, Any]]:
-    return _dicts(decode_or_none(message.attributions))
+def _attributions(message: Message) -> Iterator[dict[str, object]]:
+    return objects_in(decode_or_none(message.attributions))
 
 
-def _references(message: Message) -> Iterator[dict[str, Any]]:
+def _references(message: Message) -> Iterator[dict[str, object]]:
     references = decode_or_none(message.references)
-    return _dicts(list(references.values()) if isinstance(references, dict) else references)
-
-
-def _dicts(value: Any) -> Iterator[dict[str, Any]]:
-    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
-
-
-def _text(item: dict[str, Any], key: str) -> str:
-    value = item.get(key)
-    return value if isinstance(value, str) else ""
+    return objects_in(list(references.values()) if isinstance(references, dict) else references)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from email import message_from_bytes
 from typing import Any
 
 import pytest
 
 from bing_llm.backends import http as http_module
 from bing_llm.backends.http import Http, UpgradeRefused
+from bing_llm.backends.response import FormField
 from bing_llm.errors import ConnectionFailed, ProtocolError, TimedOut
 from tests.backends.connecting import (
     CALLS,
@@ -19,6 +21,8 @@ from tests.backends.connecting import (
     open_socket,
 )
 from tests.backends.serving import Request, Server, cut_off, reply, silent
+
+FORM = [FormField("asked", "{}", "application/json"), FormField("picture", "0123")]
 
 
 async def test_a_call_gives_status_headers_and_body() -> None:
@@ -44,6 +48,24 @@ async def test_calls_of_one_loop_share_a_connection() -> None:
         assert len(server._tasks) == 1
         await http.aclose()
         await server.idle()
+
+
+async def test_a_form_goes_as_multipart() -> None:
+    """Also one of a single field; the standard library reads it."""
+    http = Http()
+    async with Server(reply()) as server:
+        for fields in (FORM, FORM[:1]):
+            await fetch(http, server.url(), form=fields)
+            request = server.requests[-1]
+            head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode()
+            message = message_from_bytes(head + request.body)
+            assert message.get_content_type() == "multipart/form-data"
+            parts: Any = message.get_payload()
+            assert [
+                (part.get_param("name", header="Content-Disposition"), part.get_payload(decode=True)) for part in parts
+            ] == [(field.name, field.value.encode()) for field in fields]
+            assert parts[0].get_content_type() == "application/json"
+        await http.aclose()
 
 
 async def test_a_redirect_of_a_call_is_an_answer() -> None:

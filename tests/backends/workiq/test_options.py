@@ -1,6 +1,10 @@
-"""Time zones, files and locations."""
+"""Time zones, files, locations and URLs."""
 
 from __future__ import annotations
+
+import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -8,9 +12,13 @@ from bing_llm.backends.workiq import options as module
 from bing_llm.backends.workiq.options import (
     DEFAULT_MODEL,
     PROMPT_LIMITS,
+    PUBLIC_BASE,
+    Endpoints,
     check_files,
     check_location,
     check_time_zone,
+    local_time_zone,
+    resolve,
 )
 from bing_llm.errors import ConfigurationError
 from bing_llm.services import Location
@@ -103,3 +111,94 @@ def test_a_location_is_on_the_globe(location: Location) -> None:
     with pytest.raises(ConfigurationError, match="from -90 to 90 and from -180 to 180"):
         check_location(location)
     check_location(Location(-90, 180))
+
+
+def test_without_an_endpoint_it_is_the_public_service() -> None:
+    """Work IQ's own host is the default, which is generally available."""
+    assert resolve(None) == Endpoints(PUBLIC_BASE)
+    assert resolve(None).host == "workiq.svc.cloud.microsoft"
+
+
+@pytest.mark.parametrize(
+    ("base", "host", "create"),
+    [
+        ("https://graph.microsoft.com/beta/copilot", "graph.microsoft.com", "/beta/copilot/conversations"),
+        ("HTTPS://Graph.Microsoft.com/beta/copilot/", "graph.microsoft.com", "/beta/copilot/conversations"),
+        ("https://workiq.svc.cloud.microsoft/rest/beta", "workiq.svc.cloud.microsoft", "/rest/beta/conversations"),
+        ("http://127.0.0.1:8765/rest", "127.0.0.1", "/rest/conversations"),
+        ("http://[::1]:80", "::1", "/conversations"),
+    ],
+)
+def test_every_url_follows_from_a_base_url(base: str, host: str, create: str) -> None:
+    """The base may be Work IQ's, its beta, Graph's, or an emulator's; its host is told in lower case."""
+    place = resolve(base)
+    assert place.host == host
+    assert place.create.endswith(create)
+    assert place.turn("a1").endswith(f"{create}/a1/chatOverStream")
+    assert place.turn("a1", over_stream=False).endswith(f"{create}/a1/chat")
+
+
+def test_an_id_leads_nowhere_else() -> None:
+    """An id is one step of the path, whatever it holds."""
+    assert resolve(None).turn("../a?b#c/d").endswith("/conversations/..%2Fa%3Fb%23c%2Fd/chatOverStream")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "words"),
+    [
+        ("workiq.svc.cloud.microsoft/rest", "is not a URL with scheme http or https"),
+        ("wss://workiq.svc.cloud.microsoft/rest", "is not a URL with scheme http or https"),
+        (("https://a.example", "wss://b.example"), "'a tuple' is not a URL"),
+        ("https://bob:hunter2@example.com/rest", "credentials as token="),
+        ("https://example.com/rest?token=hunter2", "credentials as token="),
+        ("http://example.com/rest", "is not encrypted and not on this machine"),
+    ],
+)
+def test_what_cannot_be_an_endpoint_is_refused(endpoint: Any, words: str) -> None:
+    """A token goes over https alone, or stays on this machine; the text holds no secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        resolve(endpoint)
+    assert words in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_plain_http_may_be_allowed() -> None:
+    """Whoever says so reaches another machine without encryption."""
+    assert resolve("http://example.com/rest", allow_insecure=True).base == "http://example.com/rest"
+
+
+def found(monkeypatch: pytest.MonkeyPatch, name: str | Exception | None) -> None:
+    """Let tzlocal find this."""
+
+    def get_localzone_name() -> str | None:
+        if isinstance(name, Exception):
+            raise name
+        return name
+
+    monkeypatch.setitem(sys.modules, "tzlocal", SimpleNamespace(get_localzone_name=get_localzone_name))
+
+
+def test_it_is_the_one_that_tzlocal_finds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its IANA name."""
+    found(monkeypatch, "Europe/Zurich")
+    assert local_time_zone() == "Europe/Zurich"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [(None, "has no name"), ("", "has no name"), (LookupError("No zone"), "is not known: ")]
+)
+def test_a_machine_without_one_is_an_error(monkeypatch: pytest.MonkeyPatch, name: str | None, words: str) -> None:
+    """The hint says how to name one."""
+    found(monkeypatch, name)
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        local_time_zone()
+    assert "time_zone=" in caught.value.hint
+
+
+def test_without_tzlocal_it_is_the_callers_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hint names both ways: the argument, and the extra."""
+    monkeypatch.setitem(sys.modules, "tzlocal", None)
+    with pytest.raises(ConfigurationError, match="tzlocal is not installed") as caught:
+        local_time_zone()
+    assert "time_zone=" in caught.value.hint
+    assert 'pip install "bing-llm[workiq]"' in caught.value.hint

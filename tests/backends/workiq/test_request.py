@@ -47,7 +47,8 @@ def test_options_go_into_the_body(options: dict[str, Any], added: dict[str, Any]
 def test_context_says_what_it_is() -> None:
     """History goes beside the message, as one entry with a description; an empty one is left out."""
     service = WorkIQ(token="x", time_zone="UTC")
-    [entry] = chat_body(Prompt("Hi", "[user](#message)\nHello\n\n"), service)["additionalContext"]
+    body: dict[str, Any] = chat_body(Prompt("Hi", "[user](#message)\nHello\n\n"), service)
+    [entry] = body["additionalContext"]
     assert entry.pop("description")
     assert entry == {"text": "[user](#message)\nHello\n\n"}
     assert "additionalContext" not in chat_body(Prompt("Hi", ""), service)

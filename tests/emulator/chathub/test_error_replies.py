@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.chathub.creation import parse_creation
 from bing_llm.backends.chathub.errors import error_for
+from bing_llm.backends.chathub.request import parse_creation
 from bing_llm.backends.response import Response, retry_after
 from bing_llm.emulator.chathub.error_replies import (
     Breakage,

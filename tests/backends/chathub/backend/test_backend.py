@@ -20,7 +20,7 @@ from bing_llm import __version__, errors
 from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo, TurnChannel
 from bing_llm.backends.chathub.backend import ChatHubBackend
-from bing_llm.backends.chathub.creation import ChatHubConversation
+from bing_llm.backends.chathub.request import ChatHubConversation
 from bing_llm.backends.http import Socket
 from bing_llm.emulator import Emulator, Question, Scripted
 from bing_llm.errors import BingError

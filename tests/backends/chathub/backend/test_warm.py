@@ -9,7 +9,7 @@ import pytest
 from bing_llm._secrets import Redactor
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.chathub.backend import WarmSocket
-from bing_llm.backends.chathub.creation import ChatHubConversation
+from bing_llm.backends.chathub.request import ChatHubConversation
 from bing_llm.backends.chathub.turn import Turn
 from bing_llm.errors import ConnectionLost
 from bing_llm.limits import Deadline, Timeouts

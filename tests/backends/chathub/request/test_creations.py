@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm import errors
-from bing_llm.backends.chathub.creation import ChatHubConversation, body_of, parse_creation
 from bing_llm.backends.chathub.errors import error_for_status
+from bing_llm.backends.chathub.request import ChatHubConversation, body_of, parse_creation
 from bing_llm.backends.response import Response
 from bing_llm.errors import BingError, is_transient
 from tests.backends.chathub.wire import RECORDED

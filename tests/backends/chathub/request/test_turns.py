@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from bing_llm.backends.chathub.codec import SEPARATOR, decode_client, encode
-from bing_llm.backends.chathub.creation import ChatHubConversation
 from bing_llm.backends.chathub.options import ALLOWED_MESSAGE_TYPES
-from bing_llm.backends.chathub.request import Stamp, chat_request
+from bing_llm.backends.chathub.request import ChatHubConversation, Stamp, chat_request
 from bing_llm.messages import Prompt
 from bing_llm.services import ChatHub, Location
 

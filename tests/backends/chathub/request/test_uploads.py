@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-from email import message_from_bytes
-from email.message import Message
 from typing import Any
 
-import aiohttp
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.chathub.creation import ChatHubConversation
-from bing_llm.backends.chathub.uploads import image_form, uploaded_url
+from bing_llm.backends.chathub.request import ChatHubConversation, image_form, uploaded_url
 from bing_llm.backends.response import Response
 from bing_llm.errors import BingError
 from bing_llm.images import Image
@@ -21,36 +17,6 @@ from bing_llm.images import Image
 CONVERSATION = ChatHubConversation("51D|BingProd|00", "844426050463147", "plain", "encrypted")
 PIXELS = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 BLOB = "https://www.bing.com/images/blob"
-
-
-class Written:
-    """A stream that keeps what is written to it."""
-
-    def __init__(self) -> None:
-        self.data = b""
-
-    async def write(self, data: bytes) -> None:
-        """Keep it."""
-        self.data += data
-
-
-async def fields(form: aiohttp.FormData) -> dict[str, Message]:
-    """The parts of a form by their names, as the standard library reads them."""
-    payload = form()
-    written = Written()
-    await payload.write(written)  # type: ignore[arg-type]
-    head = f"Content-Type: {payload.headers['Content-Type']}\r\n\r\n".encode()
-    message = message_from_bytes(head + written.data)
-    assert message.get_content_type() == "multipart/form-data"
-    parts: Any = message.get_payload()
-    return {part.get_param("name", header="Content-Disposition"): part for part in parts}
-
-
-def content(part: Message) -> bytes:
-    """What a part holds."""
-    data = part.get_payload(decode=True)
-    assert isinstance(data, bytes)
-    return data
 
 
 def knowledge(image_info: dict[str, str], tone: str = "Balanced") -> dict[str, Any]:
@@ -66,22 +32,20 @@ def knowledge(image_info: dict[str, str], tone: str = "Balanced") -> dict[str, A
     }
 
 
-async def test_a_picture_goes_as_base64() -> None:
+def test_a_picture_goes_as_base64() -> None:
     """The form holds what to do with the picture, as JSON, and its bytes in base64 without a `data:` prefix."""
-    parts = await fields(image_form(Image(PIXELS), CONVERSATION, "bing-balanced"))
-    assert sorted(parts) == ["imageBase64", "knowledgeRequest"]
-    assert parts["knowledgeRequest"].get_content_type() == "application/json"
-    assert json.loads(content(parts["knowledgeRequest"])) == knowledge({})
-    assert base64.b64decode(content(parts["imageBase64"]), validate=True) == PIXELS
+    asked, picture = image_form(Image(PIXELS), CONVERSATION, "bing-balanced")
+    assert (asked.name, asked.content_type) == ("knowledgeRequest", "application/json")
+    assert json.loads(asked.value) == knowledge({})
+    assert (picture.name, picture.content_type) == ("imageBase64", None)
+    assert base64.b64decode(picture.value, validate=True) == PIXELS
 
 
-async def test_a_public_picture_goes_as_its_url() -> None:
-    """A picture that the service can fetch itself is named, not sent; the form is a multipart one all the same."""
+def test_a_public_picture_goes_as_its_url() -> None:
+    """A picture that the service can fetch itself is named, not sent."""
     image = Image(url="https://example.com/a.png?b=c")
-    parts = await fields(image_form(image, CONVERSATION, "bing-precise"))
-    assert list(parts) == ["knowledgeRequest"]
-    asked = json.loads(content(parts["knowledgeRequest"]))
-    assert asked == knowledge({"url": "https://example.com/a.png?b=c"}, tone="Precise")
+    [asked] = image_form(image, CONVERSATION, "bing-precise")
+    assert json.loads(asked.value) == knowledge({"url": "https://example.com/a.png?b=c"}, tone="Precise")
 
 
 @pytest.mark.parametrize(
