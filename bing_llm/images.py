@@ -25,9 +25,7 @@ _LONGEST_SHOWN = 200  # characters of a path in an error: someone will pass a wh
 _SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a")
 _scheme = re.compile(r"(?:https?://|data:)", re.IGNORECASE)
 
-_HINT = (
-    "Allowed: PNG, JPEG, GIF or WebP, as the path of a file, a data: URL or an http(s) URL; in Python also as bytes."
-)
+_HINT = "Allowed: PNG, JPEG, GIF or WebP, as the path of a file, a data: URL or an http(s) URL; in Python also bytes."
 
 
 class Image(msgspec.Struct, frozen=True):

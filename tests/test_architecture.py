@@ -132,25 +132,36 @@ RULES = {
         broken_by=("bing_llm/batch/engine.py", "import ray"),
     ),
     "backends-below-client": Rule(
-        says="A backend is driven by the client and never calls it; only the emulator's needs the background loop.",
+        says="A backend is driven by the client and never calls it.",
         where=("bing_llm/backends/*",),
-        but=("bing_llm/backends/emulator.py",),
         never=ABOVE_BACKENDS,
         broken_by=("bing_llm/backends/chathub/backend.py", "from ...client import BingClient"),
     ),
     "backends-without-emulator": Rule(
-        says="A backend knows no emulator, except the one that starts it.",
+        says="A backend knows no emulator.",
         where=("bing_llm/backends/*",),
-        but=("bing_llm/backends/emulator.py",),
-        never=("bing_llm.emulator",),
+        never=("bing_llm.emulator", "bing_llm.emulated"),
         broken_by=("bing_llm/backends/chathub/backend.py", "from bing_llm import emulator"),
     ),
+    "backends-are-opened": Rule(
+        says="A service opens its backend, which takes the service as a value: it needs only the type.",
+        where=("bing_llm/backends/*",),
+        never=("bing_llm.services",),
+        lazily=True,
+        broken_by=("bing_llm/backends/chathub/backend.py", "from bing_llm.services import ChatHub"),
+    ),
+    "services-below-client": Rule(
+        says="A service is a value, which knows no client.",
+        where=("bing_llm/services.py",),
+        never=ABOVE_BACKENDS,
+        broken_by=("bing_llm/services.py", "from bing_llm.client import BingClient"),
+    ),
     "emulator-on-demand": Rule(
-        says="backends/emulator.py imports the emulator only when it is asked for.",
-        where=("bing_llm/backends/emulator.py",),
+        says="The emulator is imported only when it is asked for.",
+        where=("bing_llm/emulated.py", "bing_llm/services.py"),
         never=("bing_llm.emulator",),
         lazily=True,
-        broken_by=("bing_llm/backends/emulator.py", "from bing_llm.emulator import Emulator"),
+        broken_by=("bing_llm/emulated.py", "from bing_llm.emulator import Emulator"),
     ),
     "vocabulary-at-the-bottom": Rule(
         says="Events, errors and messages know no backend.",
@@ -295,7 +306,7 @@ def test_each_rule_can_be_broken(rule: Rule) -> None:
 )
 def test_an_import_on_demand_is_seen_as_one(source: str) -> None:
     """An import inside a function, or for type checkers only, does not run when the file is imported."""
-    assert not RULES["emulator-on-demand"].breaches("bing_llm/backends/emulator.py", source)
+    assert not RULES["emulator-on-demand"].breaches("bing_llm/emulated.py", source)
     assert RULES["backends-without-emulator"].breaches("bing_llm/backends/other.py", source)
 
 

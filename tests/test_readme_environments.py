@@ -5,7 +5,6 @@ Each is a fresh virtual environment with what the nearest `pip install` above th
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import re
 import shlex
@@ -57,12 +56,6 @@ def skipped(block: Block) -> bool:
 
 BLOCKS = blocks_of(README)
 RUN = {f"line {block.line + 1}": block for block in BLOCKS if not skipped(block)}
-
-
-@pytest.fixture(autouse=True)
-def no_end_of_the_run() -> None:
-    """Do not end the whole run at pytest's `faulthandler_timeout`: an installation may take longer, and has a limit."""
-    faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(scope="session")

@@ -140,9 +140,10 @@ def test_the_time_zone_may_be_named(command: Command, work_iq: Emulator, given: 
 
 def test_work_iq_holds_a_conversation(command: Command, work_iq: Emulator) -> None:
     """Each line is a turn of one conversation, and /model names the models that there are."""
+    work_iq.brain = Scripted([["Hello."], ["Your name is Ada."]])
     done = command("chat", stdin=b"My name is Ada.\nWhat is my name?\n/model\n")
     assert (done.code, done.err) == (0, "")
-    assert "Ada" in done.out
+    assert "Your name is Ada." in done.out
     assert "The model is copilot; there are copilot." in done.out
     assert [request.kind for request in work_iq.requests] == ["creation", "chat", "chat"]
 
