@@ -16,7 +16,7 @@ with ChatBing(search=False) as model:
     chain = prompt | model | StrOutputParser()
     print(chain.invoke({"subject": "mathematics", "question": "What is 17 * 23?"}))
 
-    questions = ["What is 91 / 7?", "What is 12 + 30?", "Reply with the word tide."]
+    questions = ["What is 91 / 7?", "What is 12 + 30?", "What is 2.5 * 4?"]
     answers = chain.batch([{"subject": "mathematics", "question": question} for question in questions])
     for question, answer in zip(questions, answers, strict=True):
         print(f"{question} -> {answer}")

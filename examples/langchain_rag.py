@@ -21,7 +21,7 @@ NOTES = [
 PROMPT = ChatPromptTemplate.from_messages(
     [
         ("system", "Answer from the user's notes alone, and name the number of the note."),
-        ("human", "{notes}\n\nQuestion: {question}"),
+        ("human", "Context:\n{notes}\n\nQuestion: {question}"),
     ]
 )
 

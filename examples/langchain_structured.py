@@ -24,8 +24,8 @@ PACKING = {
 }
 
 with ChatBing(search=False) as model:
-    print(model.with_structured_output(Person).invoke("Ada is 36 years old and lives in London."))
+    print(model.with_structured_output(Person).invoke('Her name is "Ada", her age is 36, and her city is "London".'))
 
-    trip = 'I travel to my destination: Oslo. I must not forget "boots", "a map" and "a warm hat".'
+    trip = 'I travel to my destination "Oslo". I must not forget "boots", "a map" and "a warm hat".'
     for packing in model.with_structured_output(PACKING, method="json_schema").stream(trip):
         print(packing)

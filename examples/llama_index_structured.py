@@ -25,9 +25,9 @@ class Packing(BaseModel):
 
 
 PROMPT = PromptTemplate("{text}")
-TRIP = 'I travel to my destination: Oslo. I must not forget "boots", "a map" and "a warm hat".'
+TRIP = 'I travel to my destination "Oslo". I must not forget "boots", "a map" and "a warm hat".'
 
 with Bing(search=False) as llm:
-    print(llm.structured_predict(Person, PROMPT, text="Ada is 36 years old and lives in London."))
+    print(llm.structured_predict(Person, PROMPT, text='Her name is "Ada", her age is 36, and her city is "London".'))
     for packing in llm.stream_structured_predict(Packing, PROMPT, text=TRIP):
         print(packing)

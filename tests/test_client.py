@@ -384,6 +384,7 @@ async def test_work_iq_is_asked_over_a_socket(bing_emulator: Emulator) -> None:
         async with bing.stream("Hello") as turn:
             assert (await turn.reply()).text
         chat = await bing.create_conversation()
+        bing_emulator.brain = Scripted(lambda question: ["You said: ", *(turn.question for turn in question.history)])
         await chat.ask("My name is Ada.")
         assert "Ada" in (await chat.ask("What is my name?")).text
         with pytest.raises(InvalidRequest, match="no call"):

@@ -22,14 +22,14 @@ BY_LLAMA_INDEX = "ignore::DeprecationWarning:inspect"
 
 SHOWN = {
     "batch.py": "3 answered, 0 failed, 0 done before; 3 turns",
-    "conversation.py": "Ada",
-    "llama_index_agent.py": "According to multiply: 391",
-    "llama_index_chat.py": "Your name is Ada.",
+    "conversation.py": "3 of 30 turns used",
+    "llama_index_agent.py": "multiply gave back: 391",
+    "llama_index_chat.py": "391",
     "llama_index_rag.py": "papers.md: My harbour permit is valid until the end of May.",
-    "llama_index_streaming.py": "[2] Latest news about Python",
-    "llama_index_structured.py": "things=['boots', 'a map', 'a warm hat']",
+    "llama_index_streaming.py": "[2] Example Overview",
+    "llama_index_structured.py": "name='Ada' age=36 city='London'",
     "scripted_emulator.py": "The moon makes the tides",
-    "workiq.py": "[1] Latest news about Python",
+    "workiq.py": "[1] Example News",
 }
 """What examples show where the emulator answers."""
 

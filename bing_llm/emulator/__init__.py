@@ -16,7 +16,7 @@ from bing_llm._lazy import lazy_exports
 
 if TYPE_CHECKING:
     from bing_llm.emulator.brains.base import Brain, PastTurn, Question
-    from bing_llm.emulator.brains.obedient import Obedient
+    from bing_llm.emulator.brains.rules import Obedient
     from bing_llm.emulator.brains.scripted import Scripted
     from bing_llm.emulator.brains.upstream import Upstream
     from bing_llm.emulator.fault_plan import Fault, FaultPoint
@@ -67,7 +67,7 @@ _OWNERS = {
     "Merge": "faults",
     "FaultPoint": "fault_plan",
     "NewMessage": "faults",
-    "Obedient": "brains.obedient",
+    "Obedient": "brains.rules",
     "PastTurn": "brains.base",
     "Question": "brains.base",
     "Raw": "faults",

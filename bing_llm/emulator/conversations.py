@@ -52,7 +52,7 @@ class Conversation:
         return f"Conversation({self.id!r}, turns={len(self.turns)})"
 
     def sign(self) -> None:
-        """Give it new signatures; the earlier ones are no longer good."""
+        """Replace its signatures; the earlier ones are refused from now on."""
         self.signature = secrets.token_urlsafe(32)
         self.token = base64.b64encode(_AWKWARD + secrets.token_bytes(32)).decode()
 
@@ -62,14 +62,14 @@ class Conversation:
         return self.turns[0].question[:40] if self.turns else ""
 
     def begin(self, invocation: int, tone: str) -> None:
-        """Count a turn that begins. Each begun turn uses its invocation id up, however it ends."""
+        """Begin a turn. It uses up its invocation id, however it ends."""
         self.running = True
         self.next_invocation = invocation + 1
         self.tone = tone
         self._touch()
 
     def finish(self, turn: PastTurn | None) -> None:
-        """Let the next turn in; `turn` is what is kept of this one, None for nothing."""
+        """End the running turn. `turn` joins the history; None if this one does not count."""
         self.running = False
         self._touch()
         if turn is not None:
@@ -132,7 +132,7 @@ class Conversations:
         return found
 
     def expired_text(self, conversation_id: str) -> str:
-        """What the service says of a conversation that it does not have (recording 04)."""
+        """The message of the service about a conversation that it does not have (recording 04)."""
         minutes, seconds = divmod(int(self._lifetime), 60)
         hours, minutes = divmod(minutes, 60)
         lifetime = f"{hours:02}:{minutes:02}:{seconds:02}"
@@ -144,5 +144,5 @@ class Conversations:
 
 
 def signature_fits(expected: str, given: str) -> bool:
-    """Whether a signature is the right one, in a time that does not tell how much of it is right."""
+    """Whether a signature is right, compared in constant time."""
     return secrets.compare_digest(expected.encode(), given.encode())

@@ -40,8 +40,7 @@ Service: TypeAlias = Literal["chathub", "workiq"]
 Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first", "mid", "last"]
 
 FaultKind: TypeAlias = WireFault | Event | BingError
-"""What goes wrong: on the wire; or what the brain seems to say then, as in `Scripted`: an event, or an error that ends
-the turn."""
+"""A fault on the wire, or an event or error that comes as if the brain had yielded it."""
 
 _Place: TypeAlias = tuple[Service, Step]
 
@@ -125,18 +124,18 @@ class Fault(msgspec.Struct, frozen=True):
         check_kind(self.what, self.step)
 
 
-def _check_count(name: str, count: Any) -> None:
+def _check_count(name: str, count: object) -> None:
     if not (isinstance(count, int) and count >= 1):
         raise ConfigurationError(f"{name} of a fault is {count!r}; it must be a whole number from 1 on.")
 
 
 def fits(what: FaultKind, service: Service, step: Step) -> bool:
-    """Whether it may hit this step of this service."""
+    """Whether the fault may hit this step of this service."""
     return (service, step) in _places_of(what, step)
 
 
 def check_kind(what: FaultKind, step: Step) -> None:
-    """Refuse what no service can play at this step.
+    """Refuse a fault that neither service can have at this step.
 
     Raises:
         ConfigurationError: The text says why.
@@ -196,7 +195,7 @@ class FaultPoint(msgspec.Struct, frozen=True):
 
 
 Faults: TypeAlias = Iterable[Fault] | Callable[[FaultPoint], FaultKind | None]
-"""A list, used up as its steps come by; or a function that is asked at each point, as for faults by chance."""
+"""A list that is used up as the steps are reached, or a function that is called at each point, for faults by chance."""
 
 
 class FaultPlan:
@@ -227,7 +226,7 @@ class FaultPlan:
     async def interrupt(
         self, service: Service, outputs: AsyncGenerator[Output, None]
     ) -> AsyncGenerator[Output | WireFault, None]:
-        """The outputs of one turn, with what hits it between them. Closing it early closes them."""
+        """The outputs of one turn with the faults that hit it. Closing this generator early closes `outputs`."""
         turn = self._count(service, "first")
         async with aclosing(outputs):
             if (what := self._at(FaultPoint(service, "first", turn))) is not None:

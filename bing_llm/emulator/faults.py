@@ -37,7 +37,7 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 class Silence(msgspec.Struct, frozen=True):
-    """Nothing comes any more, until the client leaves.
+    """Nothing more is sent until the client leaves.
 
     Attributes:
         pings: Whether pings still come (of Work IQ, comments), one each `ping_interval` of the emulator.
@@ -61,7 +61,7 @@ class Raw(msgspec.Struct, frozen=True):
 
 
 class Split(msgspec.Struct, frozen=True):
-    """All that follows comes in pieces, cut anywhere: of a ChatHub a message each, in HTTP a chunk each.
+    """Everything that follows is cut into pieces: one WebSocket message each in a ChatHub, one chunk each in HTTP.
 
     Attributes:
         size: How long a piece is: of a ChatHub in characters, in HTTP in bytes.
@@ -73,15 +73,15 @@ class Split(msgspec.Struct, frozen=True):
 
 
 class Merge(msgspec.Struct, frozen=True):
-    """All that follows in this turn comes at its end, in one message or chunk."""
+    """Everything that follows in this turn is sent at its end, in one message or chunk."""
 
 
 class Duplicate(msgspec.Struct, frozen=True):
-    """Each message or event that follows in this turn comes twice."""
+    """Each message or event that follows in this turn is sent twice."""
 
 
 class NewMessage(msgspec.Struct, frozen=True):
-    """The answer goes on under another message id."""
+    """The answer continues under another message id."""
 
 
 class HandshakeRefused(msgspec.Struct, frozen=True):

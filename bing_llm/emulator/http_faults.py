@@ -18,7 +18,7 @@ LOOK_S = 0.05  # between two looks whether the client is still there: aiohttp do
 async def play(
     fault: WireFault, state: State, request: web.Request, answer: Callable[[], web.Response]
 ) -> web.StreamResponse:
-    """Answer as the fault says.
+    """Answer with the fault.
 
     Args:
         fault: One that may hit an HTTP call.
@@ -68,7 +68,7 @@ async def _send_in_pieces(fault: Split, state: State, request: web.Request, answ
 
 
 async def _wait(state: State, request: web.Request, seconds: float = math.inf) -> None:
-    """Wait so long, or until the client or the emulator ends the connection."""
+    """Wait for so many seconds, or until the client or the emulator closes the connection."""
     transport = request.transport
     if transport is None:
         return

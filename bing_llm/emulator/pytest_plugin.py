@@ -27,7 +27,7 @@ def bing_emulator() -> Iterator[Emulator]:
     It runs on the background loop of `bing_llm.sync`. Its brain is `Obedient` without pauses; set `.brain` to another
     one.
     """
-    from bing_llm.emulator.brains.obedient import Obedient  # noqa: PLC0415 - see the module docstring
+    from bing_llm.emulator.brains.rules import Obedient  # noqa: PLC0415 - see the module docstring
     from bing_llm.emulator.server import Emulator  # noqa: PLC0415
 
     with Emulator(Obedient(pace=0)) as emulator:

@@ -11,7 +11,7 @@ from typing import Literal, Self
 from aiohttp import web
 
 from bing_llm.emulator.brains.base import Brain
-from bing_llm.emulator.brains.obedient import Obedient
+from bing_llm.emulator.brains.rules import Obedient
 from bing_llm.emulator.chathub.rest import Rest
 from bing_llm.emulator.chathub.session import Session
 from bing_llm.emulator.conversations import Conversations
@@ -165,7 +165,7 @@ class Emulator:
 
     @property
     def brain(self) -> Brain:
-        """Where the answers come from; may be replaced at any time, and counts from the next turn on."""
+        """The source of the answers. It may be replaced at any time, and the next turn uses the new one."""
         return self._state.brain
 
     @brain.setter
@@ -174,7 +174,7 @@ class Emulator:
 
     @property
     def faults(self) -> list[Fault]:
-        """Those of the plan that have not hit yet; none of a function. Set it to begin with another plan.
+        """The faults of the plan that have not hit yet; empty if the plan is a function. Set it to replace the plan.
 
         Raises:
             ConfigurationError: What is set is not a list of faults or a function.
@@ -195,7 +195,7 @@ class Emulator:
         self._state.requests.clear()
 
     async def start(self, listening: sockets.socket | None = None) -> None:
-        """Listen.
+        """Start listening.
 
         Args:
             listening: A socket that listens already, instead of `host` and `port`; it is closed with the emulator.

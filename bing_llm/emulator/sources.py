@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 from urllib.parse import urlsplit
 
 from bing_llm.events import Citation, SearchResult
@@ -12,19 +11,19 @@ _MARKER = re.compile(r"\[\^(\d{1,6})\^\]")
 
 
 class Sources:
-    """The sources of one answer: what it defines, or else the pages that its searches found, in order."""
+    """The sources of one answer: the citations that it defines, or else the pages that its searches found, in order."""
 
     def __init__(self) -> None:
         self._defined: tuple[Citation, ...] = ()
         self._found: tuple[Citation, ...] = ()
 
     def found(self, results: tuple[SearchResult, ...]) -> None:
-        """Take in the pages of one search."""
+        """Add the pages of one search."""
         first = len(self._found) + 1
         self._found += tuple(Citation(number, page.url, page.title) for number, page in enumerate(results, first))
 
     def define(self, citations: tuple[Citation, ...]) -> None:
-        """Take in the definitions themselves; they replace the pages."""
+        """Set the citations themselves; they replace the pages."""
         self._defined = citations
 
     @property
@@ -51,12 +50,12 @@ class Sources:
         return f"{definitions}\n\n{_MARKER.sub(marked, text)}"
 
     def learn_more(self, text: str) -> str:
-        """The line of links below the answer; "" where it cites nothing."""
+        """The line of links below the answer; "" if it cites nothing."""
         cited = self._cited(text)
         links = " ".join(f"[{i}. {_host(citation.url)}]({citation.url})" for i, citation in enumerate(cited, 1))
         return f"Learn more: {links}" if links else ""
 
-    def attributions(self, text: str) -> list[dict[str, Any]]:
+    def attributions(self, text: str) -> list[dict[str, object]]:
         """`sourceAttributions`, in the order in which the text cites."""
         return [
             {"providerDisplayName": citation.title, "seeMoreUrl": citation.url, "searchQuery": ""}

@@ -35,6 +35,6 @@ class State:
     held: set[asyncio.Transport] = field(default_factory=set)  # of HTTP calls that get no answer
 
     def note(self, request: Received) -> None:
-        """Keep a request; the oldest goes where there are too many."""
+        """Keep a request, and drop the oldest if there are too many."""
         self.requests.append(request)
         del self.requests[:-REQUESTS_KEPT]

@@ -10,7 +10,7 @@ from bing_llm.emulator.faults import Duplicate, Merge, Split
 
 
 class Delivery(Generic[AnyStr]):
-    """From what is to be sent to the pieces in which it goes out: one each, until a fault changes that.
+    """Splits what is sent into pieces: one piece each, until a fault changes that.
 
     Attributes:
         pause: How long to wait between two pieces, in seconds.
@@ -23,7 +23,7 @@ class Delivery(Generic[AnyStr]):
         self._held: list[AnyStr] | None = None
 
     def change(self, fault: Split | Merge | Duplicate) -> None:
-        """Go on as the fault says."""
+        """Apply the fault to everything that follows."""
         match fault:
             case Split(size=size, pause=pause):
                 self._size, self.pause = size, pause
@@ -41,7 +41,7 @@ class Delivery(Generic[AnyStr]):
         return []
 
     def rest(self) -> list[AnyStr]:
-        """The pieces of what was held back."""
+        """The pieces that were held back."""
         held, self._held = self._held, None
         return self._cut(held[0][:0].join(held)) if held else []
 

@@ -117,7 +117,7 @@ class ChatBing(ServiceFields, BaseChatModel):
             age: int
 
 
-        person = model.with_structured_output(Person).invoke("Ada is 36 years old.")
+        person = model.with_structured_output(Person).invoke('Her name is "Ada" and her age is 36.')
         print(person)
         ```
 

@@ -1,4 +1,4 @@
-"""What a brain says, made safe for whoever writes it out."""
+"""The outputs of a brain, checked before a service writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def outputs_of(brain: Brain, question: Question) -> AsyncGenerator[Output, None]:
-    """What the brain yields, with what it raises as the last thing that it yields."""
+    """The outputs of the brain. An exception that it raises becomes the last output."""
     try:
         outputs = brain.answer(question)
         try:
@@ -35,7 +35,7 @@ async def outputs_of(brain: Brain, question: Question) -> AsyncGenerator[Output,
 
 
 def checked_output(output: Output) -> Output:
-    """The output itself, or in place of what no service sends an error that says so."""
+    """The output, or an error in its place if no service can send it."""
     if isinstance(output, errors.BingError):
         try:
             check_playable(output)
@@ -47,17 +47,17 @@ def checked_output(output: Output) -> Output:
 
 
 def brain_failure(why: str) -> errors.BingError:
-    """A mistake of the brain, reported in the one way in which no client tries the turn again."""
+    """The error for a mistake of the brain. Clients do not retry it."""
     return errors.InvalidRequest(service_message=f"The emulator's brain failed ({why.rstrip('.')}).")
 
 
 def ends_conversation(output: Output) -> bool:
-    """Whether the conversation takes no further turn after this."""
+    """Whether the conversation ends with this output."""
     return isinstance(output, errors.ConversationEnded) or (isinstance(output, ev.TextRevoked) and output.ended)
 
 
 def unplayable(event: object) -> str | None:
-    """Why the ChatHub cannot carry this; None for an event that it can."""
+    """Why the ChatHub cannot send this; None if it can."""
     match event:
         case ev.ImageCreated():
             return "ImageCreated: the ChatHub only asks for pictures; use ImageRequested"

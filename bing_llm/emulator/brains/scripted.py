@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias, get_args
+from typing import TypeAlias, get_args
 
 from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Output, Question
@@ -50,7 +50,7 @@ class Scripted:
 
     @property
     def played(self) -> int:
-        """How many turns were asked for."""
+        """The number of turns that were asked for."""
         return self._played
 
     async def answer(self, question: Question) -> AsyncIterator[Output]:
@@ -73,14 +73,14 @@ def _no_turn(which: str) -> InvalidRequest:
     return InvalidRequest(service_message=f"The script of the emulator has no turn {which}.")
 
 
-def _turns(script: Any) -> list[Any]:
+def _turns(script: object) -> list[object]:
     if isinstance(script, str) or not isinstance(script, Iterable):
         msg = f"The script is a {type(script).__name__}; it must be a list of turns, a mapping or a function."
         raise ConfigurationError(msg, hint=_HINT)
     return list(script)
 
 
-def _checked(turn: Any, name: str) -> Sequence[Output]:
+def _checked(turn: object, name: str) -> Sequence[Output]:
     if isinstance(turn, str) or not isinstance(turn, Iterable):
         msg = f"Turn {name} of the script is a {type(turn).__name__}; it must be a list of lines."
         raise ConfigurationError(msg, hint=_HINT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -23,7 +22,7 @@ _SILENCE_S = 120.0  # a local model may load for a minute before its first word
 
 
 class Upstream:
-    """Passes questions on to a model and its words back.
+    """Passes questions to a model, and its words back.
 
     Args:
         base_url: The base of the API, such as `http://127.0.0.1:11434/v1`; `/chat/completions` is appended.
@@ -103,15 +102,15 @@ def _output(data: str) -> Output:
     return ev.TextDelta(content if isinstance(content, str) else "")
 
 
-def _messages(question: Question) -> list[dict[str, Any]]:
-    messages: list[dict[str, Any]] = []
+def _messages(question: Question) -> list[dict[str, str]]:
+    messages: list[dict[str, str]] = []
     for turn in question.history:
         messages += _asked(turn.context, turn.question)
         messages.append({"role": "assistant", "content": turn.answer})
     return messages + _asked(question.context, question.text)
 
 
-def _asked(context: str, text: str) -> list[dict[str, Any]]:
+def _asked(context: str, text: str) -> list[dict[str, str]]:
     said = {"role": "user", "content": text}
     return [{"role": "system", "content": context}, said] if context else [said]
 

@@ -12,7 +12,7 @@ from bing_llm.backends.chathub.frames import Result
 from bing_llm.emulator.faults import Cut, Raw, Silence
 
 Breakage: TypeAlias = Cut | Silence | Raw
-"""What happens to a turn that has no frame to end it."""
+"""How a turn breaks off without a final frame."""
 
 _BREAKAGES: dict[type[errors.BingError], Breakage] = {
     errors.PromptTooLong: Cut("close 1000"),
@@ -36,7 +36,7 @@ _MODERATION = (errors.ContentFiltered, errors.ConversationEnded, errors.TurnLimi
 
 
 def breakage_of(error: errors.BingError) -> Breakage | None:
-    """What the error does to the connection; None where it has a frame."""
+    """How the error breaks the turn off; None if a frame reports it."""
     return _BREAKAGES.get(type(error))
 
 
@@ -46,14 +46,14 @@ def is_refusal(error: errors.BingError) -> bool:
 
 
 def result_of(error: errors.BingError) -> Result:
-    """The result that reports the error. Its own `value` and words, where it has them, replace the usual ones."""
+    """The result that reports the error. The `value` and message of the error, if any, replace the usual ones."""
     value, message, code = _RESULTS[type(error)]
     said = error.service_message or error.message or message
     return Result(value=error.value or value, message=said, error=code)
 
 
 def check_playable(error: errors.BingError) -> None:
-    """Refuse an error that no turn of the service can end with.
+    """Refuse an error that a turn of the service cannot end with.
 
     Raises:
         ConfigurationError: It is another one; the text names those that can be played.
@@ -73,7 +73,7 @@ _CREATION_REFUSALS = (errors.Throttled, errors.Unauthorized, errors.ServiceError
 
 
 def check_refusable(error: errors.BingError) -> None:
-    """Refuse an error that no creation ends with.
+    """Refuse an error that a creation cannot end with.
 
     Raises:
         ConfigurationError: It is another one; the text names those that can be played.

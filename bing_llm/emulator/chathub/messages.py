@@ -65,7 +65,7 @@ class MessageWriter:
         )
 
     def search_query(self, query: str) -> shapes.Message:
-        """The service begins a search."""
+        """The message that a search begins."""
         text = f"Searching the web for: `{query}`"
         return self._bot(
             text,
@@ -91,7 +91,7 @@ class MessageWriter:
         return self._bot(text, message_type="InternalLoaderMessage", adaptive_cards=shapes.subtle_card(text))
 
     def image_request(self, prompt: str) -> shapes.Message:
-        """A picture is wanted (recording 02): no card."""
+        """The model asks for a picture (recording 02). There is no card."""
         return self._bot(
             prompt,
             content_type="IMAGE",
@@ -100,16 +100,16 @@ class MessageWriter:
         )
 
     def apology(self, notice: str) -> shapes.Message:
-        """Moderation took the answer's place."""
+        """The message of moderation in place of the answer."""
         text = notice or _APOLOGY
         return self._bot(text, content_origin="Apology", adaptive_cards=shapes.card(*shapes.text_blocks(text, "")))
 
     def disengaged(self, notice: str) -> shapes.Message:
-        """The service ended the conversation (recording 22)."""
+        """The message that the service ended the conversation (recording 22)."""
         return self._bot(notice or None, message_type="Disengaged", hidden_text=_DISENGAGED)
 
     def turn_limiter(self) -> shapes.Message:
-        """The conversation has had its turns."""
+        """The message that the conversation has had all its turns."""
         blocks = shapes.text_blocks(_LIMITED, "")
         return self._bot(_LIMITED, content_origin="TurnLimiter", adaptive_cards=shapes.card(*blocks))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -115,7 +114,7 @@ class Rest:
         headers = {_PLAIN: conversation.signature, _ENCRYPTED: conversation.token}
         return _json({**body, "result": _SUCCESS}, headers=headers)
 
-    def _note(self, kind: Kind, request: web.Request, *, body: Any = None, conversation_id: str = "") -> None:
+    def _note(self, kind: Kind, request: web.Request, *, body: object = None, conversation_id: str = "") -> None:
         self._state.note(
             Received(
                 kind=kind,
@@ -128,7 +127,7 @@ class Rest:
         )
 
 
-def _entry(conversation: Conversation) -> dict[str, Any]:
+def _entry(conversation: Conversation) -> dict[str, object]:
     return {
         "conversationId": conversation.id,
         "chatName": conversation.name,
@@ -143,11 +142,11 @@ def _refused(value: str, message: str) -> web.Response:
     return _json({"result": {"value": value, "message": message}})
 
 
-def _json(value: Any, headers: Mapping[str, str] | None = None) -> web.Response:
+def _json(value: object, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.Response(body=msgspec.json.encode(value), content_type="application/json", headers=headers)
 
 
-def _decoded(body: bytes) -> dict[str, Any]:
+def _decoded(body: bytes) -> dict[str, object]:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -155,6 +154,6 @@ def _decoded(body: bytes) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _text(body: Mapping[str, Any], key: str) -> str:
+def _text(body: Mapping[str, object], key: str) -> str:
     value = body.get(key)
     return value if isinstance(value, str) else ""

@@ -70,7 +70,7 @@ class Session:
     # --- what comes in --------------------------------------------------------------------------------------------
 
     async def _take_in(self, data: bytes) -> bool:
-        """Take in one message; answer whether to go on."""
+        """Handle one message; return whether to continue."""
         try:
             self._connection.receive(data)
             while not isinstance(frame := await self._next_frame(), Sentinel):
@@ -94,7 +94,7 @@ class Session:
             return frames.Ping()
 
     async def _handle(self, frame: frames.ServerFrame | frames.ClientFrame) -> bool:
-        """Act on one frame; answer whether to go on."""
+        """Handle one frame; return whether to continue."""
         match frame:
             case frames.HandshakeRequest():
                 return await self._handshake(frame)
@@ -142,7 +142,7 @@ class Session:
         return False
 
     async def _refuse_to_go_on(self) -> None:
-        """Answer a breach of the protocol: before the handshake with a bare close, later with a close frame."""
+        """Answer a violation of the protocol: by closing the socket, after the handshake with a close frame first."""
         await _cancel(self._turn)
         if self._connection.state not in {ConnectionState.NEW, ConnectionState.CLOSED}:
             await self._send(_closed_with_an_error(allow_reconnect=True))
@@ -182,7 +182,7 @@ class Session:
             self.abort()
 
     async def _perform(self, outgoing: Outgoing) -> bool:
-        """Send it, or let it happen; answer whether the turn goes on."""
+        """Send frames or apply a fault; return whether the turn continues."""
         match outgoing:
             case tuple():
                 await self._deliver(self._connection.send(*outgoing).decode())

@@ -1,4 +1,4 @@
-"""Frames as the service fills them: the fields that the client does not read, ids, times, cards.
+"""Frames as the service fills them: cards, and the fields that the client does not read.
 
 Shapes follow the recordings 02, 03, 05 (messages, final frame) and 04, 08, 10 (refusals).
 """
@@ -19,13 +19,13 @@ SERVICE_VERSION = "20240203.114"
 class Message(frames.WireMessage, kw_only=True):
     """One message with all that the service puts into it."""
 
-    from_: dict[str, Any] | None = msgspec.field(name="from", default=None)
+    from_: dict[str, object] | None = msgspec.field(name="from", default=None)
     locale: str | None = None
     market: str | None = None
     region: str | None = None
-    location_hints: list[dict[str, Any]] | None = None
-    nlu: dict[str, Any] | None = None
-    feedback: dict[str, Any] | None = None
+    location_hints: list[dict[str, object]] | None = None
+    nlu: dict[str, object] | None = None
+    feedback: dict[str, object] | None = None
     input_method: str | None = None
     spoken_text: str | None = None
 
@@ -40,7 +40,7 @@ class Item(frames.FinalItem, kw_only=True):
     """The item of a final frame."""
 
     should_initiate_conversation: bool | None = None
-    telemetry: dict[str, Any] | None = None
+    telemetry: dict[str, object] | None = None
 
 
 class RefusedItem(frames.FinalItem, kw_only=True, omit_defaults=False):
@@ -50,15 +50,15 @@ class RefusedItem(frames.FinalItem, kw_only=True, omit_defaults=False):
     throttling: Any = msgspec.UNSET
     conversation_expiry_time: Any = msgspec.UNSET
     default_chat_name: str | None = None
-    telemetry: dict[str, Any] | None = None
+    telemetry: dict[str, object] | None = None
 
 
-def raw(value: Any) -> msgspec.Raw:
-    """A shapeless field of a message."""
+def raw(value: object) -> msgspec.Raw:
+    """A field whose shape the client does not type."""
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def card(*blocks: dict[str, Any]) -> msgspec.Raw:
+def card(*blocks: dict[str, object]) -> msgspec.Raw:
     """The `adaptiveCards` of a message, with these blocks as the body of its one card."""
     return raw([{"type": "AdaptiveCard", "version": "1.0", "body": blocks}])
 
@@ -69,13 +69,13 @@ def subtle_card(text: str) -> msgspec.Raw:
     return card({"type": "RichTextBlock", "inlines": [run]})
 
 
-def text_blocks(text: str, learn_more: str) -> Sequence[dict[str, Any]]:
-    """The blocks of an answer's card, with the line of links below it where there are any."""
+def text_blocks(text: str, learn_more: str) -> Sequence[dict[str, object]]:
+    """The blocks of an answer's card, with the line of links below if there are any."""
     answer = {"type": "TextBlock", "text": text, "wrap": True}
     links = {"type": "TextBlock", "size": "small", "text": learn_more, "wrap": True}
     return (answer, links) if learn_more else (answer,)
 
 
-def feedback() -> dict[str, Any]:
+def feedback() -> dict[str, object]:
     """Nobody has rated this message."""
     return {"tag": None, "updatedOn": None, "type": "None"}

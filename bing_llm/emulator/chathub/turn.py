@@ -1,4 +1,4 @@
-"""One turn of the emulator: from a chat request to what goes out for it."""
+"""One turn of the emulator: from a chat request to the frames that answer it."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _question(state: State, conversation: Conversation, request: Received) -> Qu
 
 
 def _written(writer: AnswerWriter, output: Output) -> Frames | errors.BingError:
-    """The frames of an event; an error that can be played, for an error or for what cannot be sent."""
+    """The frames of an event; an error for an error, or for an output that cannot be sent."""
     output = checked_output(output)
     if isinstance(output, errors.BingError):
         return output

@@ -94,7 +94,7 @@ class AnswerWriter:
                 assert_never(event)
 
     def begin_message(self) -> None:
-        """Go on under another message id."""
+        """Continue the answer under another message id."""
         self._answer_id = new_id()
 
     def limited(self) -> Frames:
@@ -134,7 +134,7 @@ class AnswerWriter:
         return frames.Completion(self._invocation_id)
 
     def _all_messages(self) -> list[frames.WireMessage]:
-        """The user's message first, the answer last; where moderation spoke, its message instead of the answer."""
+        """The user's message first and the answer last, or the message of moderation in its place."""
         answer = self._moderation or (self._answer(final=True) if self.text else None)
         shown = [self._write.user(self._arguments), *self._asides, *((answer,) if answer else ())]
         for message in shown:

@@ -23,7 +23,7 @@ own words, is the message.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from aiohttp import web
@@ -61,7 +61,7 @@ _FORBIDDEN = "Forbidden"
 
 
 def is_moderation(error: errors.BingError) -> bool:
-    """Whether the service says it by the state of the conversation: it knows one moderation, which ends it."""
+    """Whether the state of the conversation reports the error: moderation always ends the conversation."""
     return isinstance(error, errors.ContentFiltered | errors.ConversationEnded)
 
 
@@ -71,7 +71,7 @@ def is_refusal(error: errors.BingError) -> bool:
 
 
 def breakage_of(error: errors.BingError) -> Breakage | None:
-    """What the error does to the connection; None where it has a status."""
+    """How the error breaks the turn off; None if a status reports it."""
     match error:
         case errors.ConnectionLost(value=None):
             return Cut("abort")
@@ -116,7 +116,7 @@ def response(
     return json_response(body, status=status, headers={**headers, "request-id": request_id})
 
 
-def json_response(body: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+def json_response(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """An answer in JSON; bytes are sent as they are. Each has the `request-id` that support asks for."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     headers = {"request-id": new_id(), **(headers or {})}
@@ -132,7 +132,7 @@ def _played(error: errors.BingError) -> tuple[int, str, str]:
     return status, _FORBIDDEN if status == 403 else fault.code, message  # noqa: PLR2004 - as above
 
 
-def _envelope(code: str, message: str, request: web.Request, request_id: str, now: float) -> dict[str, Any]:
+def _envelope(code: str, message: str, request: web.Request, request_id: str, now: float) -> dict[str, object]:
     inner = {
         "date": timestamp(now, ""),
         "request-id": request_id,
@@ -141,6 +141,6 @@ def _envelope(code: str, message: str, request: web.Request, request_id: str, no
     return {"error": {"code": code, "message": message, "innerError": inner}}
 
 
-def _explained(conversation_id: str, why: str, now: float) -> dict[str, Any]:
+def _explained(conversation_id: str, why: str, now: float) -> dict[str, object]:
     said = shapes.message(new_id(), why, created=now)
     return shapes.conversation(conversation_id, name="", turns=0, messages=[said], created=now)

@@ -11,7 +11,7 @@ from bing_llm.errors import InvalidRequest
 
 
 class _Part(msgspec.Struct, frozen=True, rename="camel"):
-    """Fields that are not named here are passed over: SDKs send `@odata.type` and more."""
+    """Unknown fields are ignored: SDKs send `@odata.type` and more."""
 
 
 class TurnMessage(_Part, frozen=True):
@@ -109,7 +109,7 @@ def read_chat(body: bytes) -> ChatBody:
 
 
 def _is_iana(zone: str) -> bool:
-    """Whether it is a name of the time zone database; where this machine has none, only whether it looks like one."""
+    """Whether it is a name of the time zone database; without a database, any name that has no space."""
     known = _zones()
     return zone in known if known else bool(zone) and " " not in zone
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from functools import partial
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -165,8 +164,8 @@ def _read(body: bytes) -> ChatBody | errors.InvalidRequest:
         return exc
 
 
-def _decoded(body: bytes) -> Any:
-    """The JSON of a body; None for what is none."""
+def _decoded(body: bytes) -> object:
+    """The JSON of a body; None if it is not JSON."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

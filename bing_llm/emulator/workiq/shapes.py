@@ -12,6 +12,9 @@ from bing_llm.events import Citation
 INTERMEDIATE = "Intermediate Conversation Update"
 """The display name in every event of a stream but the last."""
 
+JsonObject: TypeAlias = dict[str, Any]
+"""A conversation, a message or a part of one, to be written as JSON."""
+
 ConversationState: TypeAlias = Literal["active", "disengagedForRai"]
 
 _MESSAGE_TYPE = "#microsoft.graph.copilotConversationResponseMessage"
@@ -24,11 +27,11 @@ def conversation(
     *,
     name: str,
     turns: int,
-    messages: Sequence[Mapping[str, Any]] | None,
+    messages: Sequence[Mapping[str, object]] | None,
     created: float,
     state: ConversationState = "active",
-    agent_id: Any = None,
-) -> dict[str, Any]:
+    agent_id: object = None,
+) -> JsonObject:
     """A copilotConversation.
 
     Args:
@@ -56,10 +59,10 @@ def message(
     text: str,
     *,
     created: float,
-    attributions: Iterable[Mapping[str, Any]] = (),
+    attributions: Iterable[Mapping[str, object]] = (),
     with_card: bool = False,
-    label: Any = None,
-) -> dict[str, Any]:
+    label: object = None,
+) -> JsonObject:
     """A message. That of the user has the same type as that of the service.
 
     Args:
@@ -82,18 +85,18 @@ def message(
     }
 
 
-def attribution(citation: Citation) -> dict[str, Any]:
+def attribution(citation: Citation) -> JsonObject:
     """The source that a marker refers to."""
     return _attribution("citation", "grounding", citation.title, citation.url)
 
 
-def entity_links(text: str) -> list[dict[str, Any]]:
+def entity_links(text: str) -> list[JsonObject]:
     """The links of the people, events and files that the text names."""
     names = dict.fromkeys(found[2] for found in _ENTITY.finditer(text))
     return [_attribution("annotation", "model", name, "") for name in names]
 
 
-def _attribution(kind: str, source: str, name: str, url: str) -> dict[str, Any]:
+def _attribution(kind: str, source: str, name: str, url: str) -> JsonObject:
     return {
         "attributionType": kind,
         "attributionSource": source,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from bing_llm import events as ev
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes
 
-Snapshot: TypeAlias = dict[str, Any]
+Snapshot: TypeAlias = shapes.JsonObject
 """A copilotConversation: all that is known of the turn so far."""
 
 
@@ -50,7 +50,7 @@ class SnapshotWriter:
         self._clock = clock
         self._answer_id = new_id()
         self._sources = Sources()
-        self._metadata: dict[str, Any] = {}
+        self._metadata: shapes.JsonObject = {}
         self._notice: str | None = None
         self.text = ""
 
@@ -59,7 +59,7 @@ class SnapshotWriter:
         return self._intermediate([])
 
     def write(self, event: ev.Event) -> list[Snapshot]:
-        """The snapshots of one event; none for what does not show."""
+        """The snapshots of one event; empty if the event does not show."""
         match event:
             case ev.TextDelta(text=text):
                 return self._revise(self.text + text)
@@ -78,7 +78,7 @@ class SnapshotWriter:
         return []
 
     def begin_message(self) -> None:
-        """Go on under another message id."""
+        """Continue the answer under another message id."""
         self._answer_id = new_id()
 
     def disengage(self, notice: str) -> None:
@@ -97,7 +97,7 @@ class SnapshotWriter:
         return [self.opening(), self._final("disengagedForRai", echo, *notice)]
 
     def refusal(self) -> Snapshot:
-        """All that a conversation says which had ended before this turn."""
+        """The only snapshot of a conversation that had ended before this turn."""
         return self._final("disengagedForRai")
 
     # --- parts ----------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class SnapshotWriter:
         self._metadata = reply.metadata
         return sent
 
-    def _answer(self, *, final: bool = False) -> dict[str, Any]:
+    def _answer(self, *, final: bool = False) -> shapes.JsonObject:
         return shapes.message(
             self._answer_id,
             self.text,
@@ -124,14 +124,14 @@ class SnapshotWriter:
             label=self._metadata.get("sensitivityLabel"),
         )
 
-    def _citations(self) -> list[dict[str, Any]]:
-        """All sources where one is cited: the n-th citation is what marker n means, so none may be left out."""
+    def _citations(self) -> list[shapes.JsonObject]:
+        """All sources if one is cited: marker n means the n-th citation, so none may be left out."""
         if not self._sources.used_by(self.text):
             return []
         ordered = sorted(self._sources.citations, key=lambda citation: citation.number)
         return [shapes.attribution(citation) for citation in ordered]
 
-    def _intermediate(self, messages: list[dict[str, Any]]) -> Snapshot:
+    def _intermediate(self, messages: list[shapes.JsonObject]) -> Snapshot:
         return shapes.conversation(
             self._conversation_id,
             name=shapes.INTERMEDIATE,
@@ -140,7 +140,7 @@ class SnapshotWriter:
             created=self._created,
         )
 
-    def _final(self, state: shapes.ConversationState, *messages: dict[str, Any]) -> Snapshot:
+    def _final(self, state: shapes.ConversationState, *messages: shapes.JsonObject) -> Snapshot:
         return shapes.conversation(
             self._conversation_id,
             name=self._metadata.get("displayName") or self._name,

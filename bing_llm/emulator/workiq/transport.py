@@ -1,4 +1,4 @@
-"""How a turn of Work IQ goes out over HTTP: whole, or as server-sent events, or not to its end."""
+"""How a turn of Work IQ is sent over HTTP: whole, as server-sent events, or cut short by a fault."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -22,10 +22,10 @@ _GAPS = (4, 1, 2, 1)  # ids grow, and not by one
 _COMMENT_EVERY = 3
 
 Refuse: TypeAlias = Callable[[errors.BingError], web.Response]
-"""Makes the answer that reports an error which has a status."""
+"""Makes the response for an error that has a status."""
 
 Play: TypeAlias = Callable[
-    [web.Request, AsyncGenerator[Outgoing, None], Refuse, float], Coroutine[Any, Any, web.StreamResponse]
+    [web.Request, AsyncGenerator[Outgoing, None], Refuse, float], Coroutine[object, None, web.StreamResponse]
 ]
 """One of the two ways to answer; the number is the interval of pings, in seconds."""
 
@@ -38,12 +38,12 @@ class RunningTurn:
         answer: Sends the answer.
     """
 
-    def __init__(self, request: web.Request, answer: Coroutine[Any, Any, web.StreamResponse]) -> None:
+    def __init__(self, request: web.Request, answer: Coroutine[object, None, web.StreamResponse]) -> None:
         self._request = request
         self._answering = asyncio.create_task(answer)
 
     async def run(self) -> web.StreamResponse:
-        """Wait for the answer, as long as the client does."""
+        """Wait for the answer for as long as the client stays connected."""
         try:
             while not self._answering.done() and not self._is_left:
                 await asyncio.wait({self._answering}, timeout=LOOK_S)
@@ -59,7 +59,7 @@ class RunningTurn:
         self._answering.cancel()
 
     async def end_if_left(self) -> None:
-        """End the turn if its client is gone, even if nobody has looked yet: that client may ask again at once."""
+        """End the turn if its client is gone. A client may reconnect before the next check, so this checks at once."""
         if self._is_left:
             await self._end()
 
@@ -166,14 +166,14 @@ class _Stream:
         await self._write(self.delivery.pieces(self._events.event(data)))
 
     async def say_nothing(self, ping_interval: float | None) -> None:
-        """Send nothing for ever, or a comment each so many seconds."""
+        """Send nothing, or a comment at this interval in seconds, until cancelled."""
         while ping_interval is not None:
             await self._write([b": ping\n\n"])
             await asyncio.sleep(ping_interval)
         await asyncio.Event().wait()
 
     async def end(self) -> web.StreamResponse:
-        """End it in good order."""
+        """Complete the response."""
         await self._write(self.delivery.rest())
         response = await self._opened()
         await response.write_eof()

@@ -1,4 +1,4 @@
-"""One turn of Work IQ: from a request to the snapshots that go out for it."""
+"""One turn of Work IQ: from a request to the snapshots that answer it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Outgoing: TypeAlias = bytes | WireFault | errors.BingError
 
 
 def begin(conversation: Conversation, chat: ChatBody, *, context_limit: int) -> None:
-    """Begin a turn of a conversation in which none runs.
+    """Begin a turn of a conversation that has no running turn.
 
     Raises:
         BingError: The service would refuse it; the error says how.
@@ -103,7 +103,7 @@ def _question(conversation: Conversation, chat: ChatBody) -> Question:
 
 
 def _written(writer: SnapshotWriter, conversation: Conversation, output: Output) -> list[bytes] | errors.BingError:
-    """The snapshots of a output; an error that can be played, for an error or for what cannot be sent."""
+    """The snapshots of an output; an error for an error, or for an output that cannot be sent."""
     output = checked_output(output)
     if isinstance(output, errors.CaptchaRequired):
         return brain_failure("it yielded CaptchaRequired: Work IQ asks for no captcha")

@@ -185,7 +185,7 @@ def test_an_agent_answers_in_a_schema(bing_emulator: Emulator, strategy: Any, to
     """By a tool, by a format, or as LangChain chooses; with other tools and without."""
     response_format = Weather if strategy is None else strategy(Weather)
     agent = agent_of(ChatBing(endpoint=bing_emulator.url), tools, response_format=response_format)
-    result = agent.invoke({"messages": [HumanMessage("What is the weather in Paris? It has 21 degrees.")]})
+    result = agent.invoke({"messages": [HumanMessage("What is the weather in the city 'Paris'? It has 21 degrees.")]})
     assert result["structured_response"] == Weather(city="Paris", degrees=21)
 
 

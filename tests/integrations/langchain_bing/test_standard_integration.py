@@ -22,7 +22,7 @@ PICTURE = base64.b64decode(
 
 @pytest.mark.filterwarnings("ignore:ChatBing does not use .*'temperature':UserWarning")
 class _Suite(ChatModelIntegrationTests):
-    """The suite's own tests, against an emulator that does as it is told."""
+    """The suite's own tests, against an emulator that answers by its rules."""
 
     emulator: ClassVar[Emulator]
 

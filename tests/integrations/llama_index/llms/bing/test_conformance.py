@@ -32,12 +32,13 @@ NOBODY = "http://127.0.0.1:9"
 
 
 class _BingSubject(Subject):
-    """Bing, asking an emulator that does as it is told, or says what a test wrote down."""
+    """Bing, asking an emulator that answers by its rules, or says what a test wrote down."""
 
     can_fail = True
     can_be_scripted = True
     block_kinds = BLOCK_KINDS - {"audio", "video"}
     thinking_prompt = "What is the latest news?"
+    object_prompt = "Describe the city with the name '{city}'."
     process_source = 'from llama_index.llms.bing import Bing\nllm = Bing(backend="emulator")'
 
     emulator: ClassVar[Emulator]
@@ -51,8 +52,8 @@ class _BingSubject(Subject):
             yield
 
     @pytest.fixture(autouse=True)
-    def obedience(self) -> Iterator[None]:
-        """For each test, a service that does as it is told and has heard nothing; its models are closed."""
+    def rules(self) -> Iterator[None]:
+        """For each test, a service that answers by its rules and was asked nothing; its models are closed."""
         self.emulator.brain = Obedient(pace=0)
         self.emulator.clear()
         yield
@@ -106,9 +107,9 @@ class _WorkIQSubject(_BingSubject):
     process_source = WORKIQ_PROCESS
 
     @pytest.fixture(autouse=True)
-    def access(self, obedience: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def access(self, rules: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         """The token, also for copies out of a pickle, which have none with them."""
-        del obedience
+        del rules
         token = self.emulator.token
         monkeypatch.setenv("WORKIQ_TOKEN", token)
         yield
@@ -159,8 +160,12 @@ class TestBingTools(_BingSubject, ToolConformance):
 class TestBingAgents(_BingSubject, AgentConformance):
     """The agents of LlamaIndex."""
 
+    def make_code_act_llm(self) -> Bing:
+        """Scripted: the emulator's rules write no code."""
+        return self.make_scripted_llm("<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
+
     def make_handoff_llm(self) -> Bing:
-        """Scripted: the emulator's brain takes the word of the handoff for an answer."""
+        """Scripted: the emulator's rules take the words of a handoff for the answer."""
         handoff = call("handoff", to_agent="calculator", reason="It adds.")
         return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
 
@@ -186,6 +191,10 @@ class TestWorkIQTools(_WorkIQSubject, ToolConformance):
 @pytest.mark.system
 class TestWorkIQAgents(_WorkIQSubject, AgentConformance):
     """The agents of LlamaIndex."""
+
+    def make_code_act_llm(self) -> Bing:
+        """Scripted, as above."""
+        return self.make_scripted_llm("<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
 
     def make_handoff_llm(self) -> Bing:
         """Scripted, as above."""

@@ -1,1 +1,0 @@
-"""What the `Obedient` brain can do, one skill a module. None of it uses a clock, chance or the network."""
