@@ -77,15 +77,13 @@ class Transport:
             TimeoutError: Nothing came in that many seconds; it may be called again.
             BingError: The other end broke the rules, or refused; the same error again when called again.
         """
-        if not self._received and self._ending is None:
-            self._waiter = self._loop.create_future()
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._waiter
-            finally:
-                self._waiter = None
         piece = self.ready()
-        return End() if piece is None else piece
+        if piece is None:
+            async with asyncio.timeout(seconds):
+                while (piece := self.ready()) is None:
+                    self._waiter = self._loop.create_future()
+                    await self._waiter
+        return piece
 
     def ready(self) -> bytes | End | None:
         """The next piece if it has come already, else None; the end again and again.

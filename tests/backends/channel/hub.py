@@ -29,7 +29,7 @@ class Hub(NamedTuple):
         """Send a request."""
         await self.channel.send(self.turn.ask(chat(text)))
 
-    async def greet(self) -> None:
+    async def shake_hands(self) -> None:
         """Shake hands before there is a request."""
         await self.channel.handshake(self.turn.handshake())
 
@@ -68,9 +68,9 @@ async def asked(*script: Step, timeouts: Timeouts | None = None, turn: float = 9
     return hub.channel, network
 
 
-async def greeted(*script: Step) -> tuple[Hub, Network]:
+async def after_handshake(*script: Step) -> tuple[Hub, Network]:
     """A turn whose handshake is done, and its network with the rest of the script."""
     network = Network(0.5, ACK, *script)
     hub = over(network)
-    await hub.greet()
+    await hub.shake_hands()
     return hub, network

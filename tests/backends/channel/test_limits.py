@@ -83,7 +83,7 @@ async def test_the_turn_has_an_end_of_its_own() -> None:
 
 
 async def test_a_deadline_that_passed_elsewhere_is_seen() -> None:
-    """A caller that took its time between two events is told, before anything is waited for."""
+    """A caller that took its time between two events gets the error before anything is waited for."""
     channel, network = await asked(ACK, HELLO, turn=20)
     await channel.next_event()
     network.now += 1000

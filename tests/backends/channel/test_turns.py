@@ -12,7 +12,7 @@ from bing_llm.backends.chathub.turn import PING_SECONDS
 from bing_llm.backends.transport import End
 from bing_llm.errors import BingError
 from bing_llm.limits import Deadline, Timeouts
-from tests.backends.channel.hub import HELLO, LOST, asked, greeted, over
+from tests.backends.channel.hub import HELLO, LOST, after_handshake, asked, over
 from tests.backends.channel.network import Network, Step, events_of, failure_of, reply_of
 from tests.backends.chathub.wire import ACK, END, PING, bot, final, wire
 
@@ -41,9 +41,9 @@ async def test_handshake_and_request_go_together() -> None:
 # --- before a turn ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_greeting_goes_alone_and_waits_for_its_answer() -> None:
+async def test_a_handshake_goes_alone_and_waits_for_its_answer() -> None:
     """Then the request is sent alone, by another deadline, and its limits begin then."""
-    hub, network = await greeted()
+    hub, network = await after_handshake()
     assert (network.passed, hub.alive()) == (0.5, True)
     network.now += 600
     network.script.extend([44.0, HELLO, 44.0, final(bot("Hello, you"))])
@@ -55,11 +55,11 @@ async def test_a_greeting_goes_alone_and_waits_for_its_answer() -> None:
     assert network.ends == ["hang up"]
 
 
-async def test_an_unanswered_greeting_times_out() -> None:
+async def test_an_unanswered_handshake_alone_times_out() -> None:
     """It has the limit of every handshake."""
     network = Network()
     with pytest.raises(errors.TimedOut, match=r"10 seconds \(timeouts\.handshake\)"):
-        await over(network).greet()
+        await over(network).shake_hands()
     assert network.passed == 10
 
 
@@ -71,10 +71,10 @@ async def test_an_unanswered_greeting_times_out() -> None:
         (End(1000), errors.ConnectionLost),
     ],
 )
-async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) -> None:
-    """Whatever is said instead is the error of the greeting, without secrets."""
+async def test_a_handshake_may_be_refused(answer: Step, kind: type[BingError]) -> None:
+    """Whatever is said instead is the error of the handshake, without secrets."""
     with pytest.raises(kind) as caught:
-        await over(Network(answer), None, "hunter2+/=").greet()
+        await over(Network(answer), None, "hunter2+/=").shake_hands()
     assert "hunter" not in f"{caught.value} {caught.value.service_message}"
 
 
@@ -91,7 +91,7 @@ async def test_a_greeting_may_be_refused(answer: Step, kind: type[BingError]) ->
 )
 async def test_what_ends_a_connection_before_its_turn_is_seen(come: Step) -> None:
     """The end of the socket, a frame that closes, and what may not come before a request: it takes none any more."""
-    hub, network = await greeted()
+    hub, network = await after_handshake()
     network.script.append(come)
     assert not hub.alive()
     assert not hub.alive()
@@ -99,7 +99,7 @@ async def test_what_ends_a_connection_before_its_turn_is_seen(come: Step) -> Non
 
 async def test_pings_and_unknown_frames_end_nothing() -> None:
     """They show that the service is there: a silence counts from them on."""
-    hub, network = await greeted()
+    hub, network = await after_handshake()
     for seconds, come in ((40, PING), (40, wire({"type": 99})), (40, PING + PING)):
         network.now += seconds
         network.script.append(come)
@@ -111,7 +111,7 @@ async def test_pings_and_unknown_frames_end_nothing() -> None:
 
 async def test_a_flood_before_a_turn_ends_it() -> None:
     """A look takes a bounded time; a service that says so much before it is asked is none to wait for."""
-    hub, network = await greeted()
+    hub, network = await after_handshake()
     network.script.extend([PING] * 1000)
     assert not hub.alive()
     assert len(network.script) > 800
@@ -119,7 +119,7 @@ async def test_a_flood_before_a_turn_ends_it() -> None:
 
 async def test_a_ping_may_be_sent_before_a_turn() -> None:
     """A channel that waits for no event sends none by itself."""
-    hub, network = await greeted()
+    hub, network = await after_handshake()
     await hub.channel.send(hub.turn.ping())
     assert network.sent_of(6) == [(0.5, {"type": 6})]
     network.broken = LOST

@@ -166,7 +166,7 @@ async def test_the_caller_may_take_its_time() -> None:
 
 
 async def test_a_deadline_that_passed_elsewhere_is_seen() -> None:
-    """A caller that took its time between two events is told, before anything is waited for."""
+    """A caller that took its time between two events gets the error before anything is waited for."""
     network = Network(HELLO)
     channel = over(network, turn=20)
     await channel.next_event()

@@ -433,7 +433,7 @@ def test_a_stopped_turn_keeps_what_came(ending: list[Step]) -> None:
 
 @pytest.mark.parametrize("stops", [1, 2])
 def test_a_stop_may_come_before_the_handshake_is_answered(stops: int) -> None:
-    """A stop right behind the request ends the turn without any text; a second one changes nothing."""
+    """A stop right after the request ends the turn without any text; a second one changes nothing."""
     outcome = hear(*[stop] * stops, ACK, update(throttling=throttling(1, 5)), DONE)
     assert outcome.events[:-1] == [ev.Quota(1, 5)]
     assert (outcome.reply.text, outcome.reply.quota) == ("", ev.Quota(1, 5))
@@ -549,7 +549,7 @@ def test_an_answer_gives_what_its_frames_say(messages: list[str], stopped: bool)
 
 
 def test_three_ways_are_whole_split_and_with_more_behind() -> None:
-    """The helper of these tests gives the script itself, one cut at each position, and one with data behind."""
+    """The helper of these tests gives the script itself, one cut at each position, and one with data after it."""
     end = eof(None)
     variants: list[Any] = list(three_ways(["ab", "c", end]))
     assert variants == [

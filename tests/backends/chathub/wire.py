@@ -192,7 +192,7 @@ def drained(turn: Turn) -> Iterator[ev.Event]:
 
 
 def three_ways(script: Sequence[Step]) -> Iterator[list[Step]]:
-    """The script whole, with its text split at every position, and with data behind its end.
+    """The script whole, with its text split at every position, and with data after its end.
 
     What a peer puts into one WebSocket message is its own affair, so all of these say the same.
     """

@@ -82,17 +82,17 @@ async def test_a_stream_at_its_end_gives_its_connection_back() -> None:
 
 async def test_a_stream_sends_its_body_and_says_so() -> None:
     """`sent` is called once, before there is an answer; the body goes as JSON."""
-    told: list[str] = []
+    calls: list[str] = []
     http, talker = Http(), Talker()
     async with Server(talker) as server:
-        task = asyncio.ensure_future(open_stream(http, server.url(f"/a{TOKEN}"), sent=lambda: told.append("sent")))
+        task = asyncio.ensure_future(open_stream(http, server.url(f"/a{TOKEN}"), sent=lambda: calls.append("sent")))
         await talker.opened.wait()
-        assert told == ["sent"]
+        assert calls == ["sent"]
         [request] = server.requests
         assert (request.method, request.target, request.body) == ("POST", f"/a{TOKEN}", b'{"hello": 1}')
         talker.writer.write(STREAMING + END)
         (await task).abort()
-        assert told == ["sent"]
+        assert calls == ["sent"]
         talker.over.set()
         await http.aclose()
 
@@ -114,11 +114,11 @@ async def test_a_slow_head_is_waited_for() -> None:
 
 async def test_a_stream_without_a_listener_was_not_sent(unused_port: int) -> None:
     """No connection is ConnectionFailed, and `sent` was not called."""
-    told: list[str] = []
+    calls: list[str] = []
     http = Http()
     url = f"http://127.0.0.1:{unused_port}/a{TOKEN}"
-    await failure(ConnectionFailed, open_stream(http, url, sent=lambda: told.append("sent")))
-    assert told == []
+    await failure(ConnectionFailed, open_stream(http, url, sent=lambda: calls.append("sent")))
+    assert calls == []
     await http.aclose()
 
 
@@ -130,12 +130,12 @@ async def test_a_stream_that_cannot_connect_in_time_was_not_sent(monkeypatch: py
 
     monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", never)
     http = Http()
-    told: list[str] = []
+    calls: list[str] = []
     error = await failure(
-        TimedOut, open_stream(http, "http://127.0.0.1:1/a", seconds=0.05, sent=lambda: told.append("sent"))
+        TimedOut, open_stream(http, "http://127.0.0.1:1/a", seconds=0.05, sent=lambda: calls.append("sent"))
     )
     assert error.message.endswith("within 0.05 seconds (timeouts.connect).")
-    assert told == []
+    assert calls == []
     await http.aclose()
 
 

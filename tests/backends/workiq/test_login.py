@@ -39,9 +39,9 @@ def sign_in(**options: Any) -> str:
 
 def test_the_user_is_told_where_to_enter_the_code(identity: azure.FakeIdentity) -> None:
     """The address and the code go to the caller, and the user's name comes back."""
-    told: list[tuple[str, str]] = []
-    assert sign_in(tell=lambda address, code: told.append((address, code))) == "ada@contoso.com"
-    assert told == [("https://login.example/device", "ABC-DEF")]
+    calls: list[tuple[str, str]] = []
+    assert sign_in(tell=lambda address, code: calls.append((address, code))) == "ada@contoso.com"
+    assert calls == [("https://login.example/device", "ABC-DEF")]
     assert identity.scopes == [SCOPE]
     assert identity.made == [
         {

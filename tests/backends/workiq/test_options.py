@@ -130,7 +130,7 @@ def test_without_an_endpoint_it_is_the_public_service() -> None:
     ],
 )
 def test_every_url_follows_from_a_base_url(base: str, host: str, create: str) -> None:
-    """The base may be Work IQ's, its beta, Graph's, or an emulator's; its host is told in lower case."""
+    """The base may be Work IQ's, its beta, Graph's, or an emulator's; its host is in lower case."""
     place = resolve(base)
     assert place.host == host
     assert place.create.endswith(create)

@@ -83,7 +83,7 @@ def test_an_answer_may_come_at_once() -> None:
 
 
 def test_the_end_need_not_be_an_empty_line() -> None:
-    """The service may close right behind its last event."""
+    """The service may close right after its last event."""
     assert hear(partial("A"), final("All").rstrip(), eof).reply.text == "All"
 
 
