@@ -57,7 +57,8 @@ class BingClient:
             is taken and after five hours, and of a ChatHub an open socket with a ping each 15 s; so leave it at 0
             where turns are rare or an account is short of them.
 
-        **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them:
+        **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them (see
+            `help(bing_llm.WorkIQ)` and so on for what they mean):
             all three have `model`, `search`, `location` and `prompt_limit`; ChatHub and Work IQ have `endpoint`,
             `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub and the emulator have `cookies`, `locale`
             and `option_sets`; ChatHub alone has `ip_address`; Work IQ alone has `token`, `time_zone`, `files`,

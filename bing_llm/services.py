@@ -124,6 +124,9 @@ class Setting(NamedTuple):
     variable: str = ""
     own_check: bool = False
 
+    def __repr__(self) -> str:
+        return "Setting(...)"  # short, as signatures show it in `help`; the documentation has the rest
+
 
 # Settings that two services have with the same meaning, though no base class is theirs alone.
 _ChatHubModel: TypeAlias = Annotated[
@@ -408,7 +411,6 @@ _Kind: TypeAlias = type[ChatHub] | type[Emulated] | type[WorkIQ]
 SERVICES: Mapping[str, _Kind] = MappingProxyType({kind.name: kind for kind in (ChatHub, Emulated, WorkIQ)})
 """The services of this package, by name."""
 
-
 _BACKEND_VARIABLE = "BING_LLM_BACKEND"
 
 
@@ -432,9 +434,26 @@ def describe(name: str) -> str:
     parts = []
     for setting, kinds in kinds_of.items():
         owners = "" if len(kinds) == len(SERVICES) else f"{', '.join(kind.title for kind in kinds)}: "
-        variable = f" Environment variable: `{setting.variable}`." if setting.variable else ""
-        parts.append(f"{owners}{setting.doc}{variable}")
+        parts.append(f"{owners}{setting.doc}{_variable_of(setting)}")
     return " ".join(parts)
+
+
+def _variable_of(setting: Setting) -> str:
+    return f" Environment variable: `{setting.variable}`." if setting.variable else ""
+
+
+def _document(kind: _Kind) -> None:
+    """Add the settings to the documentation of a service, for `help`; without documentation (-OO) there is none."""
+    if kind.__doc__:
+        text, _, raises = kind.__doc__.partition("\n    Raises:")
+        lines = [
+            f"        {name}: {setting.doc}{_variable_of(setting)}" for name, (_, setting) in settings_of(kind).items()
+        ]
+        kind.__doc__ = "\n".join([text, "    Args:", *lines, f"\n    Raises:{raises}"])
+
+
+for _kind in SERVICES.values():
+    _document(_kind)
 
 
 def credential_of(backend: str | None, settings: ServiceSettings) -> Literal["cookies", "token"]:
@@ -468,8 +487,8 @@ def make_service(backend: str | None, settings: ServiceSettings) -> Service:
     if chosen is None:
         raise ConfigurationError(NOT_CONFIGURED, hint="")  # the message says what to do
     kind = SERVICES[chosen]
-    for name in given.keys() - set(kind.__struct_fields__):
-        if given[name] != default_of(owners[name][0], name) and given[name] != "":
+    for name, value in given.items():
+        if kind not in owners[name] and value != default_of(owners[name][0], name) and value != "":
             raise _foreign(name, owners[name], chosen)
     make: Callable[..., Service] = kind
     return make(**{name: value for name, value in given.items() if kind in owners[name]})
@@ -507,7 +526,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
         }
         environment = {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
         name = _pointed_to(given) or _pointed_to(environment)
-    if name is not None and name not in SERVICES:
+    if name is not None and name not in tuple(SERVICES):
         msg = f"The backend {name!r} is not known to this version; allowed: {', '.join(SERVICES)}."
         raise ConfigurationError(msg)
     return name
@@ -515,7 +534,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
 
 def _pointed_to(settings: Mapping[str, object]) -> str | None:
     """The service that these settings point to; None for none."""
-    if "token" in settings or settings.get("model") in WorkIQ.prompt_limits:
+    if "token" in settings or settings.get("model") in tuple(WorkIQ.prompt_limits):
         return WorkIQ.name
     if settings.get("cookies") or "endpoint" in settings:
         return ChatHub.name

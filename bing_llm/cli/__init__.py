@@ -10,7 +10,7 @@ exit  meaning
 130   Ctrl-C before the answer was complete, or before all rows were done
 ====  ===========================================================================================
 
-Needs the extra `cli`. Importing this module does not import it, so that its lack can be told in one line.
+Needs the extra `cli`. Importing this module does not import the extra, so that a missing one is an error of one line.
 """
 
 from __future__ import annotations

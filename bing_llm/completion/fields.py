@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 import msgspec
@@ -28,10 +28,14 @@ from pydantic.json_schema import SkipJsonSchema
 from bing_llm._checks import cookie_header
 from bing_llm._secrets import SecretStruct
 from bing_llm.client import BingClient
+from bing_llm.completion.prompt import History
+from bing_llm.completion.request import build_request
+from bing_llm.completion.stream import Completion
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.services import SERVICES, Endpoint, Service, ServiceSettings, credential_of, describe
 from bing_llm.sync import run
+from bing_llm.tools.calls import JsonObject
 
 SERVICE_FIELDS = ("backend", "endpoint", "cookies", "token", "search", "locale", "time_zone", "files", "entity_tags")
 """The fields that make a service, beside `model`."""
@@ -260,6 +264,39 @@ class ServiceFields(BaseModel):
         """The retries of the client, but for their number if one is given."""
         retries = self._connection.retries
         return retries if self.max_retries is None else msgspec.structs.replace(retries, attempts=self.max_retries + 1)
+
+    def _begin_completion(
+        self,
+        history: History,
+        options: Mapping[str, object],
+        *,
+        to_openai_tool: Callable[..., JsonObject],
+        to_json_schema: Callable[..., JsonObject],
+    ) -> Completion:
+        """One call of the model. Nothing is sent until its first item is asked for.
+
+        Args:
+            history: What the messages say.
+            options: The options of the call; see `build_request`.
+            to_openai_tool: The framework's way from a tool of any kind to OpenAI's form.
+            to_json_schema: The framework's way from a schema of any kind to a JSON schema.
+
+        Raises:
+            ConfigurationError: An option is a setting of the model, or the model is unknown.
+            ValueError: A choice names a tool that is not there, or a tool or schema is of an unknown kind.
+            InvalidRequest: The call cannot be served.
+        """
+        self.names.check_options(options)
+        request = build_request(
+            history,
+            options,
+            to_openai_tool=to_openai_tool,
+            to_json_schema=to_json_schema,
+            stop=self.stop,
+            max_tokens=self.max_tokens,
+        )
+        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
+        return Completion(client, request, join=self.join_deltas)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """A copy, which shares the connections unless its settings differ. To close one closes both, then."""

@@ -70,6 +70,11 @@ class Completion(AsyncIterator[Item]):
         self._over = False
         self._begin(request)
 
+    @property
+    def model(self) -> str:
+        """The name of the model that answers."""
+        return self._client.model
+
     def _begin(self, request: Request) -> None:
         source = HistoryTurn(self._client, request.messages, request.instructions, request.images)
         self._sources.append(source)

@@ -17,7 +17,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from bing_llm import __version__
 from bing_llm.completion.fields import Names, ServiceFields
-from bing_llm.completion.request import ToolChoice, build_request, read_choice, read_toolbox
+from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.messages import convert
@@ -148,7 +148,16 @@ class ChatBing(ServiceFields, BaseChatModel):
     names: ClassVar[Names] = Names(
         "ChatBing",
         of_a_call=(
-            *("max_tokens", "model", "parallel_tool_calls", "response_format", "strict", "tool_choice", "tools"),
+            *(
+                "max_tokens",
+                "model",
+                "parallel_tool_calls",
+                "response_format",
+                "stop",
+                "strict",
+                "tool_choice",
+                "tools",
+            ),
             *("ls_structured_output_format", "stream"),  # LangChain's own, for itself
         ),
         of_a_model=["estimate_usage"],
@@ -223,20 +232,14 @@ class ChatBing(ServiceFields, BaseChatModel):
         self, messages: list[BaseMessage], stop: list[str] | None, options: Mapping[str, object]
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
-        self.names.check_options(options)
-        history = to_history(messages)
-        request = build_request(
-            history,
-            {**options, "stop": stop},
+        completion = self._begin_completion(
+            to_history(messages),
+            options if stop is None else {**options, "stop": stop},
             to_openai_tool=as_openai_tool,
             to_json_schema=convert_to_json_schema,
-            stop=self.stop,
-            max_tokens=self.max_tokens,
         )
-        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
-        completion = Completion(client, request, join=self.join_deltas)
         make = BlockChunks if self.output_version == "v1" else TextChunks
-        return completion, make(client.model, estimate_usage=self.estimate_usage)
+        return completion, make(completion.model, estimate_usage=self.estimate_usage)
 
     @property
     def _attempts(self) -> int:

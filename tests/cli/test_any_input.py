@@ -69,7 +69,7 @@ def ended_well(outcome: Outcome) -> None:
 @EACH
 @given(ARGUMENTS, STDIN)
 def test_any_arguments_end_with_a_code(command: Command, arguments: list[str], stdin: bytes) -> None:
-    """Usage that makes no sense is told in a line, and anything else is asked."""
+    """Usage that makes no sense is an error of one line, and anything else is asked."""
     ended_well(command(*arguments, stdin=stdin))
 
 

@@ -33,7 +33,7 @@ def test_help_ends_with_exit_codes_and_where_secrets_go(command: Command, name: 
 
 
 def test_help_of_batch_has_exit_codes_of_its_own(command: Command) -> None:
-    """What counts there is what came of the rows."""
+    """They depend on the outcome of the rows."""
     done = command("batch", "--help")
     words = " ".join(done.out.split())
     assert (done.code, done.err) == (0, "")
@@ -53,8 +53,8 @@ def test_no_option_takes_a_secret(command: Command, name: str) -> None:
     "arguments",
     [("ask",), ("ask", "a", "b"), ("aks", "a"), ("chat", "--nope"), ("emulator", "--port", "x"), ("login", "x")],
 )
-def test_a_mistake_in_the_command_line_is_told(command: Command, arguments: tuple[str, ...]) -> None:
-    """What cannot be understood is told on stderr, and the exit code is 2."""
+def test_a_mistake_in_the_command_line_is_a_usage_error(command: Command, arguments: tuple[str, ...]) -> None:
+    """What cannot be understood is an error on stderr, and the exit code is 2."""
     done = command(*arguments)
     assert (done.code, done.out) == (2, "")
     assert "Error: " in done.err
@@ -117,7 +117,7 @@ def test_help_names_the_backends(command: Command) -> None:
 
 
 def test_work_iq_is_asked(command: Command, work_iq: Emulator) -> None:
-    """The answer with its sources; the time zone is the machine's, and the web is searched unless told not to."""
+    """The answer with its sources; the time zone is the machine's, and `--no-search` searches no web."""
     source = events.Citation(1, "https://contoso.sharepoint.com/plan.docx", "Plan.docx")
     work_iq.brain = Scripted([["Hello.[^1^]", events.TurnCompleted(events.Reply(citations=(source,)))]])
     assert command("ask", "Hi", "--no-search", "--model", "copilot") == Outcome(
@@ -148,7 +148,7 @@ def test_work_iq_holds_a_conversation(command: Command, work_iq: Emulator) -> No
     assert [request.kind for request in work_iq.requests] == ["creation", "chat", "chat"]
 
 
-def test_work_iq_without_a_token_is_told_where_to_get_one(
+def test_work_iq_without_a_token_says_where_to_get_one(
     command: Command, work_iq: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing was sent, so the exit code is that of a wrong configuration."""
@@ -160,7 +160,7 @@ def test_work_iq_without_a_token_is_told_where_to_get_one(
 
 
 def test_verbose_does_not_log_the_token(command: Command, work_iq: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It shows what came on stderr; stdout stays the answer's."""
+    """What was received goes to stderr; stdout has only the answer."""
     work_iq.token = "very-secret-value"
     monkeypatch.setenv("WORKIQ_TOKEN", work_iq.token)
     work_iq.brain = Scripted([["Hello."]])

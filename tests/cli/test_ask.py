@@ -52,7 +52,7 @@ def test_json_is_all_that_stdout_gets(command: Command, service: Emulator) -> No
 
 
 def test_a_rewritten_answer_is_printed_again(command: Command, service: Emulator) -> None:
-    """After a rewrite the final text follows, behind a line that says so."""
+    """After a rewrite the final text follows, after a line that says so."""
     service.brain = Scripted([["Bonn.", ev.TextRevised("Berlin.")]])
     assert command("ask", "Hi") == Outcome(0, f"Bonn.\n{REWRITTEN}\nBerlin.\n", "")
 
@@ -140,7 +140,7 @@ def test_what_cannot_be_sent_is_a_usage_error(
     assert not service.requests
 
 
-def test_a_closed_stdin_is_told(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_stdin_is_an_error(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` needs a stdin."""
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(errors.ConfigurationError, match="closed"):

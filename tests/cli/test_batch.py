@@ -105,7 +105,7 @@ def stopped(cause: BaseException) -> Callable[[FakeBatch], Any]:
     return end
 
 
-# --- what it is told ------------------------------------------------------------------------------------------------
+# --- its options ------------------------------------------------------------------------------------------------------
 
 
 def test_the_options_reach_the_batch(command: Command, fake: type[FakeBatch]) -> None:
@@ -166,7 +166,7 @@ def test_without_options_it_is_four_at_once_and_an_hour_of_patience(command: Com
 def test_what_cannot_work_is_a_usage_error(
     command: Command, service: Emulator, folder: Path, arguments: list[str], says: str
 ) -> None:
-    """It is told on stderr, the exit code is 2, nothing is sent and no file is made."""
+    """One line on stderr, the exit code is 2, nothing is sent and no file is made."""
     (folder / "rows.txt").write_text("Hi\n")
     done = command("batch", *arguments)
     assert (done.code, done.out) == (2, "")
@@ -205,7 +205,7 @@ def test_without_its_extra_it_says_what_to_install(
 
 
 def test_the_summary_is_on_stderr(command: Command, fake: type[FakeBatch]) -> None:
-    """It says what came of the rows and where they are; without a terminal nothing else is said."""
+    """It has the outcome of the rows and the path of the output; without a terminal nothing else is printed."""
     done = command("batch", "a.jsonl", "b.jsonl")
     assert (done.code, done.out) == (0, "")
     assert done.err == (
@@ -262,7 +262,7 @@ def test_ctrl_c_when_all_is_done_is_too_late(
     assert command("batch", "a.jsonl", "b.jsonl").code == 0
 
 
-def test_a_stop_is_told_with_the_summary(
+def test_a_stop_is_printed_with_the_summary(
     command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table, that it can be gone on with, and last the reason in one line; the exit code is 1."""
@@ -273,7 +273,9 @@ def test_a_stop_is_told_with_the_summary(
     assert done.err.endswith(f"{INCOMPLETE}bing-llm: The batch stopped. {errors.BatchStopped.default_hint}\n")
 
 
-def test_a_full_stdout_is_told_once(command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_stdout_is_reported_once(
+    command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What is left of the output goes nowhere, or Python would complain about it again when it exits."""
     discarded: list[bool] = []
     monkeypatch.setattr(module, "discard_stdout", lambda: discarded.append(True))
@@ -331,7 +333,7 @@ def test_progress_is_drawn_where_a_person_looks_and_nothing_else_is(
 
 
 def test_rows_are_asked(command: Command, service: Emulator, folder: Path) -> None:
-    """Each row has its answer or its error, and a second run asks nothing again but what failed, if told to."""
+    """Each row has its answer or its error, and a second run asks the failed rows again only with `--retry-failed`."""
     service.brain = Scripted({"Hi": ["Hello."], "Ho": [errors.ContentFiltered()]})
     with (folder / "rows.jsonl").open("a") as rows:
         rows.write('{"id": "y", "prompt": "Ho"}\n')

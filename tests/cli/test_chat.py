@@ -101,7 +101,7 @@ def test_save_writes_the_conversation_once(command: Command, service: Emulator, 
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "error"),
     [
         ("/nope\x1b now", "bing-llm: /nope\\u001b is not a command; /help lists them.\n"),
         ("/", "bing-llm: / is not a command; /help lists them.\n"),
@@ -115,11 +115,11 @@ def test_save_writes_the_conversation_once(command: Command, service: Emulator, 
         ("x" * 4001, "bing-llm: The prompt has 4,001 characters; bing-balanced takes at most 4,000. "),
     ],
 )
-def test_a_mistake_is_one_line(command: Command, service: Emulator, line: str, told: str) -> None:
-    """What cannot be done is told in one line, and the chat goes on."""
+def test_a_mistake_is_one_line(command: Command, service: Emulator, line: str, error: str) -> None:
+    """What cannot be done is an error of one line, and the chat goes on."""
     service.brain = Scripted(lambda _: ["Hello."])
     done = talk(command, line, "Hi")
-    assert done.err.startswith(told)
+    assert done.err.startswith(error)
     assert done.err.count("\n") == 1
     assert "Hello." in done.out
 
@@ -171,7 +171,7 @@ def test_a_failure_keeps_the_conversation(command: Command, service: Emulator) -
 
 
 def test_ctrl_c_stops_the_answer_and_keeps_the_conversation(command: Command, service: Emulator) -> None:
-    """The first Ctrl-C asks the service to stop; what came is kept, and the next message continues."""
+    """The first Ctrl-C asks the service to stop; what arrived is kept, and the next message continues."""
     service.brain = Interrupting()
     done = talk(command, "one", "two")
     assert (done.code, done.err) == (0, "")
@@ -212,8 +212,8 @@ def test_ctrl_c_before_the_answer_leaves_it(
     assert done.out.startswith("(left unfinished)\nHello.\n")
 
 
-def test_a_line_that_is_no_text_is_told(command: Command, service: Emulator) -> None:
-    """Bytes that are no UTF-8 are one line on stderr; the chat goes on."""
+def test_a_line_that_is_not_text_is_an_error(command: Command, service: Emulator) -> None:
+    """Bytes that are not UTF-8 are one line on stderr; the chat goes on."""
     service.brain = Scripted([["Hello."]])
     done = command("chat", stdin=b"\xff\nHi\n")
     assert (done.code, done.err) == (0, "bing-llm: The message is not UTF-8 text. Convert it to UTF-8.\n")

@@ -65,7 +65,7 @@ def test_an_address_that_a_shell_would_read_is_quoted(command: Command, monkeypa
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_an_open_address_is_told(command: Command) -> None:
+def test_an_open_address_is_pointed_out(command: Command) -> None:
     """On an address that others reach it says plainly that they can use it; here, loopback is what a client takes."""
     done = command("emulator", "--port", "0", "--host", "0.0.0.0")  # noqa: S104 - what the test is about
     assert done.code == 0

@@ -91,7 +91,7 @@ def test_ctrl_c_is_as_before_afterwards() -> None:
 
 
 def test_a_handler_of_others_stays() -> None:
-    """A process that was told to ignore Ctrl-C (nohup, a job in the background) goes on ignoring it."""
+    """A process that was started to ignore Ctrl-C (nohup, a job in the background) goes on ignoring it."""
 
     async def work() -> object:
         return signal.getsignal(signal.SIGINT)
@@ -181,7 +181,7 @@ async def test_a_turn_is_shown_and_answered(service: Emulator, capsys: pytest.Ca
 
 
 async def test_the_first_stop_is_enough(service: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
-    """A stop asks the service to end the answer and keeps what came; the next one says that it is not enough."""
+    """A stop asks the service to end the answer and keeps what arrived; the next one says that it is not enough."""
     service.brain = Scripted([["It begins", errors.TimedOut()]])  # is silent until it is stopped
     view = Stopper(times=2)
     assert (await shown(service, view)).text == "It begins"

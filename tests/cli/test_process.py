@@ -1,4 +1,4 @@
-"""The command as a process: pipes that end early, streams that are closed, and what is left behind."""
+"""The command as a process: pipes that end early, streams that are closed, and what must not be left open."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def run(
     ],
 )
 def test_it_ends_without_a_trace(service: Emulator, arguments: Sequence[str], stdin: bytes) -> None:
-    """No socket, task or loop is left behind: with warnings as errors stderr stays empty."""
+    """No socket, task or loop is left open: with warnings as errors stderr stays empty."""
     done = run(*arguments, stdin=stdin)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout

@@ -45,7 +45,7 @@ def test_warnings_are_shown_and_details_on_demand(capsys: pytest.CaptureFixture[
 
 
 def test_an_encoding_that_lacks_a_character_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stdout that knows few characters gets the others as escapes; bytes of stdin that are no text can be told."""
+    """A stdout that knows few characters gets the others as escapes; bytes of stdin that are not text are kept."""
     raw = io.BytesIO()
     stdout = io.TextIOWrapper(raw, encoding="cp1252")
     stdin = io.TextIOWrapper(io.BytesIO(b"\xff\n"), encoding="utf-8")

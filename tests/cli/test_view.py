@@ -200,7 +200,7 @@ def test_several_events_are_one_drawing() -> None:
     ],
 )
 def test_only_what_is_printed_cannot_be_redrawn(events: list[ev.Event], shown: list[str]) -> None:
-    """A rewrite of the open block just shows; one of printed blocks is told, and the final text follows."""
+    """A rewrite of the open block is drawn; after one of printed blocks a line says so, and the final text follows."""
     assert on_screen(events).lines == shown
 
 
@@ -358,7 +358,7 @@ def test_citations_have_the_numbers_of_the_text() -> None:
 
 
 def test_a_source_without_an_address_is_listed_by_its_title() -> None:
-    """Nothing stands behind it, not even a blank."""
+    """Nothing follows it, not even a blank."""
     assert source_lines(Reply(citations=(Citation(1, "", "Plan.docx"),))) == ["[^1^] Plan.docx"]
 
 

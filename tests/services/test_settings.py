@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from functools import partial
 from pathlib import Path
@@ -504,11 +505,13 @@ def test_services_agree_on_what_they_share() -> None:
 
 
 def test_each_setting_is_described() -> None:
-    """In a sentence or more, which the command line and the adapters show too."""
+    """In a sentence or more, which `help`, the command line and the adapters show."""
     for kind in SERVICES.values():
         assert kind.__doc__
         for name, (_, setting) in services.settings_of(kind).items():
             assert setting.doc.endswith("."), name
+            assert f"    {name}: {setting.doc}" in kind.__doc__
+    assert inspect.getdoc(WorkIQ).splitlines()[2:4] == ["Args:", "    search: Whether the service may search the web."]  # type: ignore[union-attr]
 
 
 # --- what the settings show -------------------------------------------------------------------------------------------

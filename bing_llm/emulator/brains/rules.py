@@ -25,7 +25,7 @@ _WORD = re.compile(r"\S+\s*|\s+")
 _VERDICT = re.compile(
     r"\byes\b\W{1,6}(?:or\W{1,5}|and\W{1,5})?no\b|\btrue\b\W{1,6}(?:or\W{1,5})?false\b|\bSQL\b"
     r"|\b(?:rat(?:e|es|ing)|scor(?:e|es|ing)|grad(?:e|es|er|ing)|rank(?:s|ing)?|evaluat\w*|judg\w*|classif\w*|choos\w*"
-    r"|choices?|select\w*|which of)\b",
+    r"|choices?|select\w*|which of|rout(?:e|es|er|ing)|assess\w*|decide|verdict|sentiment)\b",
     re.IGNORECASE,
 )
 _SEARCH = re.compile(
@@ -137,7 +137,9 @@ def _answer(question: Question) -> Iterator[ev.Event]:
 
 def _instructed(request: Request) -> str | None:
     """Calls of tools, an object for a schema, or what the tools gave back; None where none of them is wanted."""
-    calls = calls_for(request.question, request.tools, request.results)
+    # A call that must come may be a verdict, whose schema is offered as a tool: nothing is read into its question.
+    is_verdict = request.must_call and _asks_for_verdict(request)
+    calls = [] if is_verdict else calls_for(request.question, request.tools, request.results)
     if not calls and request.must_call:
         tried = {result.name for result in request.results}
         untried = [tool for tool in request.tools if tool.name not in tried]
@@ -156,8 +158,11 @@ def _instructed(request: Request) -> str | None:
 
 def _stated(request: Request) -> Stated:
     """What the request states for the fields of a schema."""
-    asks_for_verdict = any(_VERDICT.search(text) for text in (request.question, *request.given))
-    return Stated("" if asks_for_verdict else request.question, request.results)
+    return Stated("" if _asks_for_verdict(request) else request.question, request.results)
+
+
+def _asks_for_verdict(request: Request) -> bool:
+    return any(_VERDICT.search(text) for text in (request.question, *request.given))
 
 
 def _next_step(request: Request) -> str:
@@ -205,11 +210,10 @@ def _plain(request: Request) -> str:
 
 def _wants_search(request: Request) -> bool:
     """Whether the prompt asks to search the web or to cite sources; a single paragraph also by asking for news."""
-    texts = (request.question, *request.given)
-    if any(_VERDICT.search(text) for text in texts):
+    if _asks_for_verdict(request):
         return False
     asks_for_news = "\n\n" not in request.question and _NEWS.search(request.question) is not None
-    return asks_for_news or any(_SEARCH.search(text) for text in texts)
+    return asks_for_news or any(_SEARCH.search(text) for text in (request.question, *request.given))
 
 
 def _quote(request: Request) -> str | None:

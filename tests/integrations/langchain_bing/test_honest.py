@@ -26,6 +26,7 @@ GRADE = ChatPromptTemplate.from_messages(
         ),
     ]
 )
+NAMED = ChatPromptTemplate.from_messages([("human", "Score this: 4. Or route it to the vectorstore.")])
 ROUTE = ChatPromptTemplate.from_messages(
     [("system", "You route a question to a vectorstore or a websearch."), ("human", "Is the vectorstore slow today?")]
 )
@@ -57,7 +58,9 @@ def model(bing_emulator: Emulator) -> ChatBing:
 
 
 @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
-@pytest.mark.parametrize(("schema", "prompt"), [(Grade, GRADE), (Score, GRADE), (Route, ROUTE)])
+@pytest.mark.parametrize(
+    ("schema", "prompt"), [(Grade, GRADE), (Score, GRADE), (Route, ROUTE), (Score, NAMED), (Route, NAMED)]
+)
 def test_nothing_is_graded_or_routed(schema: Any, prompt: ChatPromptTemplate, method: Any, model: ChatBing) -> None:
     """The framework's own error is raised: no object comes, or none that the schema takes."""
     chain = prompt | model.with_structured_output(schema, method=method)

@@ -32,7 +32,6 @@ from pydantic import BaseModel, Field
 
 from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.prompt import History
-from bing_llm.completion.request import build_request
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS
 from bing_llm.errors import InvalidRequest
@@ -296,8 +295,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return AsyncStream(await stream(self, prompt, **kwargs), call)
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> tuple[Completion, ChatResponses]:
-        completion, model = self._begin(to_history(messages), options)
-        return completion, ChatResponses(model)
+        completion = self._begin(to_history(messages), options)
+        return completion, ChatResponses(completion.model)
 
     def _complete(
         self, prompt: str, options: Mapping[str, object], *, formatted: bool
@@ -306,22 +305,11 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             raise InvalidRequest(f"The prompt is a {type(prompt).__name__}; it must be a str.")
         to_prompt = self.completion_to_prompt
         text = prompt if formatted or to_prompt is None else to_prompt(prompt)
-        completion, model = self._begin(History((Message("user", text),)), options)
-        return completion, CompletionResponses(model)
+        completion = self._begin(History((Message("user", text),)), options)
+        return completion, CompletionResponses(completion.model)
 
-    def _begin(self, history: History, options: Mapping[str, object]) -> tuple[Completion, str]:
-        """The completion of one call, and the name of its model."""
-        self.names.check_options(options)
-        request = build_request(
-            history,
-            options,
-            to_openai_tool=as_openai_tool,
-            to_json_schema=schema_of,
-            stop=self.stop,
-            max_tokens=self.max_tokens,
-        )
-        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
-        return Completion(client, request, join=self.join_deltas), client.model
+    def _begin(self, history: History, options: Mapping[str, object]) -> Completion:
+        return self._begin_completion(history, options, to_openai_tool=as_openai_tool, to_json_schema=schema_of)
 
     # --- tools ----------------------------------------------------------------------------------------------------
 
