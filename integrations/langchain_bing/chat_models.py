@@ -16,7 +16,7 @@ from langchain_core.utils.function_calling import convert_to_json_schema, conver
 from pydantic import Field, SecretStr, model_validator
 
 from bing_llm import __version__
-from bing_llm.completion.fields import Names, ServiceFields
+from bing_llm.completion.fields import SERVICE_FIELDS, Names, ServiceFields
 from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
@@ -347,12 +347,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         return {
             "model": self.model,
             "backend": self.backend if self.service is None else self.service.name,
-            "endpoint": self.endpoint,  # one with a user or a query was refused, so there is no secret in it
-            "search": self.search,
-            "locale": self.locale,
-            "time_zone": self.time_zone,
-            "files": self.files,
-            "entity_tags": self.entity_tags,
+            # An endpoint with a user or a query was refused, so there is no secret in it.
+            **{name: getattr(self, name) for name in SERVICE_FIELDS if name not in {"backend", "cookies", "token"}},
             "stop": self.stop,
             "max_tokens": self.max_tokens,
         }

@@ -18,6 +18,7 @@ from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
 from bing_llm.backends.transport import End, Transport
+from bing_llm.backends.workiq.answer import AnswerReader
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.backends.workiq.errors import error_for, parse_creation
 from bing_llm.backends.workiq.options import resolve
@@ -187,12 +188,13 @@ class WorkIQBackend:
             BingError: Nothing was sent.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        turn = Turn(
+        reader = AnswerReader(
             asked=prompt.text,
             conversation_id=handle.id,
             entity_tags=self._service.entity_tags,
             limits=self._limits,
         )
+        turn = Turn(reader, self._limits)
         ask = partial(self._ask, handle, prompt, number, deadline, lambda: _settle(sent))
         transport = Transport(_Response(ask, turn))
         channel = Channel(transport, turn, self._timeouts, deadline, redact=lambda: self._tokens.redact)

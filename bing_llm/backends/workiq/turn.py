@@ -6,7 +6,7 @@ See docs/protocol/workiq.md, section 6.
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Final
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -27,9 +27,7 @@ class Turn:
     Implements `bing_llm.backends.channel.TurnProtocol`.
 
     Args:
-        asked: The text of the prompt, by which its echo is known.
-        conversation_id: For a reply whose snapshots do not name it.
-        entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
+        reader: What makes events of the snapshots.
         limits: How much is taken of what the service sends.
     """
 
@@ -38,20 +36,11 @@ class Turn:
     silence_from_start: Final = False
     shaking_hands: Final = False
 
-    def __init__(
-        self,
-        *,
-        asked: str = "",
-        conversation_id: str = "",
-        entity_tags: Literal["keep", "strip"] = "keep",
-        limits: Limits = DEFAULT_LIMITS,
-    ) -> None:
+    def __init__(self, reader: AnswerReader, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._stream = EventReader(limits)
         self._body: bytearray | None = None  # of a response that is not a stream
-        self._reader = AnswerReader(
-            asked=asked, conversation_id=conversation_id, entity_tags=entity_tags, limits=limits
-        )
+        self._reader = reader
         self._progress = 0
         self._end_code: int | None = None
         self._at_end = False

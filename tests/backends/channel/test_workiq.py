@@ -14,11 +14,10 @@ from bing_llm._secrets import Redactor
 from bing_llm.backends import channel as channel_module
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.transport import End
-from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import ConnectionLost
 from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Timeouts
 from tests.backends.channel.network import Network, each, events_of, failure_of, reply_of
-from tests.backends.workiq.wire import conversation, event, final, message, partial
+from tests.backends.workiq.wire import conversation, event, final, message, new_turn, partial
 
 HELLO = partial("Hello")
 DONE = final("Hello, you")
@@ -38,7 +37,7 @@ def over(
 ) -> Channel:
     """A channel over this network."""
     deadline = Deadline(turn, network.clock, "[turn t]")
-    protocol = Turn(asked="Ask", conversation_id="c1", limits=limits)
+    protocol = new_turn(asked="Ask", conversation_id="c1", limits=limits)
     if is_json:
         protocol.expect_json()
     return Channel(network, protocol, timeouts or Timeouts(), deadline, redact=lambda: Redactor(*secrets))

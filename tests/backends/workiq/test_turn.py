@@ -26,6 +26,7 @@ from tests.backends.workiq.wire import (
     final,
     hear,
     message,
+    new_turn,
     partial,
     play,
     stop,
@@ -89,7 +90,7 @@ def test_the_end_need_not_be_an_empty_line() -> None:
 
 def test_nothing_behind_the_final_event_counts() -> None:
     """What follows the proof of the end is not read, and asking for it is a mistake."""
-    turn = Turn()
+    turn = new_turn()
     turn.receive(final("All") + b"data: nonsense\n\n" + partial("More"))
     turn.receive_eof(1000)
     assert [type(each) for each in drained(turn)] == [Delta, ev.TurnCompleted]
@@ -258,7 +259,7 @@ def test_text_that_was_given_is_revoked(last: bytes, notice: str) -> None:
 
 def test_an_error_in_the_stream_ends_the_turn() -> None:
     """It is raised again and again, with the text that had come."""
-    turn = Turn()
+    turn = new_turn()
     turn.receive(partial("Cats") + event({"error": {"code": "TooManyRequests", "message": "Slow down."}}))
     assert turn.next_event() == Delta("Cats")
     for _ in range(2):
@@ -307,7 +308,7 @@ def test_a_stopped_turn_completes_with_what_came() -> None:
 def test_a_stop_loses_nothing() -> None:
     """What was received and not yet asked for comes first, the proper end included."""
     for last, text in ((partial("Cats purr"), "Cats purr"), (final("Cats purr."), "Cats purr.")):
-        turn = Turn()
+        turn = new_turn()
         turn.receive(partial("Cats") + last + b"data: {")
         turn.stop()
         *_, completed = drained(turn)
@@ -317,7 +318,7 @@ def test_a_stop_loses_nothing() -> None:
 
 def test_a_stopped_turn_may_end_inside_an_event() -> None:
     """What the end of the stream cut off is left out; the turn is complete all the same."""
-    turn = Turn()
+    turn = new_turn()
     turn.receive(partial("Cats") + final("Cats purr.")[:-40])
     turn.receive_eof(1000)
     turn.stop()
@@ -338,7 +339,7 @@ def test_a_stop_before_any_text_gives_an_empty_reply(script: list[Step]) -> None
 
 def test_a_turn_has_nothing_to_send() -> None:
     """Neither a sign of life nor a stop; what came before it is cut short is the answer."""
-    turn = Turn()
+    turn = new_turn()
     turn.receive(partial("Cats"))
     assert list(drained(turn)) == [Delta("Cats")]
     assert (turn.ping(), turn.stop()) == (b"", b"")
@@ -384,7 +385,7 @@ def test_an_answer_without_a_stream_may_be_none(value: Any, kind: type[errors.Bi
 
 def test_progress_is_counted_without_comments() -> None:
     """`progress` shows that the answer goes on; comments do not move it."""
-    turn = Turn()
+    turn = new_turn()
     turn.receive(b": keep-alive\n\n" + EMPTY + partial("A"))
     list(drained(turn))
     turn.receive(b": keep-alive\n\n")

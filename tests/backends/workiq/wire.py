@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm.backends.workiq.answer import AnswerReader
 from bing_llm.backends.workiq.snapshots import INTERMEDIATE
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.errors import BingError
+from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 TYPE = "#microsoft.graph.copilotConversationResponseMessage"
 EMPTY_LABEL = {
@@ -24,6 +26,11 @@ EMPTY_LABEL = {
 }
 
 Step: TypeAlias = bytes | Callable[[Turn], object]
+
+
+def new_turn(*, limits: Limits = DEFAULT_LIMITS, **options: Any) -> Turn:
+    """A turn whose reader has these options."""
+    return Turn(AnswerReader(limits=limits, **options), limits)
 
 
 def message(text: str | None, message_id: str = "m1", **fields: Any) -> dict[str, Any]:
@@ -100,7 +107,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def play(script: Sequence[Step], **options: Any) -> Outcome:
     """Run one turn through a script, exactly as it is written."""
-    turn = Turn(**{"asked": "Ask", **options})
+    turn = new_turn(**{"asked": "Ask", **options})
     given: list[ev.Event] = []
     try:
         for step in script:
