@@ -7,7 +7,16 @@ Needs the extra `batch`.
 
 from __future__ import annotations
 
-from bing_llm.batch.progress import Summary, Tally
-from bing_llm.batch.runner import Options, arun, run
+from typing import TYPE_CHECKING
+
+from bing_llm._lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from bing_llm.batch.progress import Summary, Tally
+    from bing_llm.batch.runner import Options, arun, run
 
 __all__ = ["Options", "Summary", "Tally", "arun", "run"]
+
+__getattr__, __dir__ = lazy_exports(
+    __name__, {"Options": "runner", "Summary": "progress", "Tally": "progress", "arun": "runner", "run": "runner"}
+)

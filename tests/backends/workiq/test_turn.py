@@ -336,6 +336,16 @@ def test_a_stop_before_any_text_gives_an_empty_reply(script: list[Step]) -> None
         assert outcome.reply == ev.Reply()
 
 
+def test_a_turn_has_nothing_to_send() -> None:
+    """Neither a sign of life nor a stop; what came before it is cut short is the answer."""
+    turn = Turn()
+    turn.receive(partial("Cats"))
+    assert list(drained(turn)) == [Delta("Cats")]
+    assert (turn.ping(), turn.stop()) == (b"", b"")
+    assert turn.cut_short().reply.text == "Cats"
+    assert turn.completed
+
+
 def body(value: Any) -> Step:
     """The whole answer of a call without a stream."""
 
