@@ -21,7 +21,7 @@ NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
 
 
 def contents(*archives: str) -> None:
-    """The wheel is typed and holds our packages alone, the sdist also the tests and the protocol, and neither scratch."""
+    """The wheel is typed and holds our packages alone, the sdist also tests and protocol, and neither scratch."""
     (wheel,) = (name for name in archives if name.endswith(".whl"))
     (sdist,) = (name for name in archives if name.endswith(".tar.gz"))
     with zipfile.ZipFile(wheel) as zipped:
