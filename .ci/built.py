@@ -21,7 +21,7 @@ NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
 
 
 def contents(*archives: str) -> None:
-    """The wheel is typed and holds our packages alone, the sdist also the tests, and neither scratch."""
+    """The wheel is typed and holds our packages alone, the sdist also tests and protocol, and neither scratch."""
     (wheel,) = (name for name in archives if name.endswith(".whl"))
     (sdist,) = (name for name in archives if name.endswith(".tar.gz"))
     with zipfile.ZipFile(wheel) as zipped:
@@ -34,6 +34,7 @@ def contents(*archives: str) -> None:
     for package in PACKAGES:
         expect(f"{package}/py.typed" in shipped, f"the wheel lacks {package}/py.typed")
     expect(any("/tests/" in name for name in sources), "the sdist lacks the tests")
+    expect(any("/docs/protocol/" in name for name in sources), "the sdist lacks docs/protocol, which comments cite")
     scratch = [name for name in shipped + sources if any(part in name for part in NEVER_SHIPPED)]
     expect(not scratch, f"these should not be shipped: {scratch}")
 
