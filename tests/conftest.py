@@ -1,4 +1,4 @@
-"""What every test gets: a process that inherited nothing, asyncio in debug mode, and a guard against leaks.
+"""What every test gets: a process that inherited nothing, and a guard against leaks.
 
 Warnings are errors (pyproject.toml): a socket, transport or session that is dropped unclosed fails the test
 in whose clean-up the garbage collector finds it. So does an exception that a thread or a finalizer lets go.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -218,15 +219,20 @@ def _matches(path: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
-def sources(*folders: str) -> Iterator[tuple[str, str]]:
+@functools.cache
+def sources(*folders: str) -> tuple[tuple[str, str], ...]:
     """Path from the project's root, with `/`, and text of each Python file in the folders."""
-    for folder in folders:
-        for file in sorted((ROOT / folder).rglob("*.py")):
-            yield file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")
+    files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
+    return tuple((file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8")) for file in files)
 
 
-def imports(path: str, source: str) -> Iterator[Import]:
+@functools.cache
+def imports(path: str, source: str) -> tuple[Import, ...]:
     """Every import in a file, those inside functions included, with relative ones made absolute."""
+    return tuple(_imports(path, source))
+
+
+def _imports(path: str, source: str) -> Iterator[Import]:
     folder = path.split("/")[:-1]
     tree = ast.parse(source, path)
     lazy = {id(node) for part in ast.walk(tree) if _runs_later(part) for node in ast.walk(part)}

@@ -359,6 +359,8 @@ class Http:
                     proxy=self._proxy,
                     ssl=self._tls(url),
                     max_msg_size=limits.frame_bytes,
+                    # aiohttp takes a close frame without a code for its own, and would wait so long for the server's.
+                    timeout=aiohttp.ClientWSTimeout(ws_close=0.0),
                     decode_text=False,
                 )
             except aiohttp.WSServerHandshakeError as exc:
