@@ -60,7 +60,7 @@ class SingleTurn:
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the turn in a warm conversation or a new one."""
-        context = self.context  # asked for its backend anew each time: the client may be closed meanwhile
+        context = self.context  # its backend is looked up at each attempt, because the client may be closed between two
         warm = await context.pool.take() if self._is_first else None
         self._is_first = False
         self.conversation = "new" if warm is None else "used"

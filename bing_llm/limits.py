@@ -21,8 +21,8 @@ is known."""
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of a turn, in seconds.
 
-    Time that the caller takes between two events counts for `turn` and `stop` alone. But nothing is sent meanwhile, not
-    even a ping: a service may drop a client that says nothing for long (SignalR's default is 30 s).
+    The time that the caller takes between two events counts only for `turn` and `stop`. During that time nothing is
+    sent, not even a ping: a service may drop a client that is silent for long (SignalR's default is 30 s).
 
     Attributes:
         connect: One HTTP answer, or one open WebSocket, from the first packet on. 10: browsers and clients
