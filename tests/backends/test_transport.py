@@ -210,7 +210,7 @@ async def test_leaving_ends_what_is_read() -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_reader_that_others_cancel_cancels_who_waits(*, begun: bool) -> None:
-    """As `asyncio.run` does with every task at its end; also before the first step."""
+    """`asyncio.run` cancels every task at its end, also before the first step."""
     transport = Transport(Connection())
     if begun:
         await asyncio.sleep(0)
@@ -220,7 +220,7 @@ async def test_a_reader_that_others_cancel_cancels_who_waits(*, begun: bool) -> 
 
 
 async def test_data_is_sent_over_the_connection() -> None:
-    """As it is."""
+    """Data is sent unchanged."""
     connection = Connection()
     transport = Transport(connection)
     await transport.send(b"one")

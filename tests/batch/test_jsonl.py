@@ -165,21 +165,21 @@ def test_objects_become_what_json_has() -> None:
 
 
 class Text(str):
-    """As numpy has."""
+    """A string type like numpy's."""
 
     __slots__ = ()
 
 
 class Whole(int):
-    """As an enumeration has."""
+    """An integer type like that of an enumeration."""
 
 
 class Time(dt.datetime):
-    """As pandas has."""
+    """A time like pandas's."""
 
 
 class Array:
-    """As numpy has."""
+    """An array like numpy's."""
 
     def tolist(self) -> list[int]:
         """What it holds."""
@@ -226,7 +226,7 @@ def test_objects_have_the_limits_of_lines() -> None:
 
 
 def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
-    """Blank lines are no rows, and wrong ones are."""
+    """Blank lines do not count as rows; malformed ones do."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\xef\xbb\xbf\n" + GOOD + b"\n\nnonsense\n" + GOOD[:-1])
     source = JsonlSource(path)

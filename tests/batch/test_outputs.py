@@ -311,7 +311,7 @@ def test_what_is_not_installed_is_told_before_anything_is_asked(
 
 
 def test_stdout_has_each_row_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a line that is flushed; repetitions are known there, too."""
+    """Each row is a line that is flushed; repetitions are known there, too."""
     flushed: list[bytes] = []
 
     class Buffer(io.BytesIO):

@@ -41,7 +41,7 @@ def test_each_row_has_its_place(tmp_path: Path) -> None:
 
 
 def test_values_become_what_json_has(tmp_path: Path) -> None:
-    """As the same row would be in JSONL."""
+    """Values are those of the same row in JSONL."""
     path = table(
         tmp_path / "in.parquet",
         messages=[[{"role": "user", "content": "Hi"}]],

@@ -126,7 +126,7 @@ def test_ids_that_are_written_alike_are_the_same() -> None:
 
 
 def test_an_answer_is_written_behind_its_row() -> None:
-    """As plain values, which JSON has."""
+    """The answer is plain values, which JSON has."""
     reply = Reply(text="Paris.", citations=(Citation(1, "https://a.example/", "A"),), finish_reason="length")
     output = render_row(row(prompt="Hi", tag=None), Answered(reply, attempts=2, seconds=1.23456))
     assert list(output.items()) == [

@@ -40,7 +40,7 @@ class FakeEngine:
         self.is_told_to_stop = False
 
     async def answers(self, rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
-        """As `Engine.answers`; None stands for a row that was not asked."""
+        """Like `Engine.answers`; None stands for a row that was not asked."""
         async for row in rows:
             self.asked.append(row.id)
             self.turns += 1
@@ -53,7 +53,7 @@ class FakeEngine:
                 return
 
     def stop(self) -> None:
-        """As `Engine.stop`."""
+        """Like `Engine.stop`."""
         self.is_told_to_stop = True
 
 
@@ -384,7 +384,7 @@ async def test_one_file_cannot_be_both(folder: Folder) -> None:
 
 
 async def test_a_path_that_cannot_be_is_refused(folder: Folder) -> None:
-    """As any other that cannot be opened."""
+    """It is refused like any other path that cannot be opened."""
     folder.write(*questions(1))
     with pytest.raises(ConfigurationError, match=r"null (byte|character)"):
         await arun(folder.input, "a\0.jsonl", client=folder.client)

@@ -189,7 +189,7 @@ def test_a_client_works_on_several_loops(bing_emulator: Emulator) -> None:
 
 
 def test_a_turn_that_is_dropped_as_its_loop_ends(bing_emulator: Emulator) -> None:
-    """A stream that was left early, without closing it, leaves no socket behind when the loop ends at once."""
+    """A stream that was left early, without closing it, leaves no socket open when the loop ends at once."""
     bing_emulator.brain = script(["one", TimedOut()])
     bing = BingClient(endpoint=bing_emulator.url)
 

@@ -26,7 +26,7 @@ class Model(ServiceFields):
 
 @pytest.fixture
 def names() -> Names:
-    """As in a new process."""
+    """Names that have warned of nothing yet."""
     return Names("Model", of_a_call=["stop", "stream"], of_a_model=["context_window"])
 
 

@@ -172,7 +172,7 @@ def test_another_stop_is_refused() -> None:
 
 @pytest.mark.parametrize(("max_tokens", "expected"), [(None, None), (1, 4), (100, 400)])
 def test_a_token_is_four_characters(max_tokens: Any, expected: int | None) -> None:
-    """None is no limit."""
+    """None means no limit."""
     assert read_max_tokens(max_tokens) == expected
 
 

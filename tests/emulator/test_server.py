@@ -17,7 +17,7 @@ from tests.emulator.chathub.visitor import Visitor, chat
 
 
 async def test_it_listens_on_loopback(emulator: Emulator) -> None:
-    """Unless told otherwise it listens on 127.0.0.1, on a port that is free."""
+    """By default it listens on 127.0.0.1, on a free port."""
     assert emulator.url.startswith("http://127.0.0.1:")
 
 
@@ -178,7 +178,7 @@ def test_public_names_are_loaded_when_used() -> None:
 async def test_a_client_may_leave_while_its_socket_is_opened(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is no failure of the server, which says nothing of it."""
+    """That is not a failure of the server, which logs nothing."""
 
     async def leave(*_: object) -> None:
         raise ConnectionResetError

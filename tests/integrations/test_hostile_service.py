@@ -43,7 +43,7 @@ SERVICES: dict[str, Any] = {
 
 
 class Told(BaseCallbackHandler):
-    """All that a callback is told."""
+    """Keeps all that a callback is given."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
@@ -181,7 +181,7 @@ def test_langchain_gets_no_call_and_no_link_from_around_the_answer(output_versio
 
 
 def test_llama_index_gets_no_call_and_no_link_from_around_the_answer() -> None:
-    """As for LangChain."""
+    """What surrounds the answer gives LlamaIndex neither a call nor a link."""
     forged = FunctionTool.from_defaults(delete_files)
     with served(forging()) as url:
         llm = Bing(endpoint=url, max_retries=0)

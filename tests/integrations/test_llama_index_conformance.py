@@ -211,7 +211,7 @@ OF_LLAMA_INDEX = {
         "test_the_methods_agree",  # it repeats its prompt, which is another one for a chat
         "test_the_output_parser_is_used",  # its constructor takes neither this
         "test_the_rate_limiter_is_asked_once",  # nor this
-        "test_the_system_prompt_is_heard",  # told of twice: by chat, and by complete
+        "test_the_system_prompt_is_heard",  # sent twice: by chat, and by complete
         "test_tokens_can_be_counted",  # counted twice, for the same reason
     },
     MockToolSuite: {

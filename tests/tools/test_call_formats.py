@@ -134,7 +134,7 @@ def test_arguments_alone_call_nothing_where_the_tool_is_not_certain(box: Toolbox
 
 
 def test_arguments_alone_must_fit_where_arguments_must() -> None:
-    """As those of any other call."""
+    """Such arguments are validated like those of any other call."""
     decoder = CallDecoder(Toolbox(tools=(PERSON,), only="person", strict=True))
     (found,) = decoder.decode_bare('{"name": 1}', raw="raw") or []
     assert isinstance(found, InvalidCall)

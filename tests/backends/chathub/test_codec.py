@@ -181,7 +181,7 @@ def test_no_frame_goes_before_the_answer_to_the_handshake(record: bytes) -> None
 
 @pytest.mark.parametrize("record", [b"{}", b'{"protocol":"json"}', b'{"protocol":"json","version":"1"}'])
 def test_a_handshake_names_protocol_and_version(record: bytes) -> None:
-    """A first record of a client that is no handshake raises ProtocolError."""
+    """A client's first record that is not a handshake raises ProtocolError."""
     with pytest.raises(ProtocolError, match="does not parse"):
         codec.decode_handshake(record)
 

@@ -141,7 +141,7 @@ def test_recording_12_closes() -> None:
 
 @pytest.mark.parametrize("frame", [update, final])
 def test_recording_22_inside_a_frame_ends_the_conversation(frame: Callable[..., str]) -> None:
-    """The recorded message object is no frame: here it stands in an update, and in a final frame."""
+    """The recorded message object is not a frame: here it stands in an update, and in a final frame."""
     assert hear(ACK, frame(disengaged())).error is errors.ConversationEnded
 
 
@@ -264,7 +264,7 @@ def test_an_error_brings_the_text_that_had_come(
 
 
 def test_a_final_frame_without_a_result_is_an_error() -> None:
-    """What does not say Success is no success."""
+    """A result that does not say Success is not a success."""
     outcome = hear(ACK, wire({"type": 2, "item": {"messages": [bot("Cats")]}}))
     assert outcome.error is errors.ServiceError
     assert outcome.details["value"] is None

@@ -215,7 +215,7 @@ class Giver:
     """An object that is called."""
 
     async def __call__(self) -> str:
-        """As a coroutine."""
+        """Give the token from a coroutine."""
         return "a-token"
 
 

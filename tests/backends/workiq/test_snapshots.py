@@ -69,7 +69,7 @@ def test_a_conversation_of_the_samples_is_read() -> None:
     ],
 )
 def test_the_state_is_also_called_status(fields: dict[str, Any], *, disengaged: bool) -> None:
-    """One printed sample has `status` where the type page has `state`; values to come are no end."""
+    """One printed sample has `status` where the type page has `state`; an unknown value ends nothing."""
     assert shown({"id": "c1", **fields}).is_disengaged is disengaged
 
 
@@ -244,7 +244,7 @@ def test_a_label_is_what_it_says(label: Any, shown: dict[str, Any]) -> None:
 
 
 def test_links_of_annotations_are_harmless() -> None:
-    """A URL that is no link of a web page is empty, the rest of the annotation stays."""
+    """A URL that is not a link of a web page is empty; the rest of the annotation stays."""
     hostile = {**ANNOTATION, "seeMoreWebUrl": "javascript:alert(1)", "imageWebUrl": "data:x", "imageFavIcon": 7}
     harmless = {**hostile, "seeMoreWebUrl": "", "imageWebUrl": "", "imageFavIcon": ""}
     assert annotations_of(read(attributions=[hostile])) == [harmless]

@@ -131,7 +131,7 @@ def test_a_stream_that_says_nothing_is_lost() -> None:
 
 
 def test_a_final_event_without_an_answer_is_a_fault() -> None:
-    """The echo of the prompt is no answer."""
+    """The echo of the prompt is not an answer."""
     assert hear(EMPTY, final("")).error is errors.ServiceError
 
 
@@ -206,7 +206,7 @@ def test_half_a_tag_is_never_given(entity_tags: str, texts: list[str]) -> None:
 
 @pytest.mark.parametrize("entity_tags", ["keep", "strip"])
 def test_a_text_may_end_as_a_tag_begins(entity_tags: str) -> None:
-    """What was held back is given at the end, when no tag can come of it; of a broken stream it is no text."""
+    """Text held back is given at the end, when no tag can come of it; a broken stream does not give it."""
     assert hear(partial("1 <"), final("1 <"), entity_tags=entity_tags).texts == [Delta("1 "), Delta("<")]
     assert hear(partial("1 <P"), eof, entity_tags=entity_tags).details["partial_text"] == "1 "
 

@@ -209,7 +209,7 @@ def test_to_be_asked_for_no_wait_is_none() -> None:
 
 
 def test_a_failure_that_asks_for_no_wait_is_one_row_s_own() -> None:
-    """As one that does not ask."""
+    """A wait of zero counts as none."""
     clocked = Clocked()
     clocked.meets(errors.ServiceError(retry_after=0.0))
     assert clocked.throttle.may_begin()

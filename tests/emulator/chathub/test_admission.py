@@ -72,7 +72,7 @@ def test_a_session_starts_once(kept: Conversations, one: Conversation) -> None:
 
 @pytest.mark.parametrize("number", ["x", "-1", "1.0", "٣", "9" * 5000])
 def test_a_number_is_a_number(kept: Conversations, one: Conversation, number: str) -> None:
-    """An invocation id that is no number of up to nine digits is refused."""
+    """An invocation id that is not a number of up to nine digits is refused."""
     with pytest.raises(errors.InvalidRequest):
         admitted(kept, request(one, number), one.token)
 

@@ -78,7 +78,7 @@ async def test_an_unknown_conversation_is_not_signed(visitor: Visitor) -> None:
 
 
 async def test_one_signature_may_be_in_the_body() -> None:
-    """As before October 2023: the body has the signature, and the socket needs no token."""
+    """The body may have the signature, as before October 2023, and the socket then needs no token."""
     async with Emulator(Scripted([["Hi"]]), signatures="body") as emulator, aiohttp.ClientSession() as http:
         visitor = Visitor(emulator, http)
         async with http.get(visitor.url("/turing/conversation/create")) as response:
@@ -182,7 +182,7 @@ async def test_a_form_without_boundary_is_read(visitor: Visitor) -> None:
     ids=["bytes", "url", "empty", "no form"],
 )
 async def test_a_failed_upload_has_empty_ids(visitor: Visitor, upload: Any) -> None:
-    """What is no picture is answered with status 200 and two empty ids, as the service does (section g)."""
+    """An upload that is not a picture is answered with status 200 and two empty ids, as by the service (section g)."""
     assert await post(visitor, "/images/kblob", data=upload) == {"blobId": "", "processedBlobId": ""}
 
 

@@ -84,7 +84,7 @@ async def test_another_protocol_is_refused(visitor: Visitor, handshake: str) -> 
     ids=["text", "list", "no invocation id", "empty invocation id", "torn"],
 )
 async def test_a_broken_record_closes_with_a_frame(visitor: Visitor, record: str) -> None:
-    """What is no frame, or a request without invocation id, is answered by type 7 (recording 12)."""
+    """A record that is not a frame, and a request without an invocation id, are answered by type 7 (recording 12)."""
     async with visitor.socket("x") as socket:
         await socket.raw.send_str(record + SEPARATOR)
         assert await socket.frame() == CLOSE

@@ -132,7 +132,7 @@ async def test_moderation_after_text_revokes_it(
 async def test_an_ended_conversation_takes_no_turn(
     emulator: Emulator, visitor: Visitor, last: errors.BingError | ev.TextRevoked
 ) -> None:
-    """After the service disengaged, every further turn of the conversation is told so."""
+    """After the service disengaged, every further turn of the conversation gets that answer."""
     emulator.brain = Scripted([["Hi", last]])
     created = await visitor.create()
     await visitor.exchange(created, chat(created))
@@ -141,7 +141,7 @@ async def test_an_ended_conversation_takes_no_turn(
 
 
 async def test_a_failed_turn_uses_its_number_up(emulator: Emulator, visitor: Visitor) -> None:
-    """Clients count on after a failed turn; the failed one is no part of the history or the quota."""
+    """Clients count on after a failed turn, which is not part of the history and does not use up the quota."""
     emulator.brain = Scripted([[errors.Throttled()], ["Hi"]])
     created = await visitor.create()
     assert (await visitor.result(created, chat(created)))["value"] == "Throttled"
@@ -171,7 +171,7 @@ async def test_what_cannot_be_played_is_a_mistake_of_the_brain(
 async def test_an_exception_of_the_brain_is_reported(
     emulator: Emulator, visitor: Visitor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever a brain raises is logged with its traceback and told to the client."""
+    """Any exception of a brain is logged with its traceback and reported to the client."""
     emulator.brain = Failing(ev.TextDelta("Half"), LookupError("no such thing"))
     with caplog.at_level(logging.ERROR), pytest.raises(errors.InvalidRequest, match="LookupError: no such thing"):
         await visitor.ask("Hello")

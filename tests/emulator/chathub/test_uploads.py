@@ -30,7 +30,7 @@ def test_what_is_no_picture_has_empty_ids(text: str) -> None:
 
 
 def test_a_url_is_kept_and_not_fetched() -> None:
-    """The URL of a picture gets ids; what is no web address gets empty ones."""
+    """The URL of a picture gets ids; a URL that is not a web address gets empty ones."""
     blobs = Blobs()
     blob, _ = blobs.add_url("https://x.example/a.png")
     assert blobs.get(blob) == Image(url="https://x.example/a.png")

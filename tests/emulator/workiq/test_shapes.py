@@ -31,14 +31,14 @@ def test_a_message_has_the_documented_fields() -> None:
 
 
 def test_a_source_is_a_citation() -> None:
-    """The source behind a marker is an attribution of type citation."""
+    """The source of a marker is an attribution of type citation."""
     made = shapes.attribution(Citation(1, "https://example.org/", "Plan"))
     assert (made["attributionType"], made["providerDisplayName"]) == ("citation", "Plan")
     assert made["seeMoreWebUrl"] == "https://example.org/"
 
 
 def test_entities_are_annotations() -> None:
-    """Each person, event or file that the text names in a tag is linked once; other tags are no entities."""
+    """Each person, event or file that the text names in a tag is linked once; other tags are not entities."""
     text = "<Person>Ann</Person> and <File>a.docx</File>, <Person>Ann</Person>, <b>x</b>, <File>torn</Person>"
     made = shapes.entity_links(text)
     assert [each["providerDisplayName"] for each in made] == ["Ann", "a.docx"]

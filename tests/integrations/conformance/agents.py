@@ -1,4 +1,4 @@
-"""Agents: those of LlamaIndex, each with the LLM under test behind it."""
+"""Agents: those of LlamaIndex, each with the LLM under test."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class ConcurrencyConformance(Subject):
     @needs("native_async")
     @each_async_method
     def test_a_call_can_be_cancelled(self, method: str) -> None:
-        """A cancelled call ends with CancelledError, leaves nothing behind, and does no harm to the next one."""
+        """A cancelled call ends with CancelledError, leaves nothing open, and does not affect the next one."""
         llm = self.make_llm()
 
         async def cancel() -> str:

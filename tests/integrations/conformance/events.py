@@ -1,4 +1,4 @@
-"""Events: what observers, token counters and rate limiters are told of a call."""
+"""Events: what observers, token counters and rate limiters are given of a call."""
 
 from __future__ import annotations
 

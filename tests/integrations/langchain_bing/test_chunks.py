@@ -172,7 +172,7 @@ def test_calls_are_calls(kind: type[TextChunks]) -> None:
 
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
 def test_text_and_calls_never_merge(kind: type[TextChunks]) -> None:
-    """Text before calls and text behind them stay what they are, in every version of the content."""
+    """Text before calls and text after them stay apart, in every version of the content."""
     message = whole(kind, "One.", Call("add", {"a": 1}), Call("mul", {"a": 2}), end(finish="tool_calls"))
     assert [call["name"] for call in message.tool_calls] == ["add", "mul"]
     assert [call["args"] for call in message.tool_calls] == [{"a": 1}, {"a": 2}]
@@ -266,7 +266,7 @@ def test_what_the_final_frame_alone_tells_comes_last() -> None:
 
 
 def test_results_go_to_the_first_search_that_has_none() -> None:
-    """As the service sends them; results of an unannounced search bring one."""
+    """Results go to the earliest search without any; results of an unannounced search bring one."""
     message = whole(
         BlockChunks,
         ev.SearchStarted("a"),

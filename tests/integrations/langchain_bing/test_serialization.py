@@ -33,7 +33,7 @@ FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 
 @dataclass
 class Credential:
-    """As azure-identity has them; what it shows of itself is its own affair."""
+    """Like a credential of azure-identity, which decides itself what it shows."""
 
     secret: str
 
@@ -42,7 +42,7 @@ class Credential:
 
 
 class Tracer(BaseCallbackHandler):
-    """Keeps all that a trace is told."""
+    """Keeps all that a trace is given."""
 
     def __init__(self) -> None:
         self.told: list[Any] = []

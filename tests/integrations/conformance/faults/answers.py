@@ -221,7 +221,7 @@ class ThreeRoles(Faulty):
 
 
 class TextOnly(Faulty):
-    """Leaves out every block that is no text."""
+    """Leaves out every block that is not text."""
 
     caught_by = ("test_a_block_is_taken_or_refused",)
 

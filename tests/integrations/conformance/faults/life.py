@@ -261,7 +261,7 @@ class RuntimeErrors(Faulty):
 
 
 class _SessionClosed(RuntimeError):
-    """As clients have one."""
+    """Like the error of a client that is closed."""
 
 
 class NoGenerator(Faulty):

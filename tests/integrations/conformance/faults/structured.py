@@ -16,7 +16,7 @@ from .answers import Faulty
 
 
 class Forgetful(Faulty):
-    """Gives the object first, and a blank one behind it."""
+    """Gives the object first, and a blank one after it."""
 
     caught_by = ("test_a_streamed_object_grows", "test_an_object_is_given")
 

@@ -221,7 +221,7 @@ def test_results_of_tools_are_asked() -> None:
 
 
 def test_a_picture_goes_with_the_turn() -> None:
-    """As data; the service takes it beside the text."""
+    """A picture is sent as data, beside the text."""
     prompt = asked(HumanMessage(["What is this?", {"type": "image", "base64": PICTURE, "mime_type": "image/png"}]))
     assert [picture.data for picture in prompt.images] == [base64.b64decode(PICTURE)]
 
@@ -253,7 +253,7 @@ def test_stop_sequences_add_up(way: str) -> None:
 
 @pytest.mark.parametrize("stop", ["END", ["END"], ()])
 def test_a_stop_sequence_may_be_one_text(stop: Any) -> None:
-    """As OpenAI's `stop` may be."""
+    """A stop sequence may be a string, like OpenAI's `stop`."""
     expected = "Hello " if stop else "Hello END there"
     assert model_of(FakeBackend(turn("Hello END there")), stop=stop).invoke("Hello").text == expected
     assert model_of(FakeBackend(turn("Hello END there"))).invoke("Hello", stop=stop).text == expected
@@ -379,7 +379,7 @@ def test_settings_reach_the_client() -> None:
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
-    """As `BingClient` reads it."""
+    """The model reads the environment variables that `BingClient` reads."""
     bing_emulator.brain = Scripted([["Hi"]])
     monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
     monkeypatch.setenv("BING_COOKIES", "_U=from-the-environment")
@@ -388,7 +388,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, bing_emulator:
 
 
 def test_cookies_may_be_a_mapping(bing_emulator: Emulator) -> None:
-    """As for `BingClient`."""
+    """Cookies may be a mapping, as those of `BingClient` may."""
     ChatBing(endpoint=bing_emulator.url, cookies={"_U": "one", "MUID": "two"}).invoke("Hello")  # type: ignore[arg-type]
     assert bing_emulator.requests[0].headers["cookie"] == "_U=one; MUID=two"
 
@@ -471,7 +471,7 @@ def test_a_setting_is_no_option_of_a_call(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["proxy", "option_sets", "allow_insecure", "timeouts"])
 def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
-    """And not dropped with a warning: a proxy that is not used is no small matter."""
+    """It is not dropped with a warning: an unused proxy is a serious mistake."""
     with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):
         ChatBing(backend="emulator", **{name: None})  # type: ignore[arg-type]
 
@@ -484,7 +484,7 @@ def test_options_of_a_wrong_type_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_a_copy_uses_its_own_settings() -> None:
-    """With a client, without one, and for fields that are no setting of the client."""
+    """A copy does so with a client, without one, and for fields that are not settings of the client."""
     backend = FakeBackend(turn("Hi there"), turn("Hi there"))
     model = model_of(backend)
     precise = model.model_copy(update={"model": "bing-precise", "stop": ["there"]})
@@ -507,7 +507,7 @@ def test_a_changed_field_counts(bing_emulator: Emulator) -> None:
 
 
 async def test_a_synchronous_call_works_in_a_running_loop(bing_emulator: Emulator) -> None:
-    """As in a notebook, or in a synchronous tool of an asynchronous agent."""
+    """A synchronous call may be made in a notebook, or in a synchronous tool of an asynchronous agent."""
     bing_emulator.brain = Scripted([["Hi"], ["Hi"]])
     model = ChatBing(endpoint=bing_emulator.url)
     assert model.invoke("Hello").text == "Hi"

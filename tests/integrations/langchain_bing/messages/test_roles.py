@@ -29,7 +29,7 @@ MUL = ToolCall(name="mul", args={"a": 3}, id="call_2", type="tool_call")
 
 
 def read(*messages: BaseMessage) -> list[Message]:
-    """What the service is told."""
+    """The messages as the service is sent them."""
     return list(to_history(messages).messages)
 
 
@@ -160,7 +160,7 @@ def test_all_messages_before_a_general_removal_are_left_out() -> None:
 
 
 def test_a_removal_of_nothing_is_refused() -> None:
-    """As LangGraph does it: a wrong id is a mistake."""
+    """A removal with a wrong id is a mistake, as in LangGraph."""
     assert "names the id '9', which no message before it has" in refused(
         HumanMessage("One.", id="1"), RemoveMessage(id="9")
     )

@@ -34,7 +34,7 @@ from tests.integrations.turns import call, turn
 
 @pytest.fixture(autouse=True)
 def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a new process: no warning was given yet."""
+    """No warning was given yet, as in a new process."""
     monkeypatch.setattr(Bing.names, "_warned_of", set())
 
 
@@ -56,7 +56,7 @@ CITATION = ev.Citation(number=1, url="https://example.com", title="Example")
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_way_gives_the_same_answer(way: str) -> None:
-    """Text, metadata and what else was told."""
+    """Every way gives the same text and the same metadata."""
     lines: list[Line] = [ev.Progress("Reading"), "Hello ", "Ada."]  # type: ignore[list-item]
     answer = turn(*lines, citations=(CITATION,), suggestions=("More?",), conversation_id="c1")
     last = await last_of(llm_of(FakeBackend(answer)), way)
@@ -277,7 +277,7 @@ def test_a_choice_is_said_in_one_word(options: dict[str, Any], expected: str) ->
 
 
 def test_what_is_prepared_leaves_the_history_alone() -> None:
-    """The user's message comes behind it; it may be text, a message or nothing."""
+    """The user's message comes after the history; it may be text, a message or nothing."""
     llm = llm_of(FakeBackend())
     history = asked("Hi")
     for given in ("Add.", user("Add.")):
@@ -325,7 +325,7 @@ def test_a_call_that_cannot_be_read_is_asked_for_once_more() -> None:
 
 @pytest.mark.parametrize("way", CHATS)
 async def test_a_picture_goes_with_its_turn(way: str) -> None:
-    """As the service takes it."""
+    """A picture is sent with its turn."""
     backend = FakeBackend(turn("A moon."))
     message = ChatMessage(role="user", blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG\r\n\x1a\nx")])
     await last_of(llm_of(backend), way, [message])
@@ -460,7 +460,7 @@ async def test_it_closes_what_it_opened() -> None:
 
 
 def test_it_closes_what_it_opened_in_sync_code_too() -> None:
-    """As above."""
+    """A client that it opened is closed with it."""
     with Bing(backend="emulator") as llm:
         assert llm.complete("Hello").text
     with pytest.raises(ConfigurationError):

@@ -71,7 +71,7 @@ def attach(llm: Bing, handler: Any) -> Bing:
 
 
 def payloads(handler: LlamaDebugHandler) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """What was told at the start and at the end of each call."""
+    """The payloads of the start and the end of each call."""
     return [(start.payload or {}, end.payload or {}) for start, end in handler.get_event_pairs(CBEventType.LLM)]
 
 

@@ -52,7 +52,7 @@ def llm(llm: Bing, bing_emulator: Emulator) -> Bing:
 
 
 def pipeline_of(*extractors: BaseExtractor, **settings: Any) -> IngestionPipeline:
-    """These behind a splitter: extractors want nodes, not documents."""
+    """A pipeline of a splitter and these extractors, which want nodes, not documents."""
     return IngestionPipeline(transformations=[SentenceSplitter(), *extractors], **settings)
 
 
@@ -105,7 +105,7 @@ def test_what_a_pipeline_has_done_is_not_asked_again(llm: Bing, bing_emulator: E
 
 @pytest.mark.usefixtures("loop_of_the_thread")
 def test_a_pipeline_raises_what_the_service_says(bing_emulator: Emulator) -> None:
-    """LlamaIndex hides each RuntimeError behind a word about nested loops; ours are none."""
+    """LlamaIndex replaces each RuntimeError by a message about nested loops; ours are not RuntimeErrors."""
     bing_emulator.brain = Scripted(lambda _question: [Throttled()])
     with Bing(endpoint=bing_emulator.url, max_retries=0) as llm, pytest.raises(Throttled):
         pipeline_of(KeywordExtractor(llm=llm, show_progress=False)).run(documents=documents()[:1])

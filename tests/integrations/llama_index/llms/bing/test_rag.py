@@ -60,7 +60,7 @@ async def test_a_query_engine_answers(
     llm: Bing,
     bing_emulator: Emulator,
 ) -> None:
-    """In each mode, synchronous or not, streamed or not: the model is told both documents, and its answer comes out."""
+    """In each mode, synchronous or not, streamed or not, the model is sent both documents, and its answer comes out."""
     engine: Any = index_of().as_query_engine(llm=llm, response_mode=mode, streaming=streaming, use_async=True)
     response = await engine.aquery(ASKED) if way == "aquery" else engine.query(ASKED)
     tokens = await tokens_of(response)
@@ -80,7 +80,7 @@ async def test_a_query_engine_asks_of_each_document(llm: Bing) -> None:
 
 @pytest.mark.parametrize("way", ["get_response", "aget_response"])
 async def test_a_tree_is_summarized_with_many_calls_at_once(way: str, llm: Bing, bing_emulator: Emulator) -> None:
-    """As many calls as the context window makes needful, also from synchronous code."""
+    """A tree makes as many calls as the context window requires, also from synchronous code."""
     small = llm.model_copy(update={"context_window": 600, "max_tokens": 64})
     synthesizer: Any = TreeSummarize(llm=small, use_async=True)
     chapters = [f"Chapter {number} is of the sea. {'The sea is wide. ' * 60}" for number in range(4)]

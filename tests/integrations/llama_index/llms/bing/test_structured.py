@@ -64,7 +64,7 @@ ANSWERS = {
 @pytest.mark.parametrize("form", ANSWERS)
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_is_read_in_every_form(way: str, form: str) -> None:
-    """Models write fences and prose around JSON, whatever they are told."""
+    """Models write fences and prose around JSON, whatever the prompt says."""
     backend = FakeBackend(turn(*ANSWERS[form]))
     assert await last_of(llm_of(backend), way) == PARIS
     assert len(backend.prompts) == 1
@@ -73,7 +73,7 @@ async def test_an_answer_is_read_in_every_form(way: str, form: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("first", [UNFIT, "I cannot do that."], ids=["unfit", "no JSON"])
 async def test_what_does_not_fit_is_asked_for_once_more(first: str, way: str) -> None:
-    """In the conversation that knows the question and the first answer, the service is told what was wrong."""
+    """The repair prompt, sent in the same conversation, says what was wrong."""
     backend = FakeBackend(turn(first), turn(GOOD))
     assert await last_of(llm_of(backend), way) == PARIS
     question, again = backend.prompts
@@ -197,7 +197,7 @@ async def test_a_function_call_is_required(way: str) -> None:
 
 
 class Falsy(BaseModel):
-    """An object that is no truth."""
+    """An object that is falsy."""
 
     name: str
 
@@ -215,7 +215,7 @@ async def test_an_object_may_be_false(way: str) -> None:
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex's
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 async def test_a_structured_llm_answers_with_the_object(way: str) -> None:
-    """As JSON in the message, and itself in `raw`."""
+    """The object is JSON in the message, and itself in `raw`."""
     llm = llm_of(FakeBackend(turn(GOOD))).as_structured_llm(City)
     answer = getattr(llm, way)([ChatMessage("Describe Paris.")])
     if inspect.isawaitable(answer):

@@ -113,7 +113,7 @@ def test_a_call_that_cannot_be_read_is_never_made() -> None:
 
 
 def test_only_calls_that_cannot_be_read_are_no_call() -> None:
-    """The error says why; without it, agents are told."""
+    """The error says why; where none is to be raised, the agent gets a selection that says so."""
     broken = response(call("<tool_call>{"), tool_parse_errors={"x1": "It is no JSON."})
     with pytest.raises(ValueError, match="It is no JSON"):
         selections(broken, error_on_no_tool_call=True)
