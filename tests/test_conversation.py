@@ -266,7 +266,7 @@ async def test_the_last_allowed_turn_returns_its_answer_and_the_next_raises() ->
     assert turn_calls(backend) == ["0", "1"]
 
 
-async def test_a_prepared_turn_is_refused_when_the_quota_is_spent_meanwhile() -> None:
+async def test_a_prepared_turn_is_refused_once_the_quota_is_spent() -> None:
     """The check is made again when the turn starts."""
     chat, _ = await chat_with(answer("a", quota=ev.Quota(1, 1)))
     prepared = chat.stream("two")

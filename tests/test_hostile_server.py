@@ -199,7 +199,7 @@ def _after_ack(frames: Iterable[bytes]) -> Iterator[bytes]:
     yield from frames
 
 
-async def test_pings_of_the_socket_are_no_answer() -> None:
+async def test_pings_of_the_socket_are_not_an_answer() -> None:
     """Pings below the protocol do not put off the end of a wait."""
     pings = _after_ack(frame(b"", opcode=9) for _ in count())
     async with chathub(saying(pings), retries=once(Ticking())) as (client, _):

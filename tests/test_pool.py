@@ -495,7 +495,7 @@ async def test_a_child_that_closes_leaves_its_parents_alone(monkeypatch: pytest.
     assert backend.warmed[0].closed
 
 
-async def test_a_failure_is_no_error_of_the_pool() -> None:
+async def test_a_failure_is_not_an_error_of_the_pool() -> None:
     """Neither a start nor a take raises an earlier failure."""
     failure: BingError = ServiceError("x")
     pool = await filled(FakeBackend(creations=[failure]))

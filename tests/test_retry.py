@@ -134,7 +134,7 @@ async def test_without_injected_sleep_asyncio_sleeps(perform: Perform) -> None:
     assert operation.calls == 2
 
 
-async def test_a_thousand_attempts_are_no_overflow(perform: Perform) -> None:
+async def test_a_thousand_attempts_do_not_overflow(perform: Perform) -> None:
     """However many attempts are allowed, the wait stays at its longest."""
     time = Time()
     operation = Operation(*(ServiceError("x") for _ in range(1100)))

@@ -139,11 +139,11 @@ async def test_a_waiter_that_leaves_while_it_is_served_keeps_nothing() -> None:
     held = await taken(semaphore)
     leaving, staying = semaphore.request(), semaphore.request()
 
-    def left_meanwhile() -> bool:
+    def leave_first() -> bool:
         leaving.release()
         return Permit.grant(leaving)
 
-    leaving.grant = left_meanwhile  # type: ignore[method-assign]
+    leaving.grant = leave_first  # type: ignore[method-assign]
     held.release()
     await staying.wait()
     staying.release()
@@ -156,11 +156,11 @@ async def test_a_permit_that_is_taken_back_by_both_is_free_once() -> None:
     held = await taken(semaphore)
     leaving = semaphore.request()
 
-    def left_meanwhile() -> bool:
+    def leave_first() -> bool:
         leaving.release()
         return False
 
-    leaving._wake = left_meanwhile  # type: ignore[method-assign]
+    leaving._wake = leave_first  # type: ignore[method-assign]
     held.release()
     assert await free(semaphore) == 1
 

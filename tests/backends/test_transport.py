@@ -165,7 +165,7 @@ async def test_a_failure_is_raised_again_and_again() -> None:
             transport.ready()
 
 
-async def test_a_failure_that_nobody_sees_is_no_complaint() -> None:
+async def test_a_failure_that_nobody_sees_is_not_logged() -> None:
     """Asyncio would log the exception of a task that nobody has looked at."""
     transport = Transport(Connection(errors.ServiceError("No.")))
     await asyncio.sleep(0)

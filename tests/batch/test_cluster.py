@@ -353,7 +353,7 @@ async def test_a_refused_caller_ends_the_run() -> None:
 
 
 @pytest.mark.usefixtures("ray")
-async def test_an_error_that_is_no_service_s_comes_out() -> None:
+async def test_an_error_that_is_not_a_service_s_comes_out() -> None:
     """A fault of ours is not taken for a failed row."""
 
     def fails(_text: str) -> Turn:
@@ -532,7 +532,7 @@ async def test_a_ray_is_started_or_connected_to(ray: FakeRay, address: str, *, i
     assert (ray.settings.get("num_cpus") == 3) == is_own
 
 
-async def test_a_cluster_that_is_not_reached_is_told(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cluster_that_is_not_reached_is_reported(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was asked."""
 
     def fails(**_settings: Any) -> None:

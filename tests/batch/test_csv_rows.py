@@ -151,7 +151,7 @@ def test_a_file_without_a_usable_header_is_refused(tmp_path: Path, text: str, wh
         CsvSource(_written(tmp_path, text))
 
 
-def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
+def test_a_header_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     """A header in UTF-16, for example, is refused."""
     path = tmp_path / "in.csv"
     path.write_bytes("prompt\na\n".encode("utf-16"))

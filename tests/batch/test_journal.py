@@ -98,7 +98,7 @@ def test_what_tells_a_row_comes_first() -> None:
         b"[" * 100_000,
     ],
 )
-def test_other_lines_are_no_rows_and_not_torn(line: bytes) -> None:
+def test_other_lines_are_neither_rows_nor_torn(line: bytes) -> None:
     """A stranger's file, above all one of prompts, is never taken for an output; only an empty end is nobody's."""
     assert decode_row(line) is None
     assert is_torn(line) == (line == b"")
@@ -283,7 +283,7 @@ def test_a_torn_line_is_dropped_before_failed_rows(path: Path) -> None:
 
 @pytest.mark.parametrize("retry_failed", [False, True])
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
-def test_what_is_no_output_of_ours_is_not_touched(path: Path, stranger: bytes, *, retry_failed: bool) -> None:
+def test_what_is_not_an_output_of_ours_is_not_touched(path: Path, stranger: bytes, *, retry_failed: bool) -> None:
     """It is refused with the line that shows it."""
     path.write_bytes(stranger)
     with pytest.raises(ConfigurationError, match=r"Line \d of .* the file was not touched"):

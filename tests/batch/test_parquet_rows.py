@@ -78,7 +78,7 @@ def test_a_value_that_cannot_be_read_costs_only_its_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 9, b'{"prompt": "x"}\n'])
-def test_what_is_no_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_what_is_not_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
     """With the path."""
     path = tmp_path / "in.parquet"
     path.write_bytes(data)

@@ -191,7 +191,7 @@ def test_a_given_row_that_is_none_costs_only_itself(row: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [{"prompt": "Hi"}, b"in.jsonl", 7, None])
-def test_what_is_no_source_is_refused(source: Any) -> None:
+def test_what_is_not_a_source_is_refused(source: Any) -> None:
     """A single row above all, which is an iterable of its names."""
     with pytest.raises(ConfigurationError, match="Use a path, - for stdin, or a list of rows"):
         open_source(source)
@@ -256,7 +256,7 @@ async def test_few_are_read_ahead_where_nothing_is_said() -> None:
     await taken.aclose()
 
 
-async def test_an_error_comes_out_behind_what_was_read() -> None:
+async def test_an_error_comes_out_after_what_was_read() -> None:
     """The error is the one that was raised."""
 
     def records() -> Iterator[Record]:

@@ -134,22 +134,22 @@ async def test_new_words_of_the_system_go_along() -> None:
     assert (backend.prompts[1].text, backend.prompts[1].context) == ("B?", "[system](#message)\nBe kind.\n\n")
 
 
-async def test_a_service_that_forgets_the_context_is_told_it_again() -> None:
+async def test_a_service_that_forgets_the_context_is_sent_it_again() -> None:
     """The words of the system, what was said before the conversation, and what came between; never the turns in it."""
     backend = FakeBackend(answer("b"), answer("c"), answer("d"))
     backend.keeps_context = False
     client = client_of(backend)
     history = [SYSTEM, A, assistant("a"), B]
     await say(client, *history)
-    told = backend.prompts[0].context
-    assert told is not None
+    context = backend.prompts[0].context
+    assert context is not None
     history += [assistant("b"), Message("system", "Be brief."), user("C?")]
     await say(client, *history)
     await say(client, *history, assistant("c"), user("D?"))
     assert backend.calls == [*WENT_ON, "turn 2 of conversation-1"]
     brief = "[system](#message)\nBe brief.\n\n"
     sent = [(prompt.text, prompt.context) for prompt in backend.prompts[1:]]
-    assert sent == [("C?", told + brief), ("D?", told + brief)]
+    assert sent == [("C?", context + brief), ("D?", context + brief)]
 
 
 # --- what does not ----------------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ async def test_what_holds_something_else_is_not_kept(first: Turn, request_: dict
     assert len(client.continuations) == 0
 
 
-async def test_what_a_model_makes_up_behind_its_calls_is_not_kept() -> None:
+async def test_what_a_model_makes_up_after_its_calls_is_not_kept() -> None:
     """It believes that it has seen the results."""
     client = client_of(FakeBackend(answer(render_call(ADD), "\nThe result is 7.")))
     await say(client, A, toolbox=BOX)
@@ -397,6 +397,6 @@ async def test_services_forget_and_nobody_notices(service: str, turn_limit: int)
         numbers = [int(text.partition(":")[0]) for text in texts]
         assert numbers == ([0, 1, 0, 0, 1] if turn_limit == 2 else [0, 1, 2, 0, 1])
         chats = [request for request in emulator.requests if request.kind == "chat"]
-        told = [request.context for request in chats if request.context]
-        assert told
-        assert all("Question 0" in context for context in told)
+        contexts = [request.context for request in chats if request.context]
+        assert contexts
+        assert all("Question 0" in context for context in contexts)

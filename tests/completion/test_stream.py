@@ -302,7 +302,7 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert backend.open_channels == 0
 
 
-async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_told_the_first_answer() -> None:
+async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first_answer() -> None:
     """With the tools, since the conversation is a new one."""
     backend = FakeBackend(answer("I would rather not."), answer(render_call(ADD)))
     client = client_of(backend, continue_conversations=False)

@@ -71,7 +71,7 @@ async def test_closing_ends_running_turns() -> None:
             assert await idle.frame() is None
 
 
-async def test_a_client_that_leaves_at_the_upgrade_is_no_fault(
+async def test_a_client_that_leaves_at_the_upgrade_is_not_a_fault(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Warm sockets are dropped at any time, and the log stays for what matters."""
@@ -154,7 +154,7 @@ async def test_work_iq_has_its_own_url(emulator: Emulator) -> None:
     assert emulator.workiq_url == f"{emulator.url}/rest"
 
 
-def test_what_is_no_plan_is_refused() -> None:
+def test_what_is_not_a_plan_is_refused() -> None:
     """Faults are refused when the emulator is made, and when they are set."""
     with pytest.raises(errors.ConfigurationError, match="TimedOut"):
         Emulator(faults=[errors.TimedOut()])  # type: ignore[list-item]

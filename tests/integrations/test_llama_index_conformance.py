@@ -202,7 +202,7 @@ FAULTS = {
 
 OF_LLAMA_INDEX = {
     MockSuite: {
-        "test_a_call_is_told_once",  # its chat calls complete, and its async methods call the others
+        "test_a_call_is_reported_once",  # its chat calls complete, and its async methods call the others
         "test_a_chunk_holds_the_text_so_far",  # each chunk holds the whole text
         "test_async_is_not_sync_in_disguise",
         "test_chunks_are_objects_of_their_own",

@@ -53,7 +53,7 @@ def test_bare_json_is_a_call_only_where_it_can_be_nothing_else(value: Any, calls
     assert DECODER.decode_bare(json.dumps(value), raw="raw") == calls
 
 
-def test_broken_bare_json_is_no_call() -> None:
+def test_broken_bare_json_is_not_a_call() -> None:
     """What cannot be read was not surely meant as a call."""
     assert DECODER.decode_bare('{"name": "list"', raw="raw") is None
 
@@ -187,7 +187,7 @@ def fence(text: str) -> Opening | None:
 
 
 @pytest.mark.parametrize(("text", "tag"), TAGS.items(), ids=TAGS)
-def test_a_tag_with_json_behind_it_opens_a_call(text: str, tag: str) -> None:
+def test_a_tag_with_json_after_it_opens_a_call(text: str, tag: str) -> None:
     """Each beginning of it may become one."""
     assert tag_at(f"x{text}", 1) == Opening("tag", tag, CLOSERS, always=True)
     assert all(tag_at(text[:end], 0) is MORE for end in range(1, len(text)))

@@ -253,7 +253,7 @@ async def test_an_event_that_meets_a_close_is_not_given() -> None:
     assert await reading == []
 
 
-async def test_a_close_that_breaks_the_answer_is_no_error() -> None:
+async def test_a_close_that_breaks_the_answer_is_not_an_error() -> None:
     """What the reader of a closed stream gets is its end, even amid the text."""
     pause = Pause()
     backend = FakeBackend([ev.TextDelta("one"), pause, *answer(" two")])

@@ -234,10 +234,10 @@ async def test_what_is_ready_when_the_stream_is_closed_is_not_given() -> None:
     turn = client_of(backend).stream("Hello")
     await anext(turn)
 
-    def closed_meanwhile() -> ev.Event:
+    def close_first() -> ev.Event:
         turn.close()
         return ev.TextDelta(" two")
 
-    backend.channels[0].ready_event = closed_meanwhile  # type: ignore[method-assign]
+    backend.channels[0].ready_event = close_first  # type: ignore[method-assign]
     assert turn.ready() is None
     assert turn.piece == "one"

@@ -76,7 +76,7 @@ async def test_a_connection_that_breaks_is_the_end_of_the_answer(*, waits: bool)
             assert error.partial_text == "Hello"
 
 
-async def test_an_answer_that_is_no_stream_is_read_whole() -> None:
+async def test_an_answer_that_is_not_a_stream_is_read_whole() -> None:
     """JSON where a stream was due is one conversation, or the error that the service has to tell."""
     whole = json.dumps(conversation(message("Ask", "u1"), message("Hello"), displayName="Title")).encode()
     network = Network(whole[:50], whole[50:], AT_END)

@@ -150,7 +150,7 @@ async def test_a_stream_whose_head_does_not_come_is_lost(sent: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", [END, b""], ids=["whole", "broken"])
-async def test_an_answer_that_is_no_stream_is_read_whole(end: bytes) -> None:
+async def test_an_answer_that_is_not_a_stream_is_read_whole(end: bytes) -> None:
     """A refusal has its status, its headers and as much of its body as came; the connection is closed."""
     head = STREAMING.replace(b"200 OK", b"503 Service Unavailable").replace(b"\r\n\r\n", b"\r\nRetry-After: 7\r\n\r\n")
     http = Http()

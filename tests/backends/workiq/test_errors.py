@@ -34,7 +34,7 @@ def error_of(answer: Response, *, reused: bool = False) -> errors.BingError:
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_success_is_no_error(status: int) -> None:
+def test_success_is_not_an_error(status: int) -> None:
     """All of 2xx is success, whatever the body says."""
     assert error_for(answered(status, envelope("Forbidden", "no")), "the turn") is None
 

@@ -273,7 +273,7 @@ def test_endless_trouble_overflows_nothing() -> None:
     assert clocked.throttle.pause() == 900
 
 
-def test_a_person_is_told_what_is_waited_for() -> None:
+def test_a_person_is_shown_what_is_waited_for() -> None:
     """Why no turn begins, and for how long yet, in whole seconds."""
     clocked = Clocked()
     clocked.meets(errors.Throttled(retry_after=7.5))

@@ -104,7 +104,7 @@ def test_the_client_reads_the_refusal_that_was_played(error: errors.BingError, s
     assert found.retry_after == error.retry_after
 
 
-def test_an_empty_body_is_no_conversation() -> None:
+def test_an_empty_body_is_not_a_conversation() -> None:
     """A ProtocolError is played as status 200 with an empty body, which the client does not take for a conversation."""
     assert creation_response(errors.ProtocolError()).status == 200
     assert isinstance(read(errors.ProtocolError()), errors.ServiceError)

@@ -240,7 +240,7 @@ async def test_a_lost_connection_has_no_close_frame(emulator: Emulator, visitor:
     assert caught.value.partial_text == "Half"
 
 
-async def test_garbage_is_no_json(emulator: Emulator, visitor: Visitor) -> None:
+async def test_garbage_is_not_json(emulator: Emulator, visitor: Visitor) -> None:
     """ProtocolError is played as a record that does not parse."""
     emulator.brain = Scripted([["Half", errors.ProtocolError()]])
     with pytest.raises(errors.ProtocolError) as caught:

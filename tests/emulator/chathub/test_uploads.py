@@ -24,7 +24,7 @@ def test_a_picture_has_two_ids() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "%%%", base64.b64encode(b"no picture").decode(), "ä"])
-def test_what_is_no_picture_has_empty_ids(text: str) -> None:
+def test_what_is_not_a_picture_has_empty_ids(text: str) -> None:
     """Nothing is kept of what is not base64, or no picture."""
     assert Blobs().add_base64(text) == ("", "")
 
@@ -73,7 +73,7 @@ def test_fields_are_read(content_type: str) -> None:
     ("content_type", "body"),
     [("application/json", BODY), ("", BODY), ("multipart/form-data", b""), ("multipart/form-data", b"{}")],
 )
-def test_what_is_no_form_has_no_fields(content_type: str, body: bytes) -> None:
+def test_what_is_not_a_form_has_no_fields(content_type: str, body: bytes) -> None:
     """Another type, or a body that does not begin with a boundary, gives nothing."""
     assert form_fields(content_type, body) == {}
 

@@ -126,7 +126,7 @@ class _Complaints(logging.Handler):
 
 
 @contextmanager
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_open() -> Iterator[None]:
     """Fail where the code in it leaves an unclosed object, a coroutine nobody awaited, or an error nobody caught.
 
     What it drops is collected at the end, so that what complains when it is collected complains here.

@@ -300,7 +300,7 @@ def test_settings_of_an_agent_reach_the_model(bing_emulator: Emulator) -> None:
     assert ask(agent_of(model, []), "Hi?")[-1].text == "One. "
 
 
-def test_searches_of_the_service_are_no_calls(bing_emulator: Emulator) -> None:
+def test_searches_of_the_service_are_not_calls(bing_emulator: Emulator) -> None:
     """An agent must not try to run the service's own search."""
     search = [ev.SearchStarted("weather"), ev.SearchResults((ev.SearchResult("A", "https://example.com"),)), "Sunny."]
     script(bing_emulator, search)

@@ -101,9 +101,9 @@ async def test_one_failure_of_a_batch_may_be_returned() -> None:
 async def test_events_have_each_chunk_and_the_whole() -> None:
     """`astream_events`, version 2: the chunks add up to the message of the end."""
     chain = PROMPT | model_of(FakeBackend(turn("Hello", " there")), join_deltas=False) | StrOutputParser()
-    told = [event async for event in chain.astream_events({"question": "Hi?"}, version="v2")]
-    chunks = [event["data"]["chunk"] for event in told if event["event"] == "on_chat_model_stream"]
-    (end,) = [event["data"]["output"] for event in told if event["event"] == "on_chat_model_end"]
+    events = [event async for event in chain.astream_events({"question": "Hi?"}, version="v2")]
+    chunks = [event["data"]["chunk"] for event in events if event["event"] == "on_chat_model_stream"]
+    (end,) = [event["data"]["output"] for event in events if event["event"] == "on_chat_model_end"]
     assert [chunk.text for chunk in chunks if chunk.text] == ["Hello", " there"]
     assert said(summed(chunks)) == said(end)
     assert {chunk.id for chunk in chunks} == {end.id}

@@ -254,7 +254,7 @@ class NotCancelled(Faulty):
 class RuntimeErrors(Faulty):
     """Fails with a RuntimeError."""
 
-    caught_by = ("test_an_error_is_no_runtime_error", "test_an_error_is_seen_through_the_helper")
+    caught_by = ("test_an_error_is_not_a_runtime_error", "test_an_error_is_seen_through_the_helper")
 
     def failure(self) -> Exception:
         return _SessionClosed("Session is closed")

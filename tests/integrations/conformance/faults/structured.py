@@ -66,7 +66,7 @@ class FillsTemplates(Faulty):
 class Untold(Faulty):
     """Tells nobody of an object."""
 
-    caught_by = ("test_a_prediction_is_told_of",)
+    caught_by = ("test_a_prediction_is_reported",)
 
     def structured_predict(
         self,

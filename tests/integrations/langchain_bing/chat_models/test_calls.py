@@ -226,15 +226,15 @@ def test_a_picture_goes_with_the_turn() -> None:
     assert [picture.data for picture in prompt.images] == [base64.b64decode(PICTURE)]
 
 
-def test_tools_are_told_at_the_end_of_the_message() -> None:
+def test_tools_are_sent_at_the_end_of_the_message() -> None:
     """The service knows no tools, so the text says what they are."""
     backend = FakeBackend(turn("Hi"))
     model_of(backend).bind_tools([add]).invoke("Hello")
-    told = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
-    assert backend.prompts[0].text == f"Hello\n\n{told.listing}\n\n{told.rules}"
+    instructions = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
+    assert backend.prompts[0].text == f"Hello\n\n{instructions.listing}\n\n{instructions.rules}"
 
 
-def test_no_tools_are_told_where_none_may_be_used() -> None:
+def test_no_tools_are_sent_where_none_may_be_used() -> None:
     """`tool_choice="none"`: a reply that looks like a call is text."""
     backend = FakeBackend(turn(call("add", a=1, b=2)))
     message = model_of(backend).bind_tools([add], tool_choice="none").invoke("Hello")
@@ -259,7 +259,7 @@ def test_a_stop_sequence_may_be_one_text(stop: Any) -> None:
     assert model_of(FakeBackend(turn("Hello END there"))).invoke("Hello", stop=stop).text == expected
 
 
-def test_the_service_is_told_to_stop_at_a_stop_sequence() -> None:
+def test_the_service_is_asked_to_stop_at_a_stop_sequence() -> None:
     """What is not wanted is not generated to its end."""
     backend = FakeBackend(turn("One. ", "STOP", " Two.", " Three."))
     model = model_of(backend, stop=["STOP"], join_deltas=False)
@@ -462,7 +462,7 @@ def test_cookies_of_a_wrong_form_are_not_shown(cookies: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["search", "timeout", "locale", "max_retries", "cookies"])
-def test_a_setting_is_no_option_of_a_call(name: str) -> None:
+def test_a_setting_is_not_an_option_of_a_call(name: str) -> None:
     """It would be dropped in silence; the error says what to do."""
     model: Any = model_of(FakeBackend(turn("Hi")))
     with pytest.raises(ConfigurationError, match=rf"ChatBing\({name}="):

@@ -80,8 +80,8 @@ def test_a_response_has_the_new_text_and_the_whole() -> None:
 
 def test_a_completion_has_the_same_text() -> None:
     """A completion, which has no message, has the same text."""
-    told = [(response.delta, response.text) for response in complete("Hel", "lo", end())]
-    assert told == [("Hel", "Hel"), ("lo", "Hello"), ("", "Hello")]
+    steps = [(response.delta, response.text) for response in complete("Hel", "lo", end())]
+    assert steps == [("Hel", "Hel"), ("lo", "Hello"), ("", "Hello")]
 
 
 def test_a_response_keeps_what_it_was() -> None:
@@ -139,7 +139,7 @@ def test_a_completion_tells_of_calls_beside_its_text() -> None:
     assert last.additional_kwargs["tool_calls"][0]["function"]["name"] == "add"
 
 
-# --- what else was told -----------------------------------------------------------------------------------------------
+# --- metadata ---------------------------------------------------------------------------------------------------------
 
 
 def test_reasoning_is_thinking() -> None:
@@ -164,15 +164,15 @@ def test_what_the_service_does_makes_no_response(item: Item) -> None:
 def test_the_last_response_tells_what_came_with_the_text() -> None:
     """For callers in the response, for agents and memories, which keep the message alone, in the message."""
     *others, last = chat("Hello", end())
-    told = {"citations": PLAIN, "suggestions": ["More?"]}
-    assert last.additional_kwargs == last.message.additional_kwargs == told
+    expected = {"citations": PLAIN, "suggestions": ["More?"]}
+    assert last.additional_kwargs == last.message.additional_kwargs == expected
     assert all(other.additional_kwargs == other.message.additional_kwargs == {} for other in others)
-    assert complete("Hello", end())[-1].additional_kwargs == told
+    assert complete("Hello", end())[-1].additional_kwargs == expected
     last.message.additional_kwargs["x"] = 1
     assert "x" not in last.additional_kwargs
 
 
-def test_pictures_are_told_by_their_urls() -> None:
+def test_pictures_are_given_as_urls() -> None:
     """Not as `images`, which LlamaIndex takes for documents of its own."""
     url = "https://example.com/a.png"
     (last,) = chat(end(ev.Reply(images=(url,))))

@@ -156,9 +156,9 @@ def test_a_call_tells_events_and_logs_no_secret(bing_emulator: Emulator, caplog:
         root.event_handlers.remove(listener)
     assert COOKIES in bing_emulator.requests[0].headers["cookie"]
     assert SECRET not in caplog.text
-    told = [*listener.events, *(event.payload for pair in debug.get_llm_inputs_outputs() for event in pair)]
-    assert len(told) > 4
-    assert SECRET not in repr(told)
+    observed = [*listener.events, *(event.payload for pair in debug.get_llm_inputs_outputs() for event in pair)]
+    assert len(observed) > 4
+    assert SECRET not in repr(observed)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 

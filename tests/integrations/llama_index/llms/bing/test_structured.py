@@ -98,7 +98,7 @@ async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: st
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_withdrawn_answer_is_no_object(way: str) -> None:
+async def test_a_withdrawn_answer_is_not_an_object(way: str) -> None:
     """Whole or not: nothing is asked again, and the text that had come is in the error."""
     lines: list[Line] = [ev.TextDelta(GOOD), ev.TextRevoked("Let us talk of something else.")]
     backend = FakeBackend(turn(*lines, revoked=True, finish_reason="content_filter", notice="No."), turn(GOOD))
@@ -131,8 +131,8 @@ async def test_a_stream_gives_what_is_known_so_far(way: str) -> None:
     """Each time that it is more, and the object itself once, at last."""
     backend = FakeBackend(turn('{"name": "Pa', 'ris", ', '"people": 2', "000000", "}"))
     known = await objects_of(llm_of(backend, join_deltas=False), way)
-    told = [(each.name, each.people) for each in known]
-    assert told == [("Pa", None), ("Paris", None), ("Paris", 2), ("Paris", 2_000_000)]
+    values = [(each.name, each.people) for each in known]
+    assert values == [("Pa", None), ("Paris", None), ("Paris", 2), ("Paris", 2_000_000)]
     assert known[-1] == PARIS
     assert [each for each in known if each == PARIS] == [PARIS]
 
@@ -153,7 +153,7 @@ async def test_the_system_prompt_is_kept(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_schema_is_told(way: str) -> None:
+async def test_the_schema_is_sent(way: str) -> None:
     """With the prompt; so are options."""
     backend = FakeBackend(turn(GOOD))
     llm = llm_of(backend)
