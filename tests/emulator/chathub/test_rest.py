@@ -8,8 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bing_llm.emulator import Emulator, Fault, Scripted
+from bing_llm.emulator.chathub.rest import form_fields
 from bing_llm.errors import Throttled
 from tests.emulator.chathub.visitor import Created, Visitor, chat
 
@@ -190,3 +193,36 @@ async def test_an_unknown_picture_is_not_found(visitor: Visitor) -> None:
     """An id that was not given out is a 404."""
     async with visitor.http.get(visitor.url("/images/blob?bcid=none")) as response:
         assert response.status == 404
+
+
+BODY = (
+    b"--b0undary\r\n"
+    b'Content-Disposition: form-data; name="knowledgeRequest"\r\nContent-Type: application/json; charset=utf-8\r\n\r\n'
+    b'{"a":1}\r\n'
+    b'--b0undary\r\nContent-Disposition: form-data; name="imageBase64"\r\n\r\nAAAA\r\nBBBB\r\n'
+    b"--b0undary--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; boundary=b0undary", "multipart/form-data", "Multipart/Form-Data"]
+)
+def test_fields_are_read(content_type: str) -> None:
+    """The boundary is that of the body's first line, whether the header has one or not."""
+    assert form_fields(content_type, BODY) == {"knowledgeRequest": b'{"a":1}', "imageBase64": b"AAAA\r\nBBBB"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", BODY), ("", BODY), ("multipart/form-data", b""), ("multipart/form-data", b"{}")],
+)
+def test_what_is_not_a_form_has_no_fields(content_type: str, body: bytes) -> None:
+    """Another type, or a body that does not begin with a boundary, gives nothing."""
+    assert form_fields(content_type, body) == {}
+
+
+@given(st.binary(), st.binary())
+def test_any_body_gives_fields_or_nothing(first: bytes, rest: bytes) -> None:
+    """No body makes it fail."""
+    for body in (first + rest, b"--" + first + b"\r\n" + rest, b"--b\r\n" + rest + b"\r\n--b--"):
+        assert isinstance(form_fields("multipart/form-data", body), dict)
