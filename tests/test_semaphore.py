@@ -166,7 +166,7 @@ async def test_a_permit_that_is_taken_back_by_both_is_free_once() -> None:
 
 
 async def test_a_queue_that_another_thread_empties_loses_no_permit() -> None:
-    """A permit popped for a waiter that has gone since then is free again."""
+    """A permit that was on its way to a waiter that has gone is free again."""
     semaphore = Semaphore(1)
     held = await taken(semaphore)
     leaving = semaphore.request()

@@ -210,7 +210,7 @@ async def test_leaving_ends_what_is_read() -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_reader_that_others_cancel_cancels_who_waits(*, begun: bool) -> None:
-    """`asyncio.run` cancels every task at its end, also before the first step."""
+    """`asyncio.run` cancels every task when it ends, even one that has not begun."""
     transport = Transport(Connection())
     if begun:
         await asyncio.sleep(0)

@@ -126,7 +126,7 @@ def test_raw_answers_come_with_the_error(method: Method) -> None:
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
 def test_an_answer_that_is_not_json_is_asked_for_once_more(method: Method) -> None:
-    """The repair is asked for as that of a call is; the first answer is not given out."""
+    """The model is asked once more, as for a call; its first answer is not given out."""
     backend = FakeBackend(turn("Ada is 36."), turn(json.dumps(ADA)))
     result = model_of(backend).with_structured_output(Person, method=method).invoke("Ada is 36.")
     assert result == Person(name="Ada", age=36)

@@ -223,7 +223,7 @@ def test_a_repair_says_what_was_wrong_and_what_is_wanted(choice: dict[str, Any],
 
 
 def test_json_can_be_repaired() -> None:
-    """The prompt says the problem and makes one request, like that of calls."""
+    """Like the repair of a call, the prompt states the problem and makes one request."""
     assert render_json_repair("it is prose") == (
         "Your last reply cannot be used: it is prose. Reply again, with only the JSON object."
     )
