@@ -44,8 +44,8 @@ _CREATION = (errors.Throttled, errors.Unauthorized, errors.ServiceError, errors.
 
 @asynccontextmanager
 async def faulty(seed: int) -> AsyncGenerator[str, None]:
-    """The URL of an emulator that fails by this seed: before the first word, between two, or behind the last."""
-    random = Random(seed)  # noqa: S311 - it shall repeat itself
+    """The URL of an emulator that fails by this seed: before the first word, between two, or after the last."""
+    random = Random(seed)  # noqa: S311 - it must be repeatable
 
     def turn(question: Question) -> list[TextDelta | errors.BingError]:
         del question

@@ -30,7 +30,7 @@ _ROOT = Path(__file__).parents[1]
 
 @contextmanager
 def taking(name: str, url: str, *, frames: int, characters: int) -> Iterator[Take]:
-    """Takes samples of one of `PEERS`, which is installed for it and runs meanwhile.
+    """Takes samples of one of `PEERS`, which is installed for it and runs inside the block.
 
     Args:
         name: Its name.
@@ -99,7 +99,7 @@ def _sydney_py(base_url: str) -> _Stream:
 
 def _g4f(base_url: str) -> _Stream:
     module = importlib.import_module("g4f.Provider.Bing")
-    request = module.ClientSession._request  # noqa: SLF001 - its URLs are no settings
+    request = module.ClientSession._request  # noqa: SLF001 - its URLs are not settings
 
     async def rerouted(session: Any, method: str, url: str, **options: Any) -> Any:
         return await request(session, method, _local(str(url), base_url), **options)

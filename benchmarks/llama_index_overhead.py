@@ -51,7 +51,7 @@ HEADER = ("case", "CPU us/delta", "floor", "of the floor's", "chunks")
 
 
 class Floor(CustomLLM):
-    """The least that a streaming model can do; its async methods are no calls of the others."""
+    """The least that a streaming model can do; its async methods do not call the others."""
 
     _words: list[str] = PrivateAttr(default_factory=list)
 

@@ -32,7 +32,7 @@ def driven(requirement: str, driver: str, *arguments: str) -> Any:
 
 @contextmanager
 def installed(requirement: str) -> Iterator[Path]:
-    """The Python of an environment that has this package, and is there meanwhile.
+    """The Python of an environment that has this package, and exists inside the block.
 
     Raises:
         SystemExit: It cannot be installed.

@@ -12,15 +12,15 @@ _STATUS = Path("/proc/self/status")
 
 def kib_in_use() -> float:
     """What it has in use, in KiB; where the system does not tell, the most that it has had."""
-    return _told("VmRSS") if _STATUS.exists() else _at_most()
+    return _value_of("VmRSS") if _STATUS.exists() else _at_most()
 
 
 def kib_at_most() -> float:
     """The most that it has had in use so far, in KiB."""
-    return _told("VmHWM") if _STATUS.exists() else _at_most()
+    return _value_of("VmHWM") if _STATUS.exists() else _at_most()
 
 
-def _told(name: str) -> float:
+def _value_of(name: str) -> float:
     return next(float(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith(f"{name}:"))
 
 

@@ -38,7 +38,7 @@ _ROUND_TRIP_S = 0.05  # as from one continent to another
 
 @contextmanager
 def served(name: str, number: int) -> Iterator[str]:
-    """The URL of one of `SERVERS`, which runs meanwhile."""
+    """The URL of one of `SERVERS`, which runs inside the block."""
     command = [sys.executable, "-m", "benchmarks.servers", name, str(number)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         url = process.stdout.readline().strip() if process.stdout else ""

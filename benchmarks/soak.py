@@ -47,7 +47,7 @@ _LIVE = (TurnStream, Channel, Socket, ByteStream)
 _HEADER = ("what", "start", "middle", "end")
 
 MEASURES = ("seconds", "turns", "turns a second", "memory, MiB", "open files")
-"""The first rows of the table; behind them each outcome has one."""
+"""The first rows of the table; after them each outcome has one."""
 
 
 class Soak:
@@ -74,7 +74,7 @@ class Soak:
         rest = [BingClient(endpoint=f"{url}/rest", token=TOKEN, **settings) for _ in range(clients // 2)]
         seeds = (f"{seed} {number}" for number in range(clients))
         self._clients = [
-            (client, Random(own))  # noqa: S311 - it shall repeat itself
+            (client, Random(own))  # noqa: S311 - it must be repeatable
             for client, own in zip([*hubs, *rest], seeds, strict=True)
         ]
         self.begun = 0
@@ -256,7 +256,7 @@ def rows_of(counts: Sequence[Count]) -> list[tuple[str, ...]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Soak and report; 1 where a turn is not accounted for, memory has grown, or something was left behind."""
+    """Soak and report; 1 where a turn is not accounted for, memory has grown, or something was left open."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long turns begin; the last ones end later")
     parser.add_argument("--clients", type=int, default=200, help="how many work at once")

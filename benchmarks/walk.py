@@ -81,7 +81,7 @@ TURNS: dict[str, Callable[[str], Callable[[], None]]] = {
 
 
 def walked(checkout: Path, turn: Callable[[], None]) -> list[str]:
-    """The files under `bing_llm` and `integrations`, without the emulator, of which a function runs meanwhile.
+    """The files under `bing_llm` and `integrations`, without the emulator, of which a function runs in this turn.
 
     Looks at this thread and at those that it starts, among them that of the background loop.
     """

@@ -1,7 +1,8 @@
 """How many round trips the first text of a turn takes, with `BingClient(warm=1)` and without.
 
-The emulator, in a process of its own, is behind a relay that delays each direction. A round trip is measured through
-the same relay in the same rounds: one small call over an open connection. What the server does itself counts as well.
+The emulator, in a process of its own, is reached through a relay that delays each direction. A round trip is
+measured through the same relay in the same rounds: one small call over an open connection. What the server does itself
+counts as well.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class BingClient:
             token or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and without these
             arguments the environment decides by the same rule. The emulator is used only if you ask for it.
         timeouts: The time limits, in seconds.
-        retries: How often a turn is opened again while it has given no text.
-        limits: How much is taken of what the service sends.
+        retries: How often a turn that has no text yet is tried again.
+        limits: How much data is accepted from the service.
         continue_conversations: Whether an adapter continues a live conversation that already holds the beginning of
             its history, so that only the new messages are sent; True, the default. It has no effect on `ask`, `stream`
             and conversations that you create.
@@ -279,7 +279,7 @@ async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmC
 
 
 def _check_service(service: object, *, beside: Sequence[str]) -> None:
-    """Refuse what is not a service, and settings beside one, which would be dropped in silence.
+    """Refuse what is not a service, and settings beside a service, which would be ignored.
 
     Raises:
         ConfigurationError: It is not one, or there are such settings.

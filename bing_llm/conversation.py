@@ -44,7 +44,7 @@ def make_prompt(
 class SingleTurn:
     """A turn in a conversation of its own.
 
-    The first attempt takes a warm conversation, where one is ready. That has waited, and may have gone stale unseen; so
+    The first attempt takes a warm conversation, if one is ready. It may have become stale during its wait; so
     the next attempts go the whole way.
 
     Attributes:

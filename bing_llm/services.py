@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -109,7 +110,7 @@ class Service(Protocol):
 
         Args:
             timeouts: The time limits of each step.
-            limits: How much is taken of what the service sends.
+            limits: How much data is accepted from the service.
         """
 
 
@@ -445,11 +446,11 @@ def _variable_of(setting: Setting) -> str:
 def _document(kind: _Kind) -> None:
     """Add the settings to the documentation of a service, for `help`; without documentation (-OO) there is none."""
     if kind.__doc__:
-        text, _, raises = kind.__doc__.partition("\n    Raises:")
+        text, _, raises = inspect.cleandoc(kind.__doc__).partition("\nRaises:")  # indented before Python 3.13
         lines = [
-            f"        {name}: {setting.doc}{_variable_of(setting)}" for name, (_, setting) in settings_of(kind).items()
+            f"    {name}: {setting.doc}{_variable_of(setting)}" for name, (_, setting) in settings_of(kind).items()
         ]
-        kind.__doc__ = "\n".join([text, "    Args:", *lines, f"\n    Raises:{raises}"])
+        kind.__doc__ = "\n".join([text, "Args:", *lines, f"\nRaises:{raises}"])
 
 
 for _kind in SERVICES.values():

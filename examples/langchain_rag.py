@@ -1,4 +1,4 @@
-"""Answers from your own documents: those that fit the question go into the prompt, and stand behind the answer.
+"""Answers from your own documents: those that fit the question go into the prompt, and are listed after it.
 
 The retriever counts common words; where there is more to search, a vector store takes its place.
 

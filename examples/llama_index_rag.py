@@ -1,4 +1,4 @@
-"""Answers from your own documents: what is found of them goes into the prompt, and stands behind the answer.
+"""Answers from your own documents: the passages found go into the prompt, and are listed after the answer.
 
 The embedding stands in for a model: it counts common words. Where there is more to search, a real one takes its place.
 

@@ -1,4 +1,4 @@
-"""Stream an answer: each chunk has what is new as `delta`, and the last one the sources behind the whole.
+"""Stream an answer: each chunk has the new text as `delta`, and the last one has the sources.
 
 Needs `pip install ".[llama-index]"`.
 """

@@ -24,7 +24,7 @@ import pytest
 import pytest_asyncio
 
 GRACE_S = 5.0
-"""How long a thread or task that was told to end may take, in seconds; only a leak waits that long."""
+"""How long a thread or a cancelled task may take to end, in seconds; only a leak waits that long."""
 
 MAY_STAY = ("bing-llm-loop", "asyncio_")
 """How the names of threads begin that may stay: the one that runs the loop of all synchronous calls while the
@@ -143,7 +143,7 @@ def _hide_what_stays() -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give async tests `no_leaked_tasks`, right behind `no_leaks`, so that this one sees the loop closed."""
+    """Give async tests `no_leaked_tasks`, right after `no_leaks`, so that this one sees the loop closed."""
     if pytest_asyncio.is_async_test(item):
         item.fixturenames.insert(item.fixturenames.index("no_leaks") + 1, "no_leaked_tasks")
 

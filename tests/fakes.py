@@ -251,7 +251,7 @@ class FakeBackend:
         return Handle(f"conversation-{next(self._numbers)}")
 
     async def open_conversation(self, conversation_id: str, deadline: Deadline) -> Handle:
-        """As `create_conversation`, for one that exists."""
+        """Like `create_conversation`, for a conversation that exists."""
         self._called(f"reopen {conversation_id}", deadline)
         if self.creations and isinstance(step := self.creations.popleft(), BingError):
             raise step
@@ -263,7 +263,7 @@ class FakeBackend:
         return await self._open(prompt)
 
     async def warm_up(self, deadline: Deadline) -> FakeWarm:
-        """As `create_conversation`."""
+        """Like `create_conversation`."""
         warm = FakeWarm(await self.create_conversation(deadline))
         self.warmed.append(warm)
         return warm

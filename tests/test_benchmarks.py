@@ -242,7 +242,7 @@ def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.Ca
 
 
 def test_what_both_adapters_share_loads_no_framework() -> None:
-    """What one framework takes to load is no part of what is measured of the other."""
+    """What one framework takes to load does not count in what is measured of the other."""
     shared = (
         "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
     )

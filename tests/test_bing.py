@@ -21,7 +21,7 @@ import bing_llm
 from bing_llm import bing, messages
 from bing_llm.bing import Defaults, OptionsSets, _create_completion, _format, convert, run, stream_generate
 from bing_llm.emulator import Emulator, Fault, Scripted
-from bing_llm.emulator.received import Received
+from bing_llm.emulator.state import Received
 from bing_llm.errors import ConfigurationError, ContentFiltered, InvalidRequest, ServiceError
 
 USAGE = Path(__file__).parent / "fixtures" / "usage"
@@ -232,7 +232,7 @@ async def test_create_conversation_gives_the_triple(service: Emulator) -> None:
 
 @pytest.mark.parametrize("failures", [4, 5])
 async def test_create_conversation_tries_five_times(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    """As in the original: a fifth try is made, a sixth is not."""
+    """Like the original, it tries five times: a fifth try is made, a sixth is not."""
     monkeypatch.setattr(random, "random", lambda: 0.0)  # no wait between attempts
     async with Emulator(faults=[Fault(ServiceError(), "creation")] * failures) as emulator:
         monkeypatch.setenv("BING_LLM_ENDPOINT", emulator.url)
@@ -395,7 +395,7 @@ def test_without_streaming_the_answer_is_one_piece(service: Emulator) -> None:
 
 
 async def test_create_completion_works_inside_a_running_loop(service: Emulator) -> None:
-    """As from a notebook."""
+    """It works where a loop already runs, such as in a notebook."""
     assert "".join(_create_completion("any", HISTORY, stream=True)) == "You said Who made it?"
     assert len(chats(service)) == 1
 

@@ -58,7 +58,7 @@ held: list[TurnStream] = []
 
 
 class Brain:
-    """Says each word alone, when the client has begun to wait for it. Fails first, as often as it is told."""
+    """Says each word alone, once the client waits for it. Raises its failures first, one a turn."""
 
     def __init__(self) -> None:
         self.failures: list[BingError] = []

@@ -31,7 +31,7 @@ def test_declared_types_are_checked() -> None:
         assert SECRET not in str(caught.value)
 
 
-def test_half_characters_are_no_text() -> None:
+def test_half_characters_are_not_text() -> None:
     """Half of a surrogate pair cannot be sent, in a setting or in a text."""
     with pytest.raises(ConfigurationError, match="half of a surrogate pair"):
         check_type(("\ud800",), tuple[str, ...], "words")

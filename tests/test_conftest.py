@@ -153,7 +153,7 @@ def run_guarded(pytester: pytest.Pytester, tests: str, conftest: str, *plugins: 
 
 
 def test_every_kind_of_leak_fails_the_test_that_leaks(pytester: pytest.Pytester) -> None:
-    """A thread, a task, a socket, a transport or an exception left behind makes each of these tests fail."""
+    """A thread, a task, a socket, a transport or an exception that is left over makes each of these tests fail."""
     impatient = CONFTEST.replace("GRACE_S = 5.0", "GRACE_S = 0.1")
     result = run_guarded(pytester, LEAKS, impatient)
     found = re.findall(r"^(?:ERROR|FAILED) .*::(test_\w+)", result.stdout.str(), re.MULTILINE)
@@ -190,6 +190,6 @@ def test_nothing_is_inherited(pytester: pytest.Pytester) -> None:
 def test_a_hung_test_fails_alone(pytester: pytest.Pytester) -> None:
     """Its stacks are shown, those of its tasks and threads too, and all other tests run."""
     result = run_guarded(pytester, HANGS, CONFTEST, "pytest_timeout")
-    result.assert_outcomes(passed=1, failed=4, errors=1)  # the error: a task was left behind, of the test that hung
+    result.assert_outcomes(passed=1, failed=4, errors=1)  # the error: a task was left over, of the test that hung
     result.stdout.fnmatch_lines(["*time.sleep(600)*", "*in wait_for_nothing*", "*in wait_in_a_thread*"])
     assert result.stdout.str().count("Failed: Timeout (>0.5s)") == 3

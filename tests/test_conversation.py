@@ -193,7 +193,7 @@ def test_a_turn_whose_loop_is_closed_frees_the_conversation() -> None:
     "failure", [ConnectionFailed("x"), ServiceError("x"), TimedOut("x")], ids=lambda exc: type(exc).__name__
 )
 async def test_a_turn_that_was_not_sent_is_sent_again(failure: BingError) -> None:
-    """As long as the request did not go out the turn is tried again, in this conversation, under the same number."""
+    """A turn whose request was not sent is retried in the same conversation, under the same number."""
     time = Time()
     chat, backend = await chat_with(answer("a"), failure, failure, answer("b"), time=time)
     await chat.ask("one")
@@ -256,7 +256,7 @@ async def test_an_expired_conversation_is_not_replaced() -> None:
 
 
 async def test_the_last_allowed_turn_returns_its_answer_and_the_next_raises() -> None:
-    """A spent quota is no fault of the turn that spent it; the next one is refused without asking the service."""
+    """Using the last turn of the quota is not an error; the next turn is refused without a request to the service."""
     chat, backend = await chat_with(answer("a", quota=ev.Quota(1, 2)), answer("b", quota=ev.Quota(2, 2)))
     await chat.ask("one")
     assert (await chat.ask("two")).text == "b"
@@ -266,7 +266,7 @@ async def test_the_last_allowed_turn_returns_its_answer_and_the_next_raises() ->
     assert turn_calls(backend) == ["0", "1"]
 
 
-async def test_a_prepared_turn_is_refused_when_the_quota_is_spent_meanwhile() -> None:
+async def test_a_prepared_turn_is_refused_once_the_quota_is_spent() -> None:
     """The check is made again when the turn starts."""
     chat, _ = await chat_with(answer("a", quota=ev.Quota(1, 1)))
     prepared = chat.stream("two")

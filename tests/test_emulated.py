@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class Counted(Emulator):
-    """An emulator that says hello, and is in a list while it runs; it may be told when to start."""
+    """An emulator that says hello, and is in a list while it runs; its start may be held back."""
 
     running: list[Counted]
     may_start: threading.Event

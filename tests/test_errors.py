@@ -170,7 +170,7 @@ def test_a_connection_that_fails_for_good_is_not_tried_again() -> None:
 
 @pytest.mark.parametrize("exc", [RuntimeError(), OSError(), TimeoutError(), asyncio.CancelledError(), BingError()])
 def test_other_exceptions_are_never_worth_another_try(exc: BaseException) -> None:
-    """What is no leaf of ours was not judged, and is not retried."""
+    """An exception that is not a leaf of ours was not judged, and is not retried."""
     assert not is_transient(exc)
 
 

@@ -127,7 +127,7 @@ def test_other_json_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [b"\xff", "\ud800", '{"text":1}', '{"finish_reason":"nope"}'])
-def test_other_json_is_no_reply(text: str | bytes) -> None:
+def test_other_json_is_not_a_reply(text: str | bytes) -> None:
     """Text that is not the JSON of a reply raises ProtocolError."""
     with pytest.raises(ProtocolError, match="not the JSON of a reply"):
         ev.Reply.from_json(text)

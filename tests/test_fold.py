@@ -101,7 +101,7 @@ def test_add_gives_only_extensions() -> None:
     assert turn.text == "abc"
 
 
-def test_a_rewrite_that_is_not_extended_is_told() -> None:
+def test_a_rewrite_that_is_not_extended_is_reported() -> None:
     """`revised` says that the text given out is not the start of the final one."""
     assert fold([ev.TextDelta("one"), ev.TextRevised("two")]).revised
     assert not fold([ev.TextDelta("one"), ev.TextRevised("two"), ev.TextRevised("one, two")]).revised

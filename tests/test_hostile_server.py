@@ -199,7 +199,7 @@ def _after_ack(frames: Iterable[bytes]) -> Iterator[bytes]:
     yield from frames
 
 
-async def test_pings_of_the_socket_are_no_answer() -> None:
+async def test_pings_of_the_socket_are_not_an_answer() -> None:
     """Pings below the protocol do not put off the end of a wait."""
     pings = _after_ack(frame(b"", opcode=9) for _ in count())
     async with chathub(saying(pings), retries=once(Ticking())) as (client, _):
@@ -226,7 +226,7 @@ EVENTS_WITHOUT_END: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("name", EVENTS_WITHOUT_END)
 async def test_events_without_an_end_come_to_one(name: str) -> None:
-    """As for frames: what drips is no answer, and what says nothing new ends with the turn."""
+    """Dripping bytes are not an answer, and events that say nothing new end with the turn."""
     data, limit = EVENTS_WITHOUT_END[name]
     with memory(4 * MIB):
         async with work_iq(streaming(data for _ in count()), retries=once(Ticking())) as (client, _):
@@ -320,7 +320,7 @@ async def test_too_much_is_a_protocol_error(name: str) -> None:
     ids=["line", "lines", "text", "citations"],
 )
 async def test_too_much_of_work_iq_is_a_protocol_error(events: Callable[[], list[bytes]], limit: str) -> None:
-    """As for frames."""
+    """An answer over a limit is refused by the name of the limit, and is not held."""
     sent = events()
     limits = Limits(frame_bytes=200_000, answer_characters=180_000, citations=100)
     with memory(4 * MIB):

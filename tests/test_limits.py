@@ -11,7 +11,7 @@ from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Retries, Timeouts
 
 
 class Clock:
-    """A clock that moves only when it is told to."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self, now: float = 0.0) -> None:
         self.now = now
@@ -43,7 +43,7 @@ def test_a_timeout_leaves_some_time(name: str, seconds: float) -> None:
 @pytest.mark.parametrize("name", Limits.__struct_fields__)
 @pytest.mark.parametrize("most", [0, -1, 1.5, math.nan])
 def test_a_size_leaves_something(name: str, most: float) -> None:
-    """A limit that is no whole number above zero is refused by its name."""
+    """A limit that is not a whole number above zero is refused by its name."""
     with pytest.raises(ConfigurationError, match=rf"^limits\.{name} is {most}; it must be a whole number above 0"):
         Limits(**{name: most}).check()  # type: ignore[arg-type]
 

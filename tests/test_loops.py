@@ -136,7 +136,7 @@ def test_two_threads_that_come_first_get_one_value() -> None:
     def make() -> list[int]:
         made.append([])
         if len(made) == 1:
-            lists.get()  # as another thread, meanwhile
+            lists.get()  # as another thread might do here
         return made[-1]
 
     lists = PerProcess(make)

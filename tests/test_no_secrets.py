@@ -121,7 +121,7 @@ async def test_a_cookie_header_is_as_secret_as_a_mapping(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", WORK_IQ)
 async def test_no_error_of_work_iq_shows_a_secret(fault: str) -> None:
-    """As for a ChatHub."""
+    """No fault of Work IQ puts a secret into an error."""
     async with work_iq_client(fault) as client:
         assert MARK not in shown(await failure(client))
 
@@ -268,7 +268,7 @@ def test_the_command_line_shows_no_secret(
 def test_the_command_line_shows_no_token(
     command: Command, monkeypatch: pytest.MonkeyPatch, name: str, fault: str
 ) -> None:
-    """As for cookies."""
+    """A failed command prints no token."""
     with served(work_iq(fault)) as url:
         monkeypatch.setenv("BING_LLM_BACKEND", "workiq")
         monkeypatch.setenv("BING_LLM_ENDPOINT", url)

@@ -284,7 +284,7 @@ async def test_failures_are_waited_out_longer_each_time() -> None:
 
 
 async def test_retry_after_is_honoured() -> None:
-    """However many are taken meanwhile."""
+    """The wait holds, however many conversations are taken during it."""
     backend, timers = FakeBackend(creations=[None, Throttled("x", retry_after=100.0)]), Timers()
     pool = await filled(backend, 2, timers)
     assert await taken_id(pool) == "conversation-1"
@@ -495,8 +495,8 @@ async def test_a_child_that_closes_leaves_its_parents_alone(monkeypatch: pytest.
     assert backend.warmed[0].closed
 
 
-async def test_a_failure_is_no_error_of_the_pool() -> None:
-    """Neither a start nor a take raises what went wrong meanwhile."""
+async def test_a_failure_is_not_an_error_of_the_pool() -> None:
+    """Neither a start nor a take raises an earlier failure."""
     failure: BingError = ServiceError("x")
     pool = await filled(FakeBackend(creations=[failure]))
     await pool.start()

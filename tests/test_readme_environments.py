@@ -85,7 +85,7 @@ def _install(folder: Path, requirements: list[str], network: dict[str, str]) -> 
         install = [python, "-m", "pip", "install", "--quiet"]
     for command in (make, [*install, *requirements]):
         done = run(command, ROOT, network, timeout_s=INSTALL_TIMEOUT_S)
-        assert done.returncode == 0, told(done)
+        assert done.returncode == 0, output_of(done)
 
 
 def run(
@@ -147,7 +147,7 @@ def reader(venv: Path, folder: Path, **settings: str) -> dict[str, str]:
     }
 
 
-def told(done: subprocess.CompletedProcess[str]) -> str:
+def output_of(done: subprocess.CompletedProcess[str]) -> str:
     """What a command wrote, for a failed assertion."""
     return f"{shlex.join(done.args)} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
@@ -176,8 +176,8 @@ def test_a_block_runs_in_the_environment_that_the_readme_names(
             done = serve([*command[:-1], f"exec {free}"], tmp_path, reader(venv, tmp_path))
         else:
             done = run(command, tmp_path, reader(venv, tmp_path))
-        assert done.returncode == 0, told(done)
-        assert block.language == "sh" or not done.stderr, told(done)  # the command line reports there, too
+        assert done.returncode == 0, output_of(done)
+        assert block.language == "sh" or not done.stderr, output_of(done)  # the command line reports there, too
 
 
 def test_the_blocks_that_do_not_run_are_listed() -> None:
@@ -195,8 +195,8 @@ def test_an_example_runs_in_the_environment_that_it_names(
     """Each example runs with what its docstring says to install, or with the package alone."""
     venv = environment(install_of_example(script))
     done = run(["python", str(script)], tmp_path, reader(venv, tmp_path, BING_LLM_BACKEND="emulator"))
-    assert done.returncode == 0, told(done)
-    assert done.stdout.strip(), told(done)
+    assert done.returncode == 0, output_of(done)
+    assert done.stdout.strip(), output_of(done)
 
 
 # --- an extra that is missing -----------------------------------------------------------------------------------------
@@ -227,10 +227,10 @@ def test_what_is_missing_is_named_by_its_command(
     lacking, whole = environment(installed), environment(f'".[{extra}]"')
     settings = {"BING_LLM_BACKEND": "emulator", "TZ": "Europe/Zurich"}
     done = run(shell, tmp_path, reader(lacking, tmp_path, **settings))
-    assert done.returncode != 0, told(done)
-    assert f'pip install "bing-llm[{extra}]"' in done.stderr, told(done)
+    assert done.returncode != 0, output_of(done)
+    assert f'pip install "bing-llm[{extra}]"' in done.stderr, output_of(done)
     done = run(shell, tmp_path, reader(whole, tmp_path, **settings))
-    assert done.returncode == 0, told(done)
+    assert done.returncode == 0, output_of(done)
 
 
 def test_who_signs_in_needs_work_iq(environment: Environment, tmp_path: Path) -> None:
@@ -239,8 +239,8 @@ def test_who_signs_in_needs_work_iq(environment: Environment, tmp_path: Path) ->
     sign_in = ["sh", "-c", f"{SIGN_IN[1]} --plain-cache"]  # there may be no key store here
     settings = {"HTTPS_PROXY": "http://127.0.0.1:1"}  # nobody listens there
     done = run(sign_in, tmp_path, reader(environment('".[cli]"'), tmp_path, **settings))
-    assert done.returncode == 2, told(done)
-    assert 'pip install "bing-llm[workiq]"' in done.stderr, told(done)
+    assert done.returncode == 2, output_of(done)
+    assert 'pip install "bing-llm[workiq]"' in done.stderr, output_of(done)
     done = run(sign_in, tmp_path, reader(environment('".[workiq]"'), tmp_path, **settings))
-    assert done.returncode == 1, told(done)
-    assert "pip install" not in done.stderr, told(done)
+    assert done.returncode == 1, output_of(done)
+    assert "pip install" not in done.stderr, output_of(done)

@@ -66,14 +66,14 @@ Perform: TypeAlias = Callable[..., Coroutine[Any, Any, str]]
 async def by_itself(
     operation: Callable[[], Awaitable[str]], time: Time, retries: Retries | None = None, *, seconds: float = 900.0
 ) -> str:
-    """As a call, which `retried` makes again."""
+    """Like a call, which `retried` repeats."""
     return await retried(operation, retries or time.retries(), deadline_of(time, seconds), UNMETERED)
 
 
 async def step_by_step(
     operation: Callable[[], Awaitable[str]], time: Time, retries: Retries | None = None, *, seconds: float = 900.0
 ) -> str:
-    """As a turn, whose caller makes each attempt and says what failed."""
+    """Like a turn, whose caller makes each attempt and reports what failed."""
     attempts = Attempts(retries or time.retries(), deadline_of(time, seconds), UNMETERED)
     while True:
         try:
@@ -134,7 +134,7 @@ async def test_without_injected_sleep_asyncio_sleeps(perform: Perform) -> None:
     assert operation.calls == 2
 
 
-async def test_a_thousand_attempts_are_no_overflow(perform: Perform) -> None:
+async def test_a_thousand_attempts_do_not_overflow(perform: Perform) -> None:
     """However many attempts are allowed, the wait stays at its longest."""
     time = Time()
     operation = Operation(*(ServiceError("x") for _ in range(1100)))
@@ -179,7 +179,7 @@ async def test_what_another_attempt_cannot_mend_is_raised_at_once(perform: Perfo
 
 
 async def test_other_exceptions_pass_through(perform: Perform) -> None:
-    """What is no error of ours is a bug: it is raised as it is, after one call."""
+    """An exception that is not our error is a bug: it is raised unchanged, after one call."""
     time, operation = Time(), Operation(LookupError("a bug"))
     with pytest.raises(LookupError, match="a bug"):
         await perform(operation, time)

@@ -77,7 +77,7 @@ async def test_who_came_first_is_served_first() -> None:
 
 
 async def test_nobody_goes_before_those_who_wait() -> None:
-    """A permit that was released is its waiter's at once: who comes before that one has run goes behind it."""
+    """A released permit goes straight to its waiter: whoever arrives before the waiter has run queues after it."""
     semaphore = Semaphore(1)
     held = await taken(semaphore)
     first, second = semaphore.request(), semaphore.request()
@@ -139,11 +139,11 @@ async def test_a_waiter_that_leaves_while_it_is_served_keeps_nothing() -> None:
     held = await taken(semaphore)
     leaving, staying = semaphore.request(), semaphore.request()
 
-    def left_meanwhile() -> bool:
+    def leave_first() -> bool:
         leaving.release()
         return Permit.grant(leaving)
 
-    leaving.grant = left_meanwhile  # type: ignore[method-assign]
+    leaving.grant = leave_first  # type: ignore[method-assign]
     held.release()
     await staying.wait()
     staying.release()
@@ -151,22 +151,22 @@ async def test_a_waiter_that_leaves_while_it_is_served_keeps_nothing() -> None:
 
 
 async def test_a_permit_that_is_taken_back_by_both_is_free_once() -> None:
-    """A waiter that leaves right behind its wake-up gives the permit back itself."""
+    """A waiter that leaves right after its wake-up gives the permit back itself."""
     semaphore = Semaphore(1)
     held = await taken(semaphore)
     leaving = semaphore.request()
 
-    def left_meanwhile() -> bool:
+    def leave_first() -> bool:
         leaving.release()
         return False
 
-    leaving._wake = left_meanwhile  # type: ignore[method-assign]
+    leaving._wake = leave_first  # type: ignore[method-assign]
     held.release()
     assert await free(semaphore) == 1
 
 
 async def test_a_queue_that_another_thread_empties_loses_no_permit() -> None:
-    """One that was popped for a waiter who has gone meanwhile is free again."""
+    """A permit that was on its way to a waiter that has gone is free again."""
     semaphore = Semaphore(1)
     held = await taken(semaphore)
     leaving = semaphore.request()

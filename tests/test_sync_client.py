@@ -111,7 +111,7 @@ def test_another_model_shares_the_connections() -> None:
 
 
 def test_reprs_and_properties_are_those_of_the_twin() -> None:
-    """A synchronous object shows what its twin does, behind `Sync`."""
+    """The repr of a synchronous object is `Sync` and that of its twin; its properties are the twin's."""
     client, _ = sync_client_of(answer("a", quota=ev.Quota(1, 5)))
     assert repr(client) == "SyncBingClient(backend='chathub', model='bing-balanced')"
     assert client.model == "bing-balanced"
@@ -265,7 +265,7 @@ def test_the_list_of_conversations() -> None:
 
 
 async def test_it_works_inside_a_running_loop() -> None:
-    """As in a notebook: the caller's own loop runs, and is not used."""
+    """In a notebook, the caller's own loop runs, and is not used."""
     client, _ = sync_client_of(answer("a"), answer("b", "c"))
     assert client.ask("Hello").text == "a"
     with client.stream("Hello") as turn:

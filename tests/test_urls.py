@@ -131,7 +131,7 @@ def test_a_web_page_is_a_link(url: str) -> None:
         "https://example.com/\ud800",
     ],
 )
-def test_what_may_do_harm_is_no_link(url: str) -> None:
+def test_what_may_do_harm_is_not_a_link(url: str) -> None:
     """Another scheme, a user before the host, and characters that hide or end a URL are not given on."""
     assert web_url(url) == ""
 

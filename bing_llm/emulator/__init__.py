@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         Silence,
         Split,
     )
-    from bing_llm.emulator.received import Received
     from bing_llm.emulator.server import Emulator
+    from bing_llm.emulator.state import Received
 
 __all__ = [
     "Brain",
@@ -71,7 +71,7 @@ _OWNERS = {
     "PastTurn": "brains.base",
     "Question": "brains.base",
     "Raw": "faults",
-    "Received": "received",
+    "Received": "state",
     "Scripted": "brains.scripted",
     "Silence": "faults",
     "Split": "faults",

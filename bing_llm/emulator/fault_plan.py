@@ -15,9 +15,8 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from bing_llm.emulator.brains.base import Output
-from bing_llm.emulator.brains.outputs import unplayable
-from bing_llm.emulator.chathub.error_replies import check_playable, check_refusable
+from bing_llm.emulator.brains.base import Output, unplayable
+from bing_llm.emulator.chathub.shapes import check_playable, check_refusable
 from bing_llm.emulator.faults import (
     WIRE_FAULTS,
     Cut,

@@ -18,8 +18,7 @@ from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
 from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.http_faults import play
-from bing_llm.emulator.received import Received
-from bing_llm.emulator.state import State
+from bing_llm.emulator.state import Received, State
 from bing_llm.emulator.workiq.rest import WorkIQ
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import DEFAULT_LIMITS

@@ -1,18 +1,111 @@
-"""What all parts of one emulator share."""
+"""What one emulator keeps: what it was sent, the pictures that were uploaded, and the settings of all its parts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
+from bing_llm.backends.chathub.frames import ChatArguments
 from bing_llm.emulator.brains.base import Brain
-from bing_llm.emulator.chathub.uploads import Blobs
 from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import FaultPlan
-from bing_llm.emulator.received import Received
+from bing_llm.emulator.workiq.requests import ChatBody
+from bing_llm.errors import InvalidRequest
+from bing_llm.images import Image, load_image
 
 REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
+
+Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion"]
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """One request, for assertions. Its repr leaves out headers and body, which hold cookies, tokens and signatures.
+
+    Attributes:
+        kind: What was asked for; `path` tells the services apart.
+        path: The path of the URL, without its query.
+        headers: As sent, by name in any case; of a `chat` and a `stop`, those of the socket.
+        query: The query of the URL.
+        body: The parsed JSON of the body or frame; of an upload, its `knowledgeRequest`; None for none.
+        arguments: Of a `chat` of the ChatHub, its arguments as typed data; None otherwise.
+        chat_body: Of a `chat` of Work IQ, its body as typed data where that could be read; None otherwise.
+        invocation_id: Of a `chat` or a `stop` of the ChatHub, its invocation id; "" otherwise.
+        conversation_id: The conversation it is about; "" where it names none.
+    """
+
+    kind: Kind
+    path: str = ""
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    body: Any = None
+    arguments: ChatArguments | None = None
+    chat_body: ChatBody | None = None
+    invocation_id: str = ""
+    conversation_id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The user's message of a `chat`; "" otherwise."""
+        if self.chat_body is not None:
+            return self.chat_body.message.text
+        message = None if self.arguments is None else self.arguments.message
+        return "" if message is None else message.text
+
+    @property
+    def context(self) -> str:
+        """The context of a `chat`, as a brain sees it; "" for none."""
+        if self.chat_body is not None:
+            return self.chat_body.context
+        previous = (self.arguments and self.arguments.previous_messages) or ()
+        return "\n\n".join(text for message in previous if (text := message.description or message.text))
+
+    def __repr__(self) -> str:
+        said = f", text={self.text!r}" if self.kind == "chat" else ""
+        return f"Received({self.kind!r}, path={self.path!r}{said})"
+
+
+class Blobs:
+    """Pictures by blob id."""
+
+    def __init__(self) -> None:
+        self._images: dict[str, Image] = {}
+
+    def add_base64(self, text: str) -> tuple[str, str]:
+        """Keep a picture; answer with its id and that of its processed form, both "" if it is not a picture."""
+        try:
+            image = load_image(base64.b64decode(text, validate=True))
+        except (InvalidRequest, binascii.Error, ValueError):
+            return ("", "")
+        return self._add(image)
+
+    def add_url(self, url: str) -> tuple[str, str]:
+        """Keep the URL of a picture, which is not fetched; two ids, both "" if it is not a web address."""
+        return self._add(Image(url=url)) if url.startswith(("http://", "https://")) else ("", "")
+
+    def get(self, blob_id: str) -> Image | None:
+        """The picture of this id."""
+        return self._images.get(blob_id)
+
+    def of_message(self, image_url: str | None, original_image_url: str | None) -> tuple[Image, ...]:
+        """The picture that a message refers to: as uploaded where its URL has one of our ids, else the URL itself."""
+        url = image_url or original_image_url
+        if not url:
+            return ()
+        blob_id = _blob_id(url)
+        return (self._images.get(blob_id) or Image(url=url),)
+
+    def _add(self, image: Image) -> tuple[str, str]:
+        ids = (secrets.token_urlsafe(16), secrets.token_urlsafe(16))
+        self._images.update(dict.fromkeys(ids, image))
+        return ids
 
 
 @dataclass
@@ -38,3 +131,10 @@ class State:
         """Keep a request, and drop the oldest if there are too many."""
         self.requests.append(request)
         del self.requests[:-REQUESTS_KEPT]
+
+
+def _blob_id(url: str) -> str:
+    try:
+        return parse_qs(urlsplit(url).query).get("bcid", [""])[0]
+    except ValueError:
+        return ""

@@ -43,7 +43,7 @@ class Talker:
         self.writer: asyncio.StreamWriter
 
     async def __call__(self, _request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Hold the connection until it shall end."""
+        """Hold the connection until it is to end."""
         self.writer = writer
         self.opened.set()
         await self.over.wait()

@@ -20,7 +20,7 @@ def test_a_text_of_too_many_values_is_refused(part: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "[" * MAX_VALUES, '"' + "no value at all " * 100_000 + '"'])
 def test_other_text_passes(text: str) -> None:
-    """As many values as are allowed pass, and any length of text without."""
+    """As many values as the limit allows pass, and any length of text without values."""
     check_values(text)
     check_values(text.encode())
 
@@ -43,5 +43,5 @@ def test_what_is_not_a_list_of_objects_has_none(value: object) -> None:
 
 @pytest.mark.parametrize(("item", "text"), [({"a": "x"}, "x"), ({"a": 7}, ""), ({"a": None}, ""), ({}, "")])
 def test_a_field_that_is_not_a_text_is_empty(item: dict[str, object], text: str) -> None:
-    """As one that is not there."""
+    """It is read like a field that is missing."""
     assert text_in(item, "a") == text

@@ -185,7 +185,7 @@ def test_what_has_not_come_is_awaited() -> None:
 @pytest.mark.parametrize(
     ("stream", "cut_off"), [(b"data: a\n\n", False), (b"data: a\n\ndata: b\n", True), (b"", False)]
 )
-def test_an_event_without_its_end_is_told_apart(stream: bytes, *, cut_off: bool) -> None:
+def test_an_event_without_its_end_is_recognised(stream: bytes, *, cut_off: bool) -> None:
     """`cut_off` is true once the event that the end of the stream cut off was given, and not before."""
     lines = EventReader()
     lines.receive(stream)

@@ -165,7 +165,7 @@ async def test_a_failure_is_raised_again_and_again() -> None:
             transport.ready()
 
 
-async def test_a_failure_that_nobody_sees_is_no_complaint() -> None:
+async def test_a_failure_that_nobody_sees_is_not_logged() -> None:
     """Asyncio would log the exception of a task that nobody has looked at."""
     transport = Transport(Connection(errors.ServiceError("No.")))
     await asyncio.sleep(0)
@@ -210,7 +210,7 @@ async def test_leaving_ends_what_is_read() -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 async def test_a_reader_that_others_cancel_cancels_who_waits(*, begun: bool) -> None:
-    """As `asyncio.run` does with every task at its end; also before the first step."""
+    """`asyncio.run` cancels every task when it ends, even one that has not begun."""
     transport = Transport(Connection())
     if begun:
         await asyncio.sleep(0)
@@ -220,7 +220,7 @@ async def test_a_reader_that_others_cancel_cancels_who_waits(*, begun: bool) -> 
 
 
 async def test_data_is_sent_over_the_connection() -> None:
-    """As it is."""
+    """Data is sent unchanged."""
     connection = Connection()
     transport = Transport(connection)
     await transport.send(b"one")

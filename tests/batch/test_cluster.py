@@ -25,15 +25,15 @@ from tests.fakes import Turn, answer, client_of
 
 
 class RayError(Exception):
-    """As Ray's."""
+    """Ray's base error."""
 
 
 class RayActorError(RayError):
-    """As Ray's: the actor died, or is being restarted."""
+    """Ray's error of an actor that died, or is being restarted."""
 
 
 class RayTaskError(RayError):
-    """As Ray's: a call raised something."""
+    """Ray's error of a call that raised something."""
 
 
 class FakeActor:
@@ -136,28 +136,28 @@ class FakeRay(SimpleNamespace):
         self.is_up = False
 
     def is_initialized(self) -> bool:
-        """As Ray's."""
+        """Whether `init` was called, like Ray's."""
         return self.is_up
 
     def init(self, **settings: Any) -> None:
-        """As Ray's."""
+        """Connect, like Ray's."""
         self.settings = settings
         self.is_up = True
 
     def shutdown(self) -> None:
-        """As Ray's."""
+        """Disconnect, like Ray's."""
         self.is_up = False
 
     def cluster_resources(self) -> dict[str, float]:
-        """As Ray's."""
+        """The processors of the cluster, like Ray's."""
         return {"CPU": self.processors}
 
     def kill(self, actor: FakeActor) -> None:
-        """As Ray's."""
+        """End an actor, like Ray's."""
         actor.is_killed = True
 
     def remote(self, actor_class: type[ClientActor]) -> SimpleNamespace:
-        """As Ray's, for a class."""
+        """Make an actor of a class, like Ray's."""
 
         def make(make_client: Any) -> FakeActor:
             self.actors.append(FakeActor(lambda: actor_class(make_client)))
@@ -353,7 +353,7 @@ async def test_a_refused_caller_ends_the_run() -> None:
 
 
 @pytest.mark.usefixtures("ray")
-async def test_an_error_that_is_no_service_s_comes_out() -> None:
+async def test_an_error_that_is_not_a_service_s_comes_out() -> None:
     """A fault of ours is not taken for a failed row."""
 
     def fails(_text: str) -> Turn:
@@ -532,7 +532,7 @@ async def test_a_ray_is_started_or_connected_to(ray: FakeRay, address: str, *, i
     assert (ray.settings.get("num_cpus") == 3) == is_own
 
 
-async def test_a_cluster_that_is_not_reached_is_told(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_cluster_that_is_not_reached_is_reported(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was asked."""
 
     def fails(**_settings: Any) -> None:

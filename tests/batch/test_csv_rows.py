@@ -43,7 +43,7 @@ def test_each_row_has_the_line_where_it_begins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_a_byte_order_mark_and_any_line_end_are_read(tmp_path: Path, end: bytes) -> None:
-    """As spreadsheets of all systems write them."""
+    """Line ends and byte order marks of spreadsheets of all systems are read."""
     assert found(tmp_path, b"\xef\xbb\xbfprompt,x" + end + b"a,b" + end) == [(2, {"prompt": "a", "x": "b"})]
 
 
@@ -151,8 +151,8 @@ def test_a_file_without_a_usable_header_is_refused(tmp_path: Path, text: str, wh
         CsvSource(_written(tmp_path, text))
 
 
-def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
-    """As of a file in UTF-16."""
+def test_a_header_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    """A header in UTF-16, for example, is refused."""
     path = tmp_path / "in.csv"
     path.write_bytes("prompt\na\n".encode("utf-16"))
     with pytest.raises(ConfigurationError, match="has no header") as caught:
@@ -161,7 +161,7 @@ def test_a_header_that_is_no_utf_8_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_header_with_other_separators_is_refused(tmp_path: Path) -> None:
-    """As of a spreadsheet where commas separate decimals; the hint names commas."""
+    """A spreadsheet whose decimals have commas separates otherwise; the hint names commas."""
     with pytest.raises(ConfigurationError, match="names neither prompt nor messages") as caught:
         CsvSource(_written(tmp_path, "id;prompt\n1;Hello\n"))
     assert "commas" in caught.value.hint

@@ -83,7 +83,7 @@ def no_space(*_: object, **__: object) -> None:
 def test_a_failure_at_any_step_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: object, step: str
 ) -> None:
-    """As it was."""
+    """The old file keeps its content."""
     path = tmp_path / "a"
     path.write_bytes(b"old")
     with monkeypatch.context() as patched:

@@ -98,7 +98,7 @@ def test_what_tells_a_row_comes_first() -> None:
         b"[" * 100_000,
     ],
 )
-def test_other_lines_are_no_rows_and_not_torn(line: bytes) -> None:
+def test_other_lines_are_neither_rows_nor_torn(line: bytes) -> None:
     """A stranger's file, above all one of prompts, is never taken for an output; only an empty end is nobody's."""
     assert decode_row(line) is None
     assert is_torn(line) == (line == b"")
@@ -139,7 +139,7 @@ def test_an_output_has_a_key_once(index: Index) -> None:
 
 
 def test_a_cleared_index_knows_nothing(index: Index) -> None:
-    """As before the first row."""
+    """A cleared index is as before the first row."""
     index.add("a", 0)
     index.clear()
     assert index.claim("a", 1) == "new"
@@ -169,7 +169,7 @@ def test_any_order_of_ends_gives_the_order_of_the_input(ends: list[int]) -> None
 
 
 def test_a_full_disk_is_an_os_error(index: Index) -> None:
-    """As it is for the output: the batch stops, and what is kept is kept."""
+    """A full disk stops the batch, as it does for the output, and the kept rows stay."""
     index._database.execute("COMMIT")
     index._database.execute("PRAGMA max_page_count = 1")
     with pytest.raises(OSError, match="temporary database") as caught:
@@ -283,7 +283,7 @@ def test_a_torn_line_is_dropped_before_failed_rows(path: Path) -> None:
 
 @pytest.mark.parametrize("retry_failed", [False, True])
 @pytest.mark.parametrize("stranger", STRANGERS.values(), ids=STRANGERS)
-def test_what_is_no_output_of_ours_is_not_touched(path: Path, stranger: bytes, *, retry_failed: bool) -> None:
+def test_what_is_not_an_output_of_ours_is_not_touched(path: Path, stranger: bytes, *, retry_failed: bool) -> None:
     """It is refused with the line that shows it."""
     path.write_bytes(stranger)
     with pytest.raises(ConfigurationError, match=r"Line \d of .* the file was not touched"):
@@ -462,7 +462,7 @@ def test_rows_are_sorted_by_the_input(path: Path) -> None:
 
 
 def test_a_sort_that_fails_keeps_the_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As they were."""
+    """The rows stay in their order."""
     with opened(path) as (journal, index):
         for number, own in enumerate("ab", 1):
             index.claim(f"id {own}", number)
@@ -490,6 +490,6 @@ def test_a_sorted_journal_can_be_gone_on_with(path: Path) -> None:
 
 
 def test_rows_are_read_in_the_order_of_the_file(path: Path) -> None:
-    """As they were kept."""
+    """The order of the file is the one in which the rows were kept."""
     run(path, [answered(2), failed(1)])
     assert list(read_journal(path)) == [answered(2), failed(1)]

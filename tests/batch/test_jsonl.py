@@ -44,7 +44,7 @@ def test_each_line_is_a_row_and_blank_lines_are_none() -> None:
     assert found(b'{"a":1}\n\n \t\r\n{"a":2}\r\n{"a":3}') == [(1, {"a": 1}), (4, {"a": 2}), (5, {"a": 3})]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_row() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_first_row() -> None:
     """Editors on Windows write one."""
     assert found(b"\xef\xbb\xbf" + GOOD) == [(1, {"prompt": "x"})]
     assert found(b"\xef\xbb\xbf\n" + GOOD) == [(2, {"prompt": "x"})]
@@ -80,7 +80,7 @@ def test_only_a_line_feed_ends_a_line(sign: str) -> None:
     ],
     ids=range(15),
 )
-def test_a_line_that_is_no_row_costs_only_itself(line: bytes, why: str) -> None:
+def test_a_line_that_is_not_a_row_costs_only_itself(line: bytes, why: str) -> None:
     """The error names its line, and the next one is read."""
     rows = found(GOOD + line + b"\n" + GOOD)
     assert rows[0] == (1, {"prompt": "x"})
@@ -165,21 +165,21 @@ def test_objects_become_what_json_has() -> None:
 
 
 class Text(str):
-    """As numpy has."""
+    """A string type like numpy's."""
 
     __slots__ = ()
 
 
 class Whole(int):
-    """As an enumeration has."""
+    """An integer type like that of an enumeration."""
 
 
 class Time(dt.datetime):
-    """As pandas has."""
+    """A time like pandas's."""
 
 
 class Array:
-    """As numpy has."""
+    """An array like numpy's."""
 
     def tolist(self) -> list[int]:
         """What it holds."""
@@ -209,7 +209,7 @@ CIRCLE.append(CIRCLE)
 
 
 @pytest.mark.parametrize("value", [object(), "\ud800", 10**5000, CIRCLE, {(1, 2): 3}], ids=range(5))
-def test_an_object_that_is_no_json_is_an_error_of_its_row(value: Any) -> None:
+def test_an_object_that_is_not_json_is_an_error_of_its_row(value: Any) -> None:
     """The error names the row."""
     error = json_fields({"a": value}, "Row 3")
     assert isinstance(error, InvalidRequest)
@@ -226,7 +226,7 @@ def test_objects_have_the_limits_of_lines() -> None:
 
 
 def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
-    """Blank lines are no rows, and wrong ones are."""
+    """Blank lines do not count as rows; malformed ones do."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\xef\xbb\xbf\n" + GOOD + b"\n\nnonsense\n" + GOOD[:-1])
     source = JsonlSource(path)

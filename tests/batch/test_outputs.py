@@ -300,7 +300,7 @@ def test_a_device_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("extension", "module"), [(".jsonl", "filelock"), (".parquet", "pyarrow.parquet")])
-def test_what_is_not_installed_is_told_before_anything_is_asked(
+def test_what_is_not_installed_is_reported_before_anything_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extension: str, module: str
 ) -> None:
     """With the command that installs it."""
@@ -311,7 +311,7 @@ def test_what_is_not_installed_is_told_before_anything_is_asked(
 
 
 def test_stdout_has_each_row_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a line that is flushed; repetitions are known there, too."""
+    """Each row is a line that is flushed; repetitions are known there, too."""
     flushed: list[bytes] = []
 
     class Buffer(io.BytesIO):

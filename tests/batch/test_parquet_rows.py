@@ -41,7 +41,7 @@ def test_each_row_has_its_place(tmp_path: Path) -> None:
 
 
 def test_values_become_what_json_has(tmp_path: Path) -> None:
-    """As the same row would be in JSONL."""
+    """Values are those of the same row in JSONL."""
     path = table(
         tmp_path / "in.parquet",
         messages=[[{"role": "user", "content": "Hi"}]],
@@ -78,7 +78,7 @@ def test_a_value_that_cannot_be_read_costs_only_its_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"PAR1", b"PAR1" * 9, b'{"prompt": "x"}\n'])
-def test_what_is_no_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_what_is_not_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
     """With the path."""
     path = tmp_path / "in.parquet"
     path.write_bytes(data)

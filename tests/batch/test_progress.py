@@ -34,7 +34,7 @@ def test_turns_and_waits_are_those_of_the_engine() -> None:
 
 
 def test_rows_of_earlier_runs_are_done() -> None:
-    """They are no answers of this run."""
+    """They do not count as answers of this run."""
     tally = Tally()
     tally.earlier = 7
     tally.add(answered(1))

@@ -125,8 +125,8 @@ def test_ids_that_are_written_alike_are_the_same() -> None:
     assert bad_row(3, {}, InvalidRequest("No.")).key == "line 3"
 
 
-def test_an_answer_is_written_behind_its_row() -> None:
-    """As plain values, which JSON has."""
+def test_an_answer_is_written_after_its_row() -> None:
+    """The answer is plain values, which JSON has."""
     reply = Reply(text="Paris.", citations=(Citation(1, "https://a.example/", "A"),), finish_reason="length")
     output = render_row(row(prompt="Hi", tag=None), Answered(reply, attempts=2, seconds=1.23456))
     assert list(output.items()) == [
@@ -141,7 +141,7 @@ def test_an_answer_is_written_behind_its_row() -> None:
     ]
 
 
-def test_a_failure_is_written_behind_its_row() -> None:
+def test_a_failure_is_written_after_its_row() -> None:
     """By the name of its error, its message and its hint; there is no text then."""
     output = render_row(row(id="a", prompt="Hi"), FAILURE)
     assert output == {

@@ -37,10 +37,10 @@ class FakeEngine:
         self.waiting = ""
         self.turns = 0
         self.asked: list[str | int] = []
-        self.is_told_to_stop = False
+        self.is_stopping = False
 
     async def answers(self, rows: AsyncIterator[Row]) -> AsyncGenerator[dict[str, Any], None]:
-        """As `Engine.answers`; None stands for a row that was not asked."""
+        """Like `Engine.answers`; None stands for a row that was not asked."""
         async for row in rows:
             self.asked.append(row.id)
             self.turns += 1
@@ -49,12 +49,12 @@ class FakeEngine:
                     yield render_row(row, Answered(said, 1, 0.5))
                 case BingError():
                     yield render_row(row, Failed(said, 2, 0.5))
-            if self.is_told_to_stop or self.stopped is not None:
+            if self.is_stopping or self.stopped is not None:
                 return
 
     def stop(self) -> None:
-        """As `Engine.stop`."""
-        self.is_told_to_stop = True
+        """Like `Engine.stop`."""
+        self.is_stopping = True
 
 
 def echo(row: Row) -> Reply:
@@ -210,7 +210,7 @@ async def test_what_stops_the_engine_stops_the_batch(folder: Folder) -> None:
     assert len(folder.read()) == 3
 
 
-async def test_a_service_that_throttles_for_too_long_is_told_with_what_helps(folder: Folder) -> None:
+async def test_a_service_that_throttles_for_too_long_is_reported_with_what_helps(folder: Folder) -> None:
     """The hint names the patience, which is what ended it."""
     folder.write(*questions(1))
 
@@ -237,7 +237,7 @@ async def test_what_is_complete_was_not_stopped(folder: Folder) -> None:
     assert (await folder.batch().run()).complete
 
 
-async def test_a_row_without_an_end_is_no_success(folder: Folder) -> None:
+async def test_a_row_without_an_end_is_not_a_success(folder: Folder) -> None:
     """Where an engine ends with rows that gave nothing, and says no reason, the batch does not pass for complete."""
     folder.write(*questions(2))
     folder.engine.say = lambda row: None if row.id == "q1" else echo(row)
@@ -269,7 +269,7 @@ async def test_a_full_disk_stops_the_batch(folder: Folder, monkeypatch: pytest.M
     assert [row["id"] for row in folder.read()] == ["q1"]
 
 
-async def test_an_input_that_is_gone_is_told(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_input_that_is_gone_is_reported(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was there when it was looked at, and cannot be read now: nothing is asked, and no output is made."""
     folder.write(*questions(1))
 
@@ -384,7 +384,7 @@ async def test_one_file_cannot_be_both(folder: Folder) -> None:
 
 
 async def test_a_path_that_cannot_be_is_refused(folder: Folder) -> None:
-    """As any other that cannot be opened."""
+    """It is refused like any other path that cannot be opened."""
     folder.write(*questions(1))
     with pytest.raises(ConfigurationError, match=r"null (byte|character)"):
         await arun(folder.input, "a\0.jsonl", client=folder.client)

@@ -46,7 +46,7 @@ WRITERS: dict[str, Callable[[Path, int], None]] = {".jsonl": jsonl, ".NDJSON": j
 
 @pytest.mark.parametrize("extension", WRITERS)
 def test_a_file_is_read_by_its_extension(tmp_path: Path, extension: str) -> None:
-    """As often as it is asked for; its name is its path."""
+    """A file is read as often as it is asked for; its name is its path."""
     path = tmp_path / f"in{extension}"
     WRITERS[extension](path, 3)
     for given in (str(path), path):
@@ -191,7 +191,7 @@ def test_a_given_row_that_is_none_costs_only_itself(row: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [{"prompt": "Hi"}, b"in.jsonl", 7, None])
-def test_what_is_no_source_is_refused(source: Any) -> None:
+def test_what_is_not_a_source_is_refused(source: Any) -> None:
     """A single row above all, which is an iterable of its names."""
     with pytest.raises(ConfigurationError, match="Use a path, - for stdin, or a list of rows"):
         open_source(source)
@@ -256,8 +256,8 @@ async def test_few_are_read_ahead_where_nothing_is_said() -> None:
     await taken.aclose()
 
 
-async def test_an_error_comes_out_behind_what_was_read() -> None:
-    """As it was raised."""
+async def test_an_error_comes_out_after_what_was_read() -> None:
+    """The error is the one that was raised."""
 
     def records() -> Iterator[Record]:
         yield Record(1, {})
@@ -270,7 +270,7 @@ async def test_an_error_comes_out_behind_what_was_read() -> None:
 
 
 async def test_an_error_of_closing_comes_out() -> None:
-    """As one of reading does."""
+    """An error of closing is raised like one of reading."""
 
     class Records:
         def __iter__(self) -> Iterator[Record]:
@@ -335,7 +335,7 @@ async def test_closing_does_not_wait_for_a_read() -> None:
 
 
 async def test_waiting_for_a_record_can_be_cancelled() -> None:
-    """As a batch is that is stopped at once."""
+    """A batch that is stopped at once cancels the wait."""
     reads, silence = threading.Event(), threading.Event()
 
     def records() -> Iterator[Record]:

@@ -199,7 +199,7 @@ def test_a_full_stdout_stops_it(emulator: Emulator, brain: Holding, source: Path
 
 
 @pytest.mark.system
-def test_a_reader_that_has_had_enough_is_no_error(emulator: Emulator, brain: Holding, source: Path) -> None:
+def test_a_reader_that_has_had_enough_is_not_an_error(emulator: Emulator, brain: Holding, source: Path) -> None:
     """Where nobody reads stdout any more the batch ends with 0, and says on stderr what was done."""
     process = start(emulator.url, source, "-", "--concurrency", str(OPEN))
     assert brain.held.wait(TIMEOUT_S)

@@ -53,7 +53,7 @@ def same_logging() -> Iterator[None]:
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `bing-llm` in this process; its standard streams are no terminal."""
+    """Runs `bing-llm` in this process; its standard streams are not a terminal."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*arguments: str, stdin: bytes = b"") -> Outcome:

@@ -1,4 +1,4 @@
-"""As much of a terminal as the command line uses, to see what a person would see."""
+"""The part of a terminal that the command line uses, to see what a person would see."""
 
 from __future__ import annotations
 
@@ -69,4 +69,4 @@ class Screen:
             assert letter in _IGNORED, f"this terminal does not know CSI {number}{letter}"
 
     def flush(self) -> None:
-        """As files have it."""
+        """Do nothing; files have this method."""

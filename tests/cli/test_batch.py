@@ -177,7 +177,7 @@ def test_what_cannot_work_is_a_usage_error(
 
 
 def test_without_a_service_it_says_what_is_needed(command: Command, folder: Path) -> None:
-    """As the other commands do, and no output is begun."""
+    """The message is that of the other commands, and no output is begun."""
     done = command("batch", "rows.jsonl", "b.jsonl")
     assert (done.code, done.out) == (2, "")
     assert "BING_LLM_BACKEND" in done.err

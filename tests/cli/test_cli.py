@@ -34,7 +34,7 @@ def test_another_missing_module_is_a_mistake_of_ours(monkeypatch: pytest.MonkeyP
         main(["ask", "Hello"])
 
 
-def test_ctrl_c_while_it_starts_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_while_it_starts_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C ends it with 130 even while its modules are being loaded."""
 
     def interrupted(*_: object, **__: object) -> None:

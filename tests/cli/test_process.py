@@ -51,7 +51,7 @@ def test_it_ends_without_a_trace(service: Emulator, arguments: Sequence[str], st
 
 @pytest.mark.system
 @pytest.mark.parametrize("arguments", [("ask", "Hi"), ("chat",)])
-def test_a_reader_that_has_had_enough_is_no_error(service: Emulator, arguments: Sequence[str]) -> None:
+def test_a_reader_that_has_had_enough_is_not_an_error(service: Emulator, arguments: Sequence[str]) -> None:
     """A pipe that nobody reads any more ends the command in silence, with 0."""
     service.brain = Scripted(lambda _: ["Hello. "] * 3)
     read, write = os.pipe()

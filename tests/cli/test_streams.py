@@ -12,7 +12,7 @@ from bing_llm.cli.streams import check_utf8, is_terminal, log_to_stderr, new_con
 from bing_llm.errors import ConfigurationError
 
 
-def test_a_closed_stream_is_no_terminal() -> None:
+def test_a_closed_stream_is_not_a_terminal() -> None:
     """Python has None for a standard stream that is closed."""
     assert not is_terminal(None)
     assert not is_terminal(io.StringIO())
@@ -44,7 +44,7 @@ def test_warnings_are_shown_and_details_on_demand(capsys: pytest.CaptureFixture[
     )
 
 
-def test_an_encoding_that_lacks_a_character_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_encoding_that_lacks_a_character_is_not_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stdout that knows few characters gets the others as escapes; bytes of stdin that are not text are kept."""
     raw = io.BytesIO()
     stdout = io.TextIOWrapper(raw, encoding="cp1252")

@@ -1,4 +1,4 @@
-"""The backend behind a client: made once, at its first use, and shared by all models."""
+"""The backend of a client: made once, at its first use, and shared by all models."""
 
 from __future__ import annotations
 

@@ -145,8 +145,8 @@ async def test_secrets_stay_out_of_logs_and_errors(caplog: pytest.LogCaptureFixt
     signatures = [value for value in sent if len(value) > 20]
     assert signatures
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("bing_llm")]
-    told = "\n".join([*lines, repr(caught.value), str(caught.value), repr(vars(caught.value))])
-    assert not [secret for secret in (SECRET, *signatures) if secret in told]
+    output = "\n".join([*lines, repr(caught.value), str(caught.value), repr(vars(caught.value))])
+    assert not [secret for secret in (SECRET, *signatures) if secret in output]
     retries = [record for record in caplog.records if record.name == "bing_llm._retry"]
     assert [record.levelname for record in retries] == ["INFO"] * 3
 
@@ -189,7 +189,7 @@ def test_a_client_works_on_several_loops(bing_emulator: Emulator) -> None:
 
 
 def test_a_turn_that_is_dropped_as_its_loop_ends(bing_emulator: Emulator) -> None:
-    """A stream that was left early, without closing it, leaves no socket behind when the loop ends at once."""
+    """A stream that was left early, without closing it, leaves no socket open when the loop ends at once."""
     bing_emulator.brain = script(["one", TimedOut()])
     bing = BingClient(endpoint=bing_emulator.url)
 
@@ -238,8 +238,8 @@ def test_a_stream_that_outlives_its_loop_leaves_nothing_open(bing_emulator: Emul
         await anext(kept[0])
 
     asyncio.run(leave())
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         kept.clear()
         gc.collect()
-    assert [str(warning.message) for warning in told] == []
+    assert [str(warning.message) for warning in warned] == []

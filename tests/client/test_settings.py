@@ -180,7 +180,7 @@ def test_work_iq_without_a_token_says_where_to_get_one() -> None:
 
 
 def test_work_iq_without_a_time_zone_takes_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be told is an error that says to name one."""
+    """Without tzlocal, an error says to name the time zone."""
     monkeypatch.setitem(sys.modules, "tzlocal", SimpleNamespace(get_localzone_name=lambda: "Asia/Tokyo"))
     assert BingClient(backend="workiq", token="x").service == WorkIQ(token="x", time_zone="Asia/Tokyo")
     monkeypatch.setitem(sys.modules, "tzlocal", None)

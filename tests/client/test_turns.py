@@ -267,7 +267,7 @@ async def test_another_model_on_the_wire(bing_emulator: Emulator) -> None:
 
 
 async def test_the_limit_of_a_prompt_can_be_asked_for() -> None:
-    """`prompt_limit` is the longest prompt that is taken: the model's, or what the client was told."""
+    """`prompt_limit` is the longest accepted prompt: the model's, or the one given to the client."""
     for client, limit in (
         (BingClient(backend="chathub"), 4000),
         (BingClient(backend="emulator").with_options(model="bing-creative"), 8000),

@@ -115,7 +115,7 @@ async def test_a_warm_turn_is_not_repeated_after_text() -> None:
 
 
 async def test_a_service_that_makes_none_ready_fails_no_turn() -> None:
-    """A turn that may create its conversation does so, whatever became of those that were to be ready."""
+    """A turn that may create its conversation does so, whatever became of the prepared ones."""
     backend = FakeBackend(answer("a"), answer("b"), creations=[Throttled("x", retry_after=60), None, None])
     client = await warmed(client_of(backend, warm=1))
     assert [(await client.ask(text)).text for text in ("one", "two")] == ["a", "b"]
@@ -183,7 +183,7 @@ async def test_a_warm_socket_that_broke_is_replaced(bing_emulator: Emulator) -> 
 
 
 async def test_a_throttled_creation_fails_no_turn(caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged, without secrets, and waited out; turns create their own conversations meanwhile."""
+    """The refusal is logged, without secrets, and waited out; turns create their own conversations until then."""
     caplog.set_level(logging.INFO)
     failures = [Fault(Throttled(retry_after=60), "creation")]
     async with Emulator(script(["a"], ["b"]), faults=failures) as emulator:

@@ -107,7 +107,7 @@ async def test_a_name_ends_at_its_first_colon() -> None:
 
 @pytest.mark.parametrize("box", [BOX, ONE_CALL], ids=["calls", "one call"])
 async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
-    """The tools were told already; how to call them is said each time."""
+    """The tools were sent already; how to call them is said each time."""
     backend = FakeBackend(answer("Let me see. ", render_call(ADD)), answer("2"))
     history = (A, assistant(f"Let me see.\n{render_call(ADD)}"), RESULT)
     assert await second_turn(backend, second=history, toolbox=box) == WENT_ON
@@ -120,7 +120,7 @@ async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
 
 
 async def test_json_goes_on_too() -> None:
-    """The schema was told already."""
+    """The schema was sent already."""
     form = JsonFormat({"type": "object", "properties": {"a": {"type": "integer"}}})
     backend = FakeBackend(answer('Here: {"a": 1}'), answer('{"a": 2}'))
     assert await second_turn(backend, second=(A, assistant('{"a": 1}'), B), json_format=form) == WENT_ON
@@ -128,28 +128,28 @@ async def test_json_goes_on_too() -> None:
 
 
 async def test_new_words_of_the_system_go_along() -> None:
-    """What stands between the answer and the question is told with it."""
+    """A system message between the answer and the question is sent along with the question."""
     backend = FakeBackend(answer("a"), answer("b"))
     assert await second_turn(backend, second=(A, assistant("a"), SYSTEM, B)) == WENT_ON
     assert (backend.prompts[1].text, backend.prompts[1].context) == ("B?", "[system](#message)\nBe kind.\n\n")
 
 
-async def test_a_service_that_forgets_the_context_is_told_it_again() -> None:
+async def test_a_service_that_forgets_the_context_is_sent_it_again() -> None:
     """The words of the system, what was said before the conversation, and what came between; never the turns in it."""
     backend = FakeBackend(answer("b"), answer("c"), answer("d"))
     backend.keeps_context = False
     client = client_of(backend)
     history = [SYSTEM, A, assistant("a"), B]
     await say(client, *history)
-    told = backend.prompts[0].context
-    assert told is not None
+    context = backend.prompts[0].context
+    assert context is not None
     history += [assistant("b"), Message("system", "Be brief."), user("C?")]
     await say(client, *history)
     await say(client, *history, assistant("c"), user("D?"))
     assert backend.calls == [*WENT_ON, "turn 2 of conversation-1"]
     brief = "[system](#message)\nBe brief.\n\n"
     sent = [(prompt.text, prompt.context) for prompt in backend.prompts[1:]]
-    assert sent == [("C?", told + brief), ("D?", told + brief)]
+    assert sent == [("C?", context + brief), ("D?", context + brief)]
 
 
 # --- what does not ----------------------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ async def test_no_answer_passes_for_several_messages() -> None:
 
 
 async def test_who_was_asked_for_json_is_not_asked_for_prose() -> None:
-    """A model goes on as it was told."""
+    """A model continues in the format that it was asked for."""
     backend = FakeBackend(answer('{"a": 1}'), answer("b"))
     client = client_of(backend)
     await say(client, A, json_format=JsonFormat())
@@ -191,7 +191,7 @@ async def test_who_was_asked_for_json_is_not_asked_for_prose() -> None:
 
 
 async def test_another_model_or_other_tools_are_another_conversation() -> None:
-    """They are part of what the conversation was told."""
+    """The model and the tools are part of what the conversation was sent."""
     backend = FakeBackend(answer("a"), answer("b"), answer("a"), answer("b"))
     client = client_of(backend)
     await say(client, A)
@@ -246,7 +246,7 @@ async def test_what_holds_something_else_is_not_kept(first: Turn, request_: dict
     assert len(client.continuations) == 0
 
 
-async def test_what_a_model_makes_up_behind_its_calls_is_not_kept() -> None:
+async def test_what_a_model_makes_up_after_its_calls_is_not_kept() -> None:
     """It believes that it has seen the results."""
     client = client_of(FakeBackend(answer(render_call(ADD), "\nThe result is 7.")))
     await say(client, A, toolbox=BOX)
@@ -307,7 +307,7 @@ FELL_BACK = [*WENT_ON, "create", "turn 0 of conversation-2"]
     ids=["turns", "expired", "connection", "signature", "no word", "busy", "lost amid", "turns amid"],
 )
 async def test_a_conversation_that_is_gone_is_replaced(gone: Turn, attempts: int) -> None:
-    """By one that is told the history, at once, once, and without an attempt less."""
+    """A new conversation, sent the whole history, replaces it at once, only once, and without using up an attempt."""
     time = Time()
     backend = FakeBackend(answer("a"), gone, answer("b"))
     client = client_of(backend, time, attempts=attempts)
@@ -343,7 +343,7 @@ async def test_the_way_back_is_taken_once(last: BingError) -> None:
 
 
 async def test_a_failing_service_is_tried_again_in_a_new_conversation() -> None:
-    """A fault of the service is no sign that the conversation is gone: it counts, and is waited for."""
+    """A fault of the service does not mean that the conversation is gone: it costs an attempt and a wait."""
     time = Time()
     backend = FakeBackend(answer("a"), ServiceError("Down."), answer("b"))
     client = client_of(backend, time)
@@ -397,6 +397,6 @@ async def test_services_forget_and_nobody_notices(service: str, turn_limit: int)
         numbers = [int(text.partition(":")[0]) for text in texts]
         assert numbers == ([0, 1, 0, 0, 1] if turn_limit == 2 else [0, 1, 2, 0, 1])
         chats = [request for request in emulator.requests if request.kind == "chat"]
-        told = [request.context for request in chats if request.context]
-        assert told
-        assert all("Question 0" in context for context in told)
+        contexts = [request.context for request in chats if request.context]
+        assert contexts
+        assert all("Question 0" in context for context in contexts)

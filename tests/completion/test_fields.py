@@ -26,7 +26,7 @@ class Model(ServiceFields):
 
 @pytest.fixture
 def names() -> Names:
-    """As in a new process."""
+    """Names that have warned of nothing yet."""
     return Names("Model", of_a_call=["stop", "stream"], of_a_model=["context_window"])
 
 
@@ -266,7 +266,7 @@ def test_what_is_used_is_not_warned_of(names: Names) -> None:
 
 
 @pytest.mark.parametrize("name", ["search", "max_retries", "timeout", "proxy", "api_key", "service", "context_window"])
-def test_a_setting_of_a_model_is_told_from_an_unknown_option(name: str, names: Names) -> None:
+def test_a_setting_of_a_model_is_not_an_unknown_option(name: str, names: Names) -> None:
     """The first is an error, since it would be dropped; the second a warning, since agents pass many."""
     with pytest.raises(ConfigurationError, match=f"{name} is a setting of the model") as refused:
         names.check_options(["top_p", name])
@@ -275,7 +275,7 @@ def test_a_setting_of_a_model_is_told_from_an_unknown_option(name: str, names: N
         names.check_options(["top_p", "stream"])
 
 
-def test_a_setting_of_the_client_alone_is_told_from_an_unknown_name(names: Names) -> None:
+def test_a_setting_of_the_client_alone_is_not_an_unknown_name(names: Names) -> None:
     """So is a typing error: it is not a setting of anything."""
     with pytest.raises(ConfigurationError, match=r"client=BingClient\(proxy=\.\.\.\)"):
         names.check_fields(["proxy"])

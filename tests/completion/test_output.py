@@ -138,7 +138,7 @@ def test_after_the_required_call_pieces_are_given_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["No JSON.", "", '{"a": 1', "[Bing](https://example.com)"])
-def test_an_answer_that_is_no_json_is_a_problem(text: str) -> None:
+def test_an_answer_that_is_not_json_is_a_problem(text: str) -> None:
     """Where nothing of it was given yet."""
     output = OutputProcessor(request(json_format=ANY))
     given = [piece for part in text for piece in output.feed(part)]

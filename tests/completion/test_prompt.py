@@ -225,7 +225,7 @@ def test_the_pictures_of_the_question_go_with_the_turn(
 
 
 def test_a_name_goes_before_the_text() -> None:
-    """As a label; without a text it is not written."""
+    """A name is a label before the text; without a text it is left out."""
     history = HistoryBuilder()
     history.add("user", "Hello", name="[Ada]")
     history.add("user", "", name="Ada")

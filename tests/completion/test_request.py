@@ -23,7 +23,7 @@ def test_a_plain_request_says_nothing_besides_its_messages() -> None:
     assert Request(messages=HELLO).instructions == Instructions()
 
 
-def test_the_service_is_told_of_tools_and_format() -> None:
+def test_the_service_is_sent_tools_and_format() -> None:
     """Of one of them, or of both in one."""
     assert Request(messages=HELLO, toolbox=BOX).instructions == render_instructions(BOX)
     assert Request(messages=HELLO, json_format=ANSWER).instructions == render_instructions(Toolbox(), ANSWER)
@@ -172,7 +172,7 @@ def test_another_stop_is_refused() -> None:
 
 @pytest.mark.parametrize(("max_tokens", "expected"), [(None, None), (1, 4), (100, 400)])
 def test_a_token_is_four_characters(max_tokens: Any, expected: int | None) -> None:
-    """None is no limit."""
+    """None means no limit."""
     assert read_max_tokens(max_tokens) == expected
 
 

@@ -41,7 +41,7 @@ async def items_of(made: Completion) -> tuple[list[Item], Completed]:
 
 
 async def whole_of(made: Completion) -> tuple[list[Item], Completed]:
-    """As `items_of`, of the whole at once."""
+    """Like `items_of`, but takes the whole answer at once."""
     *items, end = await made.whole()
     assert isinstance(end, Completed)
     return items, end
@@ -302,7 +302,7 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert backend.open_channels == 0
 
 
-async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_told_the_first_answer() -> None:
+async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first_answer() -> None:
     """With the tools, since the conversation is a new one."""
     backend = FakeBackend(answer("I would rather not."), answer(render_call(ADD)))
     client = client_of(backend, continue_conversations=False)
@@ -315,7 +315,7 @@ async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_told_the_first
 
 @pytest.mark.parametrize("read", [items_of, whole_of])
 async def test_of_a_rewritten_answer_without_its_call_nothing_is_given(read: Any) -> None:
-    """It was held back, rewritten, and is no more wanted than another that is asked for once more."""
+    """The first answer was held back, and is dropped when a call is asked for once more."""
     no: list[Line] = [
         ev.TextDelta("No"),
         ev.TextRevised("I would rather not."),

@@ -14,7 +14,7 @@ from bing_llm.completion.tokens import count_tokens, token_ids
     [("", 0), ("a", 1), ("four", 1), ("fives", 2), ("Привет", 3), ("你好", 2), ("🙂", 1), ("\ud800", 1)],
 )
 def test_a_token_is_four_bytes(text: str, tokens: int) -> None:
-    """Rounded up, so that no text costs nothing; half a surrogate pair is no error."""
+    """The count is rounded up, so that no text costs nothing; half a surrogate pair is not an error."""
     assert count_tokens(text) == tokens
 
 

@@ -108,7 +108,7 @@ async def turn(plan: FaultPlan, *outputs: Output, service: Service = "chathub") 
 
 
 async def test_faults_hit_between_the_pieces() -> None:
-    """Before the first piece, behind so many, and behind the last; each is used up by that."""
+    """A fault hits before the first piece, after a number of pieces or after the last, and is used up by that."""
     first, mid, last = Raw("first"), Raw("mid"), Raw("last")
     plan = FaultPlan([Fault(last, "last"), Fault(mid, "mid", after=2), Fault(first, "first")])
     assert await turn(plan, ONE, TWO) == [first, ONE, TWO, mid, last]
@@ -147,7 +147,7 @@ async def test_a_fault_waits_for_its_service() -> None:
 
 
 async def test_nothing_follows_an_error() -> None:
-    """An error of the brain ends the turn: no fault hits behind it."""
+    """An error of the brain ends the turn: no fault hits after it."""
     error = errors.Throttled()
     plan = FaultPlan([Fault(Cut(), "mid"), Fault(Cut(), "last")])
     assert await turn(plan, error) == [error]
@@ -155,7 +155,7 @@ async def test_nothing_follows_an_error() -> None:
 
 
 async def test_a_function_is_asked_at_each_moment() -> None:
-    """It is told service, step, turn and piece."""
+    """The function is given service, step, turn and piece."""
     asked: list[FaultPoint] = []
 
     def choose(point: FaultPoint) -> FaultKind | None:

@@ -17,7 +17,7 @@ from tests.emulator.chathub.visitor import Visitor, chat
 
 
 async def test_it_listens_on_loopback(emulator: Emulator) -> None:
-    """Unless told otherwise it listens on 127.0.0.1, on a port that is free."""
+    """By default it listens on 127.0.0.1, on a free port."""
     assert emulator.url.startswith("http://127.0.0.1:")
 
 
@@ -71,7 +71,7 @@ async def test_closing_ends_running_turns() -> None:
             assert await idle.frame() is None
 
 
-async def test_a_client_that_leaves_at_the_upgrade_is_no_fault(
+async def test_a_client_that_leaves_at_the_upgrade_is_not_a_fault(
     emulator: Emulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Warm sockets are dropped at any time, and the log stays for what matters."""
@@ -154,7 +154,7 @@ async def test_work_iq_has_its_own_url(emulator: Emulator) -> None:
     assert emulator.workiq_url == f"{emulator.url}/rest"
 
 
-def test_what_is_no_plan_is_refused() -> None:
+def test_what_is_not_a_plan_is_refused() -> None:
     """Faults are refused when the emulator is made, and when they are set."""
     with pytest.raises(errors.ConfigurationError, match="TimedOut"):
         Emulator(faults=[errors.TimedOut()])  # type: ignore[list-item]
@@ -178,7 +178,7 @@ def test_public_names_are_loaded_when_used() -> None:
 async def test_a_client_may_leave_while_its_socket_is_opened(
     emulator: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is no failure of the server, which says nothing of it."""
+    """That is not a failure of the server, which logs nothing."""
 
     async def leave(*_: object) -> None:
         raise ConnectionResetError

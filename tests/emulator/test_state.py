@@ -1,9 +1,91 @@
-"""What the parts of one emulator share."""
+"""What one emulator keeps."""
 
 from __future__ import annotations
 
+import base64
+
+import pytest
+
+from bing_llm.backends.chathub.frames import ChatArguments, PreviousMessage, UserMessage
 from bing_llm.emulator import Emulator, Received
-from bing_llm.emulator.state import REQUESTS_KEPT
+from bing_llm.emulator.state import REQUESTS_KEPT, Blobs
+from bing_llm.emulator.workiq.requests import read_chat
+from bing_llm.images import Image
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"rest"
+ENCODED = base64.b64encode(PNG).decode()
+
+
+def test_text_and_context_of_a_chat() -> None:
+    """The user's message and the texts of the context, joined by empty lines, are at hand."""
+    previous = [PreviousMessage(description="one"), PreviousMessage(text="two"), PreviousMessage()]
+    arguments = ChatArguments(message=UserMessage(text="Hello"), previous_messages=previous)
+    request = Received(kind="chat", arguments=arguments)
+    assert request.text == "Hello"
+    assert request.context == "one\n\ntwo"
+
+
+def test_text_and_context_of_a_chat_of_work_iq() -> None:
+    """Message and additional context are at hand in the same way."""
+    body = b"""{"message": {"text": "Hello"}, "locationHint": {"timeZone": "UTC"},
+        "additionalContext": [{"text": "one", "description": "x"}, {"text": "two"}]}"""
+    request = Received(kind="chat", chat_body=read_chat(body))
+    assert request.text == "Hello"
+    assert request.context == "one\n\ntwo"
+
+
+def test_other_requests_have_no_text() -> None:
+    """A request without arguments, or without a message, has an empty text and context."""
+    for request in (Received(kind="creation"), Received(kind="chat", arguments=ChatArguments())):
+        assert (request.text, request.context) == ("", "")
+
+
+def test_the_repr_has_no_secrets() -> None:
+    """Headers, query and body hold cookies, tokens and signatures, so the repr leaves them out."""
+    secret = {"x": "secret"}
+    request = Received(kind="list", path="/turing/conversation/chats", headers=secret, query=secret, body=secret)
+    assert repr(request) == "Received('list', path='/turing/conversation/chats')"
+    chat = Received(
+        kind="chat", arguments=ChatArguments(message=UserMessage(text="Hi"), conversation_signature="secret")
+    )
+    assert repr(chat) == "Received('chat', path='', text='Hi')"
+
+
+def test_a_picture_has_two_ids() -> None:
+    """A picture is found by its own id and by that of its processed form."""
+    blobs = Blobs()
+    blob, processed = blobs.add_base64(ENCODED)
+    assert blob != processed
+    assert blobs.get(blob) == blobs.get(processed) == Image(data=PNG)
+
+
+@pytest.mark.parametrize("text", ["", "%%%", base64.b64encode(b"no picture").decode(), "ä"])
+def test_what_is_not_a_picture_has_empty_ids(text: str) -> None:
+    """Nothing is kept of what is not base64, or no picture."""
+    assert Blobs().add_base64(text) == ("", "")
+
+
+def test_a_url_is_kept_and_not_fetched() -> None:
+    """The URL of a picture gets ids; a URL that is not a web address gets empty ones."""
+    blobs = Blobs()
+    blob, _ = blobs.add_url("https://x.example/a.png")
+    assert blobs.get(blob) == Image(url="https://x.example/a.png")
+    assert blobs.add_url("file:///etc/passwd") == ("", "")
+
+
+def test_a_message_refers_to_its_picture() -> None:
+    """The id in `imageUrl`, on any host, leads to the bytes; `originalImageUrl` counts where that is missing."""
+    blobs = Blobs()
+    blob, processed = blobs.add_base64(ENCODED)
+    assert blobs.of_message(f"https://www.bing.com/images/blob?bcid={blob}", None) == (Image(data=PNG),)
+    assert blobs.of_message(None, f"http://127.0.0.1/images/blob?x=1&bcid={processed}") == (Image(data=PNG),)
+    assert blobs.of_message(None, None) == ()
+
+
+@pytest.mark.parametrize("url", ["https://x.example/a.png", "https://x.example/?bcid=unknown", "http://[", "just text"])
+def test_another_url_stays_a_url(url: str) -> None:
+    """A picture that was not uploaded here is known by its URL only."""
+    assert Blobs().of_message(url, None) == (Image(url=url),)
 
 
 def test_only_the_last_requests_are_kept() -> None:

@@ -25,7 +25,7 @@ from tests.pairwise import pairwise
 QUESTION = "Wer jagt?"
 ATTEMPTS = 2
 GRACE_S = 5.0
-"""How long what was told to end may take, in seconds; only a leak waits that long."""
+"""How long a cancelled task may take to end, in seconds; only a leak waits that long."""
 
 LIMIT_S = 0.5
 """How long a service may be silent in these tests, in seconds; each is over as soon as that has passed."""
@@ -103,7 +103,7 @@ async def close_unused(client: BingClient) -> None:
 async def check_idle() -> None:
     """No task of a client may run on this loop."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:  # that were told to end a moment ago
+    if tasks:  # cancelled a moment ago
         _, tasks = await asyncio.wait(tasks, timeout=GRACE_S)
     assert not tasks
 

@@ -55,7 +55,7 @@ async def _ask(client: Any, history: History, seen: Seen) -> None:
 
 
 async def _stream(client: Any, history: History, seen: Seen) -> None:
-    """As `_ask`."""
+    """Ask as `_ask` does, over a stream."""
     async with client.stream(history[-1]) as turn:
         async for piece in turn.text:
             seen.given += piece

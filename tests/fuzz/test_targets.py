@@ -24,5 +24,5 @@ def test_a_target_holds_for_its_seeds(target: ModuleType) -> None:
 @TARGETS
 @given(st.binary())
 def test_a_target_holds_for_any_bytes(target: ModuleType, data: bytes) -> None:
-    """Nor do bytes that are no protocol at all."""
+    """Nor do bytes that are not of the protocol at all."""
     target.check(data)

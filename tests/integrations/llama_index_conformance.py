@@ -14,11 +14,11 @@ the folder `conformance` beside it, then subclass what fits your LLM, and say ho
 
 - `LLMConformance`: every LLM. Answers and streams, messages, events, predictions, configuration, concurrency.
 - `ToolConformance`: an LLM that calls tools.
-- `AgentConformance`: the same behind the agents of LlamaIndex.
+- `AgentConformance`: the same, called by the agents of LlamaIndex.
 - `StructuredConformance`: an LLM that answers with objects.
 
-`Subject` documents what can be told of an LLM: what it can do, how to make it in other ways, and what to ask it. A
-single test that does not apply is named in `left_out`, with the reason.
+`Subject` documents what a suite declares of its LLM: what it can do, how to make it in other ways, and what to ask it.
+A single test that does not apply is named in `left_out`, with the reason.
 """
 
 from __future__ import annotations

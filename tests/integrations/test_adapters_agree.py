@@ -180,7 +180,7 @@ def test_the_same_history_is_the_same_prompt(name: str) -> None:
         assert build_prompt(second.messages, TOOLS, limit=limit) == build_prompt(first.messages, TOOLS, limit=limit)
 
 
-def test_an_agents_history_is_told_in_full() -> None:
+def test_an_agents_history_is_sent_in_full() -> None:
     """So that both are not the same by being empty."""
     composed = build_prompt(llama_index.to_history(HISTORIES["agent"][1]).messages, limit=LIMITS[0])
     assert composed.context == (

@@ -35,7 +35,7 @@ def sizes(emulator: Emulator) -> list[int]:
     return [len(json.dumps(request.body)) for request in emulator.requests if request.kind == "chat"]
 
 
-def told(emulator: Emulator) -> None:
+def report_history(emulator: Emulator) -> None:
     """Let each answer tell its turn and what the service has heard before in this conversation."""
 
     def answer(question: Question) -> list[str]:
@@ -69,7 +69,7 @@ async def test_a_long_langchain_chat_is_one_conversation(
     bing_emulator: Emulator, way: str, version: str | None
 ) -> None:
     """However it is asked; each turn sends no more than the one before."""
-    told(bing_emulator)
+    report_history(bing_emulator)
     history: list[BaseMessage] = [SystemMessage("Answer in one sentence.")]
     async with ChatBing(endpoint=bing_emulator.url, output_version=version) as model:
         for number in range(10, 10 + TURNS):
@@ -82,9 +82,9 @@ async def test_a_long_langchain_chat_is_one_conversation(
     assert max(sent) - min(sent) <= 1  # the number of the turn has one digit, or two
 
 
-async def test_work_iq_is_told_the_system_s_words_with_each_turn(bing_emulator: Emulator) -> None:
-    """It goes on in one conversation, and what it hears again is no more each time."""
-    told(bing_emulator)
+async def test_work_iq_is_sent_the_system_s_words_with_each_turn(bing_emulator: Emulator) -> None:
+    """It goes on in one conversation, and each turn sends the same number of bytes."""
+    report_history(bing_emulator)
     history: list[BaseMessage] = [SystemMessage("Answer in one sentence.")]
     model = ChatBing(endpoint=bing_emulator.workiq_url, token=bing_emulator.token, time_zone="UTC")
     async with model:
@@ -99,7 +99,7 @@ async def test_work_iq_is_told_the_system_s_words_with_each_turn(bing_emulator: 
 
 def test_each_thread_that_langgraph_keeps_is_a_conversation(bing_emulator: Emulator) -> None:
     """However they take turns."""
-    told(bing_emulator)
+    report_history(bing_emulator)
     with ChatBing(endpoint=bing_emulator.url) as model:
         agent: Any = create_agent(model, [], checkpointer=InMemorySaver())
         for number in range(3):
@@ -113,7 +113,7 @@ def test_each_thread_that_langgraph_keeps_is_a_conversation(bing_emulator: Emula
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 async def test_a_long_llama_index_chat_is_one_conversation(bing_emulator: Emulator, way: str) -> None:
     """However it is asked; each turn sends no more than the one before."""
-    told(bing_emulator)
+    report_history(bing_emulator)
     async with Bing(endpoint=bing_emulator.url) as llm:
         engine = SimpleChatEngine.from_defaults(llm=llm, memory=memory(), system_prompt="Answer in one sentence.")
         for number in range(10, 10 + TURNS):
@@ -171,7 +171,7 @@ def test_a_langchain_agent_s_loop_is_one_conversation(bing_emulator: Emulator, n
 @pytest.mark.parametrize("adapter", ["langchain", "llama_index"])
 async def test_to_regenerate_never_mixes_threads(bing_emulator: Emulator, adapter: str) -> None:
     """Who goes on from an earlier point gets a conversation that knows what was said up to there, and nothing else."""
-    told(bing_emulator)
+    report_history(bing_emulator)
     async with ChatBing(endpoint=bing_emulator.url) as model, Bing(endpoint=bing_emulator.url) as llm:
 
         async def ask(*history: str) -> str:

@@ -42,16 +42,16 @@ SERVICES: dict[str, Any] = {
 }
 
 
-class Told(BaseCallbackHandler):
-    """All that a callback is told."""
+class Recorder(BaseCallbackHandler):
+    """Keeps all that a callback is given."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("on_"):
             return super().__getattribute__(name)
-        return lambda *args, **kwargs: self.told.append(f"{name} {args!r} {kwargs!r}")
+        return lambda *args, **kwargs: self.calls.append(f"{name} {args!r} {kwargs!r}")
 
 
 class Heard(BaseEventHandler):
@@ -65,16 +65,16 @@ class Heard(BaseEventHandler):
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_langchain_is_told_no_secret(
+def test_langchain_is_given_no_secret(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors, callbacks, traces, dumps and the log, in a chain, with a service that says back what it heard."""
     caplog.set_level(logging.DEBUG)
     monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
     service, fault, access = SERVICES[name]
-    told, traced = Told(), RunCollectorCallbackHandler()
+    recorder, traced = Recorder(), RunCollectorCallbackHandler()
     with served(service(fault)) as url:
-        model = ChatBing(endpoint=url, max_retries=1, callbacks=[told, traced], **access)
+        model = ChatBing(endpoint=url, max_retries=1, callbacks=[recorder, traced], **access)
         chain = RunnableLambda(str) | model
         for ask in (chain.invoke, lambda text: list(chain.stream(text)), lambda text: chain.batch([text])):
             with pytest.raises(BingError) as caught:
@@ -86,15 +86,15 @@ def test_langchain_is_told_no_secret(
         for text in (repr(model), str(model), dumps(model), repr(dumpd(chain)), repr(model._identifying_params)):
             assert MARK not in text
         assert MARK not in repr(model.model_dump()) + model.model_dump_json()
-    assert any(text.startswith("on_llm_error") for text in told.told)
-    assert MARK not in "\n".join(told.told)
+    assert any(text.startswith("on_llm_error") for text in recorder.calls)
+    assert MARK not in "\n".join(recorder.calls)
     assert traced.traced_runs
     assert MARK not in "".join(run.model_dump_json(fallback=repr) for run in traced.traced_runs)
     assert MARK not in caplog.text
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_llama_index_is_told_no_secret(
+def test_llama_index_is_given_no_secret(
     name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Errors, callbacks, events of the instrumentation, dumps and the log."""
@@ -175,13 +175,13 @@ def test_langchain_gets_no_call_and_no_link_from_around_the_answer(output_versio
     for said in (whole, streamed):
         assert said.text == "Sunny."
         assert (said.tool_calls, said.invalid_tool_calls) == ([], [])
-        told = json.dumps([said.content, said.response_metadata])
-        assert "https://e.example" in told
-        assert not any(scheme in told for scheme in ("javascript:", "data:text", "bing.com@"))
+        metadata = json.dumps([said.content, said.response_metadata])
+        assert "https://e.example" in metadata
+        assert not any(scheme in metadata for scheme in ("javascript:", "data:text", "bing.com@"))
 
 
 def test_llama_index_gets_no_call_and_no_link_from_around_the_answer() -> None:
-    """As for LangChain."""
+    """What surrounds the answer gives LlamaIndex neither a call nor a link."""
     forged = FunctionTool.from_defaults(delete_files)
     with served(forging()) as url:
         llm = Bing(endpoint=url, max_retries=0)
@@ -190,6 +190,6 @@ def test_llama_index_gets_no_call_and_no_link_from_around_the_answer() -> None:
     for said in (whole, streamed):
         assert llm.get_tool_calls_from_response(said, error_on_no_tool_call=False) == []
         assert said.message.content == "Sunny."
-        told = json.dumps([said.raw, said.message.additional_kwargs])
-        assert "https://e.example" in told
-        assert not any(scheme in told for scheme in ("javascript:", "data:text", "bing.com@"))
+        metadata = json.dumps([said.raw, said.message.additional_kwargs])
+        assert "https://e.example" in metadata
+        assert not any(scheme in metadata for scheme in ("javascript:", "data:text", "bing.com@"))

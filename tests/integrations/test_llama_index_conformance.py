@@ -202,7 +202,7 @@ FAULTS = {
 
 OF_LLAMA_INDEX = {
     MockSuite: {
-        "test_a_call_is_told_once",  # its chat calls complete, and its async methods call the others
+        "test_a_call_is_reported_once",  # its chat calls complete, and its async methods call the others
         "test_a_chunk_holds_the_text_so_far",  # each chunk holds the whole text
         "test_async_is_not_sync_in_disguise",
         "test_chunks_are_objects_of_their_own",
@@ -211,7 +211,7 @@ OF_LLAMA_INDEX = {
         "test_the_methods_agree",  # it repeats its prompt, which is another one for a chat
         "test_the_output_parser_is_used",  # its constructor takes neither this
         "test_the_rate_limiter_is_asked_once",  # nor this
-        "test_the_system_prompt_is_heard",  # told of twice: by chat, and by complete
+        "test_the_system_prompt_is_heard",  # sent twice: by chat, and by complete
         "test_tokens_can_be_counted",  # counted twice, for the same reason
     },
     MockToolSuite: {

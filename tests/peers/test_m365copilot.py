@@ -41,7 +41,7 @@ def test_what_the_sdk_can_say_is_understood(bing_emulator: Emulator, talk_with_m
 
 
 def test_citations_are_attributions(bing_emulator: Emulator, talk_with_m365copilot: Talk) -> None:
-    """The SDK finds the source behind a marker, and the link of an entity, as typed attributions."""
+    """The SDK finds the source of a marker, and the link of an entity, as typed attributions."""
     reply = Reply(
         text="<Person>Ann</Person> wrote it[^1^].", citations=(Citation(1, "https://example.org/plan", "Plan"),)
     )

@@ -196,6 +196,6 @@ def test_a_service_is_given_whole() -> None:
 
 
 def test_a_keyword_that_nobody_knows_is_a_type_error() -> None:
-    """As for every Python function."""
+    """It raises the TypeError of any Python function."""
     with pytest.raises(TypeError, match=r"BingClient\(\) got an unexpected keyword argument 'persona'"):
         BingClient(backend="chathub", persona="travel")  # type: ignore[call-arg]

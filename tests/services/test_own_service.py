@@ -186,7 +186,7 @@ async def test_another_model_of_it_shares_the_backend() -> None:
 
 
 def test_it_works_from_several_event_loops_and_from_none() -> None:
-    """As every service: the client belongs to no loop."""
+    """Like that of any service, the client belongs to no loop."""
     client = BingClient(Aviary())
     assert [asyncio.run(client.ask(text)).text for text in "ab"] == ["parrot says a ", "parrot says b "]
     with SyncBingClient(Aviary("owl")) as synchronous:

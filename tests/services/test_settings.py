@@ -73,7 +73,7 @@ BAD_COOKIES = [
 
 
 @pytest.mark.parametrize("cookies", BAD_COOKIES, ids=repr)
-def test_cookies_that_are_no_header_are_refused_without_showing_them(cookies: Any) -> None:
+def test_cookies_that_are_not_a_header_are_refused_without_showing_them(cookies: Any) -> None:
     """A line break, a control character or another type is a ConfigurationError that holds no part of a value."""
     with pytest.raises(ConfigurationError) as caught:
         BingClient(backend="chathub", cookies=cookies)
@@ -176,7 +176,7 @@ def test_a_secret_in_an_endpoint_is_refused_and_not_shown(endpoint: Any) -> None
     "proxy",
     ["", SECRET, f"{SECRET}:8080", f"socks5://bob:{SECRET}@127.0.0.1:1", "http://:8080", f"http://127.0.0.1:{SECRET}"],
 )
-def test_what_is_no_proxy_is_refused_and_not_shown(proxy: str) -> None:
+def test_what_is_not_a_proxy_is_refused_and_not_shown(proxy: str) -> None:
     """A proxy is the URL of an HTTP proxy; the error says so and does not echo what was passed."""
     with pytest.raises(
         ConfigurationError, match=r"^The proxy is not a URL with scheme http or https and a host\. "

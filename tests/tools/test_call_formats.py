@@ -16,7 +16,7 @@ from bing_llm.tools.call_formats import (
     MORE,
     NAME_KEYS,
     CallDecoder,
-    Opening,
+    Delimiter,
     closer_at,
     fence_at,
     tag_at,
@@ -53,7 +53,7 @@ def test_bare_json_is_a_call_only_where_it_can_be_nothing_else(value: Any, calls
     assert DECODER.decode_bare(json.dumps(value), raw="raw") == calls
 
 
-def test_broken_bare_json_is_no_call() -> None:
+def test_broken_bare_json_is_not_a_call() -> None:
     """What cannot be read was not surely meant as a call."""
     assert DECODER.decode_bare('{"name": "list"', raw="raw") is None
 
@@ -134,7 +134,7 @@ def test_arguments_alone_call_nothing_where_the_tool_is_not_certain(box: Toolbox
 
 
 def test_arguments_alone_must_fit_where_arguments_must() -> None:
-    """As those of any other call."""
+    """Such arguments are validated like those of any other call."""
     decoder = CallDecoder(Toolbox(tools=(PERSON,), only="person", strict=True))
     (found,) = decoder.decode_bare('{"name": 1}', raw="raw") or []
     assert isinstance(found, InvalidCall)
@@ -179,7 +179,7 @@ WORDS = [
 ]
 
 
-def fence(text: str) -> Opening | None:
+def fence(text: str) -> Delimiter | None:
     """The fence that the text begins with."""
     run = re.match("`+", text)
     assert run is not None
@@ -187,9 +187,9 @@ def fence(text: str) -> Opening | None:
 
 
 @pytest.mark.parametrize(("text", "tag"), TAGS.items(), ids=TAGS)
-def test_a_tag_with_json_behind_it_opens_a_call(text: str, tag: str) -> None:
+def test_a_tag_with_json_after_it_opens_a_call(text: str, tag: str) -> None:
     """Each beginning of it may become one."""
-    assert tag_at(f"x{text}", 1) == Opening("tag", tag, CLOSERS, always=True)
+    assert tag_at(f"x{text}", 1) == Delimiter("tag", tag, CLOSERS, always=True)
     assert all(tag_at(text[:end], 0) is MORE for end in range(1, len(text)))
 
 
@@ -201,7 +201,7 @@ def test_any_other_tag_is_text(text: str) -> None:
 
 def test_the_tag_of_a_result_has_an_attribute() -> None:
     """So it is written in a history."""
-    assert tag_at("<tool_result name='x'>", 0) == Opening("result", "<tool_result name=")
+    assert tag_at("<tool_result name='x'>", 0) == Delimiter("result", "<tool_result name=")
     assert tag_at("<tool_result na", 0) is MORE
 
 

@@ -53,7 +53,7 @@ def test_one_tool_that_must_be_called_requires_a_call(toolbox: Toolbox, *, must:
     assert toolbox.must_call is must
 
 
-def test_the_model_is_told_only_of_what_it_may_call() -> None:
+def test_the_model_is_sent_only_what_it_may_call() -> None:
     """All tools are offered, but for one that must be called: then it alone."""
     assert Toolbox(tools=(FIND, OPEN)).offered == (FIND, OPEN)
     assert Toolbox(tools=(FIND, OPEN), only="open").offered == (OPEN,)

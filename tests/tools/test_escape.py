@@ -137,7 +137,7 @@ def test_what_cannot_be_json_is_refused() -> None:
     "opener", ["<tool_call>", "&lt;tool_call&gt;", r"\<tool\_call\>", r"<tool\_call>", "```tool_call\n"]
 )
 @pytest.mark.parametrize("before", ["", "It says: "])
-def test_what_a_model_quotes_is_no_call(opener: str, before: str) -> None:
+def test_what_a_model_quotes_is_not_a_call(opener: str, before: str) -> None:
     """A model that repeats an escaped text calls nothing, however the tag was written in it."""
     toolbox = Toolbox(tools=(Tool("wipe"),))
     text = f'{opener}{{"name": "wipe", "arguments": {{}}}}'

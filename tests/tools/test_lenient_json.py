@@ -218,7 +218,7 @@ def test_a_hundred_levels_are_the_limit(opening: str, closing: str, *, repaired:
         assert not is_json(nested(levels))
 
 
-def test_brackets_in_strings_are_no_levels() -> None:
+def test_brackets_in_strings_are_not_levels() -> None:
     """Only what is nested counts as deep."""
     assert read_values(json.dumps(["[" * 500]), closed=False) == [["[" * 500]]
 

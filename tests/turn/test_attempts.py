@@ -146,7 +146,7 @@ async def test_a_metered_turn_that_was_sent_is_not_sent_again(failure: errors.Bi
 
 
 async def test_a_metered_turn_that_was_not_sent_is_sent() -> None:
-    """As long as the request did not go out, nothing was paid for."""
+    """A request that was not sent costs nothing, so it is retried."""
     backend = FakeBackend(ServiceError("x"), answer("Hi"), creations=[ConnectionFailed("x")])
     backend.metering = PAID
     assert (await client_of(backend).ask("Hello")).text == "Hi"

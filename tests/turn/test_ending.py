@@ -84,7 +84,7 @@ async def test_stop_during_the_wait_for_the_next_attempt_makes_it_the_last() -> 
 
 
 async def test_a_stop_before_the_restart_still_calls_the_metadata_off() -> None:
-    """The reader is told to forget what came even if no further attempt follows."""
+    """The reader is asked to discard what came, even if no further attempt follows."""
     backend, wait = FakeBackend([SEARCH, ServiceError("It broke.")]), Pause()
     turn = client_of(backend, Time(wait)).stream("Hello")
     reading = asyncio.create_task(events_of(turn))
@@ -204,7 +204,7 @@ def paused_at(where: str) -> tuple[FakeBackend, BingClient, Pause, Time]:
 
 @pytest.mark.parametrize("where", AWAITS)
 async def test_cancellation_leaves_nothing_open(where: str) -> None:
-    """Cancelled at any await, a turn leaves no connection and no attempt behind, and the client works on."""
+    """Cancelled at any await, a turn leaves no connection and no attempt open, and the client works on."""
     backend, client, pause, _ = paused_at(where)
     turn = client.stream("Hello")
     reading = asyncio.create_task(turn.reply())
@@ -253,7 +253,7 @@ async def test_an_event_that_meets_a_close_is_not_given() -> None:
     assert await reading == []
 
 
-async def test_a_close_that_breaks_the_answer_is_no_error() -> None:
+async def test_a_close_that_breaks_the_answer_is_not_an_error() -> None:
     """What the reader of a closed stream gets is its end, even amid the text."""
     pause = Pause()
     backend = FakeBackend([ev.TextDelta("one"), pause, *answer(" two")])

@@ -184,11 +184,11 @@ async def test_a_turn_that_is_closed_as_it_joins_the_queue_leaves_it() -> None:
     assert semaphore is not None
     request = semaphore.request
 
-    def closed_meanwhile() -> Permit:
+    def close_first() -> Permit:
         turn.close()
         return request()
 
-    semaphore.request = closed_meanwhile  # type: ignore[method-assign]
+    semaphore.request = close_first  # type: ignore[method-assign]
     assert await events_of(turn) == []
     assert backend.calls == []
     assert free_permits(client) == 1

@@ -118,7 +118,7 @@ async def test_a_revocation_takes_no_text_back() -> None:
 
 
 async def test_one_task_reads_at_a_time() -> None:
-    """A second reader is told so at once; the first one goes on."""
+    """A second reader gets an error at once; the first one goes on."""
     pause = Pause()
     backend = FakeBackend([pause, *answer("one")])
     turn = client_of(backend).stream("Hello")
@@ -229,15 +229,15 @@ async def test_nothing_is_ready_for_a_second_reader() -> None:
 
 
 async def test_what_is_ready_when_the_stream_is_closed_is_not_given() -> None:
-    """A close from another thread wins over an event that was taken meanwhile."""
+    """A close from another thread wins over an event that was taken at the same time."""
     backend = FakeBackend(answer("one", " two"))
     turn = client_of(backend).stream("Hello")
     await anext(turn)
 
-    def closed_meanwhile() -> ev.Event:
+    def close_first() -> ev.Event:
         turn.close()
         return ev.TextDelta(" two")
 
-    backend.channels[0].ready_event = closed_meanwhile  # type: ignore[method-assign]
+    backend.channels[0].ready_event = close_first  # type: ignore[method-assign]
     assert turn.ready() is None
     assert turn.piece == "one"

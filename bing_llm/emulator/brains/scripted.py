@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, get_args
 
 from bing_llm import events as ev
-from bing_llm.emulator.brains.base import Output, Question
-from bing_llm.emulator.brains.outputs import unplayable
-from bing_llm.emulator.chathub.error_replies import check_playable
+from bing_llm.emulator.brains.base import Output, Question, unplayable
+from bing_llm.emulator.chathub.shapes import check_playable
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
 
 Line: TypeAlias = str | Output

@@ -14,12 +14,11 @@ from bing_llm.backends.chathub.codec import SEPARATOR
 from bing_llm.backends.chathub.connection import Connection, Role, Sentinel
 from bing_llm.backends.chathub.connection import State as ConnectionState
 from bing_llm.backends.json_text import decode_json
-from bing_llm.emulator.chathub.error_replies import result_of
+from bing_llm.emulator.chathub.shapes import result_of
 from bing_llm.emulator.chathub.turn import Outgoing, answer_turn
 from bing_llm.emulator.chathub.writer import AnswerWriter
 from bing_llm.emulator.faults import Cut, Duplicate, HandshakeRefused, How, Merge, Raw, Silence, Split
-from bing_llm.emulator.received import Received
-from bing_llm.emulator.state import State
+from bing_llm.emulator.state import Received, State
 from bing_llm.emulator.wire import Delivery
 from bing_llm.errors import ConversationBusy, ProtocolError
 

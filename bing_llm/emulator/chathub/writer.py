@@ -9,7 +9,7 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
-from bing_llm.emulator.brains.outputs import unplayable
+from bing_llm.emulator.brains.base import unplayable
 from bing_llm.emulator.chathub import messages, shapes
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.wire import new_id, timestamp

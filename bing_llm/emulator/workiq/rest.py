@@ -12,9 +12,8 @@ from bing_llm import errors
 from bing_llm.emulator import http_faults
 from bing_llm.emulator.conversations import Conversation, signature_fits
 from bing_llm.emulator.faults import WIRE_FAULTS
-from bing_llm.emulator.received import Kind, Received
-from bing_llm.emulator.state import State
-from bing_llm.emulator.workiq import error_replies, shapes
+from bing_llm.emulator.state import Kind, Received, State
+from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.requests import ChatBody, read_chat
 from bing_llm.emulator.workiq.transport import Play, RunningTurn, answer_in_events, answer_whole
 from bing_llm.emulator.workiq.turn import answer_turn, begin
@@ -61,7 +60,7 @@ class WorkIQ:
             if not isinstance(_decoded(body), dict):
                 raise errors.InvalidRequest
         except errors.ProtocolError:
-            return error_replies.json_response(error_replies.TORN.encode())
+            return shapes.json_response(shapes.TORN.encode())
         except errors.BingError as refusal:
             return self._refused(request, refusal)
         if isinstance(what, WIRE_FAULTS):
@@ -71,7 +70,7 @@ class WorkIQ:
     def _create(self) -> web.Response:
         made = self._state.workiq_conversations.add(str(uuid.uuid4()))
         shown = shapes.conversation(made.id, name="", turns=0, messages=None, created=made.created_at)
-        return error_replies.json_response(shown, status=201)
+        return shapes.json_response(shown, status=201)
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """One turn, answered whole."""
@@ -133,7 +132,7 @@ class WorkIQ:
 
     def _refused(self, request: web.Request, error: errors.BingError) -> web.Response:
         conversation_id = request.match_info.get("id", "")
-        return error_replies.response(error, request, self._state.clock, conversation_id=conversation_id)
+        return shapes.error_response(error, request, self._state.clock, conversation_id=conversation_id)
 
     def _note(
         self,

@@ -1,12 +1,40 @@
-"""Conversations and messages as Work IQ fills them (docs/protocol/workiq.md, section 5)."""
+"""What Work IQ answers: conversations, messages and errors (docs/protocol/workiq.md, sections 5 and 7).
+
+It reports an error by a status, by an event, or by breaking off:
+
+=================  ===================================================================================================
+Unauthorized       status 401; with value "403" that status, and where it has a `service_message`, in place of an error
+                   a conversation whose last message says it
+Throttled          status 429, with `Retry-After` where it has a `retry_after`
+InvalidRequest     status 400
+PromptTooLong      status 413
+SessionExpired     status 404; with value "400" or "409" that status
+ConversationBusy   status 409
+TurnLimitReached   status 400; with value "404" or "409" that status
+ServiceError       status 500; with value "502", "503" or "504" that status
+ConnectionLost     the connection breaks; with any value, the stream ends as if it were complete
+TimedOut           nothing comes any more, until the client leaves
+ProtocolError      JSON that is torn
+=================  ===================================================================================================
+
+An error that is the first of a turn is that status. One that comes later in a stream is an event
+`{"error": {"code", "message"}}`. Any other `value` is the code; `service_message`, or else the error's
+own words, is the message.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from bing_llm.emulator.wire import timestamp
+import msgspec
+from aiohttp import web
+
+from bing_llm import errors
+from bing_llm.emulator.chathub.shapes import Breakage
+from bing_llm.emulator.faults import Cut, Raw, Silence
+from bing_llm.emulator.wire import new_id, timestamp
 from bing_llm.events import Citation
 
 INTERMEDIATE = "Intermediate Conversation Update"
@@ -107,3 +135,117 @@ def _attribution(kind: str, source: str, name: str, url: str) -> JsonObject:
         "imageWidth": 0,
         "imageHeight": 0,
     }
+
+
+# --- errors ----------------------------------------------------------------------------------------------------------
+
+TORN = '{"id":"torn","messages":[{"text":"'
+"""JSON that breaks off."""
+
+
+class _Fault(NamedTuple):
+    """The statuses that may report an error, the usual one first, with the usual code and message."""
+
+    statuses: tuple[int, ...]
+    code: str
+    message: str
+
+
+_FAULTS: dict[type[errors.BingError], _Fault] = {
+    errors.Unauthorized: _Fault((401, 403), "InvalidAuthenticationToken", "Access token validation failure."),
+    errors.Throttled: _Fault((429,), "TooManyRequests", "Too many requests. Try again later."),
+    errors.InvalidRequest: _Fault((400,), "BadRequest", "The request is not valid."),
+    errors.PromptTooLong: _Fault((413,), "RequestEntityTooLarge", "The message is too long."),
+    errors.SessionExpired: _Fault((404, 400, 409), "NotFound", "The conversation does not exist or has expired."),
+    errors.ConversationBusy: _Fault((409,), "Conflict", "The conversation is processing a message."),
+    errors.TurnLimitReached: _Fault((400, 404, 409), "BadRequest", "The conversation has had all its turns."),
+    errors.ServiceError: _Fault((500, 502, 503, 504), "InternalServerError", "An unexpected error occurred."),
+}
+
+_FORBIDDEN = "Forbidden"
+
+
+def is_moderation(error: errors.BingError) -> bool:
+    """Whether the state of the conversation reports the error: moderation always ends the conversation."""
+    return isinstance(error, errors.ContentFiltered | errors.ConversationEnded)
+
+
+def is_refusal(error: errors.BingError) -> bool:
+    """Whether the turn is refused, and so does not count as a turn of the conversation."""
+    return type(error) in _FAULTS
+
+
+def breakage_of(error: errors.BingError) -> Breakage | None:
+    """How the error breaks the turn off; None if a status reports it."""
+    match error:
+        case errors.ConnectionLost(value=None):
+            return Cut("abort")
+        case errors.ConnectionLost():
+            return Cut("end")
+        case errors.TimedOut():
+            return Silence()
+        case errors.ProtocolError():
+            return Raw(TORN)
+        case _:
+            return None
+
+
+def error_event(error: errors.BingError) -> bytes:
+    """The data of the event that reports the error."""
+    _, code, message = _played(error)
+    return msgspec.json.encode({"error": {"code": code, "message": message}})
+
+
+def error_response(
+    error: errors.BingError, request: web.Request, clock: Callable[[], float], *, conversation_id: str = ""
+) -> web.Response:
+    """The answer that reports the error.
+
+    Args:
+        error: An error with a status.
+        request: What is answered.
+        clock: The time, in seconds since 1970.
+        conversation_id: The conversation that was asked for.
+    """
+    status, code, message = _played(error)
+    headers = {}
+    if status == 401:  # noqa: PLR2004 - its number is its name
+        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+    if error.retry_after is not None:
+        headers["Retry-After"] = f"{error.retry_after:.0f}"
+    request_id = new_id()
+    if status == 403 and error.service_message:  # noqa: PLR2004 - as above
+        body = _explained(conversation_id, error.service_message, clock())
+    else:
+        body = _envelope(code, message, request, request_id, clock())
+    return json_response(body, status=status, headers={**headers, "request-id": request_id})
+
+
+def json_response(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """An answer in JSON; bytes are sent as they are. Each has the `request-id` that support asks for."""
+    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
+    headers = {"request-id": new_id(), **(headers or {})}
+    return web.Response(body=content, status=status, content_type="application/json", headers=headers)
+
+
+def _played(error: errors.BingError) -> tuple[int, str, str]:
+    fault = _FAULTS[type(error)]
+    message = error.service_message or error.message or fault.message
+    status = next((status for status in fault.statuses if str(status) == error.value), None)
+    if status is None:
+        return fault.statuses[0], error.value or fault.code, message
+    return status, _FORBIDDEN if status == 403 else fault.code, message  # noqa: PLR2004 - as above
+
+
+def _envelope(code: str, message: str, request: web.Request, request_id: str, now: float) -> dict[str, object]:
+    inner = {
+        "date": timestamp(now, ""),
+        "request-id": request_id,
+        "client-request-id": request.headers.get("client-request-id", request_id),
+    }
+    return {"error": {"code": code, "message": message, "innerError": inner}}
+
+
+def _explained(conversation_id: str, why: str, now: float) -> dict[str, object]:
+    said = message(new_id(), why, created=now)
+    return conversation(conversation_id, name="", turns=0, messages=[said], created=now)

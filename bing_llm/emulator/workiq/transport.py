@@ -14,7 +14,7 @@ from bing_llm import errors
 from bing_llm.emulator.faults import Cut, Duplicate, Merge, Raw, Silence, Split
 from bing_llm.emulator.http_faults import LOOK_S, break_off
 from bing_llm.emulator.wire import Delivery
-from bing_llm.emulator.workiq import error_replies
+from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.turn import Outgoing
 
 _FIRST_ID = 137
@@ -94,7 +94,7 @@ async def answer_whole(
                     shown = text.encode()
                 case _:
                     pass
-    return error_replies.json_response(shown)
+    return shapes.json_response(shown)
 
 
 async def answer_in_events(
@@ -110,7 +110,7 @@ async def answer_in_events(
                 case errors.BingError():
                     if not stream.is_open:
                         return refuse(outgoing)
-                    await stream.send(error_replies.error_event(outgoing))
+                    await stream.send(shapes.error_event(outgoing))
                 case Cut(how=how):
                     if how == "abort":
                         break_off(request)

@@ -9,12 +9,11 @@ from typing import TypeAlias
 import msgspec
 
 from bing_llm import errors
-from bing_llm.emulator.brains.base import Output, PastTurn, Question
-from bing_llm.emulator.brains.outputs import brain_failure, checked_output, outputs_of
+from bing_llm.emulator.brains.base import Output, PastTurn, Question, brain_failure, checked_output, outputs_of
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.faults import WIRE_FAULTS, NewMessage, WireFault
 from bing_llm.emulator.state import State
-from bing_llm.emulator.workiq import error_replies
+from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.requests import ChatBody
 from bing_llm.emulator.workiq.snapshots import Snapshot, SnapshotWriter
 from bing_llm.events import TextRevoked
@@ -70,10 +69,10 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
     finally:
         # Before the final snapshot: a client may ask again as soon as it has it, on another connection.
         # Nothing says that the service remembers additionalContext, so this one forgets it.
-        is_turn = failure is None or not error_replies.is_refusal(failure)
+        is_turn = failure is None or not shapes.is_refusal(failure)
         conversation.finish(PastTurn(question.text, writer.text) if is_turn else None)
     if failure is not None:
-        yield error_replies.breakage_of(failure) or failure
+        yield shapes.breakage_of(failure) or failure
         return
     for snapshot in _encoded(writer.closing()):
         yield snapshot
@@ -107,7 +106,7 @@ def _written(writer: SnapshotWriter, conversation: Conversation, output: Output)
     output = checked_output(output)
     if isinstance(output, errors.CaptchaRequired):
         return brain_failure("it yielded CaptchaRequired: Work IQ asks for no captcha")
-    if isinstance(output, errors.BingError) and not error_replies.is_moderation(output):
+    if isinstance(output, errors.BingError) and not shapes.is_moderation(output):
         return output
     if isinstance(output, TextRevoked | errors.BingError):
         conversation.ended = True

@@ -93,7 +93,7 @@ async def test_a_deadline_that_passed_elsewhere_is_seen() -> None:
 
 
 async def test_the_caller_may_take_its_time() -> None:
-    """A pause of the caller is no silence of the service: its limits go on where they were when it listens again."""
+    """A pause of the caller is not a silence of the service: its limits go on when the caller listens again."""
     channel, network = await asked(ACK, HELLO, 44.0, final(bot("Hello")))
     await channel.next_event()
     network.now += 500

@@ -105,7 +105,7 @@ async def test_what_was_ready_shows_that_the_service_lives() -> None:
 
 
 async def test_a_look_at_what_is_ready_leaves_the_callers_time_out() -> None:
-    """Time that the caller takes before, between and after looks is no silence of the service and no overdue ping."""
+    """The caller's own time before, between and after looks is neither a silence of the service nor an overdue ping."""
     channel, network = await asked(ACK, HELLO, 44.0, final(bot("Hello")), turn=9000)
     for _ in range(3):
         network.now += 500

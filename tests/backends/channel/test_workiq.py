@@ -76,7 +76,7 @@ async def test_a_connection_that_breaks_is_the_end_of_the_answer(*, waits: bool)
             assert error.partial_text == "Hello"
 
 
-async def test_an_answer_that_is_no_stream_is_read_whole() -> None:
+async def test_an_answer_that_is_not_a_stream_is_read_whole() -> None:
     """JSON where a stream was due is one conversation, or the error that the service has to tell."""
     whole = json.dumps(conversation(message("Ask", "u1"), message("Hello"), displayName="Title")).encode()
     network = Network(whole[:50], whole[50:], AT_END)
@@ -87,7 +87,7 @@ async def test_an_answer_that_is_no_stream_is_read_whole() -> None:
 
 
 async def test_json_without_an_end_is_refused() -> None:
-    """What is no stream does not fill memory."""
+    """A body that is not a stream does not fill memory."""
     network = Network(b"[" * 60, b"[" * 60, b"never read")
     error = await failure_of(over(network, limits=Limits(frame_bytes=100), is_json=True))
     assert type(error) is errors.ProtocolError
@@ -105,7 +105,7 @@ async def test_json_that_breaks_off_is_lost() -> None:
 
 
 async def test_the_first_byte_may_take_long() -> None:
-    """The service thinks for up to a minute before it says anything: that is no silence yet."""
+    """The service thinks for up to a minute before it says anything, which does not count as silence."""
     network = Network(100.0, DONE)
     assert (await reply_of(over(network))).text == "Hello, you"
     network = Network()
@@ -150,7 +150,7 @@ async def test_the_turn_has_an_end_of_its_own() -> None:
 
 
 async def test_the_caller_may_take_its_time() -> None:
-    """A pause of the caller is no silence of the service, which goes on where it was when the caller listens again."""
+    """A pause of the caller is not a silence of the service: its limit goes on when the caller listens again."""
     network = Network(HELLO, 44.0, DONE)
     channel = over(network)
     await channel.next_event()
@@ -271,7 +271,7 @@ async def test_whole_lines_are_logged_without_secrets(caplog: pytest.LogCaptureF
 
 
 async def test_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A clean end and a broken connection can be told apart in the log."""
+    """The log tells a clean end from a broken connection."""
     caplog.set_level(logging.DEBUG, "bing_llm")
     for end in (AT_END, BROKEN):
         await failure_of(over(Network(HELLO, end)))

@@ -386,7 +386,7 @@ def test_the_final_frame_fills_in_results() -> None:
     ],
 )
 def test_asides_are_events_of_their_own(fields: dict[str, Any], event: ev.Event) -> None:
-    """A message that is no answer gives its event once, without an id too, and no text."""
+    """A message that is not an answer gives its event once, without an id too, and no text."""
     for aside in (bot("Text", message_id="x1", **fields), {**bot("Text", **fields), "messageId": None}):
         outcome = hear(ACK, update(aside), update(aside), update(bot("Cats")), final(aside, bot("Cats")))
         assert outcome.events[:-1] == [event, Delta("Cats")]

@@ -38,7 +38,7 @@ def raw(value: Any) -> msgspec.Raw:
 
 
 def with_card(*texts: str) -> WireMessage:
-    """A message whose card has these blocks of text, behind one that has none."""
+    """A message whose card has these blocks of text, after one that has none."""
     image = {"type": "Image", "id": "entity-image-top", "url": "https://example.org/cat.png"}
     blocks = [{"type": "TextBlock", "text": text, "wrap": True} for text in texts]
     return WireMessage(adaptive_cards=raw([{"type": "AdaptiveCard", "body": [image, *blocks]}]))
@@ -72,7 +72,7 @@ def test_citations_are_the_definitions_at_the_head_of_a_card() -> None:
     ],
 )
 def test_other_text_defines_no_citation(text: str) -> None:
-    """A line that stands below the head, has another form or no web address is no citation."""
+    """A line below the head, in another form or without a web address is not a citation."""
     assert cards.citations_of(with_card(text), MOST) == ()
 
 
@@ -180,7 +180,7 @@ def test_decoration_never_fails(value: Any) -> None:
 
 
 def test_a_part_that_does_not_parse_gives_nothing() -> None:
-    """JSON that is valid only as long as it is skipped is no reason to lose an answer."""
+    """JSON that is valid only while it is skipped does not lose an answer."""
     broken = msgspec.Raw(b"1e999")
     message = WireMessage(adaptive_cards=broken, references=broken, suggested_responses=broken)
     assert cards.citations_of(message, MOST) == ()

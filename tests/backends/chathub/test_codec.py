@@ -142,7 +142,7 @@ BROKEN = [*NOT_JSON, b"[1]", b"7", b'"text"', b"null"]
 
 @pytest.mark.parametrize("record", BROKEN)
 @pytest.mark.parametrize("decode", [codec.decode_server, codec.decode_client, codec.decode_ack, codec.decode_handshake])
-def test_what_is_no_json_object_is_no_frame(decode: Callable[[bytes], object], record: bytes) -> None:
+def test_what_is_not_a_json_object_is_not_a_frame(decode: Callable[[bytes], object], record: bytes) -> None:
     """A record that is no JSON object raises ProtocolError, whose cause is the parser's own error."""
     with pytest.raises(ProtocolError) as caught:
         decode(record)
@@ -181,7 +181,7 @@ def test_no_frame_goes_before_the_answer_to_the_handshake(record: bytes) -> None
 
 @pytest.mark.parametrize("record", [b"{}", b'{"protocol":"json"}', b'{"protocol":"json","version":"1"}'])
 def test_a_handshake_names_protocol_and_version(record: bytes) -> None:
-    """A first record of a client that is no handshake raises ProtocolError."""
+    """A client's first record that is not a handshake raises ProtocolError."""
     with pytest.raises(ProtocolError, match="does not parse"):
         codec.decode_handshake(record)
 

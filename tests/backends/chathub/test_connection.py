@@ -211,7 +211,7 @@ def test_anything_gives_frames_or_a_protocol_error(role: Role, messages: list[by
 
 
 def pull(next_frame: Callable[[], object]) -> object:
-    """The first thing that is no frame; records that cannot be read are passed over."""
+    """The first result that is not a frame; records that cannot be read are passed over."""
     while True:
         try:
             frame = next_frame()

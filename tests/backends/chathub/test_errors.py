@@ -52,5 +52,5 @@ def test_the_message_says_what_the_service_said(result: Result, said: str, servi
 
 
 def test_success_is_its_own_name() -> None:
-    """The one value that is no error."""
+    """Success is the one value that is not an error."""
     assert SUCCESS == "Success"

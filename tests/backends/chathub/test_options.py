@@ -162,7 +162,7 @@ def test_a_pair_may_have_other_paths() -> None:
         ("https://example.com", "wss://example.com", "hunter2"),
     ],
 )
-def test_what_is_no_url_is_refused(endpoint: Any) -> None:
+def test_what_is_not_a_url_is_refused(endpoint: Any) -> None:
     """What is neither a base URL nor a pair is refused, with what is allowed."""
     with pytest.raises(ConfigurationError, match="Allowed: an http") as caught:
         resolve(endpoint)

@@ -141,7 +141,7 @@ def test_recording_12_closes() -> None:
 
 @pytest.mark.parametrize("frame", [update, final])
 def test_recording_22_inside_a_frame_ends_the_conversation(frame: Callable[..., str]) -> None:
-    """The recorded message object is no frame: here it stands in an update, and in a final frame."""
+    """The recorded message object is not a frame: here it stands in an update, and in a final frame."""
     assert hear(ACK, frame(disengaged())).error is errors.ConversationEnded
 
 
@@ -264,7 +264,7 @@ def test_an_error_brings_the_text_that_had_come(
 
 
 def test_a_final_frame_without_a_result_is_an_error() -> None:
-    """What does not say Success is no success."""
+    """A result that does not say Success is not a success."""
     outcome = hear(ACK, wire({"type": 2, "item": {"messages": [bot("Cats")]}}))
     assert outcome.error is errors.ServiceError
     assert outcome.details["value"] is None
@@ -274,7 +274,7 @@ def test_a_final_frame_without_a_result_is_an_error() -> None:
     ("frame", "said"),
     [(wire({"type": 3, "error": "boom"}), "boom"), (DONE, "no reason given")],
 )
-def test_a_completion_alone_is_no_end(frame: str, said: str) -> None:
+def test_a_completion_alone_is_not_an_end(frame: str, said: str) -> None:
     """The end of a turn is proved by its final frame; without one a type 3 frame is an error."""
     outcome = hear(ACK, update(bot("Cats")), frame)
     assert (outcome.error, outcome.details["partial_text"]) == (errors.ServiceError, "Cats")
@@ -548,7 +548,7 @@ def test_an_answer_gives_what_its_frames_say(messages: list[str], stopped: bool)
     assert play([ACK, *messages, *end]) == play([ACK, *halves, *end])
 
 
-def test_three_ways_are_whole_split_and_with_more_behind() -> None:
+def test_three_ways_are_whole_split_and_with_more_after() -> None:
     """The helper of these tests gives the script itself, one cut at each position, and one with data after it."""
     end = eof(None)
     variants: list[Any] = list(three_ways(["ab", "c", end]))

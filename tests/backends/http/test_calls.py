@@ -151,7 +151,7 @@ async def test_a_slow_body_times_out() -> None:
 async def test_a_broken_answer_is_a_failed_connection(
     call: Callable[..., Coroutine[Any, Any, object]], sent: bytes
 ) -> None:
-    """What is no whole answer raises ConnectionFailed; neither the URL's token nor the answer's headers show."""
+    """An incomplete answer raises ConnectionFailed; neither the URL's token nor the answer's headers show."""
     http = Http()
     async with Server(cut_off(sent)) as server:
         if call is open_socket and b"200 OK" in sent and sent.endswith(b"x"):

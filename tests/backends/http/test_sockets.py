@@ -127,7 +127,7 @@ async def test_an_end_without_a_code_has_one() -> None:
     ],
     ids=["binary", "opcode"],
 )
-async def test_what_is_no_text_is_a_protocol_error(sent: bytes, says: str) -> None:
+async def test_what_is_not_text_is_a_protocol_error(sent: bytes, says: str) -> None:
     """A binary message, and what breaks the rules of WebSockets."""
     async with talking() as (opened, talker):
         talker.writer.write(sent)

@@ -141,7 +141,7 @@ async def test_a_stream_that_cannot_connect_in_time_was_not_sent(monkeypatch: py
 
 @pytest.mark.parametrize("sent", [b"", b"hunter2\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-A: hunter2\r\n"])
 async def test_a_stream_whose_head_does_not_come_is_lost(sent: bytes) -> None:
-    """The request went out, so the service may have acted on it: that is no failed connection any more."""
+    """The request was sent, so the service may have acted on it: this is no longer a failed connection."""
     http = Http()
     async with Server(cut_off(sent)) as server:
         error = await failure(ConnectionLost, open_stream(http, server.url(f"/a{TOKEN}")))
@@ -150,7 +150,7 @@ async def test_a_stream_whose_head_does_not_come_is_lost(sent: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", [END, b""], ids=["whole", "broken"])
-async def test_an_answer_that_is_no_stream_is_read_whole(end: bytes) -> None:
+async def test_an_answer_that_is_not_a_stream_is_read_whole(end: bytes) -> None:
     """A refusal has its status, its headers and as much of its body as came; the connection is closed."""
     head = STREAMING.replace(b"200 OK", b"503 Service Unavailable").replace(b"\r\n\r\n", b"\r\nRetry-After: 7\r\n\r\n")
     http = Http()

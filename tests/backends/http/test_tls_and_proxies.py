@@ -125,7 +125,7 @@ async def test_a_dead_proxy_is_a_failed_connection(
 
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_refusal_of_the_proxy_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
-    """A proxy that does not open the tunnel is no answer of the service; its password does not show."""
+    """A proxy that does not open the tunnel is not an answer of the service; its password does not show."""
     async with Server(reply(status=407)) as server:
         http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
         error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))

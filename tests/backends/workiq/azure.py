@@ -32,7 +32,7 @@ class ServiceResponseError(AzureError):
 
 
 def wrapped(cause: Exception) -> ClientAuthenticationError:
-    """As the package's decorator wraps what its parts raise."""
+    """An error wrapped as the package's decorator does it."""
     error = ClientAuthenticationError(f"Authentication failed: {cause}")
     error.__cause__ = cause
     return error
@@ -52,7 +52,7 @@ class Record:
         self.username = username
 
     def serialize(self) -> str:
-        """As a text."""
+        """Give the record as JSON."""
         return json.dumps({"username": self.username})
 
     @classmethod
@@ -62,7 +62,7 @@ class Record:
 
 
 class FakeIdentity:
-    """The package: what was made with it, and what it shall do.
+    """The package: what was made with it, and how it behaves.
 
     Attributes:
         made: The arguments of each credential.

@@ -124,7 +124,7 @@ async def test_what_may_be_a_token_is_sent_as_it_is(token: str, host: str) -> No
     assert await source(token, host).bearer() == token.strip()
 
 
-async def test_a_token_that_ends_meanwhile_is_refused_then() -> None:
+async def test_a_token_that_ends_during_the_wait_is_refused_then() -> None:
     """A str cannot be renewed; the hint says what can."""
     now = NOW
     tokens = source(jwt(**GOOD), clock=lambda: now)
@@ -215,7 +215,7 @@ class Giver:
     """An object that is called."""
 
     async def __call__(self) -> str:
-        """As a coroutine."""
+        """Give the token from a coroutine."""
         return "a-token"
 
 

@@ -34,7 +34,7 @@ def error_of(answer: Response, *, reused: bool = False) -> errors.BingError:
 
 
 @pytest.mark.parametrize("status", [200, 201, 204])
-def test_success_is_no_error(status: int) -> None:
+def test_success_is_not_an_error(status: int) -> None:
     """All of 2xx is success, whatever the body says."""
     assert error_for(answered(status, envelope("Forbidden", "no")), "the turn") is None
 
@@ -67,7 +67,7 @@ def test_success_is_no_error(status: int) -> None:
     ],
 )
 def test_a_status_is_an_error(status: int, body: Any, kind: type[errors.BingError]) -> None:
-    """By status; HTTP 500 by the status of the service behind it, where it names one that no attempt will mend."""
+    """The status decides; of HTTP 500, the status of the inner service, if that is one that no attempt will mend."""
     error = error_of(answered(status, body))
     assert type(error) is kind
     assert f"the turn with HTTP {status}" in error.message
@@ -129,7 +129,7 @@ def test_an_error_says_what_the_service_said() -> None:
     ],
 )
 def test_words_are_left_out_where_there_are_none(headers: dict[str, str], body: Any, words: str) -> None:
-    """Any body gives an error; the id of the request is in the body or in a header, and is no free text."""
+    """Any body gives an error; the id of the request is in the body or in a header, and is not free text."""
     error = error_of(answered(503, body, headers))
     assert error.message == f"The service answered the turn with HTTP 503{words}"
 
@@ -144,7 +144,7 @@ def test_a_refusal_may_be_a_conversation() -> None:
 
 
 def test_long_words_do_not_fill_a_screen() -> None:
-    """A page of words is cut where the error is shown, behind the point where secrets are taken out."""
+    """A long text is cut where the error is shown, after secrets are taken out."""
     error = error_of(answered(500, envelope("x", "y" * 9000)))
     assert (len(str(error)) < 1200, len(error.service_message or "")) == (True, 9000)
 
@@ -191,6 +191,6 @@ def test_a_creation_is_answered_with_an_id(body: Any) -> None:
     ],
 )
 def test_a_creation_without_an_id_is_an_error(answer: Response, kind: type[errors.BingError], words: str) -> None:
-    """A refusal is what it is elsewhere; an answer that is no conversation is a fault of the service."""
+    """A refusal is what it is elsewhere; an answer that is not a conversation is a fault of the service."""
     with pytest.raises(kind, match=words):
         parse_creation(answer)

@@ -37,7 +37,7 @@ def sign_in(**options: Any) -> str:
     return login("app-1", "tenant-1", **{"scope": SCOPE, "tell": lambda _address, _code: None, **options})
 
 
-def test_the_user_is_told_where_to_enter_the_code(identity: azure.FakeIdentity) -> None:
+def test_the_user_is_shown_where_to_enter_the_code(identity: azure.FakeIdentity) -> None:
     """The address and the code go to the caller, and the user's name comes back."""
     calls: list[tuple[str, str]] = []
     assert sign_in(tell=lambda address, code: calls.append((address, code))) == "ada@contoso.com"
@@ -96,7 +96,7 @@ def test_nobody_has_signed_in_yet(identity: azure.FakeIdentity) -> None:
 
 @pytest.mark.usefixtures("identity")
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"record": "x"}', b'{"record": "{}"}', b"\xff"])
-def test_a_file_that_cannot_be_read_is_told(content: bytes) -> None:
+def test_a_file_that_cannot_be_read_is_reported(content: bytes) -> None:
     """The error names the file, and what to do."""
     login_file().parent.mkdir()
     login_file().write_bytes(content)
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_told(content: bytes) -> None:
 
 
 @pytest.mark.usefixtures("identity")
-def test_a_file_that_cannot_be_written_is_told() -> None:
+def test_a_file_that_cannot_be_written_is_reported() -> None:
     """The sign-in itself worked, and the error says so."""
     login_file().parent.write_bytes(b"in the way")
     with pytest.raises(ConfigurationError, match="The sign-in worked"):

@@ -69,7 +69,7 @@ def test_a_conversation_of_the_samples_is_read() -> None:
     ],
 )
 def test_the_state_is_also_called_status(fields: dict[str, Any], *, disengaged: bool) -> None:
-    """One printed sample has `status` where the type page has `state`; values to come are no end."""
+    """One printed sample has `status` where the type page has `state`; an unknown value ends nothing."""
     assert shown({"id": "c1", **fields}).is_disengaged is disengaged
 
 
@@ -94,13 +94,13 @@ def test_the_title_says_whether_the_answer_is_still_written(name: str | None, *,
         ([message("Hi"), message(None), message("a"), message("b")], "Hi", ["a", "b"]),
     ],
 )
-def test_the_echo_of_the_prompt_is_no_reply(messages: Any, asked: str, texts: list[str]) -> None:
+def test_the_echo_of_the_prompt_is_not_a_reply(messages: Any, asked: str, texts: list[str]) -> None:
     """The first of several messages is the echo; one alone is, if it has the text of the prompt."""
     assert [each.text for each in shown({"messages": messages}).replies(asked)] == texts
 
 
 @pytest.mark.parametrize("value", [{}, {"x": 1}, {"id": None, "messages": None}])
-def test_an_object_without_known_fields_is_told_apart(value: Any) -> None:
+def test_an_object_without_known_fields_is_recognised(value: Any) -> None:
     """An object that has nothing of a conversation is not known."""
     assert not shown(value).is_known
 
@@ -108,7 +108,7 @@ def test_an_object_without_known_fields_is_told_apart(value: Any) -> None:
 @pytest.mark.parametrize(
     "data", ["", "{", "[]", "null", "7", '"x"', '{"messages": {}}', '{"id": 1}', "[" * 5000, b"\xff"]
 )
-def test_what_is_no_conversation_is_refused(data: str | bytes) -> None:
+def test_what_is_not_a_conversation_is_refused(data: str | bytes) -> None:
     """Text that is no JSON object, or has another type where a turn needs one, is a ProtocolError."""
     with pytest.raises(ProtocolError):
         decode_conversation(data)
@@ -244,7 +244,7 @@ def test_a_label_is_what_it_says(label: Any, shown: dict[str, Any]) -> None:
 
 
 def test_links_of_annotations_are_harmless() -> None:
-    """A URL that is no link of a web page is empty, the rest of the annotation stays."""
+    """A URL that is not a link of a web page is empty; the rest of the annotation stays."""
     hostile = {**ANNOTATION, "seeMoreWebUrl": "javascript:alert(1)", "imageWebUrl": "data:x", "imageFavIcon": 7}
     harmless = {**hostile, "seeMoreWebUrl": "", "imageWebUrl": "", "imageFavIcon": ""}
     assert annotations_of(read(attributions=[hostile])) == [harmless]

@@ -88,7 +88,7 @@ def test_the_end_need_not_be_an_empty_line() -> None:
     assert hear(partial("A"), final("All").rstrip(), eof).reply.text == "All"
 
 
-def test_nothing_behind_the_final_event_counts() -> None:
+def test_nothing_after_the_final_event_counts() -> None:
     """What follows the proof of the end is not read, and asking for it is a mistake."""
     turn = new_turn()
     turn.receive(final("All") + b"data: nonsense\n\n" + partial("More"))
@@ -98,7 +98,7 @@ def test_nothing_behind_the_final_event_counts() -> None:
         turn.next_event()
 
 
-def test_done_is_no_proof() -> None:
+def test_done_is_not_proof() -> None:
     """`[DONE]` ends a stream and does not prove its answer."""
     assert hear(partial("A"), final("All"), event("[DONE]")).reply.text == "All"
     outcome = hear(partial("A"), event("[DONE]"))
@@ -131,7 +131,7 @@ def test_a_stream_that_says_nothing_is_lost() -> None:
 
 
 def test_a_final_event_without_an_answer_is_a_fault() -> None:
-    """The echo of the prompt is no answer."""
+    """The echo of the prompt is not an answer."""
     assert hear(EMPTY, final("")).error is errors.ServiceError
 
 
@@ -206,12 +206,12 @@ def test_half_a_tag_is_never_given(entity_tags: str, texts: list[str]) -> None:
 
 @pytest.mark.parametrize("entity_tags", ["keep", "strip"])
 def test_a_text_may_end_as_a_tag_begins(entity_tags: str) -> None:
-    """What was held back is given at the end, when no tag can come of it; of a broken stream it is no text."""
+    """Text held back is given at the end, when no tag can come of it; a broken stream does not give it."""
     assert hear(partial("1 <"), final("1 <"), entity_tags=entity_tags).texts == [Delta("1 "), Delta("<")]
     assert hear(partial("1 <P"), eof, entity_tags=entity_tags).details["partial_text"] == "1 "
 
 
-def test_tags_that_come_later_are_no_rewrite_where_they_are_stripped() -> None:
+def test_tags_that_come_later_are_not_a_rewrite_where_they_are_stripped() -> None:
     """The service puts tags into text that it has sent already; without them nothing has changed."""
     script = partial("Meet Ada"), final("Meet <Person>Ada</Person>.")
     assert hear(*script, entity_tags="strip").texts == [Delta("Meet Ada"), Delta(".")]
@@ -274,7 +274,7 @@ def test_an_empty_error_is_none() -> None:
 
 
 @pytest.mark.parametrize("data", ["nonsense", "[]", '{"messages": 7}', "[" * 300])
-def test_what_is_no_conversation_is_an_error(data: str) -> None:
+def test_what_is_not_a_conversation_is_an_error(data: str) -> None:
     """Data of another form is a ProtocolError with the text so far."""
     outcome = hear(partial("Cats"), event(data))
     assert (outcome.error, outcome.details["partial_text"]) == (errors.ProtocolError, "Cats")

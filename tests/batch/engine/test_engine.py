@@ -140,7 +140,7 @@ def test_throttled_rows_are_asked_again() -> None:
     assert run.loop.now == pytest.approx(30.5 + 5 * 0.5)
 
 
-def test_a_person_is_told_why_nothing_happens() -> None:
+def test_a_person_is_shown_why_nothing_happens() -> None:
     """`waiting` says it during a pause, and nothing else."""
     run = Run(Service(in_turn(errors.Throttled(retry_after=30.0))), concurrency=1)
     reasons: list[str] = []

@@ -40,14 +40,14 @@ class OpenLimiter(Limiter):
         self.inside = 0
 
     async def acquire(self) -> float | None:
-        """As `Limiter.acquire`."""
+        """Give a permit, like `Limiter.acquire`."""
         if self._most == len(self.ends):
             return None
         self.inside += 1
         return 1.0
 
     def release(self, permit: float, error: BingError | None, metering: Metering = errors.UNMETERED) -> None:
-        """As `Limiter.release`."""
+        """Take a permit back, like `Limiter.release`."""
         del metering
         assert permit == 1.0
         self.inside -= 1

@@ -209,7 +209,7 @@ def test_to_be_asked_for_no_wait_is_none() -> None:
 
 
 def test_a_failure_that_asks_for_no_wait_is_one_row_s_own() -> None:
-    """As one that does not ask."""
+    """A wait of zero counts as none."""
     clocked = Clocked()
     clocked.meets(errors.ServiceError(retry_after=0.0))
     assert clocked.throttle.may_begin()
@@ -273,7 +273,7 @@ def test_endless_trouble_overflows_nothing() -> None:
     assert clocked.throttle.pause() == 900
 
 
-def test_a_person_is_told_what_is_waited_for() -> None:
+def test_a_person_is_shown_what_is_waited_for() -> None:
     """Why no turn begins, and for how long yet, in whole seconds."""
     clocked = Clocked()
     clocked.meets(errors.Throttled(retry_after=7.5))

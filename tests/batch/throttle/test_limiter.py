@@ -63,7 +63,7 @@ def begins(turns: int, *, after: BingError | None = None, concurrency: int = 1, 
 
 
 async def test_who_came_first_goes_first() -> None:
-    """As many turns as allowed are open, and the others begin in the order in which they came."""
+    """No more turns are open than the limit allows; the others begin in the order in which they came."""
     limiter = Limiter(2)
     held = [await acquired(limiter), await acquired(limiter)]
     order: list[int] = []

@@ -80,7 +80,7 @@ def test_a_forced_call_is_of_the_first_tool_that_can_be_filled() -> None:
 
 
 def test_a_call_is_written_as_a_block() -> None:
-    """As the adapters ask for it."""
+    """A call is rendered in the format that the adapters ask for."""
     first, line, last = str(Call("погода", {"город": "Москва"})).splitlines()
     assert (first, last) == ("<tool_call>", "</tool_call>")
     assert json.loads(line) == {"name": "погода", "arguments": {"город": "Москва"}}

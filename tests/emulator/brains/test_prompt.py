@@ -88,7 +88,7 @@ def test_tools_may_stand_before_the_prompt(listed_in: str) -> None:
 
 
 def test_tools_of_an_earlier_turn_stay() -> None:
-    """A conversation is told them once."""
+    """The tools are sent once a conversation."""
     turn = PastTurn(f"One?\n\nTools:\n{TOOL}\n\n{RULES}", "One.")
     assert request(f"Two?\n\n{RULES}", history=(turn,)).tools == (Tool("add", PARAMETERS),)
 

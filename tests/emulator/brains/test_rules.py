@@ -189,7 +189,7 @@ async def test_a_sum_has_its_result(question: str, result: str) -> None:
     ],
 )
 async def test_a_question_about_given_text_is_answered_by_its_sentence(prompt: str, context: str) -> None:
-    """The one that has most words of the question; one without half of them is no answer."""
+    """The sentence that has most words of the question is the answer, if it has at least half of them."""
     assert await said(prompt, context=context) == "The context says: “My mooring is number 12 at the north quay.”"
     other = "Who wrote the oldest almanac?"
     assert await said(prompt.replace("What is my mooring?", other), context=context) == NO_MODEL
@@ -291,7 +291,7 @@ Thought:{since}"""
 
 
 async def test_an_agent_that_reasons_in_text_acts_and_answers() -> None:
-    """One step a turn, by the form of the system's message; an error is no observation."""
+    """The agent makes one step a turn, in the format of the system message; an error is not an observation."""
     system = {"role": "system", "content": FORM}
     step = await said("What is 2 + 3?", context=convert([system]))
     assert step.endswith('\nAction: add\nAction Input: {"a": 2, "b": 3}')

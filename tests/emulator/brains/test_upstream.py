@@ -154,7 +154,7 @@ async def test_a_silent_server_is_a_service_error() -> None:
     ("base_url", "model"), [("127.0.0.1/v1", "m"), ("ftp://x/v1", "m"), ("http://", "m"), ("http://x/v1", "")]
 )
 def test_wrong_settings_are_refused(base_url: str, model: str) -> None:
-    """A base that is no http(s) URL, and a model without a name, are errors when the brain is made."""
+    """A base that is not an http(s) URL, and a model without a name, are errors when the brain is made."""
     with pytest.raises(errors.ConfigurationError):
         Upstream(base_url, model)
 

@@ -96,7 +96,7 @@ def test_results_are_json_in_the_text() -> None:
 
 
 def test_moderation_has_an_origin() -> None:
-    """Apology and turn limit are told by contentOrigin and have a text in their card; a default where none is given."""
+    """Apology and turn limit have a contentOrigin, and a text in their card; without one, a default."""
     for message, origin in ((writer.apology(""), "Apology"), (writer.turn_limiter(), "TurnLimiter")):
         made = written(message)
         assert made["contentOrigin"] == origin

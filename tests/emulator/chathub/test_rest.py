@@ -8,8 +8,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bing_llm.emulator import Emulator, Fault, Scripted
+from bing_llm.emulator.chathub.rest import form_fields
 from bing_llm.errors import Throttled
 from tests.emulator.chathub.visitor import Created, Visitor, chat
 
@@ -78,7 +81,7 @@ async def test_an_unknown_conversation_is_not_signed(visitor: Visitor) -> None:
 
 
 async def test_one_signature_may_be_in_the_body() -> None:
-    """As before October 2023: the body has the signature, and the socket needs no token."""
+    """The body may have the signature, as before October 2023, and the socket then needs no token."""
     async with Emulator(Scripted([["Hi"]]), signatures="body") as emulator, aiohttp.ClientSession() as http:
         visitor = Visitor(emulator, http)
         async with http.get(visitor.url("/turing/conversation/create")) as response:
@@ -182,7 +185,7 @@ async def test_a_form_without_boundary_is_read(visitor: Visitor) -> None:
     ids=["bytes", "url", "empty", "no form"],
 )
 async def test_a_failed_upload_has_empty_ids(visitor: Visitor, upload: Any) -> None:
-    """What is no picture is answered with status 200 and two empty ids, as the service does (section g)."""
+    """An upload that is not a picture is answered with status 200 and two empty ids, as by the service (section g)."""
     assert await post(visitor, "/images/kblob", data=upload) == {"blobId": "", "processedBlobId": ""}
 
 
@@ -190,3 +193,36 @@ async def test_an_unknown_picture_is_not_found(visitor: Visitor) -> None:
     """An id that was not given out is a 404."""
     async with visitor.http.get(visitor.url("/images/blob?bcid=none")) as response:
         assert response.status == 404
+
+
+BODY = (
+    b"--b0undary\r\n"
+    b'Content-Disposition: form-data; name="knowledgeRequest"\r\nContent-Type: application/json; charset=utf-8\r\n\r\n'
+    b'{"a":1}\r\n'
+    b'--b0undary\r\nContent-Disposition: form-data; name="imageBase64"\r\n\r\nAAAA\r\nBBBB\r\n'
+    b"--b0undary--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; boundary=b0undary", "multipart/form-data", "Multipart/Form-Data"]
+)
+def test_fields_are_read(content_type: str) -> None:
+    """The boundary is that of the body's first line, whether the header has one or not."""
+    assert form_fields(content_type, BODY) == {"knowledgeRequest": b'{"a":1}', "imageBase64": b"AAAA\r\nBBBB"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [("application/json", BODY), ("", BODY), ("multipart/form-data", b""), ("multipart/form-data", b"{}")],
+)
+def test_what_is_not_a_form_has_no_fields(content_type: str, body: bytes) -> None:
+    """Another type, or a body that does not begin with a boundary, gives nothing."""
+    assert form_fields(content_type, body) == {}
+
+
+@given(st.binary(), st.binary())
+def test_any_body_gives_fields_or_nothing(first: bytes, rest: bytes) -> None:
+    """No body makes it fail."""
+    for body in (first + rest, b"--" + first + b"\r\n" + rest, b"--b\r\n" + rest + b"\r\n--b--"):
+        assert isinstance(form_fields("multipart/form-data", body), dict)

@@ -84,7 +84,7 @@ async def test_another_protocol_is_refused(visitor: Visitor, handshake: str) -> 
     ids=["text", "list", "no invocation id", "empty invocation id", "torn"],
 )
 async def test_a_broken_record_closes_with_a_frame(visitor: Visitor, record: str) -> None:
-    """What is no frame, or a request without invocation id, is answered by type 7 (recording 12)."""
+    """A record that is not a frame, and a request without an invocation id, are answered by type 7 (recording 12)."""
     async with visitor.socket("x") as socket:
         await socket.raw.send_str(record + SEPARATOR)
         assert await socket.frame() == CLOSE
@@ -240,7 +240,7 @@ async def test_a_lost_connection_has_no_close_frame(emulator: Emulator, visitor:
     assert caught.value.partial_text == "Half"
 
 
-async def test_garbage_is_no_json(emulator: Emulator, visitor: Visitor) -> None:
+async def test_garbage_is_not_json(emulator: Emulator, visitor: Visitor) -> None:
     """ProtocolError is played as a record that does not parse."""
     emulator.brain = Scripted([["Half", errors.ProtocolError()]])
     with pytest.raises(errors.ProtocolError) as caught:

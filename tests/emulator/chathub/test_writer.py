@@ -14,7 +14,7 @@ from bing_llm import events as ev
 from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.codec import SEPARATOR
 from bing_llm.backends.chathub.turn import Turn
-from bing_llm.emulator.brains.outputs import unplayable
+from bing_llm.emulator.brains.base import unplayable
 from bing_llm.emulator.chathub.writer import AnswerWriter, Frames
 from bing_llm.errors import ConfigurationError
 

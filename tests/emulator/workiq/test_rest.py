@@ -244,7 +244,7 @@ STATUSES = [
 async def test_an_error_before_text_is_a_status(
     emulator: Emulator, workiq: WorkIQVisitor, error: errors.BingError, expected: tuple[int, str], action: str
 ) -> None:
-    """An error that is the first of a turn is a status, however the turn was asked for; it is no turn."""
+    """An error before the first event is sent as a status, streamed or not, and does not count as a turn."""
     emulator.brain = Scripted([[error], ["Hi"]])
     conversation = await workiq.create()
     answer = await workiq.post(f"/conversations/{conversation}/{action}", body())
@@ -287,7 +287,7 @@ MODERATION = [
 async def test_moderation_ends_the_conversation(
     emulator: Emulator, workiq: WorkIQVisitor, last: ev.Event | errors.BingError, said: list[str]
 ) -> None:
-    """Status 200 and the state disengagedForRai, with a notice in place of the answer; the next turn is told so too."""
+    """A notice replaces the answer, with status 200 and state disengagedForRai; later turns have that state."""
     emulator.brain = Scripted([[*said, last], [*said, last]])
     conversation = await workiq.create()
     for final in ((await workiq.stream("x", conversation)).events[-1], (await workiq.chat("x")).json):

@@ -89,7 +89,7 @@ def test_found_pages_are_cited_in_their_order() -> None:
 
 
 def test_a_reply_brings_citations_in_the_order_of_their_numbers() -> None:
-    """The citations of a reply are attributions, behind the annotations, which do not count."""
+    """The citations of a reply are attributions, after the annotations, which do not count."""
     reply = ev.Reply(
         text="<Person>Ann</Person> said[^1^][^2^].",
         citations=(ev.Citation(2, "https://two.example/", "Two"), ev.Citation(1, "https://one.example/", "One")),

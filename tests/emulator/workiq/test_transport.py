@@ -24,7 +24,7 @@ async def test_events_come_as_the_brain_speaks(emulator: Emulator, workiq: WorkI
         assert await stream.event_with_text() == "Half"
 
 
-async def test_a_lost_connection_is_no_end(emulator: Emulator, workiq: WorkIQVisitor) -> None:
+async def test_a_lost_connection_is_not_an_end(emulator: Emulator, workiq: WorkIQVisitor) -> None:
     """ConnectionLost breaks the connection, before text and after, in a stream and without one."""
     heard = asyncio.Event()  # aiohttp forgets what it has not handed on when the connection breaks
 

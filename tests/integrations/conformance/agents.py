@@ -1,4 +1,4 @@
-"""Agents: those of LlamaIndex, each with the LLM under test behind it."""
+"""Agents: those of LlamaIndex, each with the LLM under test."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class AgentConformance(ToolSubject):
         output, _events = _run(FunctionAgent(llm=self.make_tool_llm(), streaming=streaming), self.prompt)
         assert self.is_answer(str(output))
 
-    def test_a_function_agent_may_be_told_its_first_tool(self) -> None:
+    def test_a_function_agent_may_be_given_its_first_tool(self) -> None:
         """With `initial_tool_choice` that tool is called first."""
         agent = FunctionAgent(tools=[add, get_weather], llm=self.make_tool_llm(), initial_tool_choice="add")
         _output, events = _run(agent, self.tool_prompt)

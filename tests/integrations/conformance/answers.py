@@ -94,7 +94,7 @@ class AnswerConformance(Subject):
 
     @needs("thinking_prompt")
     @pytest.mark.parametrize("method", ["stream_chat", "astream_chat"])
-    def test_thinking_is_no_text(self, method: str) -> None:
+    def test_thinking_is_not_text(self, method: str) -> None:
         """What the model thinks comes as `thinking_delta` of a chunk, and adds up to one ThinkingBlock; not as text."""
         chunks = call(self.make_llm(), method, self.thinking_prompt)
         deltas = [chunk.additional_kwargs.get("thinking_delta") or "" for chunk in chunks]

@@ -52,7 +52,7 @@ async def acall(llm: LLM, method: str, prompt: str | Sequence[ChatMessage], **op
 
 
 def call(llm: LLM, method: str, prompt: str | Sequence[ChatMessage], **options: Any) -> list[Answer]:
-    """As `acall`, from code without a loop; an asynchronous method gets a new one."""
+    """Like `acall`, from code without a loop; an asynchronous method gets a new one."""
     if method.startswith("a"):
         return run(acall(llm, method, prompt, **options))
     return _listed(getattr(llm, method)(question(method, prompt), **options))
@@ -83,5 +83,5 @@ def failure_of(llm: LLM, method: str, prompt: str) -> Exception:
 
 
 async def asaid(llm: LLM, method: str, prompt: str | Sequence[ChatMessage], **options: Any) -> str:
-    """As `said`, inside a loop."""
+    """Like `said`, inside a loop."""
     return text_of((await acall(llm, method, prompt, **options))[-1])

@@ -28,7 +28,7 @@ from .calls import (
     said,
     text_of,
 )
-from .recording import nothing_left_behind, recorded
+from .recording import nothing_left_open, recorded
 from .subject import Subject, needs
 
 SYNC_METHODS = tuple(method for method in METHODS if not method.startswith("a"))
@@ -80,9 +80,9 @@ class ConcurrencyConformance(Subject):
 
         with recorded() as events:
             run(both())
-        told = [type(event).__name__ for event in events]
-        starts = [index for index, name in enumerate(told) if name in {"LLMChatStartEvent", "LLMCompletionStartEvent"}]
-        ends = [index for index, name in enumerate(told) if name in {"LLMChatEndEvent", "LLMCompletionEndEvent"}]
+        names = [type(event).__name__ for event in events]
+        starts = [index for index, name in enumerate(names) if name in {"LLMChatStartEvent", "LLMCompletionStartEvent"}]
+        ends = [index for index, name in enumerate(names) if name in {"LLMChatEndEvent", "LLMCompletionEndEvent"}]
         assert len(starts) >= 2, f"{method} tells of no start"
         assert max(starts) < min(ends), f"one {method} waits for the other"
 
@@ -109,7 +109,7 @@ class ConcurrencyConformance(Subject):
     @needs("native_async")
     @each_async_method
     def test_a_call_can_be_cancelled(self, method: str) -> None:
-        """A cancelled call ends with CancelledError, leaves nothing behind, and does no harm to the next one."""
+        """A cancelled call ends with CancelledError, leaves nothing open, and does not affect the next one."""
         llm = self.make_llm()
 
         async def cancel() -> str:
@@ -120,7 +120,7 @@ class ConcurrencyConformance(Subject):
                 await task
             return await asaid(llm, method, self.prompt)
 
-        with nothing_left_behind():
+        with nothing_left_open():
             assert self.is_answer(run(cancel()))
 
     # --- streams left early -------------------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class ConcurrencyConformance(Subject):
     def test_a_stream_can_be_left(self, method: str, way: str) -> None:
         """A stream may be closed, dropped after its first chunk, or never read: nothing raises, warns or is left."""
         llm = self.make_llm()
-        with nothing_left_behind():
+        with nothing_left_open():
             stream = getattr(llm, method)(question(method, self.prompt))
             if way != "unread":
                 next(stream)
@@ -163,7 +163,7 @@ class ConcurrencyConformance(Subject):
             await leave()
             return await asaid(llm, method, self.prompt)
 
-        with nothing_left_behind():
+        with nothing_left_open():
             run(leave())
             assert self.is_answer(run(leave_and_ask())), "after that, the LLM does not answer"
             kept.clear()
@@ -178,7 +178,7 @@ class ConcurrencyConformance(Subject):
             await asyncio.create_task(stream.__anext__())
             await asyncio.create_task(stream.aclose())
 
-        with nothing_left_behind():
+        with nothing_left_open():
             run(pass_on())
 
     # --- loops that come and go ---------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ class ConcurrencyConformance(Subject):
     def test_every_loop_is_served(self, method: str) -> None:
         """An LLM serves one `asyncio.run` after another: nothing in it belongs to a loop that is closed."""
         llm = self.make_llm()
-        with nothing_left_behind():
+        with nothing_left_open():
             for _ in range(3):
                 assert self.is_answer(run(asaid(llm, method, self.prompt)))
 
@@ -203,7 +203,7 @@ class ConcurrencyConformance(Subject):
                 await asaid(llm, "acomplete", self.prompt),
             ]
 
-        with nothing_left_behind():
+        with nothing_left_open():
             assert all(self.is_answer(text) for text in run(mixed()))
 
     @each_async_method
@@ -218,7 +218,7 @@ class ConcurrencyConformance(Subject):
             return [ask(), await asaid(llm, method, self.prompt), ask()]
 
         asyncio.set_event_loop(None)  # else it would take the one that is left there
-        with nothing_left_behind():
+        with nothing_left_open():
             assert all(self.is_answer(text) for text in [ask(), *run(inside()), ask()])
 
     @each_async_method
@@ -226,7 +226,7 @@ class ConcurrencyConformance(Subject):
         """Where the thread has a loop that does not run, `asyncio_run` uses it each time; sync calls work beside it."""
         llm, loop = self.make_llm(), asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        with nothing_left_behind():
+        with nothing_left_open():
             try:
                 texts = [text_of(asyncio_run(_as_coroutine(llm, method, self.prompt))) for _ in range(2)]
                 texts.append(said(llm, "chat", self.prompt))
@@ -241,7 +241,7 @@ class ConcurrencyConformance(Subject):
     def test_threads_are_served(self, method: str) -> None:
         """Four threads use one LLM at once, an asynchronous method on a loop of each thread's own."""
         llm = self.make_llm()
-        with nothing_left_behind(), ThreadPoolExecutor(4) as pool:
+        with nothing_left_open(), ThreadPoolExecutor(4) as pool:
             texts = list(pool.map(lambda _number: said(llm, method, self.prompt), range(4)))
         assert all(self.is_answer(text) for text in texts)
 
@@ -249,7 +249,7 @@ class ConcurrencyConformance(Subject):
     def test_a_stream_may_change_its_thread(self, method: str) -> None:
         """A stream begun in one thread can be read on in another, as chat engines do."""
         llm = self.make_llm()
-        with nothing_left_behind(), ThreadPoolExecutor(1) as pool:
+        with nothing_left_open(), ThreadPoolExecutor(1) as pool:
             stream = getattr(llm, method)(question(method, self.prompt))
             first = next(stream)
             rest = pool.submit(list, stream).result()
@@ -286,9 +286,9 @@ class ConcurrencyConformance(Subject):
 
     @needs("can_fail")
     @each_method
-    def test_an_error_is_no_runtime_error(self, method: str) -> None:
+    def test_an_error_is_not_a_runtime_error(self, method: str) -> None:
         """An error of a call is no RuntimeError: `asyncio_run` takes one for a nested loop, and hides what it says."""
-        with nothing_left_behind():
+        with nothing_left_open():
             failure = failure_of(self.make_failing_llm(), method, self.prompt)
         assert not isinstance(failure, RuntimeError), f"{method} raises {failure!r}"
         assert str(failure), f"{method} raises {failure!r}, which says nothing"

@@ -115,7 +115,7 @@ class ConfigurationConformance(Subject):
         assert SECRET not in shown, f"{dump} holds the secret"
 
     def test_no_event_holds_a_secret(self) -> None:
-        """Observers are told of calls, not of credentials."""
+        """Observers are given calls, not credentials."""
         recorder = CallbackRecorder()
         llm = self.make_llm(**self.secret_settings(SECRET), callback_manager=recorder.manager())
         with recorded() as events:

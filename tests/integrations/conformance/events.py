@@ -1,4 +1,4 @@
-"""Events: what observers, token counters and rate limiters are told of a call."""
+"""Events: what observers, token counters and rate limiters are given of a call."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class EventConformance(Subject):
     """One call is one call for everybody who watches or counts."""
 
     @each_method
-    def test_a_call_is_told_once(self, method: str) -> None:
+    def test_a_call_is_reported_once(self, method: str) -> None:
         """A call has one start event, one end event, and one event for each chunk between.
 
         More of them come from a method that calls another public one: a chat from `complete`, an asynchronous one
@@ -27,12 +27,12 @@ class EventConformance(Subject):
         """
         with recorded() as events:
             answers = call(self.make_llm(), method, self.prompt)
-        told = Counter(type(event).__name__ for event in events if type(event).__name__ in CALL_EVENTS)
+        counted = Counter(type(event).__name__ for event in events if type(event).__name__ in CALL_EVENTS)
         kind = "Chat" if "chat" in method else "Completion"
         expected = Counter({f"LLM{kind}StartEvent": 1, f"LLM{kind}EndEvent": 1})
         if "stream" in method:
             expected[f"LLM{kind}InProgressEvent"] = len(answers)
-        assert told == expected, f"events of one {method}"
+        assert counted == expected, f"events of one {method}"
 
     @each_method
     def test_the_end_event_has_the_answer(self, method: str) -> None:
@@ -81,7 +81,7 @@ class EventConformance(Subject):
 
     @needs("can_fail")
     @each_method
-    def test_a_failed_call_is_told_of(self, method: str) -> None:
+    def test_a_failed_call_is_reported(self, method: str) -> None:
         """A call that fails ends for legacy handlers too: with the exception."""
         recorder = CallbackRecorder()
         failure = failure_of(self.make_failing_llm(callback_manager=recorder.manager()), method, self.prompt)

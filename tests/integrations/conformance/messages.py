@@ -166,7 +166,7 @@ class MessageConformance(Subject):
 
     @each_chat
     def test_a_system_message_may_come_last(self, method: str) -> None:
-        """An agent that stops early asks for its answer by a system message behind all others."""
+        """An agent that stops early asks for its answer by a system message after all others."""
         messages = [user(self.prompt), ChatMessage(role="system", content="Answer now, with what you have.")]
         assert said(self.make_llm(), method, messages).strip()
 

@@ -1,4 +1,4 @@
-"""What is told of a call: instrumentation events, legacy callbacks, and what a call leaves behind."""
+"""What a call reports and leaves open: instrumentation events, legacy callbacks, threads, tasks and sockets."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Collector(BaseEventHandler):
 
 @contextmanager
 def recorded() -> Iterator[list[BaseEvent]]:
-    """All instrumentation events meanwhile, in order."""
+    """All instrumentation events of this block, in order."""
     root = dispatcher.root
     collector = _Collector()
     root.add_event_handler(collector)
@@ -126,7 +126,7 @@ class _Complaints(logging.Handler):
 
 
 @contextmanager
-def nothing_left_behind() -> Iterator[None]:
+def nothing_left_open() -> Iterator[None]:
     """Fail where the code in it leaves an unclosed object, a coroutine nobody awaited, or an error nobody caught.
 
     What it drops is collected at the end, so that what complains when it is collected complains here.

@@ -132,9 +132,9 @@ class Reference(FunctionCallingLLM):
         thought: list[ContentBlock] = []
         if "Think" in (messages[-1].content or ""):
             thought = [ThinkingBlock(content="They ask.")]
-            told = {"thinking_delta": "They ask."}
+            extra = {"thinking_delta": "They ask."}
             yield ChatResponse(
-                message=ChatMessage(role="assistant", blocks=thought), delta="", additional_kwargs=told, raw=raw
+                message=ChatMessage(role="assistant", blocks=thought), delta="", additional_kwargs=extra, raw=raw
             )
         for word in re.findall(r"\S+\s*", message.content or ""):
             so_far += word

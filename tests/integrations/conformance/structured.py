@@ -165,16 +165,16 @@ class StructuredConformance(Subject):
         assert options == {}
 
     @each_prediction
-    def test_a_prediction_is_told_of(self, method: str) -> None:
+    def test_a_prediction_is_reported(self, method: str) -> None:
         """Observers hear of a start and an end, and the end has the object."""
         with recorded() as events:
             objects(self.make_llm(), method, City, self._template(), city="Paris")
-        told = [event for event in events if type(event).__name__.startswith("LLMStructuredPredict")]
-        assert [type(told[0]).__name__, type(told[-1]).__name__] == [
+        predictions = [event for event in events if type(event).__name__.startswith("LLMStructuredPredict")]
+        assert [type(predictions[0]).__name__, type(predictions[-1]).__name__] == [
             "LLMStructuredPredictStartEvent",
             "LLMStructuredPredictEndEvent",
         ]
-        assert self.is_paris(getattr(told[-1], "output", None))
+        assert self.is_paris(getattr(predictions[-1], "output", None))
 
     # --- as_structured_llm --------------------------------------------------------------------------------------------
 

@@ -142,7 +142,7 @@ class Subject:
             return  # a part of the suite, of which it is not known yet what it will test
         unknown = [name for name in cls.left_out if not hasattr(cls, name)]
         if unknown:
-            msg = f"{cls.__name__} leaves out {unknown}, which are no tests of it."
+            msg = f"{cls.__name__} leaves out {unknown}, which are not tests of it."
             raise TypeError(msg)
         for name in dir(cls):
             needed = getattr(getattr(cls, name), "needs", ()) if name.startswith("test_") else ()

@@ -87,7 +87,7 @@ def script(emulator: Emulator, *turns: Any) -> None:
 
 @pytest.mark.parametrize("version", [None, "v1"])
 def test_an_agent_calls_a_tool_and_answers(bing_emulator: Emulator, version: str | None) -> None:
-    """A model that does what it is told: a call, its result, the answer."""
+    """A model that follows its instructions makes a call, gets its result and answers."""
     agent = agent_of(ChatBing(endpoint=bing_emulator.url, output_version=version), TOOLS)
     messages = ask(agent, "What is the weather in Paris?")
     assert kinds(messages) == ["human", "ai", "tool", "ai"]
@@ -242,7 +242,7 @@ def test_messages_of_an_agent_stream(bing_emulator: Emulator, version: str | Non
 
 @pytest.mark.parametrize("version", [None, "v1"])
 async def test_messages_of_an_agent_stream_asynchronously(bing_emulator: Emulator, version: str | None) -> None:
-    """As above, on the caller's loop; before Python 3.11 the messages come whole.
+    """Messages stream on the caller's loop; before Python 3.11 the messages come whole.
 
     There a task takes no context of its own, so that LangGraph cannot tell the model of a node that it is streamed.
     """
@@ -300,7 +300,7 @@ def test_settings_of_an_agent_reach_the_model(bing_emulator: Emulator) -> None:
     assert ask(agent_of(model, []), "Hi?")[-1].text == "One. "
 
 
-def test_searches_of_the_service_are_no_calls(bing_emulator: Emulator) -> None:
+def test_searches_of_the_service_are_not_calls(bing_emulator: Emulator) -> None:
     """An agent must not try to run the service's own search."""
     search = [ev.SearchStarted("weather"), ev.SearchResults((ev.SearchResult("A", "https://example.com"),)), "Sunny."]
     script(bing_emulator, search)

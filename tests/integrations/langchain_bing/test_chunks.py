@@ -91,7 +91,7 @@ def test_a_key_of_the_metadata_comes_once(kind: type[TextChunks]) -> None:
     }
 
 
-def test_all_that_the_service_told_is_in_the_metadata() -> None:
+def test_all_that_the_service_sent_is_in_the_metadata() -> None:
     """With text as content, which has no place for it."""
     metadata = whole(
         TextChunks,
@@ -130,11 +130,11 @@ def test_all_that_the_service_told_is_in_the_metadata() -> None:
 
 
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
-def test_a_rewritten_text_is_told_at_the_end(kind: type[TextChunks]) -> None:
+def test_a_rewritten_text_is_given_at_the_end(kind: type[TextChunks]) -> None:
     """What was streamed cannot be recalled, so the final text comes besides."""
     assert whole(kind, "Hello", end(final=("Help!", Call("add", {"a": 1})))).response_metadata["final_text"] == "Help!"
-    told = whole(kind, "Hello", end(final=("Help!", Call("add", {"a": 1})))).response_metadata
-    assert told["final_tool_calls"] == [{"name": "add", "args": {"a": 1}}]
+    metadata = whole(kind, "Hello", end(final=("Help!", Call("add", {"a": 1})))).response_metadata
+    assert metadata["final_tool_calls"] == [{"name": "add", "args": {"a": 1}}]
     assert not {"final_text", "final_tool_calls"} & whole(kind, "Hello", end()).response_metadata.keys()
 
 
@@ -146,7 +146,7 @@ def test_a_withdrawn_answer_says_so(kind: type[TextChunks]) -> None:
 
 
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
-def test_a_text_that_was_rewritten_to_nothing_is_told_too(kind: type[TextChunks]) -> None:
+def test_a_text_that_was_rewritten_to_nothing_is_given_too(kind: type[TextChunks]) -> None:
     """An empty final text is not the same as none."""
     assert whole(kind, "Hello", end(final=())).response_metadata["final_text"] == ""
 
@@ -172,7 +172,7 @@ def test_calls_are_calls(kind: type[TextChunks]) -> None:
 
 @pytest.mark.parametrize("kind", [TextChunks, BlockChunks])
 def test_text_and_calls_never_merge(kind: type[TextChunks]) -> None:
-    """Text before calls and text behind them stay what they are, in every version of the content."""
+    """Text before calls and text after them stay apart, in every version of the content."""
     message = whole(kind, "One.", Call("add", {"a": 1}), Call("mul", {"a": 2}), end(finish="tool_calls"))
     assert [call["name"] for call in message.tool_calls] == ["add", "mul"]
     assert [call["args"] for call in message.tool_calls] == [{"a": 1}, {"a": 2}]
@@ -180,7 +180,7 @@ def test_text_and_calls_never_merge(kind: type[TextChunks]) -> None:
     assert message.text == "One."
 
 
-def test_text_behind_a_call_is_a_block_of_its_own() -> None:
+def test_text_after_a_call_is_a_block_of_its_own() -> None:
     """LangChain joins what has the same index, so each block has another."""
     message = whole(BlockChunks, "One.", Call("add"), "Two.", " Three.", end())
     assert [(block["type"], block.get("text")) for block in message.content_blocks] == [
@@ -266,7 +266,7 @@ def test_what_the_final_frame_alone_tells_comes_last() -> None:
 
 
 def test_results_go_to_the_first_search_that_has_none() -> None:
-    """As the service sends them; results of an unannounced search bring one."""
+    """Results go to the earliest search without any; results of an unannounced search bring one."""
     message = whole(
         BlockChunks,
         ev.SearchStarted("a"),

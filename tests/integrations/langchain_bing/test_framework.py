@@ -101,9 +101,9 @@ async def test_one_failure_of_a_batch_may_be_returned() -> None:
 async def test_events_have_each_chunk_and_the_whole() -> None:
     """`astream_events`, version 2: the chunks add up to the message of the end."""
     chain = PROMPT | model_of(FakeBackend(turn("Hello", " there")), join_deltas=False) | StrOutputParser()
-    told = [event async for event in chain.astream_events({"question": "Hi?"}, version="v2")]
-    chunks = [event["data"]["chunk"] for event in told if event["event"] == "on_chat_model_stream"]
-    (end,) = [event["data"]["output"] for event in told if event["event"] == "on_chat_model_end"]
+    events = [event async for event in chain.astream_events({"question": "Hi?"}, version="v2")]
+    chunks = [event["data"]["chunk"] for event in events if event["event"] == "on_chat_model_stream"]
+    (end,) = [event["data"]["output"] for event in events if event["event"] == "on_chat_model_end"]
     assert [chunk.text for chunk in chunks if chunk.text] == ["Hello", " there"]
     assert said(summed(chunks)) == said(end)
     assert {chunk.id for chunk in chunks} == {end.id}
@@ -127,7 +127,7 @@ async def test_the_newest_events_have_text_and_calls(version: str | None) -> Non
 
 
 class Counting(BaseCallbackHandler):
-    """Keeps the tokens that it is told."""
+    """Keeps the tokens that it is given."""
 
     def __init__(self) -> None:
         self.tokens: list[Any] = []
@@ -147,7 +147,7 @@ class Counting(BaseCallbackHandler):
 
 
 class AsyncCounting(AsyncCallbackHandler):
-    """As `Counting`, for handlers that are awaited."""
+    """Like `Counting`, for handlers that are awaited."""
 
     def __init__(self) -> None:
         self.tokens: list[Any] = []
@@ -313,7 +313,7 @@ def test_retries_of_a_client_of_ones_own_do_not_multiply(bing_emulator: Emulator
 
 
 def test_a_retry_answers_at_last(bing_emulator: Emulator) -> None:
-    """As it is meant to."""
+    """LangChain's retry makes a second attempt, which answers."""
     bing_emulator.brain = Scripted([[ServiceError()], ["Hello"]])
     model = ChatBing(endpoint=bing_emulator.url)
     retried = model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)

@@ -33,7 +33,7 @@ FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 
 @dataclass
 class Credential:
-    """As azure-identity has them; what it shows of itself is its own affair."""
+    """Like a credential of azure-identity, which decides itself what it shows."""
 
     secret: str
 
@@ -42,20 +42,20 @@ class Credential:
 
 
 class Tracer(BaseCallbackHandler):
-    """Keeps all that a trace is told."""
+    """Keeps all that a trace is given."""
 
     def __init__(self) -> None:
-        self.told: list[Any] = []
+        self.received: list[Any] = []
 
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """A call begins."""
-        self.told += [serialized, messages, run_id, kwargs]
+        self.received += [serialized, messages, run_id, kwargs]
 
     def on_llm_error(self, error: BaseException, **kwargs: Any) -> None:
         """A call failed."""
-        self.told += [repr(error), str(error), vars(error), kwargs]
+        self.received += [repr(error), str(error), vars(error), kwargs]
 
 
 @pytest.mark.parametrize("given", ["field", "alias", "mapping", "environment"])
@@ -149,7 +149,7 @@ def test_a_call_tells_traces_and_logs_no_secret(bing_emulator: Emulator, caplog:
         model.invoke("Hello")
     assert COOKIES in bing_emulator.requests[0].headers["cookie"]
     assert SECRET not in caplog.text
-    assert SECRET not in repr(tracer.told)
+    assert SECRET not in repr(tracer.received)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
@@ -169,7 +169,7 @@ def test_a_call_of_work_iq_tells_traces_and_logs_no_token(
         model.invoke("Hello")
     assert bing_emulator.requests[0].headers["authorization"] == f"Bearer {SECRET}"
     assert SECRET not in caplog.text
-    assert SECRET not in repr(tracer.told)
+    assert SECRET not in repr(tracer.received)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
@@ -177,7 +177,7 @@ def test_traces_say_how_the_model_is_set() -> None:
     """All that changes an answer, and nothing that is secret."""
     tracer = Tracer()
     model_of(FakeBackend(turn("Hi"))).invoke("Hello", {"callbacks": [tracer]}, max_tokens=5, stop=["END"])
-    params = tracer.told[3]["invocation_params"]
+    params = tracer.received[3]["invocation_params"]
     assert params["model"] == "bing-balanced"
     assert (params["max_tokens"], params["stop"]) == (5, ["END"])
     assert {"backend", "endpoint", "search", "locale"} <= params.keys()
@@ -227,7 +227,7 @@ def test_a_model_of_work_iq_is_loaded_as_it_was_written(monkeypatch: pytest.Monk
 
 
 @pytest.mark.filterwarnings("ignore:The function `load` is in beta")
-def test_a_token_of_the_environment_is_no_other_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_of_the_environment_is_not_another_services(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model of a ChatHub is loaded as one, where there is a token in the environment too."""
     monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
     written = dumpd(ChatBing(endpoint="http://127.0.0.1:1"))

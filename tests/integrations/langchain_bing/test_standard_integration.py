@@ -94,7 +94,7 @@ class TestStandardBlocks(_Suite):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """As the others, with LangChain's newer form of content."""
+        """The parameters of the other suites, with LangChain's newer form of content."""
         return {**super().chat_model_params, "output_version": "v1"}
 
 
@@ -118,7 +118,7 @@ class _WorkIQSuite(_Suite):
 
     @property
     def supports_image_urls(self) -> bool:
-        """As above."""
+        """The service takes no URL."""
         return False
 
     @property
@@ -138,7 +138,7 @@ class TestWorkIQBlocks(_WorkIQSuite):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """As the others, with LangChain's newer form of content."""
+        """The parameters of the other suites, with LangChain's newer form of content."""
         return {**super().chat_model_params, "output_version": "v1"}
 
 
@@ -148,7 +148,7 @@ class TestStandardUsage(_Suite):
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
-        """As the others, with an estimate."""
+        """The parameters of the other suites, with an estimate of the usage."""
         return {**super().chat_model_params, "estimate_usage": True}
 
     @property

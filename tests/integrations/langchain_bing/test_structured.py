@@ -52,7 +52,7 @@ SCHEMAS: dict[str, Any] = {"Person": Person, "PersonV1": PersonV1, "PersonDict":
 
 
 def written(method: Method, name: str, value: Any = None) -> str:
-    """The answer of a model that does as it is told."""
+    """The answer of a model that does what the prompt says."""
     value = ADA if value is None else value
     return call(name, **value) if method == "function_calling" else json.dumps(value)
 
@@ -115,7 +115,7 @@ def test_raw_answers_come_with_what_was_read_of_them(method: Method) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_raw_answers_come_with_the_error(method: Method) -> None:
-    """With `include_raw` what does not fit is no exception."""
+    """With `include_raw`, an answer that does not fit is not an exception."""
     wrong = written(method, "Person", {"name": "Ada", "age": "old"})
     model = model_of(FakeBackend(turn(wrong), turn(wrong)))
     result = model.with_structured_output(Person, method=method, include_raw=True).invoke("Ada is old.")
@@ -125,8 +125,8 @@ def test_raw_answers_come_with_the_error(method: Method) -> None:
 
 
 @pytest.mark.parametrize("method", ["json_schema", "json_mode"])
-def test_an_answer_that_is_no_json_is_asked_for_once_more(method: Method) -> None:
-    """As a call is; the first answer is not seen."""
+def test_an_answer_that_is_not_json_is_asked_for_once_more(method: Method) -> None:
+    """The model is asked once more, as for a call; its first answer is not given out."""
     backend = FakeBackend(turn("Ada is 36."), turn(json.dumps(ADA)))
     result = model_of(backend).with_structured_output(Person, method=method).invoke("Ada is 36.")
     assert result == Person(name="Ada", age=36)
@@ -142,7 +142,7 @@ def test_an_answer_that_never_is_json_is_an_error_of_the_parser(method: Method) 
 
 
 def test_a_call_that_never_comes_is_nothing() -> None:
-    """As in every model of LangChain: the parser of calls gives None."""
+    """The parser of calls gives None, as in every model of LangChain."""
     model = model_of(FakeBackend(turn("No."), turn("No!")))
     assert model.with_structured_output(Person).invoke("Ada is 36.") is None
 

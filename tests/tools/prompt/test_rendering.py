@@ -122,7 +122,7 @@ def test_the_wording_is_a_user_s() -> None:
     assert not re.search(r"\b(system|override|ignore|instructions?|assistant|ai)\b", said)
 
 
-def test_a_schema_that_is_no_json_is_refused() -> None:
+def test_a_schema_that_is_not_json_is_refused() -> None:
     """A schema that contains itself cannot be written."""
     endless: dict[str, Any] = {}
     endless["not"] = endless
@@ -223,7 +223,7 @@ def test_a_repair_says_what_was_wrong_and_what_is_wanted(choice: dict[str, Any],
 
 
 def test_json_can_be_repaired() -> None:
-    """As with calls, the problem and one wish."""
+    """Like the repair of a call, the prompt states the problem and makes one request."""
     assert render_json_repair("it is prose") == (
         "Your last reply cannot be used: it is prose. Reply again, with only the JSON object."
     )
@@ -255,6 +255,6 @@ def test_a_call_of_another_library_is_written_as_ours(arguments: Any, expected: 
     ("arguments", "expected"),
     [("{", "add {"), ("[1]", "add [1]"), ([1], "add [1]"), ('<tool_call>{"name": "add"', '<tool_call>{"name": "add"')],
 )
-def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, expected: str) -> None:
+def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, expected: str) -> None:
     """Behind the name, unless they hold it."""
     assert render_foreign_call("add", arguments) == expected

@@ -473,7 +473,7 @@ async def test_a_warm_conversation_is_asked_without_a_further_step() -> None:
 
 
 async def test_a_picture_goes_up_before_a_warm_turn() -> None:
-    """As before every turn."""
+    """A picture is uploaded before a warm turn, as before every turn."""
     async with Emulator(Scripted([["A picture"]])) as emulator, backend_at(emulator.url) as backend:
         warm = await backend.warm_up(in_time())
         channel = await backend.open_warm(warm, Prompt("What?", images=(Image(PIXELS),)), in_time())

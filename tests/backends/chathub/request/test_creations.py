@@ -144,7 +144,7 @@ def test_a_status_goes_before_the_content() -> None:
     assert refused(answered(SUCCESS, status=500)).value == "500"
 
 
-def test_an_empty_body_is_told_from_a_wrong_one() -> None:
+def test_an_empty_body_differs_from_a_wrong_one() -> None:
     """The message says what came in place of JSON."""
     assert "HTTP 200 and an empty body" in str(refused(answered(b"")))
     assert "HTTP 200 and something that is not the JSON it should be" in str(refused(answered(b"<html>")))
@@ -164,7 +164,7 @@ def test_a_body_is_read_as_what_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 299])
-def test_success_is_no_error(status: int) -> None:
+def test_success_is_not_an_error(status: int) -> None:
     """2xx stands for no error."""
     assert error_for_status(answered(status=status), "the call") is None
 

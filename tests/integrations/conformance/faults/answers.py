@@ -97,7 +97,7 @@ class BlockPerWord(Faulty):
 class ThinksAloud(Faulty):
     """Says what it thinks."""
 
-    caught_by = ("test_thinking_is_no_text",)
+    caught_by = ("test_thinking_is_not_text",)
 
     def chunks(self, messages: Sequence[ChatMessage], options: dict[str, Any]) -> Iterator[ChatResponse]:
         for chunk in super().chunks(messages, options):
@@ -221,7 +221,7 @@ class ThreeRoles(Faulty):
 
 
 class TextOnly(Faulty):
-    """Leaves out every block that is no text."""
+    """Leaves out every block that is not text."""
 
     caught_by = ("test_a_block_is_taken_or_refused",)
 
@@ -279,12 +279,12 @@ class Undecorated(Faulty):
     """Tells nobody of a chat."""
 
     caught_by = (
-        "test_a_call_is_told_once",
+        "test_a_call_is_reported_once",
         "test_the_end_event_has_the_answer",
         "test_legacy_callbacks_are_called_once",
         "test_tokens_can_be_counted",
         "test_the_rate_limiter_is_asked_once",
-        "test_a_failed_call_is_told_of",
+        "test_a_failed_call_is_reported",
     )
 
     def chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
@@ -295,7 +295,7 @@ class AsyncBySync(Faulty):
     """Chats asynchronously by its synchronous method, as CustomLLM does."""
 
     caught_by = (
-        "test_a_call_is_told_once",
+        "test_a_call_is_reported_once",
         "test_legacy_callbacks_are_called_once",
         "test_the_rate_limiter_is_asked_once",
         "test_async_is_not_sync_in_disguise",

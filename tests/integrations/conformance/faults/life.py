@@ -254,14 +254,14 @@ class NotCancelled(Faulty):
 class RuntimeErrors(Faulty):
     """Fails with a RuntimeError."""
 
-    caught_by = ("test_an_error_is_no_runtime_error", "test_an_error_is_seen_through_the_helper")
+    caught_by = ("test_an_error_is_not_a_runtime_error", "test_an_error_is_seen_through_the_helper")
 
     def failure(self) -> Exception:
         return _SessionClosed("Session is closed")
 
 
 class _SessionClosed(RuntimeError):
-    """As clients have one."""
+    """Like the error of a client that is closed."""
 
 
 class NoGenerator(Faulty):

@@ -16,7 +16,7 @@ from .answers import Faulty
 
 
 class Forgetful(Faulty):
-    """Gives the object first, and a blank one behind it."""
+    """Gives the object first, and a blank one after it."""
 
     caught_by = ("test_a_streamed_object_grows", "test_an_object_is_given")
 
@@ -66,7 +66,7 @@ class FillsTemplates(Faulty):
 class Untold(Faulty):
     """Tells nobody of an object."""
 
-    caught_by = ("test_a_prediction_is_told_of",)
+    caught_by = ("test_a_prediction_is_reported",)
 
     def structured_predict(
         self,

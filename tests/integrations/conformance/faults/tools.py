@@ -53,7 +53,7 @@ class NoCalls(Faulty):
         "test_every_chunk_can_be_asked_for_calls",
         "test_a_tool_is_predicted_and_called",
         "test_a_required_call_is_made",
-        "test_a_function_agent_may_be_told_its_first_tool",
+        "test_a_function_agent_may_be_given_its_first_tool",
         "test_a_function_agent_shows_its_answer_as_it_comes",
         "test_an_agent_hands_off",
     )

@@ -221,20 +221,20 @@ def test_results_of_tools_are_asked() -> None:
 
 
 def test_a_picture_goes_with_the_turn() -> None:
-    """As data; the service takes it beside the text."""
+    """A picture is sent as data, beside the text."""
     prompt = asked(HumanMessage(["What is this?", {"type": "image", "base64": PICTURE, "mime_type": "image/png"}]))
     assert [picture.data for picture in prompt.images] == [base64.b64decode(PICTURE)]
 
 
-def test_tools_are_told_at_the_end_of_the_message() -> None:
+def test_tools_are_sent_at_the_end_of_the_message() -> None:
     """The service knows no tools, so the text says what they are."""
     backend = FakeBackend(turn("Hi"))
     model_of(backend).bind_tools([add]).invoke("Hello")
-    told = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
-    assert backend.prompts[0].text == f"Hello\n\n{told.listing}\n\n{told.rules}"
+    instructions = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
+    assert backend.prompts[0].text == f"Hello\n\n{instructions.listing}\n\n{instructions.rules}"
 
 
-def test_no_tools_are_told_where_none_may_be_used() -> None:
+def test_no_tools_are_sent_where_none_may_be_used() -> None:
     """`tool_choice="none"`: a reply that looks like a call is text."""
     backend = FakeBackend(turn(call("add", a=1, b=2)))
     message = model_of(backend).bind_tools([add], tool_choice="none").invoke("Hello")
@@ -253,13 +253,13 @@ def test_stop_sequences_add_up(way: str) -> None:
 
 @pytest.mark.parametrize("stop", ["END", ["END"], ()])
 def test_a_stop_sequence_may_be_one_text(stop: Any) -> None:
-    """As OpenAI's `stop` may be."""
+    """A stop sequence may be a string, like OpenAI's `stop`."""
     expected = "Hello " if stop else "Hello END there"
     assert model_of(FakeBackend(turn("Hello END there")), stop=stop).invoke("Hello").text == expected
     assert model_of(FakeBackend(turn("Hello END there"))).invoke("Hello", stop=stop).text == expected
 
 
-def test_the_service_is_told_to_stop_at_a_stop_sequence() -> None:
+def test_the_service_is_asked_to_stop_at_a_stop_sequence() -> None:
     """What is not wanted is not generated to its end."""
     backend = FakeBackend(turn("One. ", "STOP", " Two.", " Three."))
     model = model_of(backend, stop=["STOP"], join_deltas=False)
@@ -379,7 +379,7 @@ def test_settings_reach_the_client() -> None:
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, bing_emulator: Emulator) -> None:
-    """As `BingClient` reads it."""
+    """The model reads the environment variables that `BingClient` reads."""
     bing_emulator.brain = Scripted([["Hi"]])
     monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
     monkeypatch.setenv("BING_COOKIES", "_U=from-the-environment")
@@ -388,7 +388,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, bing_emulator:
 
 
 def test_cookies_may_be_a_mapping(bing_emulator: Emulator) -> None:
-    """As for `BingClient`."""
+    """Cookies may be a mapping, as those of `BingClient` may."""
     ChatBing(endpoint=bing_emulator.url, cookies={"_U": "one", "MUID": "two"}).invoke("Hello")  # type: ignore[arg-type]
     assert bing_emulator.requests[0].headers["cookie"] == "_U=one; MUID=two"
 
@@ -462,7 +462,7 @@ def test_cookies_of_a_wrong_form_are_not_shown(cookies: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["search", "timeout", "locale", "max_retries", "cookies"])
-def test_a_setting_is_no_option_of_a_call(name: str) -> None:
+def test_a_setting_is_not_an_option_of_a_call(name: str) -> None:
     """It would be dropped in silence; the error says what to do."""
     model: Any = model_of(FakeBackend(turn("Hi")))
     with pytest.raises(ConfigurationError, match=rf"ChatBing\({name}="):
@@ -471,7 +471,7 @@ def test_a_setting_is_no_option_of_a_call(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["proxy", "option_sets", "allow_insecure", "timeouts"])
 def test_a_setting_of_the_client_alone_is_refused(name: str) -> None:
-    """And not dropped with a warning: a proxy that is not used is no small matter."""
+    """It is not dropped with a warning: an unused proxy is a serious mistake."""
     with pytest.raises(ConfigurationError, match=rf"client=BingClient\({name}="):
         ChatBing(backend="emulator", **{name: None})  # type: ignore[arg-type]
 
@@ -484,7 +484,7 @@ def test_options_of_a_wrong_type_are_refused(options: dict[str, Any]) -> None:
 
 
 def test_a_copy_uses_its_own_settings() -> None:
-    """With a client, without one, and for fields that are no setting of the client."""
+    """A copy does so with a client, without one, and for fields that are not settings of the client."""
     backend = FakeBackend(turn("Hi there"), turn("Hi there"))
     model = model_of(backend)
     precise = model.model_copy(update={"model": "bing-precise", "stop": ["there"]})
@@ -507,7 +507,7 @@ def test_a_changed_field_counts(bing_emulator: Emulator) -> None:
 
 
 async def test_a_synchronous_call_works_in_a_running_loop(bing_emulator: Emulator) -> None:
-    """As in a notebook, or in a synchronous tool of an asynchronous agent."""
+    """A synchronous call may be made in a notebook, or in a synchronous tool of an asynchronous agent."""
     bing_emulator.brain = Scripted([["Hi"], ["Hi"]])
     model = ChatBing(endpoint=bing_emulator.url)
     assert model.invoke("Hello").text == "Hi"

@@ -128,7 +128,7 @@ def test_another_choice_is_refused_when_it_is_bound(choice: Any) -> None:
 
 
 def test_a_class_is_a_format() -> None:
-    """As for `with_structured_output`."""
+    """A class gives the format that it gives `with_structured_output`."""
     read = read_format(AddModel, convert_to_json_schema)
     assert read is not None
     assert read.schema is not None

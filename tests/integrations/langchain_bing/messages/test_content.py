@@ -61,7 +61,7 @@ def test_calls_without_ids_are_all_read() -> None:
     assert [call.text for call in calls_of(AIMessage([block, block]))] == [WRITTEN, WRITTEN]
 
 
-def test_the_rest_of_a_streamed_call_is_no_call() -> None:
+def test_the_rest_of_a_streamed_call_is_not_a_call() -> None:
     """A chunk without a name goes on with the one before it."""
     message = AIMessageChunk(content=[{"type": "tool_call_chunk", "id": None, "name": None, "args": "1}", "index": 0}])
     assert calls_of(message) == []
@@ -85,7 +85,7 @@ def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
         ('<tool_call>{"name": "add"', '<tool_call>{"name": "add"'),
     ],
 )
-def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, written: str) -> None:
+def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """Nothing is lost: without the tool's name in them, it goes before them."""
     (call,) = calls_of(AIMessage([{"type": "function_call", "name": "add", "arguments": arguments}]))
     assert call.text == written

@@ -51,7 +51,7 @@ def refused(block: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("url", ["/etc/passwd", "file:///etc/passwd", "file://host/etc/passwd", "a.png", r"C:\a.png"])
 @pytest.mark.parametrize("form", ["image_url", "image"])
-def test_a_path_is_no_picture(url: str, form: str) -> None:
+def test_a_path_is_not_a_picture(url: str, form: str) -> None:
     """Messages may come from strangers, so no block makes us read a file of this machine."""
     text = refused({"type": form, "image_url": {"url": url}} if form == "image_url" else {"type": form, "url": url})
     assert text == (
@@ -70,14 +70,14 @@ def test_a_path_is_no_picture(url: str, form: str) -> None:
         ("ftp://ada:secret@files.example.com/secret.png?secret=1", "has a URL of ftp://files.example.com, which"),
     ],
 )
-def test_what_is_no_url_of_a_picture_is_refused(url: Any, complaint: str) -> None:
+def test_what_is_not_a_url_of_a_picture_is_refused(url: Any, complaint: str) -> None:
     """The error says where it should have come from, without what may be secret in it."""
     text = refused({"type": "image_url", "image_url": {"url": url}})
     assert complaint in text
     assert "secret" not in text
 
 
-def test_the_rest_of_the_content_is_no_picture() -> None:
+def test_the_rest_of_the_content_is_not_a_picture() -> None:
     """Text, strings and other blocks are passed over."""
     assert list(pictures_in("text")) == []
     assert list(pictures_in(["text", {"type": ["image"]}, {"type": "text", "text": URL}])) == []

@@ -53,5 +53,5 @@ def _answer(question: Question) -> str:
 
 
 def sent(emulator: Emulator) -> list[str]:
-    """What the service was told in each turn: the context, and the message."""
+    """What the service was sent in each turn: the context, and the message."""
     return [f"{request.context}\n{request.text}" for request in emulator.requests if request.kind == "chat"]

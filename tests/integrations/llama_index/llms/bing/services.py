@@ -12,7 +12,7 @@ from bing_llm.emulator.brains.base import Output
 from bing_llm.sync import run
 
 GRACE_S = 5.0
-"""How long what was told to end may take to end, in seconds; only a leak waits that long."""
+"""How long a cancelled call may take to end, in seconds; only a leak waits that long."""
 
 
 class Waiting:

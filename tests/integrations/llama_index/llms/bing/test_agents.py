@@ -63,7 +63,7 @@ class City(BaseModel):
 
 @pytest.fixture
 def llm(bing_emulator: Emulator) -> Iterator[Bing]:
-    """An LLM of a service that does what it is told."""
+    """An LLM of a service that does what the prompt says."""
     bing_emulator.brain = Obedient(pace=0)
     with Bing(endpoint=bing_emulator.url) as llm:
         yield llm
@@ -110,7 +110,7 @@ def said(output: AgentOutput) -> str:
 
 
 def turns(emulator: Emulator) -> list[str]:
-    """What the service was told in each turn: the context, and the message."""
+    """What the service was sent in each turn: the context, and the message."""
     return [f"{request.context}\n{request.text}" for request in emulator.requests if request.kind == "chat"]
 
 
@@ -183,7 +183,7 @@ async def test_the_model_hears_that_there_is_no_such_tool(llm: Bing, bing_emulat
 
 
 async def test_a_call_that_cannot_be_read_is_not_made(llm: Bing, bing_emulator: Emulator, *, streaming: bool) -> None:
-    """The model is asked once more, then told what was wrong, and goes on."""
+    """The model is asked once more, then gets the error, and goes on."""
     cut = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Ro'
     script(bing_emulator, cut, cut, written("get_weather", city="Rome"), "Sunny.")
     output, events = await run(FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming), "Weather in Rome?")
@@ -316,7 +316,7 @@ async def test_an_agent_hands_a_question_on(llm: Bing, *, streaming: bool) -> No
 # With some versions of pydantic LlamaIndex cannot store its memory, and wants it to be kept beside the context.
 @pytest.mark.filterwarnings("ignore:Skipping serialization of known unserializable key")
 async def test_a_context_is_stored_between_runs(llm: Bing, bing_emulator: Emulator) -> None:
-    """As JSON, with all that was said: calls and their results, too."""
+    """A stored context is JSON and has all that was said, calls and their results included."""
     llm.continue_conversations = False
     agent = FunctionAgent(tools=[add], llm=llm)
     context, kept = Context(agent), memory()

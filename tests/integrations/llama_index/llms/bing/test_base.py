@@ -33,8 +33,8 @@ from tests.integrations.turns import call, turn
 
 
 @pytest.fixture(autouse=True)
-def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a new process: no warning was given yet."""
+def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No warning was given yet, as in a new process."""
     monkeypatch.setattr(Bing.names, "_warned_of", set())
 
 
@@ -56,7 +56,7 @@ CITATION = ev.Citation(number=1, url="https://example.com", title="Example")
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_every_way_gives_the_same_answer(way: str) -> None:
-    """Text, metadata and what else was told."""
+    """Every way gives the same text and the same metadata."""
     lines: list[Line] = [ev.Progress("Reading"), "Hello ", "Ada."]  # type: ignore[list-item]
     answer = turn(*lines, citations=(CITATION,), suggestions=("More?",), conversation_id="c1")
     last = await last_of(llm_of(FakeBackend(answer)), way)
@@ -171,7 +171,7 @@ def test_a_prompt_that_is_too_long_is_refused() -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("where", ["call", "model"])
-async def test_an_answer_ends_where_it_is_told_to(where: str, way: str) -> None:
+async def test_an_answer_ends_at_a_stop_sequence(where: str, way: str) -> None:
     """Before a stop sequence, and at a length of 4 characters a token; by the model's settings or a call's options."""
     for options, text, reason in (({"stop": ["d"]}, "a b c ", "stop"), ({"max_tokens": 1}, "a b ", "length")):
         settings, given = (options, {}) if where == "model" else ({}, options)
@@ -190,8 +190,8 @@ def test_stop_may_be_one_text() -> None:
 def test_a_call_may_name_another_model() -> None:
     """Over the same connections; the LLM's own stays."""
     with Bing(backend="emulator") as llm:
-        told = [llm.chat(asked(), **options).raw for options in ({"model": "bing-precise"}, {})]
-    assert [raw and raw["model"] for raw in told] == ["bing-precise", "bing-balanced"]
+        replies = [llm.chat(asked(), **options).raw for options in ({"model": "bing-precise"}, {})]
+    assert [raw and raw["model"] for raw in replies] == ["bing-precise", "bing-balanced"]
 
 
 @pytest.mark.filterwarnings("error" if DUMPS_IN_SILENCE else "ignore:Pydantic serializer warnings")
@@ -203,7 +203,7 @@ def test_a_setting_is_read_however_it_was_given() -> None:
     assert llm.model_copy(update={"stop": "END"}).chat(asked()).message.content == "Ned "
 
 
-def test_an_option_that_means_nothing_here_is_told_once() -> None:
+def test_an_option_that_means_nothing_here_is_reported_once() -> None:
     """Agents and programs pass many."""
     llm = llm_of(FakeBackend(turn("a"), turn("b")))
     with pytest.warns(UserWarning, match="Bing does not use 'top_p'"):
@@ -211,7 +211,7 @@ def test_an_option_that_means_nothing_here_is_told_once() -> None:
     llm.chat(asked(), top_p=1)
 
 
-def test_a_setting_is_no_option_of_a_call() -> None:
+def test_a_setting_is_not_an_option_of_a_call() -> None:
     """It would be dropped in silence."""
     with pytest.raises(ConfigurationError, match="search is a setting of the model"):
         llm_of(FakeBackend()).chat(asked(), search=False)
@@ -232,7 +232,7 @@ def test_an_option_that_cannot_be_served_is_refused(options: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("way", CHATS)
-async def test_tools_are_told_and_calls_are_read(way: str) -> None:
+async def test_tools_are_sent_and_calls_are_read(way: str) -> None:
     """By whatever way; a call comes in one piece."""
     backend = FakeBackend(turn("Let me see.\n", *call("add", a=2, b=3)))
     prepared = llm_of(backend)._prepare_chat_with_tools(TOOLS, user_msg="What is 2 + 3?")
@@ -277,7 +277,7 @@ def test_a_choice_is_said_in_one_word(options: dict[str, Any], expected: str) ->
 
 
 def test_what_is_prepared_leaves_the_history_alone() -> None:
-    """The user's message comes behind it; it may be text, a message or nothing."""
+    """The user's message comes after the history; it may be text, a message or nothing."""
     llm = llm_of(FakeBackend())
     history = asked("Hi")
     for given in ("Add.", user("Add.")):
@@ -325,7 +325,7 @@ def test_a_call_that_cannot_be_read_is_asked_for_once_more() -> None:
 
 @pytest.mark.parametrize("way", CHATS)
 async def test_a_picture_goes_with_its_turn(way: str) -> None:
-    """As the service takes it."""
+    """A picture is sent with its turn."""
     backend = FakeBackend(turn("A moon."))
     message = ChatMessage(role="user", blocks=[TextBlock(text="What is it?"), ImageBlock(image=b"\x89PNG\r\n\x1a\nx")])
     await last_of(llm_of(backend), way, [message])
@@ -420,7 +420,7 @@ def test_no_backend_is_chosen_in_silence(monkeypatch: pytest.MonkeyPatch) -> Non
         Bing()
 
 
-def test_what_means_nothing_here_is_told() -> None:
+def test_what_means_nothing_here_is_reported() -> None:
     """`temperature` is a field, so that code for other LLMs runs."""
     with pytest.warns(UserWarning, match="'temperature'"):
         assert Bing(backend="emulator", temperature=0.5).temperature == 0.5
@@ -460,7 +460,7 @@ async def test_it_closes_what_it_opened() -> None:
 
 
 def test_it_closes_what_it_opened_in_sync_code_too() -> None:
-    """As above."""
+    """A client that it opened is closed with it."""
     with Bing(backend="emulator") as llm:
         assert llm.complete("Hello").text
     with pytest.raises(ConfigurationError):

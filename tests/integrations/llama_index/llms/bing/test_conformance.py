@@ -149,7 +149,7 @@ class TestBing(_BingSubject, LLMConformance):
 
     @pytest.mark.system
     def test_nested_loops_are_served(self) -> None:
-        """As every LLM; it starts a Python with LlamaIndex in it."""
+        """Nested loops work; the test starts a Python with LlamaIndex in it."""
         super().test_nested_loops_are_served()
 
 
@@ -179,7 +179,7 @@ class TestWorkIQ(_WorkIQSubject, LLMConformance):
     """What every LLM should do."""
 
     def make_llm(self, **settings: Any) -> Bing:
-        """As above, with each piece of text as it was sent."""
+        """Make an LLM that gives each piece of text as it was sent."""
         return super().make_llm(**{"join_deltas": False, **settings})
 
 

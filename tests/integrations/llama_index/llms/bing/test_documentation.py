@@ -30,7 +30,7 @@ async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pyte
             await asyncio.wait_for(outcome, 60)
 
 
-def test_every_field_of_ours_is_told_of() -> None:
+def test_every_field_of_ours_is_documented() -> None:
     """A new field needs a word in the documentation."""
     ours = {*ServiceFields.model_fields, *Bing.__annotations__} & Bing.model_fields.keys()
     assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []

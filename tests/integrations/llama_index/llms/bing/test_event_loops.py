@@ -114,7 +114,7 @@ async def test_synchronous_calls_in_a_running_loop(llm: Bing) -> None:
 
 
 async def test_a_stream_goes_on_after_synchronous_calls(llm: Bing) -> None:
-    """Streams that are half read are not disturbed, whatever is called meanwhile."""
+    """A synchronous call does not disturb a stream that is half read."""
     stream = await llm.astream_chat(asked(ASKED))
     other = llm.stream_chat(asked(ASKED))
     texts = [(await anext(stream)).delta or "", next(other).delta or ""]

@@ -71,7 +71,7 @@ def attach(llm: Bing, handler: Any) -> Bing:
 
 
 def payloads(handler: LlamaDebugHandler) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """What was told at the start and at the end of each call."""
+    """The payloads of the start and the end of each call."""
     return [(start.payload or {}, end.payload or {}) for start, end in handler.get_event_pairs(CBEventType.LLM)]
 
 
@@ -92,8 +92,8 @@ async def test_a_call_is_seen_once(way: str, llm: Bing) -> None:
     """One start and one end, with the question and the answer."""
     handler = LlamaDebugHandler(print_trace_on_end=False)
     await responses_of(attach(llm, handler), way, ASKED)
-    ((told, given),) = payloads(handler)
-    assert ASKED in str(told)
+    ((started, given),) = payloads(handler)
+    assert ASKED in str(started)
     assert text_of(given[EventPayload.RESPONSE if "chat" in way else EventPayload.COMPLETION]) == SAID
 
 
@@ -124,7 +124,7 @@ async def test_a_query_is_counted_and_watched(streaming: bool, settings: Any, ll
     assert len(watcher.get_event_pairs(CBEventType.QUERY)) == 2
 
 
-async def test_calls_at_once_are_told_apart(llm: Bing) -> None:
+async def test_calls_at_once_are_kept_apart(llm: Bing) -> None:
     """Each end belongs to its start."""
     handler = LlamaDebugHandler(print_trace_on_end=False)
     attach(llm, handler)
@@ -132,8 +132,8 @@ async def test_calls_at_once_are_told_apart(llm: Bing) -> None:
     await asyncio.gather(*(llm.achat(asked(question)) for question in questions))
     pairs = payloads(handler)
     assert len(pairs) == len(questions)
-    for told, given in pairs:
-        (message,) = told[EventPayload.MESSAGES]
+    for started, given in pairs:
+        (message,) = started[EventPayload.MESSAGES]
         assert given[EventPayload.RESPONSE].message.content == reply_to(message.content)
 
 
@@ -142,11 +142,11 @@ async def test_calls_at_once_are_told_apart(llm: Bing) -> None:
 
 async def test_a_router_lets_the_model_choose(bing_emulator: Emulator) -> None:
     """By a call of a tool, as LlamaIndex asks models that have them."""
-    told = {
+    answers = {
         "choices": call("SingleSelection", index=2, reason="It is of papers."),
         "papers": "Until May.",
     }
-    bing_emulator.brain = Scripted(lambda question: [told["papers" if "Query: " in question.text else "choices"]])
+    bing_emulator.brain = Scripted(lambda question: [answers["papers" if "Query: " in question.text else "choices"]])
     with Bing(endpoint=bing_emulator.url) as llm:
         tools = [
             QueryEngineTool.from_defaults(index_of().as_query_engine(llm=llm), name=name, description=f"About {name}.")

@@ -101,7 +101,7 @@ def test_a_question_about_given_text_is_answered_from_it(mode: ResponseMode, llm
 
 
 def test_a_chat_engine_paints_nothing(llm: Bing, bing_emulator: Emulator) -> None:
-    """A word of a question is no request for a picture."""
+    """A word of a question is not a request for a picture."""
     engine = index_of().as_chat_engine(llm=llm, memory=memory())
     response = engine.chat("What did the author paint?")
     assert str(response) == NO_MODEL

@@ -52,7 +52,7 @@ def brain(bing_emulator: Emulator) -> Waiting:
 
 @pytest.fixture(params=[False, True], ids=["plain", "debugged"])
 def llm(request: pytest.FixtureRequest, brain: Waiting, bing_emulator: Emulator) -> Iterator[Bing]:
-    """An LLM of that service, once with a handler that keeps all it is told: exceptions too, and so their frames."""
+    """An LLM of that service, once with a handler that keeps all it is given: exceptions too, and so their frames."""
     del brain
     handlers: Any = [LlamaDebugHandler(print_trace_on_end=False)] if request.param else []
     with Bing(endpoint=bing_emulator.url, callback_manager=CallbackManager(handlers)) as llm:
@@ -131,7 +131,7 @@ ASYNC_STREAMS: dict[str, Callable[[Bing], Any]] = {
 @pytest.mark.parametrize("leave", ["break", "raise", "aclose", "cancel"])
 @pytest.mark.parametrize("source", ASYNC_STREAMS)
 async def test_an_async_stream_that_is_left_is_closed(source: str, leave: str, llm: Bing, brain: Waiting) -> None:
-    """As above; by the end of its task, too."""
+    """Leaving an asynchronous stream closes it; so does the end of its task."""
     if leave == "aclose":
         stream = await ASYNC_STREAMS[source](llm)
         await anext(stream)

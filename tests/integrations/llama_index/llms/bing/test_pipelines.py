@@ -52,7 +52,7 @@ def llm(llm: Bing, bing_emulator: Emulator) -> Bing:
 
 
 def pipeline_of(*extractors: BaseExtractor, **settings: Any) -> IngestionPipeline:
-    """These behind a splitter: extractors want nodes, not documents."""
+    """A pipeline of a splitter and these extractors, which want nodes, not documents."""
     return IngestionPipeline(transformations=[SentenceSplitter(), *extractors], **settings)
 
 
@@ -62,7 +62,7 @@ def extractors_of(llm: LLM) -> list[BaseExtractor]:
     return [kind(llm=llm, show_progress=False) for kind in kinds]
 
 
-def told_by(nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
+def extracted_from(nodes: Sequence[BaseNode]) -> list[dict[str, Any]]:
     """What was extracted of each node, without what was known."""
     return [{key: value for key, value in node.metadata.items() if key != "source"} for node in nodes]
 
@@ -72,10 +72,10 @@ def test_a_pipeline_runs_twice(llm: Bing, bing_emulator: Emulator) -> None:
     """From synchronous code: on the loop that the thread has, else in a loop of LlamaIndex's own each time."""
     for _ in range(2):
         pipeline = pipeline_of(*extractors_of(llm), disable_cache=True)
-        assert told_by(pipeline.run(documents=documents())) == [EXTRACTED] * 2
-    told = sent(bing_emulator)
-    assert len(told) == 2 * CALLS
-    assert {MOORING, PERMIT} == {text for text in (MOORING, PERMIT) if any(text in prompt for prompt in told)}
+        assert extracted_from(pipeline.run(documents=documents())) == [EXTRACTED] * 2
+    prompts = sent(bing_emulator)
+    assert len(prompts) == 2 * CALLS
+    assert {MOORING, PERMIT} == {text for text in (MOORING, PERMIT) if any(text in prompt for prompt in prompts)}
 
 
 async def test_a_pipeline_runs_inside_a_loop(llm: Bing) -> None:
@@ -87,7 +87,7 @@ async def test_a_pipeline_runs_inside_a_loop(llm: Bing) -> None:
         pipeline.run(documents=documents()),
         await pipeline.arun(documents=documents()),
     ]
-    assert [told_by(nodes) for nodes in runs] == [[EXTRACTED] * 2] * 4
+    assert [extracted_from(nodes) for nodes in runs] == [[EXTRACTED] * 2] * 4
 
 
 @pytest.mark.usefixtures("loop_of_the_thread")
@@ -96,7 +96,7 @@ def test_what_a_pipeline_has_done_is_not_asked_again(llm: Bing, bing_emulator: E
     found, pipeline = documents(), pipeline_of(*extractors_of(llm))
     first = pipeline.run(documents=found, in_place=False)
     like = pipeline_of(*extractors_of(Bing(endpoint=bing_emulator.url)), cache=pipeline.cache)
-    assert told_by(like.run(documents=found, in_place=False)) == told_by(first) == [EXTRACTED] * 2
+    assert extracted_from(like.run(documents=found, in_place=False)) == extracted_from(first) == [EXTRACTED] * 2
     assert len(sent(bing_emulator)) == CALLS
     other = pipeline_of(*extractors_of(Bing(endpoint=bing_emulator.url, model="bing-precise")), cache=pipeline.cache)
     other.run(documents=found, in_place=False)
@@ -105,7 +105,7 @@ def test_what_a_pipeline_has_done_is_not_asked_again(llm: Bing, bing_emulator: E
 
 @pytest.mark.usefixtures("loop_of_the_thread")
 def test_a_pipeline_raises_what_the_service_says(bing_emulator: Emulator) -> None:
-    """LlamaIndex hides each RuntimeError behind a word about nested loops; ours are none."""
+    """LlamaIndex replaces each RuntimeError by a message about nested loops; ours are not RuntimeErrors."""
     bing_emulator.brain = Scripted(lambda _question: [Throttled()])
     with Bing(endpoint=bing_emulator.url, max_retries=0) as llm, pytest.raises(Throttled):
         pipeline_of(KeywordExtractor(llm=llm, show_progress=False)).run(documents=documents()[:1])
@@ -132,7 +132,7 @@ async def test_a_pipeline_extracts_objects(bing_emulator: Emulator) -> None:
         program = LLMTextCompletionProgram.from_defaults(output_cls=Place, prompt_template_str="{input}", llm=llm)
         pipeline = pipeline_of(PydanticProgramExtractor(program=program, show_progress=False), disable_cache=True)
         for nodes in (await pipeline.arun(documents=documents()), pipeline.run(documents=documents())):
-            assert told_by(nodes) == [{"name": "quay"}] * 2
+            assert extracted_from(nodes) == [{"name": "quay"}] * 2
 
 
 @pytest.mark.usefixtures("loop_of_the_thread")

@@ -32,7 +32,7 @@ def test_each_script_is_run() -> None:
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_process_is_answered_and_ends_quietly(name: str, bing_emulator: Emulator) -> None:
-    """Each call has the model's text, all warnings are errors, and nothing is told of at the end: all is closed."""
+    """Each call has the model's text, all warnings are errors, and nothing is reported at the end: all is closed."""
     bing_emulator.brain = Scripted(lambda _question: ["ti", "de"])
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-W", NO_LOOP, SCRIPTS / f"{name}.py", bing_emulator.url],

@@ -60,15 +60,15 @@ async def test_a_query_engine_answers(
     llm: Bing,
     bing_emulator: Emulator,
 ) -> None:
-    """In each mode, synchronous or not, streamed or not: the model is told both documents, and its answer comes out."""
+    """In each mode, synchronous or not, streamed or not, the model is sent both documents, and its answer comes out."""
     engine: Any = index_of().as_query_engine(llm=llm, response_mode=mode, streaming=streaming, use_async=True)
     response = await engine.aquery(ASKED) if way == "aquery" else engine.query(ASKED)
     tokens = await tokens_of(response)
     assert "".join(tokens) == reply_to(ASKED)
     assert len(response.source_nodes) == 2
-    told = "".join(sent(bing_emulator))
-    assert MOORING in told
-    assert PERMIT in told
+    prompts = "".join(sent(bing_emulator))
+    assert MOORING in prompts
+    assert PERMIT in prompts
 
 
 async def test_a_query_engine_asks_of_each_document(llm: Bing) -> None:
@@ -80,15 +80,15 @@ async def test_a_query_engine_asks_of_each_document(llm: Bing) -> None:
 
 @pytest.mark.parametrize("way", ["get_response", "aget_response"])
 async def test_a_tree_is_summarized_with_many_calls_at_once(way: str, llm: Bing, bing_emulator: Emulator) -> None:
-    """As many calls as the context window makes needful, also from synchronous code."""
+    """A tree makes as many calls as the context window requires, also from synchronous code."""
     small = llm.model_copy(update={"context_window": 600, "max_tokens": 64})
     synthesizer: Any = TreeSummarize(llm=small, use_async=True)
     chapters = [f"Chapter {number} is of the sea. {'The sea is wide. ' * 60}" for number in range(4)]
     answer = getattr(synthesizer, way)(ASKED, chapters)
     assert (await answer if way == "aget_response" else answer) == reply_to(ASKED)
-    told = sent(bing_emulator)
-    assert len(told) > len(chapters)
-    assert all(any(chapter[:9] in prompt for prompt in told) for chapter in chapters)
+    prompts = sent(bing_emulator)
+    assert len(prompts) > len(chapters)
+    assert all(any(chapter[:9] in prompt for prompt in prompts) for chapter in chapters)
 
 
 @pytest.mark.parametrize("mode", [ResponseMode.COMPACT, ResponseMode.REFINE])
@@ -108,8 +108,8 @@ def test_an_answer_is_refined(mode: ResponseMode, llm: Bing, bing_emulator: Emul
 @pytest.mark.parametrize("fits", [True, False])
 async def test_an_answer_that_does_not_fit_is_left_out(fits: bool, streaming: bool, bing_emulator: Emulator) -> None:  # noqa: FBT001
     """`structured_answer_filtering` asks for a call of a tool, which says whether the answer is one."""
-    told = call("StructuredRefineResponse", query_satisfied=fits, answer="Number 12.")
-    bing_emulator.brain = Scripted(lambda _question: [told])
+    verdict = call("StructuredRefineResponse", query_satisfied=fits, answer="Number 12.")
+    bing_emulator.brain = Scripted(lambda _question: [verdict])
     with Bing(endpoint=bing_emulator.url) as llm:
         refine = partial(
             get_response_synthesizer,

@@ -79,9 +79,9 @@ def test_a_response_has_the_new_text_and_the_whole() -> None:
 
 
 def test_a_completion_has_the_same_text() -> None:
-    """As text, since it has no message."""
-    told = [(response.delta, response.text) for response in complete("Hel", "lo", end())]
-    assert told == [("Hel", "Hel"), ("lo", "Hello"), ("", "Hello")]
+    """A completion, which has no message, has the same text."""
+    steps = [(response.delta, response.text) for response in complete("Hel", "lo", end())]
+    assert steps == [("Hel", "Hel"), ("lo", "Hello"), ("", "Hello")]
 
 
 def test_a_response_keeps_what_it_was() -> None:
@@ -139,7 +139,7 @@ def test_a_completion_tells_of_calls_beside_its_text() -> None:
     assert last.additional_kwargs["tool_calls"][0]["function"]["name"] == "add"
 
 
-# --- what else was told -----------------------------------------------------------------------------------------------
+# --- metadata ---------------------------------------------------------------------------------------------------------
 
 
 def test_reasoning_is_thinking() -> None:
@@ -164,15 +164,15 @@ def test_what_the_service_does_makes_no_response(item: Item) -> None:
 def test_the_last_response_tells_what_came_with_the_text() -> None:
     """For callers in the response, for agents and memories, which keep the message alone, in the message."""
     *others, last = chat("Hello", end())
-    told = {"citations": PLAIN, "suggestions": ["More?"]}
-    assert last.additional_kwargs == last.message.additional_kwargs == told
+    expected = {"citations": PLAIN, "suggestions": ["More?"]}
+    assert last.additional_kwargs == last.message.additional_kwargs == expected
     assert all(other.additional_kwargs == other.message.additional_kwargs == {} for other in others)
-    assert complete("Hello", end())[-1].additional_kwargs == told
+    assert complete("Hello", end())[-1].additional_kwargs == expected
     last.message.additional_kwargs["x"] = 1
     assert "x" not in last.additional_kwargs
 
 
-def test_pictures_are_told_by_their_urls() -> None:
+def test_pictures_are_given_as_urls() -> None:
     """Not as `images`, which LlamaIndex takes for documents of its own."""
     url = "https://example.com/a.png"
     (last,) = chat(end(ev.Reply(images=(url,))))
@@ -230,7 +230,7 @@ def no_collector() -> Iterator[None]:
 
 @pytest.fixture(params=[False, True], ids=["plain", "debugged"])
 def settings(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Those of an LLM, once with a handler that keeps all it is told: exceptions too, and so their frames."""
+    """Settings of an LLM, once with a handler that keeps all it is given: exceptions too, and so their frames."""
     handlers: Any = [LlamaDebugHandler(print_trace_on_end=False)] if request.param else []
     return {"callback_manager": CallbackManager(handlers)}
 
@@ -353,7 +353,7 @@ async def test_the_socket_is_closed_at_the_service_too(way: str) -> None:
 
 @pytest.mark.parametrize("way", SYNC)
 def test_a_sync_stream_may_be_read_in_another_thread(way: str) -> None:
-    """As chat engines do."""
+    """A stream may be read in another thread, as chat engines do."""
     responses = getattr(llm_of(FakeBackend(turn("One ", "two"))), way)(prompt_for(way))
     texts: list[str] = []
     thread = threading.Thread(target=lambda: texts.extend(response.delta for response in responses))
@@ -374,7 +374,7 @@ def test_a_sync_stream_is_a_generator(way: str) -> None:
 
 @pytest.mark.parametrize("way", ASYNC)
 async def test_an_async_stream_is_an_async_generator(way: str) -> None:
-    """As above."""
+    """An asynchronous stream has `aclose`."""
     responses = await getattr(llm_of(FakeBackend(turn("One"))), way)(prompt_for(way))
     assert isinstance(responses, AsyncGenerator)
     assert (await responses.asend(None)).delta == "One"

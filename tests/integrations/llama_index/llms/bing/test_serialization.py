@@ -36,7 +36,7 @@ FILE = "https://contoso.sharepoint.com/sites/x/plan.docx"
 
 @dataclass
 class Credential:
-    """As azure-identity has them; what it shows of itself is its own affair."""
+    """Like a credential of azure-identity, which decides itself what it shows."""
 
     secret: str
 
@@ -156,9 +156,9 @@ def test_a_call_tells_events_and_logs_no_secret(bing_emulator: Emulator, caplog:
         root.event_handlers.remove(listener)
     assert COOKIES in bing_emulator.requests[0].headers["cookie"]
     assert SECRET not in caplog.text
-    told = [*listener.events, *(event.payload for pair in debug.get_llm_inputs_outputs() for event in pair)]
-    assert len(told) > 4
-    assert SECRET not in repr(told)
+    observed = [*listener.events, *(event.payload for pair in debug.get_llm_inputs_outputs() for event in pair)]
+    assert len(observed) > 4
+    assert SECRET not in repr(observed)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
@@ -297,7 +297,7 @@ def test_a_subclass_is_copied_and_pickled() -> None:
 
 
 def test_a_dump_makes_the_same_again() -> None:
-    """It holds the name of the class, which is no setting."""
+    """A dump holds the name of the class, which is not a setting."""
     llm = Bing(**SETTINGS)
     assert Bing(**llm.model_dump()).to_dict() == llm.to_dict()
 

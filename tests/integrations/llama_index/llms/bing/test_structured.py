@@ -64,7 +64,7 @@ ANSWERS = {
 @pytest.mark.parametrize("form", ANSWERS)
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_is_read_in_every_form(way: str, form: str) -> None:
-    """Models write fences and prose around JSON, whatever they are told."""
+    """Models write fences and prose around JSON, whatever the prompt says."""
     backend = FakeBackend(turn(*ANSWERS[form]))
     assert await last_of(llm_of(backend), way) == PARIS
     assert len(backend.prompts) == 1
@@ -73,7 +73,7 @@ async def test_an_answer_is_read_in_every_form(way: str, form: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("first", [UNFIT, "I cannot do that."], ids=["unfit", "no JSON"])
 async def test_what_does_not_fit_is_asked_for_once_more(first: str, way: str) -> None:
-    """In the conversation that knows the question and the first answer, the service is told what was wrong."""
+    """The repair prompt, sent in the same conversation, says what was wrong."""
     backend = FakeBackend(turn(first), turn(GOOD))
     assert await last_of(llm_of(backend), way) == PARIS
     question, again = backend.prompts
@@ -98,7 +98,7 @@ async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: st
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_withdrawn_answer_is_no_object(way: str) -> None:
+async def test_a_withdrawn_answer_is_not_an_object(way: str) -> None:
     """Whole or not: nothing is asked again, and the text that had come is in the error."""
     lines: list[Line] = [ev.TextDelta(GOOD), ev.TextRevoked("Let us talk of something else.")]
     backend = FakeBackend(turn(*lines, revoked=True, finish_reason="content_filter", notice="No."), turn(GOOD))
@@ -131,8 +131,8 @@ async def test_a_stream_gives_what_is_known_so_far(way: str) -> None:
     """Each time that it is more, and the object itself once, at last."""
     backend = FakeBackend(turn('{"name": "Pa', 'ris", ', '"people": 2', "000000", "}"))
     known = await objects_of(llm_of(backend, join_deltas=False), way)
-    told = [(each.name, each.people) for each in known]
-    assert told == [("Pa", None), ("Paris", None), ("Paris", 2), ("Paris", 2_000_000)]
+    values = [(each.name, each.people) for each in known]
+    assert values == [("Pa", None), ("Paris", None), ("Paris", 2), ("Paris", 2_000_000)]
     assert known[-1] == PARIS
     assert [each for each in known if each == PARIS] == [PARIS]
 
@@ -153,7 +153,7 @@ async def test_the_system_prompt_is_kept(way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-async def test_the_schema_is_told(way: str) -> None:
+async def test_the_schema_is_sent(way: str) -> None:
     """With the prompt; so are options."""
     backend = FakeBackend(turn(GOOD))
     llm = llm_of(backend)
@@ -197,7 +197,7 @@ async def test_a_function_call_is_required(way: str) -> None:
 
 
 class Falsy(BaseModel):
-    """An object that is no truth."""
+    """An object that is falsy."""
 
     name: str
 
@@ -215,7 +215,7 @@ async def test_an_object_may_be_false(way: str) -> None:
 @pytest.mark.filterwarnings("ignore:The `json` method is deprecated")  # LlamaIndex's
 @pytest.mark.parametrize("way", ["chat", "achat", "stream_chat", "astream_chat"])
 async def test_a_structured_llm_answers_with_the_object(way: str) -> None:
-    """As JSON in the message, and itself in `raw`."""
+    """The object is JSON in the message, and itself in `raw`."""
     llm = llm_of(FakeBackend(turn(GOOD))).as_structured_llm(City)
     answer = getattr(llm, way)([ChatMessage("Describe Paris.")])
     if inspect.isawaitable(answer):

@@ -48,14 +48,14 @@ def test_a_tool_in_openai_form_stays_as_it_is() -> None:
     assert as_openai_tool(OPENAI) is OPENAI
 
 
-def test_a_long_description_is_no_matter() -> None:
+def test_a_long_description_is_allowed() -> None:
     """LlamaIndex refuses over 1,024 characters, which are OpenAI's limit."""
     tool = FunctionTool.from_defaults(add, description="x" * 2000)
     assert len(as_openai_tool(tool)["function"]["description"]) == 2000
 
 
 @pytest.mark.parametrize("tool", [7, {}, {"name": "add"}, {"function": {}}, {"type": "web_search"}])
-def test_what_is_no_tool_is_refused(tool: Any) -> None:
+def test_what_is_not_a_tool_is_refused(tool: Any) -> None:
     """The error says what is one."""
     with pytest.raises(ValueError, match=r"allowed: LlamaIndex tools, functions, and dicts like \{"):
         as_openai_tool(tool)
@@ -74,7 +74,7 @@ def test_a_class_and_its_schema_are_the_same_format() -> None:
 
 
 @pytest.mark.parametrize("given", [7, "json", int, City(name="Paris")])
-def test_what_is_no_schema_is_refused(given: Any) -> None:
+def test_what_is_not_a_schema_is_refused(given: Any) -> None:
     """The error says what is one."""
     with pytest.raises(ValueError, match="allowed: a pydantic class, a JSON schema, or OpenAI's forms"):
         schema_of(given)
@@ -112,8 +112,8 @@ def test_a_call_that_cannot_be_read_is_never_made() -> None:
     assert (second.tool_name, second.tool_kwargs) == ("add", {"a": 1})
 
 
-def test_only_calls_that_cannot_be_read_are_no_call() -> None:
-    """The error says why; without it, agents are told."""
+def test_only_calls_that_cannot_be_read_do_not_count() -> None:
+    """The error says why; where none is to be raised, the agent gets a selection that says so."""
     broken = response(call("<tool_call>{"), tool_parse_errors={"x1": "It is no JSON."})
     with pytest.raises(ValueError, match="It is no JSON"):
         selections(broken, error_on_no_tool_call=True)
@@ -128,7 +128,7 @@ def test_arguments_of_another_model_may_be_json(arguments: str, expected: dict[s
 
 
 @pytest.mark.parametrize("arguments", ["{", "[1]"])
-def test_arguments_that_are_no_object_make_no_call(arguments: str) -> None:
+def test_arguments_that_are_not_an_object_make_no_call(arguments: str) -> None:
     """A call without its arguments would be another call."""
     (made,) = selections(response(call(arguments)), error_on_no_tool_call=False)
     assert (made.tool_name, made.tool_kwargs) == ("add (Its arguments are not a JSON object.)", {})

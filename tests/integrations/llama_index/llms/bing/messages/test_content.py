@@ -165,7 +165,7 @@ def message(*blocks: ToolCallBlock, **more: Any) -> ChatMessage:
 
 
 @pytest.mark.parametrize("arguments", [{"a": 1}, '{"a": 1}'])
-def test_a_call_is_written_as_the_model_shall_write_it(arguments: Any) -> None:
+def test_a_call_is_written_as_the_model_is_to_write_it(arguments: Any) -> None:
     """Arguments are an object, or its JSON."""
     (call,) = calls_of(message(ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs=arguments)))
     assert (call.ids, call.name, call.text) == (frozenset({"call_1"}), "add", WRITTEN)
@@ -182,13 +182,13 @@ def test_a_call_is_written_as_the_model_shall_write_it(arguments: Any) -> None:
         ('<tool_call>{"name": "add"', '<tool_call>{"name": "add"'),
     ],
 )
-def test_arguments_that_are_no_object_stand_as_they_are(arguments: Any, written: str) -> None:
+def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """The model sees its own mistake; without the tool's name in them, it goes before them."""
     (call,) = calls_of(message(ToolCallBlock(tool_name="add", tool_kwargs=arguments)))
     assert call.text == written
 
 
-def test_arguments_that_are_no_json_are_refused() -> None:
+def test_arguments_that_are_not_json_are_refused() -> None:
     """Those that hold themselves end nothing but the request."""
     block = ToolCallBlock(tool_name="add")
     assert isinstance(block.tool_kwargs, dict)

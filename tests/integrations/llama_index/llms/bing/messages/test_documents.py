@@ -69,7 +69,7 @@ def test_a_title_stands_before_the_text() -> None:
     assert read(data=BYTES) == TEXT
 
 
-def test_an_empty_document_is_no_text() -> None:
+def test_an_empty_document_adds_no_text() -> None:
     """There is nothing wrong with it."""
     assert (read(data=b""), read(data=b"", title="Nothing")) == ("", "Nothing")
 
@@ -109,7 +109,7 @@ def test_characters_are_text_whatever_their_type(kind: str | None) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/pdf", "APPLICATION/RTF", "image/x-xbitmap", "audio/midi", "video/mp4"])
-def test_what_says_that_it_is_no_text_is_refused(kind: str) -> None:
+def test_what_says_that_it_is_not_text_is_refused(kind: str) -> None:
     """Some formats are characters too, but not to be read."""
     complaint = f"A DocumentBlock in a user message is not text but {kind}."
     hint = "Pass its text in a TextBlock, or a document of UTF-8 text as data, a path or a data: URL."
@@ -127,7 +127,7 @@ def test_what_says_that_it_is_no_text_is_refused(kind: str) -> None:
         (b"Gr\xf6\xdfe, secret", "is not text in UTF-8."),
     ],
 )
-def test_bytes_that_are_no_text_are_refused(content: bytes, problem: str, tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_refused(content: bytes, problem: str, tmp_path: Path) -> None:
     """The error says so, and nothing of what they are."""
     file = tmp_path / "file"
     file.write_bytes(content)

@@ -100,7 +100,7 @@ def test_pictures_that_are_quoted_count_too() -> None:
         ("ftp://ada:secret@files.example.com/secret.png?secret=1", "has a URL of ftp://files.example.com, which the"),
     ],
 )
-def test_what_is_no_url_of_a_picture_is_refused(url: str | None, complaint: str) -> None:
+def test_what_is_not_a_url_of_a_picture_is_refused(url: str | None, complaint: str) -> None:
     """No URL makes us read a file; the error says where it led, without what may be secret in it."""
     block = ImageBlock()
     block.url = url

@@ -23,7 +23,7 @@ def test_a_stream_of_text_is_utf_8() -> None:
 
 
 def test_a_stream_that_cannot_begin_again_is_not_read() -> None:
-    """What was read before is lost, and half of it is no document."""
+    """What was read before is lost, and half of it is not a document."""
     with pytest.raises(OSError, match="seek"):
         read_stream(RawIOBase())
 

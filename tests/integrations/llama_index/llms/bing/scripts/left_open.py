@@ -17,23 +17,23 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)  # below that it tells what
 ASKED = "Reply with the word tide."
 
 llm = Bing(endpoint=sys.argv[1])
-told: list[object] = []
+answers: list[object] = []
 
 
 async def ask() -> None:
     """Leave a stream, too."""
     left = await llm.astream_complete(ASKED)
     await anext(left)
-    told.append(await llm.acomplete(ASKED))
+    answers.append(await llm.acomplete(ASKED))
 
 
 left = llm.stream_complete(ASKED)
 next(left)
-told.append(llm.complete(ASKED))
+answers.append(llm.complete(ASKED))
 asyncio.run(ask())
 asyncio.run(ask())
 thread = threading.Thread(target=asyncio.run, args=(ask(),))
 thread.start()
 thread.join()
-told.append(llm.complete(ASKED))
-print(*told, sep="\n")  # noqa: T201 - for the test
+answers.append(llm.complete(ASKED))
+print(*answers, sep="\n")  # noqa: T201 - for the test

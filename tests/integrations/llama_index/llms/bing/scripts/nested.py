@@ -49,5 +49,5 @@ async def inside(llm: Bing) -> list[str]:
 
 nest_asyncio.apply()
 with Bing(endpoint=sys.argv[1]) as llm:
-    told = [*asyncio.run(inside(llm)), summary(llm), *asyncio.run(inside(llm)), llm.complete(ASKED).text]
-print(*told, sep="\n")  # noqa: T201 - for the test
+    answers = [*asyncio.run(inside(llm)), summary(llm), *asyncio.run(inside(llm)), llm.complete(ASKED).text]
+print(*answers, sep="\n")  # noqa: T201 - for the test

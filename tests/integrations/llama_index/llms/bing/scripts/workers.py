@@ -18,8 +18,8 @@ logging.getLogger("asyncio").setLevel(logging.ERROR)  # below that it tells what
 
 if __name__ == "__main__":
     with Bing(endpoint=sys.argv[1]) as llm:
-        told = [llm.complete("Reply with the word tide.").text]
+        answers = [llm.complete("Reply with the word tide.").text]
         pipeline = IngestionPipeline(transformations=[SummaryExtractor(llm=llm, show_progress=False)])
         nodes = pipeline.run(nodes=[TextNode(text="The tide comes."), TextNode(text="The tide goes.")], num_workers=2)
-        told += (node.metadata["section_summary"] for node in nodes)
-    print(*told, sep="\n")  # noqa: T201 - for the test
+        answers += (node.metadata["section_summary"] for node in nodes)
+    print(*answers, sep="\n")  # noqa: T201 - for the test
