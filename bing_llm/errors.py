@@ -1,25 +1,25 @@
-"""Every error that the public API raises, and the one policy of what is tried again after which.
+"""All errors that the public API raises, and the one policy that decides after which errors to try again.
 
 The tree (only leaves are raised; no leaf derives from another)::
 
     BingError
-    ├── ConfigurationError        our side: the settings cannot work; nothing was sent
+    ├── ConfigurationError        a setting is not valid; nothing was sent
     ├── BatchStopped              a batch ended before all its rows were asked
     ├── RequestError              the request cannot be served as it is
     │   ├── InvalidRequest
     │   ├── PromptTooLong
     │   ├── ContentFiltered
     │   └── UploadFailed
-    ├── AccessError               the service does not serve this caller now
+    ├── AccessError               the service refuses this caller for now
     │   ├── Unauthorized
     │   ├── CaptchaRequired
     │   └── Throttled
-    ├── ConversationError         this conversation takes no such turn
+    ├── ConversationError         this conversation cannot take this turn
     │   ├── SessionExpired
     │   ├── ConversationEnded
     │   ├── ConversationBusy
     │   └── TurnLimitReached
-    └── ServiceFault              the service or the way to it failed
+    └── ServiceFault              the service or the connection to it failed
         ├── ServiceError
         ├── ProtocolError
         ├── ConnectionFailed
@@ -27,7 +27,7 @@ The tree (only leaves are raised; no leaf derives from another)::
         └── TimedOut
 
 No exception of aiohttp, tenacity, json or msgspec crosses the public API: each is the `__cause__` of one of
-these. None derives from RuntimeError, which LlamaIndex's `asyncio_run` would report as a nested-loop mistake.
+these. None derives from RuntimeError, because LlamaIndex's `asyncio_run` would report that as a nested event loop.
 """
 
 from __future__ import annotations
@@ -64,20 +64,20 @@ __all__ = [
     "is_transient",
 ]
 
-_LONGEST_SHOWN = 1000  # characters of a message in a text; ours have at most some 600, a service's words any number
+_LONGEST_SHOWN = 1000  # characters of a message in `str()`; ours have at most some 600, a service may send more
 
 
 class BingError(Exception):
-    """The base of all errors of this package. Its text is escaped for a terminal, and long words are cut there.
+    """The base of all errors of this package. `str()` escapes the text for a terminal, and shortens a long message.
 
     Args:
         message: What happened, in one sentence.
-        hint: What to do next; None takes the class's own hint.
-        value: The service's own name for it (`result.value` of a frame, or an HTTP status), None if it sent
+        hint: What to do next; None takes the hint of the class.
+        value: The service's own name for the error (`result.value` of a frame, or an HTTP status); None if it sent
             none.
-        service_message: The service's own words, None if it sent none.
+        service_message: The service's own message; None if it sent none.
         partial_text: The text that had been received before the error; "" if there was none.
-        retry_after: Seconds that the service asked to wait, None if it did not.
+        retry_after: How long the service asked to wait, in seconds; None if it did not.
 
     Attributes:
         sent: Whether the request of the turn had gone out, so that the service may have acted on it.
@@ -105,22 +105,22 @@ class BingError(Exception):
         self.sent = False
 
     def __str__(self) -> str:
-        # A service's own words may be in it, and a traceback goes to a terminal as it is. Cut only here, where secrets
-        # were taken out: half of one would not be known.
+        # It may hold text of the service, and a traceback is printed on a terminal unchanged. It is cut only here,
+        # after secrets were removed: half of a secret would not be recognized.
         message = self.message if len(self.message) <= _LONGEST_SHOWN else f"{self.message[:_LONGEST_SHOWN]}..."
         return escape(" ".join(part for part in (message, self.hint) if part))
 
 
 class ConfigurationError(BingError):
-    """The settings cannot work, or contradict each other. Nothing was sent."""
+    """A setting is not valid, or two settings contradict each other. Nothing was sent."""
 
     default_hint = "Change the setting that is named here."
 
 
 class BatchStopped(BingError):
-    """A batch ended before all its rows were asked; `__cause__` says why. What was done is kept.
+    """A batch ended before all its rows were asked; `__cause__` says why. The finished rows are kept.
 
-    `summary` holds the counts so far, a `bing_llm.batch.Summary`.
+    `summary` has the counts so far, as a `bing_llm.batch.Summary`.
     """
 
     summary: Any = None
@@ -132,7 +132,7 @@ class RequestError(BingError):
 
 
 class InvalidRequest(RequestError):
-    """The request is not one that the service takes.
+    """The service does not accept such a request.
 
     Raised before anything is sent, or for the service's own `InvalidRequest`.
     """
@@ -141,9 +141,9 @@ class InvalidRequest(RequestError):
 
 
 class PromptTooLong(RequestError):
-    """The prompt and its context are more than the service takes.
+    """The prompt and its context are longer than the service accepts.
 
-    A ChatHub closes the connection without a word on over 4,000 characters; Work IQ answers HTTP 413.
+    For over 4,000 characters, a ChatHub closes the connection without an error; Work IQ answers HTTP 413.
     """
 
     default_hint = "Send a shorter prompt or less context."
@@ -159,26 +159,26 @@ class ContentFiltered(RequestError):
 
 
 class UploadFailed(RequestError):
-    """The service did not take the image."""
+    """The service refused the image."""
 
     default_hint = "Use a PNG, JPEG, GIF or WebP image of at most 1 MB, or the public URL of one."
 
 
 class AccessError(BingError):
-    """Abstract: the service does not serve this caller now."""
+    """Abstract: the service refuses this caller for now."""
 
 
 class Unauthorized(AccessError):
     """The service did not accept the credentials, the region or the network.
 
-    `UnauthorizedRequest`, `Forbidden`, HTTP 302, 401 and 403; of Work IQ also 402 and `AuthenticationError`.
+    `UnauthorizedRequest`, `Forbidden`, HTTP 302, 401 and 403; with Work IQ also 402 and `AuthenticationError`.
     """
 
     default_hint = "Check the cookies or the token, and that the service is offered where you are."
 
 
 class CaptchaRequired(AccessError):
-    """The service wants a person to solve a captcha (`CaptchaChallenge`); this library does not solve it."""
+    """The service asks for a captcha (`CaptchaChallenge`), which a person must solve; this library does not."""
 
     default_hint = "Solve the captcha in a browser with the same account, then pass its cookies as cookies=."
 
@@ -190,13 +190,13 @@ class Throttled(AccessError):
 
 
 class ConversationError(BingError):
-    """Abstract: this conversation takes no such turn."""
+    """Abstract: this conversation cannot take this turn."""
 
 
 class SessionExpired(ConversationError):
-    """The conversation does not exist any more; ChatHub keeps one for six hours.
+    """The conversation does not exist any more; ChatHub keeps it for six hours.
 
-    `InvalidSession`; of Work IQ, HTTP 400, 404 and 409 on a conversation that had been used before.
+    `InvalidSession`; with Work IQ, HTTP 400, 404 and 409 for a conversation that was used before.
     """
 
     default_hint = "Create a new conversation and send the history as context."
@@ -215,13 +215,13 @@ class ConversationBusy(ConversationError):
 
 
 class TurnLimitReached(ConversationError):
-    """The conversation has had all the turns that the service allows it."""
+    """The conversation has used all the turns that the service allows."""
 
     default_hint = "Create a new conversation and send the history as context."
 
 
 class ServiceFault(BingError):
-    """Abstract: the service, or the way to it, failed."""
+    """Abstract: the service, or the connection to it, failed."""
 
 
 class ServiceError(ServiceFault):
@@ -231,7 +231,7 @@ class ServiceError(ServiceFault):
 
 
 class ProtocolError(ServiceFault):
-    """What the service sent is not the protocol. Any input to a parser gives events or this."""
+    """The service sent something that violates the protocol. Any input to a parser gives events or this error."""
 
     default_hint = "The endpoint may be wrong, or the protocol has changed; the DEBUG log shows the frames."
 
@@ -239,7 +239,7 @@ class ProtocolError(ServiceFault):
 class ConnectionFailed(ServiceFault):
     """No connection could be opened; the request was not sent.
 
-    `permanent` says that another attempt would meet the same, such as a certificate that is not trusted.
+    `permanent` says that another attempt would fail in the same way, such as with an untrusted certificate.
     """
 
     permanent: bool = False
@@ -247,7 +247,7 @@ class ConnectionFailed(ServiceFault):
 
 
 class ConnectionLost(ServiceFault):
-    """The connection ended before the answer was complete. `partial_text` holds what had come."""
+    """The connection ended before the answer was complete. `partial_text` has the text so far."""
 
     default_hint = "Ask again; the answer was not complete."
 
@@ -261,22 +261,21 @@ class TimedOut(ServiceFault):
 # --- the retry policy -------------------------------------------------------------------------------------------------
 
 ConversationKind: TypeAlias = Literal["new", "used", "own"]
-"""Where an attempt took place: in a conversation made for it; in one that had had turns before, or had waited ready;
-or in the caller's own, which nothing may take the place of."""
+"""The conversation of an attempt. `new`: made for the attempt. `used`: it had turns before, or was kept ready. `own`:
+the caller's, which must not be replaced."""
 
 NextStep: TypeAlias = Literal["raise", "retry", "replace"]
 """`raise` the error; `retry`: make another attempt, after a wait, if one is left; `replace`: open the turn at once in a
-new conversation, which is not counted, since without the used one there would have been no failure."""
+new conversation, which does not count as an attempt, because the used conversation may be the cause."""
 
 
 class RetryRule(NamedTuple):
-    """What the policy says of one error.
+    """What the policy says about one error.
 
     Attributes:
         transient: Whether the same turn may succeed when it is sent again shortly after.
-        fresh: Whether a new conversation helps: never; only where the one that failed had been used, or had waited; or
-            always.
-        stops_batch: Whether every other turn would meet the same.
+        fresh: Whether a new conversation helps: never; only if the failed one was used before or kept ready; or always.
+        stops_batch: Whether every other turn would fail in the same way.
     """
 
     transient: bool = False
@@ -287,35 +286,35 @@ class RetryRule(NamedTuple):
 RETRY_TABLE: Final[Mapping[type[BingError], RetryRule]] = {
     ConfigurationError: RetryRule(stops_batch=True),
     BatchStopped: RetryRule(stops_batch=True),
-    # A request stays what it is. But with all its turns a conversation may have become too long.
+    # The same request fails again. But a used conversation may have become too long with its turns.
     InvalidRequest: RetryRule(),
     PromptTooLong: RetryRule(fresh="after use"),
     ContentFiltered: RetryRule(),
     UploadFailed: RetryRule(),
-    # So does a credential; but the signature of a conversation may have expired.
+    # The same credential fails again. But the signature of a used conversation may have expired.
     Unauthorized: RetryRule(fresh="after use", stops_batch=True),
     CaptchaRequired: RetryRule(stops_batch=True),
     Throttled: RetryRule(transient=True),  # if it says when; see `_may_pass`
     SessionExpired: RetryRule(fresh="always"),
-    ConversationEnded: RetryRule(),  # because of what was said, which a new conversation would hold too
+    ConversationEnded: RetryRule(),  # because of the messages, which a new conversation would contain too
     ConversationBusy: RetryRule(fresh="always"),
     TurnLimitReached: RetryRule(fresh="after use"),
     ServiceError: RetryRule(transient=True),
-    ProtocolError: RetryRule(),  # the other side is not what we think
+    ProtocolError: RetryRule(),  # the server is not what we expect
     ConnectionFailed: RetryRule(transient=True),  # unless it is permanent, which also stops a batch
     ConnectionLost: RetryRule(transient=True, fresh="after use"),
     TimedOut: RetryRule(transient=True, fresh="after use"),
 }
-"""The policy, an error a line. A change of it is made here, and in `next_step` where it takes more than the error."""
+"""The policy, one error a line. Change it here, or in `next_step` if the decision needs more than the error."""
 
 
 class Metering(NamedTuple):
     """What a service says about its own turns.
 
     Attributes:
-        metered: Whether a turn is paid for once it was sent. Such a turn is not sent again by itself.
-        throttling_passes: Whether `Throttled` without `Retry-After` passes within seconds. Else it is a quota that is
-            counted in hours, and more requests make it worse (a ChatHub).
+        metered: Whether each turn that was sent is paid for. Such a turn is not sent again automatically.
+        throttling_passes: Whether `Throttled` without `Retry-After` ends within seconds. Else (ChatHub) it is a quota
+            that is counted in hours, and more requests make it worse.
     """
 
     metered: bool = False
@@ -326,12 +325,12 @@ UNMETERED: Final = Metering()
 
 
 class FailedAttempt(NamedTuple):
-    """What is known of an attempt that failed.
+    """The facts of a failed attempt that decide the next step.
 
     Attributes:
-        conversation: Where it took place.
-        sent: Whether the request had gone out; see `BingError.sent`.
-        answered: Whether its caller was given text, which cannot be recalled.
+        conversation: The kind of conversation that it used.
+        sent: Whether the request was sent; see `BingError.sent`.
+        answered: Whether the caller has received text, which cannot be taken back.
     """
 
     conversation: ConversationKind
@@ -340,16 +339,16 @@ class FailedAttempt(NamedTuple):
 
 
 def next_step(error: BingError, attempt: FailedAttempt, metering: Metering) -> NextStep:
-    """What to do after a failed attempt at a turn; the one place that decides it.
+    """What to do after a failed attempt at a turn. Only this function decides it.
 
     Args:
         error: The failure.
-        attempt: What is known of the attempt.
+        attempt: The facts of the attempt.
         metering: What the service says about its turns.
     """
     if attempt.answered:
         return "raise"
-    if attempt.conversation == "own":  # its service may have taken the turn, and would take it twice
+    if attempt.conversation == "own":  # the service may have the turn already, and would answer it twice
         return "retry" if _may_pass(error, metering) and not attempt.sent else "raise"
     if metering.metered and attempt.sent and isinstance(error, ServiceFault):
         return "raise"  # the other errors say that the turn was refused, so it was not paid for
@@ -360,24 +359,27 @@ def next_step(error: BingError, attempt: FailedAttempt, metering: Metering) -> N
 
 
 def stops_batch(error: BingError) -> bool:
-    """Whether every other turn of a batch would meet the same."""
+    """Whether every other turn of a batch would fail in the same way."""
     return rule_for(error).stops_batch or (isinstance(error, ConnectionFailed) and error.permanent)
 
 
 def is_transient(exc: BaseException) -> bool:
-    """Whether the same turn may succeed when it is opened again, in a new conversation, shortly after.
+    """Whether the same turn may succeed if it is soon tried again in a new conversation.
 
-    True for faults of the service and of the way to it, unless they are permanent, and for `Throttled` when the
-    service said how long to wait. Not for the rest: a request, a credential or a captcha stays what it is; a quota
-    without `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests make it
-    worse; a `ProtocolError` means that the other side is not what we think. `SessionExpired` is for whoever holds the
-    conversation.
+    True for faults of the service and of the connection, unless they are permanent, and for `Throttled` if the service
+    said how long to wait. False for all others:
+
+    - A request, a credential or a captcha fails again.
+    - A quota without `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests
+      make it worse.
+    - A `ProtocolError` means that the server is not what we expect.
+    - After `SessionExpired`, the owner of the conversation must decide.
     """
     return isinstance(exc, BingError) and _may_pass(exc, UNMETERED)
 
 
 def rule_for(error: BingError) -> RetryRule:
-    """The row of the table for an error; that of its nearest base class, for a class that is not ours."""
+    """The row of the table for an error. A class that is not ours has the row of its nearest base class."""
     return next((RETRY_TABLE[kind] for kind in type(error).__mro__ if kind in RETRY_TABLE), RetryRule())
 
 

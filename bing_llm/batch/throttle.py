@@ -31,7 +31,7 @@ def classify_error(error: BingError, metering: Metering = UNMETERED) -> Action:
     `stop`    the whole batch cannot go on as it is; the row is left undone
     `wait`    the service takes no turn now; the row is asked again, which costs none of its own attempts
     `retry`   ask the row again while it has attempts left; then it has failed
-    `fail`    the row has failed: another attempt would meet the same
+    `fail`    the row has failed: another attempt would fail too
     ========  ================================================================================================
     """
     if stops_batch(error):

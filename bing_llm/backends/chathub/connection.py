@@ -1,21 +1,20 @@
 """One ChatHub connection, without I/O: framing, decoding and the state table, for both roles.
 
-Two rules. All state of the conversation between the two ends lives in `TRANSITIONS`; and this file does not
-know what an answer means, only which frame may come when. The client (`turn.py`) and the emulator are its two
-roles.
+This module follows two rules. `TRANSITIONS` has the whole state of the connection. And the module does not know what an
+answer means, only which frame may come when. The client (`turn.py`) and the emulator (`session.py`) are its two roles.
 
 ==============  ==================================================================================
 state           meaning
 ==============  ==================================================================================
 NEW             nothing was sent
 HANDSHAKING     the handshake was sent, its answer is awaited
-REQUESTED       as HANDSHAKING, and the chat request was sent after it (this saves a round trip)
-STOPPED_EARLY   as REQUESTED, and a stop after it, before the handshake was acknowledged
+REQUESTED       as HANDSHAKING, and then the chat request was sent (this saves a round trip)
+STOPPED_EARLY   as REQUESTED, and then a stop was sent, before the handshake's answer came
 READY           the handshake is done; no turn runs
 ANSWERING       a turn runs
 STOPPING        a turn runs and was asked to stop
-ANSWERED        the final frame (type 2) has passed; its completion (type 3) has not
-CLOSED          the server said that it closes, refused the handshake, or the socket is at its end
+ANSWERED        the final frame (type 2) was sent, but not yet its completion (type 3)
+CLOSED          the server closed, or refused the handshake, or the socket has ended
 ==============  ==================================================================================
 """
 
@@ -67,9 +66,9 @@ _CHAT, _CALL = frames.Chat, frames.Invocation
 _UPDATE, _FINAL, _DONE, _CLOSE = frames.Update, frames.Final, frames.Completion, frames.Close
 _S = State
 
-# (state, kind of frame) -> state, whichever end sent it. A frame that is not in the row of a state may not come
-# in it. Ping and UnknownFrame may come in every state but NEW and change none; before the handshake's answer
-# only the client may send them.
+# (state, kind of frame) -> next state, no matter which end sent the frame. A frame that is not in the row of a state is
+# not allowed in that state. Ping and UnknownFrame are allowed in every state but NEW, and change none; before the
+# handshake's answer, only the client may send them.
 TRANSITIONS: Final[dict[State, dict[type, State]]] = {
     _S.NEW: {_H: _S.HANDSHAKING},
     _S.HANDSHAKING: {_ACK: _S.READY, _CHAT: _S.REQUESTED, _CLOSE: _S.CLOSED},
@@ -105,7 +104,7 @@ class Connection:
 
     Args:
         role: Which end we are.
-        limits: How much is taken of what the other end sends.
+        limits: How much data is accepted from the other end.
     """
 
     def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -121,14 +120,14 @@ class Connection:
         """The wire form of these frames.
 
         Raises:
-            ProtocolError: A frame may not be sent in this state: a mistake of the caller.
+            ProtocolError: The frame is not allowed in this state, which is a bug of the caller.
         """
         for frame in outgoing:
             self._step(frame, "sent")
         return codec.encode(*outgoing)
 
     def receive(self, message: bytes) -> None:
-        """Take in what one WebSocket message held. Frames come out of `next_frame`.
+        """Take the content of one WebSocket message. `next_frame` returns its frames.
 
         Raises:
             ProtocolError: A record is longer than allowed.
@@ -136,14 +135,14 @@ class Connection:
         self._incoming.extend(self._records.feed(message))
 
     def receive_eof(self) -> None:
-        """Take in that the socket is at its end. A torn last record is dropped."""
+        """Note that the socket has ended. An incomplete last record is dropped."""
         self._at_end = True
 
     def next_frame(self) -> frames.ServerFrame | frames.ClientFrame | Sentinel:
         """The next frame from the other end; NEED_DATA, or EOF after the last one.
 
         Raises:
-            ProtocolError: The record does not parse, or may not come in this state.
+            ProtocolError: The record does not parse, or the frame is not allowed in this state.
         """
         if not self._incoming:
             if self._at_end:

@@ -1,8 +1,8 @@
-"""The requests to a ChatHub, and what the service answers to them, without I/O.
+"""The requests to a ChatHub, and the parsers of their responses, without I/O.
 
 The creation of a conversation (docs/protocol/chathub.md, section a; recording 14), the upload of a picture (section g)
-and the chat request of a turn (section d). A creation fails in three ways, looked at in this order: the HTTP status,
-the content, `result.value`.
+and the chat request of a turn (section d). A creation can fail in three ways, which are checked in this order: the
+HTTP status, the content, `result.value`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NOT_FOUND = 404
 
 _UPLOAD = "the upload of an image"
 
-# The message id that the web client gave to page context, and every client read kept.
+# The message id that the web client used for page context. All other clients use it too.
 _CONTEXT_MESSAGE_ID = "discover-web--page-ping-mriduna-----"
 _HISTORY_OPTION_SETS = ["autosave", "savemem", "uprofupd", "uprofgen"]
 
@@ -47,7 +47,7 @@ class ChatHubConversation(SecretStruct, frozen=True):
         client_id: The participant id.
         signature: Goes into each request, and as a bearer token to the REST calls. Secret. Until September 2023 it
             came in the body, later in a header.
-        encrypted_signature: Goes, percent-encoded, into the socket URL. Secret. None where the service sent none.
+        encrypted_signature: Goes, percent-encoded, into the socket URL. Secret. None if the service sent none.
     """
 
     SHOWN: ClassVar[tuple[str, ...]] = ("id", "client_id")
@@ -97,7 +97,7 @@ def parse_creation(answer: Response) -> ChatHubConversation:
 
 
 def _printable(signature: str | None) -> str | None:
-    """A signature as it can be sent on. It is base64: anything but printable ASCII is not the service's."""
+    """Check that a signature can be sent in a header. It is base64, so the service only sends printable ASCII."""
     if signature and not (signature.isascii() and signature.isprintable()):
         raise errors.ProtocolError("The service sent a signature with bytes that no signature has.")
     return signature or None
@@ -147,7 +147,7 @@ def image_form(image: Image, conversation: ChatHubConversation, model: str) -> l
 
 
 def uploaded_url(answer: Response, blob_endpoint: str) -> str:
-    """The URL that stands for the picture in a chat request.
+    """The URL by which a chat request refers to the picture.
 
     Raises:
         UploadFailed: The service refused: a 4xx status, or 200 with both ids empty.
@@ -168,7 +168,7 @@ def uploaded_url(answer: Response, blob_endpoint: str) -> str:
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What tells one request from another: 32 hex digits, a UUID, and the local time in ISO form with its offset."""
+    """Identifies a request: 32 hex digits, a UUID, and the local time in ISO form with its offset."""
 
     trace_id: str
     request_id: str

@@ -11,14 +11,14 @@ from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes
 
 Snapshot: TypeAlias = shapes.JsonObject
-"""A copilotConversation: all that is known of the turn so far."""
+"""A copilotConversation, which holds the whole turn so far."""
 
 
 class SnapshotWriter:
     """Writes the snapshots of one turn.
 
-    Work IQ answers in text alone: searches, progress, pictures, suggestions and the quota leave no trace, except that
-    the pages of a search are what the answer cites.
+    Work IQ only answers with text. Searches, progress, pictures, suggestions and the quota are not written, except that
+    the answer cites the pages of a search.
 
     Args:
         conversation_id: The conversation.
@@ -59,7 +59,7 @@ class SnapshotWriter:
         return self._intermediate([])
 
     def write(self, event: ev.Event) -> list[Snapshot]:
-        """The snapshots of one event; empty if the event does not show."""
+        """The snapshots of one event; empty if the event is not written."""
         match event:
             case ev.TextDelta(text=text):
                 return self._revise(self.text + text)
@@ -88,7 +88,7 @@ class SnapshotWriter:
     def closing(self) -> list[Snapshot]:
         """The end of the turn: an empty snapshot, then the final one, which has the title and both messages.
 
-        Where the service disengaged, the final one says so, and has its notice in place of the answer.
+        If the service disengaged, the final one says so, and has the notice in place of the answer.
         """
         echo = shapes.message(new_id(), self._asked, created=self._clock())
         if self._notice is None:
@@ -125,7 +125,7 @@ class SnapshotWriter:
         )
 
     def _citations(self) -> list[shapes.JsonObject]:
-        """All sources if one is cited: marker n means the n-th citation, so none may be left out."""
+        """All sources if one is cited. Marker n means the n-th citation, so each must be in the list."""
         if not self._sources.used_by(self.text):
             return []
         ordered = sorted(self._sources.citations, key=lambda citation: citation.number)
