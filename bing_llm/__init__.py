@@ -1,6 +1,6 @@
 """Microsoft's Bing and Copilot chat as a first-class LLM for Python.
 
-Every name is loaded when it is first used (PEP 562): importing the package does not import aiohttp.
+Every name is loaded on first use (PEP 562), so importing the package does not import aiohttp.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bing_llm._lazy import lazy_exports
 from bing_llm._version import __version__
 
 if TYPE_CHECKING:
-    from bing_llm import bing as Bing  # noqa: N812 - the name that the provider had
+    from bing_llm import bing as Bing  # noqa: N812 - the original provider's name
     from bing_llm.backends.base import ConversationInfo
     from bing_llm.client import BingClient
     from bing_llm.conversation import Conversation
@@ -213,4 +213,4 @@ _OWNERS = {
 }
 
 
-__getattr__, __dir__ = lazy_exports(__name__, _OWNERS, modules={"Bing": "bing"})  # under the name of its class of old
+__getattr__, __dir__ = lazy_exports(__name__, _OWNERS, modules={"Bing": "bing"})  # its original name

@@ -29,8 +29,8 @@ class PerProcess(Generic[T]):
     """A value that each process makes for itself when it first asks for it.
 
     A forked child does not use what it inherited, but keeps it: to collect it would close descriptors that the parent
-    still uses. There is no lock, which a fork could copy while it is held: of two values that two threads make at once,
-    one is kept. So `make` must do nothing that needs to be undone.
+    still uses. It uses no lock, because a fork could copy a lock that is held. If two threads make a value at once,
+    only one value is kept; so `make` must not do anything that needs to be undone.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -130,7 +130,7 @@ class _LoopScope:
             await self.closing.pop().aclose()
 
     def close_all(self) -> None:
-        """As `close`, for everything."""
+        """Close every resource of the loop."""
         for key in list(self.resources):
             self.close(key)
         while self.closing and not self.loop.is_running():  # it stopped before it came to that

@@ -1,9 +1,9 @@
 """How many turns of one client may be open at once: a `Semaphore` that is fair, on any event loop and in any thread.
 
-There is no lock. Permits are released by the collector too, which runs in the middle of anything, also where its own
-thread would hold that lock; and a fork copies a lock as it is. All that is shared are deques, each of whose operations
-is atomic: one of free permits, one of waiters, and one for each waiter, into which its permit is put. The thread that
-pops a permit alone decides what becomes of it.
+It uses no lock, for two reasons. The garbage collector releases permits too: it can run at any point, also while its
+own thread holds that lock. And a fork copies a lock as it is, held or not. Threads share only deques, whose operations
+are atomic: one of free permits, one of waiters, and one for each waiter, into which its permit is put. Only the thread
+that pops a permit decides who gets it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Permit:
         self._left = False
 
     async def wait(self) -> None:
-        """Wait for the permit. Also ends when it is released meanwhile; then there is none."""
+        """Wait for the permit. Also returns if `release` was called during the wait; then no permit was granted."""
         await self._woken
 
     def release(self) -> None:
@@ -86,7 +86,7 @@ class _Queue(NamedTuple):
     waiting: deque[Permit]
 
     def serve(self) -> None:
-        """Grant free permits to those who wait. Called after each change, so that none stays free meanwhile."""
+        """Grant free permits to waiters. Called after each change, so that no permit stays free while one waits."""
         while self.waiting and _popped(self.free):
             try:
                 granted = self.waiting.popleft().grant()

@@ -29,40 +29,39 @@ T = TypeVar("T")
 class BingClient:
     """One client of one chat service.
 
-    It may be used from any event loop, and from several. Close it with `async with` or `aclose()`.
+    It works on any event loop, and on several at once. Close it with `async with` or `aclose()`.
 
-    The service is a value, such as `BingClient(WorkIQ(token=...))`, or follows from keywords:
-    `BingClient(backend="workiq", token=...)` means the same. `bing_llm.services` has the rules by which one is chosen.
+    Give the service as a value, as in `BingClient(WorkIQ(token=...))`, or by keywords, which means the same:
+    `BingClient(backend="workiq", token=...)`. `help(bing_llm.services)` says how keywords choose a service.
 
     Args:
-        service: `ChatHub(...)`, `WorkIQ(...)`, `Emulated(...)`, or a service of your own; None goes by the keywords.
-        backend: `chathub`, `workiq` or `emulator`; None takes `BING_LLM_BACKEND`, else `workiq` if a token or its model
-            is given, else `chathub` if cookies or an endpoint are, else whichever of both the environment points to in
-            the same way. The emulator is never chosen in silence.
-
+        service: `ChatHub(...)`, `WorkIQ(...)`, `Emulated(...)`, or a service of your own. None: the keywords
+            choose it.
+        backend: `chathub`, `workiq` or `emulator`; None reads `BING_LLM_BACKEND`. If that is not set either, a
+            token or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and without these
+            arguments the environment decides by the same rule. The emulator is used only if you ask for it.
         timeouts: The time limits, in seconds.
-        retries: How often a turn is opened again while it has given no text.
-        limits: How much is taken of what the service sends.
-        continue_conversations: Whether a history that an adapter sends goes on in the conversation that holds it
-            already, so that only its last message is sent; True. What `ask` and `stream` send, and conversations of
-            your own, are not concerned.
-        max_concurrency: How many turns of this client, and of those that its `with_options` gives, may be open at once.
-            Further ones wait in the order in which they were first read; their time limits begin after the wait. A turn
-            is open until its end or until it is closed, and counts also while its reader is busy: one that is opened in
-            the loop over another needs a second slot, and with 1 would wait for ever. None (the default): no limit, as
-            the service has its own.
-        warm: How many conversations to keep ready for single turns, from 0 (the default) to 32, on each event loop on
-            which the client is used, from `async with` or the first turn on. The first text of such a turn comes one
-            round trip after its prompt instead of three. Each costs the service a conversation, created anew when one
-            is taken and after five hours, and of a ChatHub an open socket with a ping each 15 s; so leave it at 0
-            where turns are rare or an account is short of them.
-
-        **settings: The settings of the service, by the names that `ChatHub`, `WorkIQ` and `Emulated` have for them (see
-            `help(bing_llm.WorkIQ)` and so on for what they mean):
-            all three have `model`, `search`, `location` and `prompt_limit`; ChatHub and Work IQ have `endpoint`,
-            `proxy`, `trust_env`, `ssl_context` and `allow_insecure`; ChatHub and the emulator have `cookies`, `locale`
-            and `option_sets`; ChatHub alone has `ip_address`; Work IQ alone has `token`, `time_zone`, `files`,
-            `entity_tags` and `over_stream`. One that the chosen service does not have is refused.
+        retries: How often a turn that has no text yet is tried again.
+        limits: How much data is accepted from the service.
+        continue_conversations: Whether an adapter continues a live conversation that already holds the beginning of
+            its history, so that only the new messages are sent; True, the default. It has no effect on `ask`, `stream`
+            and conversations that you create.
+        max_concurrency: How many turns may be open at once, of this client and of all that `with_options` makes of it.
+            Further turns wait in the order in which they were first read; their time limits begin after the wait. A
+            turn is open until its end or until it is closed, also while its reader is busy. So a turn that is opened
+            inside the loop over another one needs a second place; with 1 it would wait forever. None (the default)
+            sets no limit, because the service has its own.
+        warm: How many conversations to keep ready for single turns, from 0 (the default) to 32. Each event loop that
+            uses the client keeps as many, from `async with` or the first turn on. The first text of such a turn comes
+            one round trip after its prompt instead of three. Each one costs a conversation at the service; it is
+            replaced when a turn takes it, and after five hours. With ChatHub it also holds an open socket, with a ping
+            every 15 s. So keep 0 if turns are rare, or if the account may create few conversations.
+        **settings: The settings of the service. `help(bing_llm.ChatHub)`, `help(bing_llm.WorkIQ)` and
+            `help(bing_llm.Emulated)` say what they mean. All three have `model`, `search`, `location` and
+            `prompt_limit`; ChatHub and Work IQ have `endpoint`, `proxy`, `trust_env`, `ssl_context` and
+            `allow_insecure`; ChatHub and the emulator have `cookies`, `locale` and `option_sets`; only ChatHub has
+            `ip_address`; only Work IQ has `token`, `time_zone`, `files`, `entity_tags` and `over_stream`. A
+            setting that the chosen service does not have is refused.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -106,7 +105,7 @@ class BingClient:
 
     @property
     def backend(self) -> AnyBackend:
-        """What speaks to the service; for adapters and tests. Opened when it is first asked for.
+        """The backend that speaks to the service; for adapters and tests. It is opened on first use.
 
         Raises:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
@@ -128,13 +127,13 @@ class BingClient:
         return self.backend.prompt_limit
 
     def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
-        """The same client with other options, over the same connections. It costs next to nothing, and sends nothing.
+        """The same client with other options, over the same connections. It is cheap, and sends nothing.
 
-        To close it has no effect; to close the client that was made with `BingClient(...)` closes it too.
+        Closing it has no effect. Closing the client that `BingClient(...)` made closes both.
 
         Args:
-            model: A name that `BingClient(model=...)` takes; None for the same.
-            retries: As in `BingClient(retries=...)`; None for the same.
+            model: A name that `BingClient(model=...)` takes; None keeps the current one.
+            retries: As in `BingClient(retries=...)`; None keeps the current ones.
 
         Raises:
             ConfigurationError: The model is not known, or the retries cannot work.
@@ -157,7 +156,7 @@ class BingClient:
 
         Args:
             prompt: The user's message.
-            context: Earlier turns or other text that the service shall know, as `convert` writes it.
+            context: Earlier turns or other text that the service should know, in the form that `convert` writes.
             images: PNG, JPEG, GIF or WebP bytes, paths, `data:` or http(s) URLs; ChatHub takes one a turn.
 
         Raises:
@@ -194,7 +193,7 @@ class BingClient:
         return await self._retried(lambda: self.backend.list_conversations(deadline), deadline)
 
     async def delete_conversation(self, conversation_id: str) -> None:
-        """Delete a conversation of that list at the service.
+        """Delete a conversation, by an id from `list_conversations`, at the service.
 
         Raises:
             BingError: The service refused, or could not be reached in all attempts.
@@ -208,7 +207,7 @@ class BingClient:
         return await retried(operation, self.retries, deadline, self.backend.metering)
 
     async def aclose(self) -> None:
-        """Close every connection that this client opened; it takes no further call. May be called twice."""
+        """Close every connection that this client opened. After that, every call is refused. May be called twice."""
         if self._owns_connections:
             await self.pool.aclose()
             await self._backends.aclose()
@@ -281,7 +280,7 @@ async def _warm_up(backends: _Backends, model: str, deadline: Deadline) -> WarmC
 
 
 def _check_service(service: object, *, beside: Sequence[str]) -> None:
-    """Refuse what is not a service, and settings beside one, which would be dropped in silence.
+    """Refuse what is not a service, and settings beside a service, which would be ignored.
 
     Raises:
         ConfigurationError: It is not one, or there are such settings.

@@ -44,7 +44,7 @@ def make_prompt(
 class SingleTurn:
     """A turn in a conversation of its own.
 
-    The first attempt takes a warm conversation, where one is ready. That has waited, and may have gone stale unseen; so
+    The first attempt takes a warm conversation, if one is ready. It may have become stale during its wait; so
     the next attempts go the whole way.
 
     Attributes:
@@ -60,7 +60,7 @@ class SingleTurn:
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the turn in a warm conversation or a new one."""
-        context = self.context  # asked for its backend anew each time: the client may be closed meanwhile
+        context = self.context  # its backend is looked up at each attempt, because the client may be closed between two
         warm = await context.pool.take() if self._is_first else None
         self._is_first = False
         self.conversation = "new" if warm is None else "used"

@@ -21,18 +21,18 @@ is known."""
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of a turn, in seconds.
 
-    Time that the caller takes between two events counts for `turn` and `stop` alone. But nothing is sent meanwhile, not
-    even a ping: a service may drop a client that says nothing for long (SignalR's default is 30 s).
+    The time that the caller takes between two events counts only for `turn` and `stop`. During that time nothing is
+    sent, not even a ping: a service may drop a client that is silent for long (SignalR's default is 30 s).
 
     Attributes:
-        connect: One HTTP answer, or one open WebSocket, from the first packet on. 10: browsers and clients
-            give up there.
-        handshake: The SignalR handshake. 10.
-        silence: Nothing at all on the socket, not even a ping. 45: the service pings each 15 s, so three are
-            missing.
-        answer: Nothing but pings on the socket. 120: a long search has been seen to take a minute.
-        stop: The end of the turn after `stop()`. 5: the answer so far is kept in any case.
-        turn: The whole turn, retries included. 900: the bound of the original provider.
+        connect: For one HTTP answer, or for opening the WebSocket, from the first packet on. 10: browsers and other
+            clients give up then.
+        handshake: For the SignalR handshake. 10.
+        silence: How long the socket may bring nothing, not even a ping. 45: the service pings each 15 s, so three
+            pings are missing.
+        answer: How long the socket may bring only pings. 120: a long search took a minute.
+        stop: From `stop()` to the end of the turn. 5: the answer so far is kept in any case.
+        turn: For the whole turn, retries included. 900: the limit of the original provider.
     """
 
     connect: float = 10.0
@@ -43,7 +43,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     turn: float = 900.0
 
     def check(self) -> None:
-        """Refuse limits that leave no time.
+        """Refuse limits that are not positive.
 
         Raises:
             ConfigurationError: A limit is not above zero.
@@ -56,13 +56,13 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Retries(msgspec.Struct, frozen=True, kw_only=True):
-    """How a turn is opened again while it has given no text. Times in seconds.
+    """How a turn is tried again before its first text. Times in seconds.
 
-    The wait after attempt n is drawn evenly from 0 to `first_wait * 2**(n - 1)`, at most `max_wait` (full
-    jitter, so that many clients do not come back at once), unless the service said `Retry-After`.
+    The wait after attempt n is random, from 0 to `first_wait * 2**(n - 1)`, but at most `max_wait` (full jitter, so
+    that many clients do not come back at once). A `Retry-After` of the service replaces it.
 
     Attributes:
-        attempts: All attempts of a turn, creation included. 5, as the original provider; 1 turns retries off.
+        attempts: All attempts of a turn, creation included. 5, as in the original provider; 1 switches retries off.
         first_wait: The longest wait before the second attempt. 0.5.
         max_wait: The longest wait between two attempts. 30.
         sleep: Waits that many seconds; None for `asyncio.sleep`.

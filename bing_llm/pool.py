@@ -233,7 +233,7 @@ class _LoopPool:
         _log.log(level, "%s no conversation was made ready (%s); next in %.0f seconds", label, said, wait)
 
     def _back_off_once(self) -> None:
-        """As `_back_off`, but once for all that die together, as when a service is restarted."""
+        """Back off once for all conversations that die together, as when a service is restarted."""
         if self._plan.clock() >= self._not_before:
             self._back_off()
 

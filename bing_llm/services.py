@@ -8,9 +8,11 @@ once, when the value is made. A service reads only the variables of its own sett
 
 **Which service.** A service value, else `backend=`, else `BING_LLM_BACKEND`. Without any of these the arguments decide,
 and then the environment variables: a token (or the model `copilot`) chooses Work IQ, else cookies or an endpoint choose
-ChatHub. The emulator is never chosen in silence, and starts a server of its own: `BING_LLM_BACKEND=emulator` gives way
-to an endpoint argument, and is refused beside `BING_LLM_ENDPOINT`; `backend="emulator"` is an argument, so it wins over
-`BING_LLM_ENDPOINT`.
+ChatHub. The emulator is used only if you ask for it. It starts a server of its own, so it has no endpoint:
+
+- `BING_LLM_BACKEND=emulator` with an endpoint argument: the argument wins.
+- `BING_LLM_BACKEND=emulator` with `BING_LLM_ENDPOINT`: an error.
+- `backend="emulator"` with `BING_LLM_ENDPOINT`: the argument wins.
 
 A service of your own is any object with the attributes of `Service`.
 """
@@ -105,11 +107,11 @@ class Service(Protocol):
         """
 
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
-        """A backend that speaks to this service. It may import what it needs, and neither waits nor sends anything.
+        """A backend that speaks to this service. It may import modules, but it does not wait or send anything.
 
         Args:
             timeouts: The time limits of each step.
-            limits: How much is taken of what the service sends.
+            limits: How much data is accepted from the service.
         """
 
 
@@ -119,7 +121,7 @@ class Setting(NamedTuple):
     Attributes:
         doc: What it means, for help texts.
         variable: Its environment variable; "" for none.
-        own_check: Whether the service checks its type too, with a better text than the general one.
+        own_check: Whether the service checks the type too, with a better message than the general one.
     """
 
     doc: str
@@ -130,17 +132,17 @@ class Setting(NamedTuple):
         return "Setting(...)"  # short, as signatures show it in `help`; the documentation has the rest
 
 
-# Settings that two services have with the same meaning, though no base class is theirs alone.
+# Settings that two services share, although these two have no base class of their own.
 _ChatHubModel: TypeAlias = Annotated[
     str, Setting("`bing-creative`, `bing-balanced` (the default, as in the service's own client) or `bing-precise`.")
 ]
 _Locale: TypeAlias = Annotated[str, Setting("Language and market, such as `en-US`.")]
 _OptionSets: TypeAlias = Annotated[
     Sequence[str] | None,
-    Setting("The service's own option names, instead of those that follow from model, search and cookies."),
+    Setting("The service's own option names, in place of those that model, search and cookies imply."),
 ]
 _ENDPOINT = Setting(
-    "Base URL of the service; None takes the public one. In Python, of ChatHub also the pair (creation, socket URL).",
+    "Base URL of the service; None takes the public one. In Python, of ChatHub also a pair (creation, socket URL).",
     variable="BING_LLM_ENDPOINT",
     own_check=True,
 )
@@ -188,7 +190,7 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
         self._complete()
 
     def _complete(self) -> None:
-        """Check what this service alone has, and put in what was left out."""
+        """Check the settings that only this service has, and fill in missing values."""
         raise NotImplementedError
 
     def _set(self, name: str, value: object) -> None:
@@ -288,8 +290,8 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     """Microsoft 365 Copilot with a work account: the Work IQ API, or its preview on Microsoft Graph.
 
     Raises:
-        ConfigurationError: A value is not allowed, there is no token, or this machine's time zone is not known; nothing
-            was sent.
+        ConfigurationError: A value is not allowed, the token is missing, or this machine's time zone is unknown;
+            nothing was sent.
     """
 
     name: ClassVar[str] = "workiq"
@@ -312,9 +314,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         str | None,
         Setting("The user's time zone, by its IANA name such as `Europe/Zurich`; None takes this machine's."),
     ] = None
-    files: Annotated[
-        Sequence[str], Setting("https URLs on SharePoint or OneDrive that each answer is to draw on.")
-    ] = ()
+    files: Annotated[Sequence[str], Setting("https URLs on SharePoint or OneDrive that each answer should use.")] = ()
     entity_tags: Annotated[
         Literal["keep", "strip"],
         Setting(
@@ -324,8 +324,8 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     over_stream: Annotated[
         bool,
         Setting(
-            "Whether answers come while they are written, or each at once when it is whole, for networks that let no "
-            "stream through."
+            "Whether answers are streamed, or each comes in one piece when it is complete, for networks that block "
+            "streams."
         ),
     ] = True
 

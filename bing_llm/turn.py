@@ -185,7 +185,7 @@ class TurnStream:
                 return event
         finally:
             self._reading = False
-        raise StopAsyncIteration  # closed by another task, meanwhile
+        raise StopAsyncIteration  # another task closed it during the wait
 
     @property
     def piece(self) -> str:
@@ -203,7 +203,7 @@ class TurnStream:
         if opened is None or self._reading:
             return None
         event = opened.channel.ready_event()
-        if event is None or self._ended:  # closed by another thread, meanwhile
+        if event is None or self._ended:  # another thread closed it just now
             return None
         self._take(event)
         return event
@@ -249,7 +249,7 @@ class TurnStream:
         self._end()
 
     async def aclose(self) -> None:
-        """As `close`, and lets the loop let go of the socket, which takes it one turn: it may be closed right after."""
+        """Close the socket, and let the loop run once to release it: the loop may be closed right after this call."""
         self.close()
         await asyncio.sleep(0)
 
@@ -314,7 +314,7 @@ class TurnStream:
             self._has_other = False
 
     def _go_on(self) -> None:
-        """End the step here if another task has closed the stream meanwhile."""
+        """End the step here if another task has closed the stream during a wait."""
         if self._ended:
             raise StopAsyncIteration
 

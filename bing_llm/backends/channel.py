@@ -274,7 +274,7 @@ class Channel:
             await asyncio.sleep(0)
         else:
             with suppress(TimeoutError):  # the limits are looked at again
-                # At most as long as a stop may take: one that is asked for meanwhile is then cut short in time.
+                # Not longer than a stop may take, so that a stop which is asked for during the wait still ends in time.
                 self._take(await self._transport.receive(min(due, self._timeouts.stop)))
         self._unbroken = 0
         return self._taken()

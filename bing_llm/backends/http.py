@@ -177,7 +177,10 @@ class ByteStream:
         return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))
 
     def abort(self) -> None:
-        """Drop the connection now, unless the body is at its end: then it is no longer ours. May be called twice."""
+        """Drop the connection now. May be called twice.
+
+        Does nothing once the body has been read whole: aiohttp then owns the connection again.
+        """
         connection = self._response.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()

@@ -47,7 +47,7 @@ class ClientActor:
             self._client = exc
 
     async def start(self) -> Retries | BingError:
-        """The retries of the client, without its functions; or why there is no client."""
+        """The retries of the client, without its functions; or the error that kept the client from being made."""
         if isinstance(self._client, BingError):
             return self._client
         return msgspec.structs.replace(self._client.retries, sleep=None, clock=None, jitter=None)
@@ -161,7 +161,7 @@ class RayWorkers:
         self._thread.shutdown()
 
     async def open(self) -> Retries:
-        """As in `Worker`.
+        """Start the actors, and wait for the first that has made its client.
 
         Raises:
             ConfigurationError: Ray is not installed or not reached, or the client's function cannot be pickled.
@@ -173,7 +173,7 @@ class RayWorkers:
         return await self._started(min(self._workers, key=lambda worker: worker.load))
 
     async def prepare(self, row: Row) -> Turn | BingError:
-        """As in `Worker`."""
+        """Let a worker check the row. Its turn asks whichever worker has the fewest open calls."""
         row = msgspec.structs.replace(row, fields={})  # nothing is sent but what is asked
         while True:
             with suppress(ConnectionLost):  # nothing was asked: another worker can check it
@@ -190,7 +190,7 @@ class RayWorkers:
         """Call the actor with the fewest open calls.
 
         Raises:
-            ConnectionLost: The actor died meanwhile; Ray restarts it.
+            ConnectionLost: The actor died during the call; Ray restarts it.
             BatchStopped: A worker cannot make its client, or the cluster is gone.
         """
         errors = self._ray.exceptions

@@ -30,7 +30,7 @@ class Turn(NamedTuple):
     """What a row asks, ready to be sent.
 
     Attributes:
-        ask: Asks it once. It may be called again, and raises a BingError if there is no answer.
+        ask: Asks the row once. It may be called again. It raises a BingError if the turn fails.
         metering: Of the service that is asked.
     """
 
@@ -75,11 +75,11 @@ class LocalWorker:
         self._client = client
 
     async def open(self) -> Retries:
-        """As in `Worker`."""
+        """The retries of the client; nothing needs to be made ready."""
         return self._client.retries
 
     async def prepare(self, row: Row) -> Turn | BingError:
-        """As in `Worker`."""
+        """Check a row against the client. Nothing is sent."""
         return prepare_turn(self._client, row)
 
 

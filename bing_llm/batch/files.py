@@ -1,4 +1,4 @@
-"""What the files of a batch have in common: formats by extension, the longest row, and atomic replacement."""
+"""Helpers for all files of a batch: formats by extension, the longest row, and atomic replacement."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from bing_llm.errors import ConfigurationError
 Format: TypeAlias = Literal["jsonl", "csv", "parquet"]
 
 MAX_ROW: Final = 16 * 2**20
-"""Bytes of one row of the input, in CSV characters: a file without line breaks must not be read into memory whole."""
+"""The longest row of the input, in bytes (CSV: characters). A file without line breaks must not fill the memory."""
 
 MAX_LINE: Final = 512 * 2**20
-"""Bytes of one line of the output: the largest row and the longest answer, where JSON needs six bytes a character."""
+"""The longest line of the output, in bytes: the largest row and the longest answer, at JSON's six bytes a character."""
 
 _FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 
 
 def format_of(path: Path) -> Format:
-    """The format of a file, by the extension of its path in any case.
+    """The format of a file, by the extension of its path; upper or lower case does not matter.
 
     Raises:
-        ConfigurationError: It has another extension.
+        ConfigurationError: The extension is unknown.
     """
     found = _FORMATS.get(path.suffix.lower())
     if found is None:
         raise ConfigurationError(
-            f"{str(path)!r} is of no known format.", hint=f"Use the extension {', '.join(_FORMATS)}, or - for JSONL."
+            f"{str(path)!r} has no known format.", hint=f"Use the extension {', '.join(_FORMATS)}, or - for JSONL."
         )
     return found
 
@@ -53,9 +53,9 @@ def load_extra(module: str) -> ModuleType:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A new file that replaces `path` when the block ends without an error; until then, and after one, `path` stays.
+    """A new file that replaces `path` when the block ends without an error. Otherwise `path` stays as it was.
 
-    The caller holds the lock of `path`: what a killed run left behind is overwritten.
+    The caller holds the lock of `path`, so the unfinished file of a killed run can be overwritten.
     """
     new = path.with_name(f".{path.name}.bing-llm-new")
     new.unlink(missing_ok=True)

@@ -74,7 +74,7 @@ def open_output(target: str | os.PathLike[str], *, retry_failed: bool = False) -
         retry_failed: Remove failed rows of earlier runs, so that they are asked again.
 
     Raises:
-        ConfigurationError: Another run writes it, it is not the output of a batch, it is of no known format, or it
+        ConfigurationError: Another run writes it, it is not the output of a batch, its format is unknown, or it
             cannot be written.
     """
     name = os.fspath(target)

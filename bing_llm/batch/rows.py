@@ -11,7 +11,7 @@ from bing_llm.events import Reply
 from bing_llm.messages import Message, as_message
 
 OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "error", "line")
-"""The fields of an output row that are not its input's. An input field of such a name is kept as `input_<name>`."""
+"""The fields of an output row that are not its input's. An input field of such a name becomes `input_<name>`."""
 
 
 Fields: TypeAlias = dict[str, Any]
@@ -135,15 +135,15 @@ def row_key(row: Fields) -> str:
 def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
     """The output row: the fields of the input, its id, and its outcome."""
     if row.id is None:
-        kept = {"line": row.number, **_renamed(row.fields, {"id", *OUTPUT_FIELDS})}
+        carried = {"line": row.number, **_renamed(row.fields, {"id", *OUTPUT_FIELDS})}
     else:
-        kept = {"id": row.id, **_renamed({**row.fields, "id": row.id}, {*OUTPUT_FIELDS})}
+        carried = {"id": row.id, **_renamed({**row.fields, "id": row.id}, {*OUTPUT_FIELDS})}
     measured = {"attempts": outcome.attempts, "seconds": round(outcome.seconds, 3)}
     match outcome:
         case Answered(reply=reply):
             citations = [msgspec.to_builtins(citation) for citation in reply.citations]
             return {
-                **kept,
+                **carried,
                 "text": reply.text,
                 "citations": citations,
                 "finish_reason": reply.finish_reason,
@@ -151,7 +151,7 @@ def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
             }
         case Failed(error=error):
             details = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-            return {**kept, "error": details, **measured}
+            return {**carried, "error": details, **measured}
 
 
 def _parse(number: int, fields: Fields) -> Row:

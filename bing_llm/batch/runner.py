@@ -249,7 +249,7 @@ async def arun(source: Given, output: str | os.PathLike[str], **options: Unpack[
 
 
 def run(source: Given, output: str | os.PathLike[str], **options: Unpack[Options]) -> Summary:
-    """As `arun`, for synchronous code."""
+    """Ask every row of a file, from synchronous code. The arguments and errors are those of `arun`."""
     return sync.run(arun(source, output, **options))
 
 

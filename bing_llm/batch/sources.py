@@ -57,7 +57,7 @@ def open_source(source: str | os.PathLike[str] | Rows) -> Source:
     In an iterable, a str stands for `{"prompt": ...}`.
 
     Raises:
-        ConfigurationError: The file is missing, cannot be read, is of no known format or lacks the columns; or the
+        ConfigurationError: The file is missing, cannot be read, has an unknown format or lacks the columns; or the
             source is of another type.
     """
     if not isinstance(source, str | os.PathLike):

@@ -217,7 +217,7 @@ class Limiter:
             while await self._opens():
                 if self._rate is not None:
                     await self._until_closed(self._rate.acquire())
-                if not self.closed and self._throttle.may_begin():  # else something has happened meanwhile
+                if not self.closed and self._throttle.may_begin():  # else the state changed during the wait
                     self.turns += 1
                     return self._throttle.begin()
         return None

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["main"]
-
 _EXTRA = {"rich", "typer"}
 _USAGE, _INTERRUPTED = 2, 130
 

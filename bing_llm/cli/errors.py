@@ -15,7 +15,7 @@ _OPTIONS = [option.name for option in SERVICE_OPTIONS]
 
 
 class ExitCode(IntEnum):
-    """As the table in the docstring of `bing_llm.cli` says."""
+    """The exit codes of the command; the docstring of `bing_llm.cli` says when each is used."""
 
     OK = 0
     FAILED = 1

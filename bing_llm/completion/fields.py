@@ -1,6 +1,6 @@
-"""The pydantic fields that both adapters' models have, and the client that follows from them.
+"""The pydantic fields that the models of both adapters share, and the client that is made from them.
 
-It is imported by the adapters alone: pydantic comes with their frameworks.
+Only the adapters import this module, because pydantic comes with their frameworks.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ _OF_A_CLIENT = frozenset({*inspect.signature(BingClient).parameters, *ServiceSet
 
 
 class Names:
-    """Which names an adapter's model and its calls take, and what is said of others.
+    """Which names an adapter's model and its calls take, and the errors and warnings about all others.
 
     Args:
         owner: The adapter's class, for the messages.
-        of_a_call: The options of a call, those included that the framework passes for itself.
-        of_a_model: The fields of the adapter's own that are not options of a call.
+        of_a_call: The options of a call, also those that the framework passes for its own use.
+        of_a_model: The adapter's own fields that are not options of a call.
     """
 
     def __init__(self, owner: str, *, of_a_call: Iterable[str], of_a_model: Iterable[str] = ()) -> None:
@@ -62,10 +62,10 @@ class Names:
         self._warned_of: set[str] = set()
 
     def check_options(self, names: Iterable[str]) -> None:
-        """Look at the options of a call.
+        """Check the options of a call; warn about unknown ones.
 
         Raises:
-            ConfigurationError: One is a setting of the model, which a call does not change.
+            ConfigurationError: One of them is a setting of the model, which a call cannot change.
         """
         others = {*names} - self.of_a_call
         for name in sorted(others & self._of_a_model):
@@ -74,10 +74,10 @@ class Names:
         self.warn_of_unused(others)
 
     def check_fields(self, names: Iterable[str]) -> None:
-        """Look at the settings that a constructor was given and that are not fields.
+        """Check the arguments of a constructor that are not fields; warn about unknown ones.
 
         Raises:
-            ConfigurationError: One is a setting of the client alone.
+            ConfigurationError: One of them is a setting that only the client takes.
         """
         others = set(names)
         for name in sorted(others & _OF_A_CLIENT):
@@ -87,20 +87,20 @@ class Names:
         self.warn_of_unused(others)
 
     def warn_of_unused(self, names: Iterable[str]) -> None:
-        """Warn of each name that has no meaning here, once in a process: agents pass the same ones with each call."""
+        """Warn of each unknown name once in a process, because agents pass the same names with each call."""
         for name in sorted({*names} - self._warned_of):
             msg = f"{self._owner} does not use {name!r}: it knows no such setting, or the service has nothing like it."
             warnings.warn(msg, UserWarning, stacklevel=3)
-            self._warned_of.add(name)  # not before: where warnings are errors, nobody has been warned
+            self._warned_of.add(name)  # only now: the line above raises if warnings are errors
 
 
 class Connected(SecretStruct, frozen=True):
-    """A client and the fields it was made of. Frozen: copies of a model share it until their fields differ."""
+    """A client and the fields from which it was made. Frozen: copies of a model share it until a field differs."""
 
     client: BingClient
     fields: tuple[object, ...]
     is_own: bool
-    """Whether the client was made here, and so is closed here."""
+    """Whether the model made the client, and therefore closes it."""
 
 
 class ServiceFields(BaseModel):
@@ -122,12 +122,13 @@ class ServiceFields(BaseModel):
         default=None,
         exclude=True,
         repr=False,
-        description="A client of your own instead of service, its settings and those of the client; you close it.",
+        description="A client of your own, in place of `service` and the settings of services and clients; "
+        "you close it.",
     )
     backend: str | None = Field(
         default=None,
-        description="`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`, else the one that the other "
-        "settings or the environment point to.",
+        description="`emulator`, `chathub` or `workiq`; None takes `BING_LLM_BACKEND`; without it, the other "
+        "settings choose, and then the environment.",
     )
     api_key: SkipJsonSchema[SecretStr | str | None] = Field(
         default=None,
@@ -158,36 +159,35 @@ class ServiceFields(BaseModel):
     )
     continue_conversations: bool = Field(
         default=True,
-        description="Whether a history goes on in the conversation that holds it already, so that only its last "
-        "message is sent.",
+        description="Whether to continue a live conversation that already holds the beginning of the history, so "
+        "that only the new messages are sent.",
     )
     max_concurrency: int | None = Field(
         default=None,
-        description="How many turns of this model may be open at once; further ones wait in their order. None for no "
-        "limit.",
+        description="How many turns of this model may be open at once; further turns wait in order. None: no limit.",
     )
     warm: int = Field(
         default=0,
-        description="How many conversations are kept ready, so that a first text comes one round trip after its "
+        description="How many conversations are kept ready, so that the first text comes one round trip after its "
         "prompt, not three.",
     )
 
     # What each call begins with.
     stop: list[str] | None = Field(
-        default=None, description="The answer ends before the first of these; those of a call come on top."
+        default=None, description="The answer ends before the first of these strings. Those of a call are added."
     )
     max_tokens: int | None = Field(
         default=None,
         ge=1,
-        description="The longest answer, at 4 characters a token; None for no limit. It is cut here, as the service "
-        "has no limit.",
+        description="The longest answer, at 4 characters a token; None for no limit. The client cuts it, because "
+        "the service has no such setting.",
     )
     temperature: float | None = Field(
-        default=None, description="Accepted and not used: the service has no such setting."
+        default=None, description="Accepted, but not used, because the service has no such setting."
     )
     join_deltas: bool = Field(
         default=True,
-        description="Whether text that already waits is joined into one chunk. Nothing is ever waited for.",
+        description="Whether text that has already arrived is joined into one chunk. It never waits for more.",
     )
 
     _connected: Connected | None = PrivateAttr(default=None)
@@ -218,10 +218,10 @@ class ServiceFields(BaseModel):
         return self
 
     def _refuse_beside(self, owner: str, names: Iterable[str]) -> None:
-        """Refuse what would be dropped in silence; frameworks pass every field on, as it is by default.
+        """Refuse fields that would be ignored. A default is not refused, because frameworks pass every field on.
 
         Raises:
-            ConfigurationError: One of these fields is given.
+            ConfigurationError: One of these fields is not at its default.
         """
         fields = type(self).model_fields
         for name in names:
@@ -231,7 +231,7 @@ class ServiceFields(BaseModel):
 
     @property
     def _connection(self) -> BingClient:
-        """The client of the fields as they are now; they may have been changed, the model without another client."""
+        """The client for the current fields. A changed field gives a new client, but a changed `model` does not."""
         fields = tuple(_unwrap(getattr(self, name)) for name in ("client", "service", *SERVICE_FIELDS, *CLIENT_FIELDS))
         before = self._connected
         if before is None or before.fields != fields:
@@ -261,7 +261,7 @@ class ServiceFields(BaseModel):
 
     @property
     def _retries(self) -> Retries:
-        """The retries of the client, but for their number if one is given."""
+        """The retries of the client, with `max_retries` in place of their number if it is set."""
         retries = self._connection.retries
         return retries if self.max_retries is None else msgspec.structs.replace(retries, attempts=self.max_retries + 1)
 
@@ -278,12 +278,12 @@ class ServiceFields(BaseModel):
         Args:
             history: What the messages say.
             options: The options of the call; see `build_request`.
-            to_openai_tool: The framework's way from a tool of any kind to OpenAI's form.
-            to_json_schema: The framework's way from a schema of any kind to a JSON schema.
+            to_openai_tool: Converts any kind of tool of the framework to OpenAI's form.
+            to_json_schema: Converts any kind of schema of the framework to a JSON schema.
 
         Raises:
             ConfigurationError: An option is a setting of the model, or the model is unknown.
-            ValueError: A choice names a tool that is not there, or a tool or schema is of an unknown kind.
+            ValueError: `tool_choice` names an unknown tool, or a tool or schema is of an unknown kind.
             InvalidRequest: The call cannot be served.
         """
         self.names.check_options(options)
@@ -299,7 +299,7 @@ class ServiceFields(BaseModel):
         return Completion(client, request, join=self.join_deltas)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
-        """A copy, which shares the connections unless its settings differ. To close one closes both, then."""
+        """A copy. It shares the connections unless its settings differ; if it does, closing one closes both."""
         changed = {self._field_of(name): value for name, value in (update or {}).items()}
         update = {name: wrap_secret(name, value) for name, value in changed.items()}
         return super().model_copy(update=update, deep=deep)
@@ -323,7 +323,7 @@ class ServiceFields(BaseModel):
         run(self.aclose())
 
     async def aclose(self) -> None:
-        """As `close`."""
+        """Close every connection that this model opened. A client of your own stays open. May be called twice."""
         if self._connected is not None and self._connected.is_own:
             await self._connected.client.aclose()
 
@@ -341,10 +341,10 @@ class ServiceFields(BaseModel):
 
 
 def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The arguments of a model with `api_key` as the credential that it means.
+    """The arguments of a model, with `api_key` renamed to the credential that it means.
 
     Raises:
-        ConfigurationError: That credential is given too, or there is a service or a client, which has its own.
+        ConfigurationError: A credential is given too, or a service or a client, which has its own.
     """
     key = values.get("api_key")
     others = {name: value for name, value in values.items() if name != "api_key"}
@@ -364,7 +364,7 @@ def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def wrap_secret(name: str | None, value: Any) -> Any:
-    """The value of a field; one that is secret, in whatever form it was given, as one that is not shown."""
+    """The value of a field. The secret fields are wrapped so that their values are never shown."""
     if name == "cookies" and value is not None and not isinstance(value, SecretStr):
         return SecretStr(cookie_header(value) or "")
     if name == "token" and value is not None and not isinstance(value, SecretStr | Secret):
@@ -373,7 +373,7 @@ def wrap_secret(name: str | None, value: Any) -> Any:
 
 
 def _unwrap(value: Any) -> Any:
-    """The value of a field as a client takes it, and as it can be compared when the field has changed."""
+    """The value of a field in the form that a client takes, which can also be compared."""
     if isinstance(value, SecretStr | Secret):
         return value.get_secret_value()
     return tuple(value) if isinstance(value, list) else value

@@ -141,10 +141,10 @@ def image_url(url: object, *, where: str, hint: str) -> str:
     """
     if isinstance(url, str) and (known := picture_url(url)):
         return known
-    raise InvalidRequest(f"{where} {_complaint(url)}.", hint=hint)
+    raise InvalidRequest(f"{where} {_url_problem(url)}.", hint=hint)
 
 
-def _complaint(url: object) -> str:
+def _url_problem(url: object) -> str:
     if not isinstance(url, str) or not url:
         return "has neither data nor a URL"
     try:

@@ -109,7 +109,7 @@ class Completion(AsyncIterator[Item]):
         self._turn.close()
 
     async def aclose(self) -> None:
-        """As `close`, and lets the loop let go of the socket."""
+        """Close the socket, and wait until the loop has released it."""
         self.close()
         await self._turn.aclose()
 

@@ -1,7 +1,7 @@
-"""Counting tokens without a tokenizer: the service gives no counts, and its tokenizer is not known.
+"""Estimates of token counts. The service does not report counts, and its tokenizer is unknown.
 
-A token is taken as four bytes of UTF-8: four letters of English, two of Russian, about one of Chinese. It is an
-estimate, good for budgets and not for bills.
+A token is taken as four bytes of UTF-8: four English letters, two Russian ones, or about one Chinese character. Use the
+estimate for budgets, not for bills.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ CHARACTERS_PER_TOKEN = 4
 """For `max_tokens`, which cuts text by its length in characters."""
 
 CONTEXT_TOKENS = 8_000
-"""The tokens of prompt and context together that a ChatHub refused (docs/protocol/chathub.md, sections b and j)."""
+"""A ChatHub refused a prompt and context of this many tokens together (docs/protocol/chathub.md, sections b and j)."""
 
 
 def count_tokens(text: str) -> int:
@@ -21,6 +21,6 @@ def count_tokens(text: str) -> int:
 
 
 def token_ids(text: str) -> list[int]:
-    """A number for each of these tokens; the same text gives the same numbers."""
+    """A number for each estimated token. The same text always gives the same numbers."""
     data = text.encode(errors="replace")
     return [int.from_bytes(data[at : at + _BYTES_PER_TOKEN], "big") for at in range(0, len(data), _BYTES_PER_TOKEN)]

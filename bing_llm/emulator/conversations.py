@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from bing_llm.emulator.brains.base import PastTurn
 
-# Base64 of these three bytes is "+/+/": a client that does not percent-encode the token is always found out, not only
-# when chance brings a "+". With 32 more bytes the token ends in "=".
+# The base64 of these three bytes is "+/+/". So a client that does not percent-encode the token always fails, not only
+# when a random token contains a "+". With 32 more bytes the token ends in "=".
 _AWKWARD = b"\xfb\xff\xbf"
 
 
@@ -17,8 +17,8 @@ class Conversation:
     """One conversation.
 
     Attributes:
-        id: `51D|BingProd|<64 hex>`; with `UnAuthenticatedUsers` in it for an anonymous one (recording 14). A UUID in
-            Work IQ.
+        id: `51D|BingProd|<64 hex>`, or `51D|BingProdUnAuthenticatedUsers|<64 hex>` for an anonymous one (recording 14).
+            In Work IQ, a UUID.
         client_id: The participant; "" in Work IQ.
         signature: The plain signature. Secret.
         token: The encrypted signature, base64. Secret.
@@ -27,7 +27,7 @@ class Conversation:
         expires_at: When it ends, in seconds since 1970.
         running: Whether a turn runs.
         ended: Whether the service disengaged.
-        next_invocation: The invocation id that the next turn must have; None before the first, which may have any
+        next_invocation: The invocation id that the next turn must have. None before the first turn, which may have any
             number.
     """
 
@@ -52,13 +52,13 @@ class Conversation:
         return f"Conversation({self.id!r}, turns={len(self.turns)})"
 
     def sign(self) -> None:
-        """Replace its signatures; the earlier ones are refused from now on."""
+        """Replace the signatures. The earlier ones are refused from now on."""
         self.signature = secrets.token_urlsafe(32)
         self.token = base64.b64encode(_AWKWARD + secrets.token_bytes(32)).decode()
 
     @property
     def name(self) -> str:
-        """What the list of conversations calls it: the first words of the user."""
+        """Its title in the list of conversations: the beginning of the user's first message."""
         return self.turns[0].question[:40] if self.turns else ""
 
     def begin(self, invocation: int, tone: str) -> None:
@@ -69,7 +69,7 @@ class Conversation:
         self._touch()
 
     def finish(self, turn: PastTurn | None) -> None:
-        """End the running turn. `turn` joins the history; None if this one does not count."""
+        """End the running turn, and append `turn` to the history; None if the turn does not count."""
         self.running = False
         self._touch()
         if turn is not None:
@@ -112,7 +112,7 @@ class Conversations:
         return self.add(conversation_id, self.client_id(signed_in=signed_in))
 
     def add(self, conversation_id: str, client_id: str = "") -> Conversation:
-        """A new conversation of this id."""
+        """A new conversation with this id."""
         conversation = Conversation(
             conversation_id,
             client_id,
@@ -124,7 +124,7 @@ class Conversations:
         return conversation
 
     def find(self, conversation_id: str) -> Conversation | None:
-        """The conversation of this id; None for one that is unknown or has expired."""
+        """The conversation with this id; None if it is unknown or has expired."""
         found = self._by_id.get(conversation_id)
         if found is not None and self._clock() >= found.expires_at and not found.running:
             self.delete(found)
@@ -132,7 +132,7 @@ class Conversations:
         return found
 
     def expired_text(self, conversation_id: str) -> str:
-        """The message of the service about a conversation that it does not have (recording 04)."""
+        """The service's message about an unknown or expired conversation (recording 04)."""
         minutes, seconds = divmod(int(self._lifetime), 60)
         hours, minutes = divmod(minutes, 60)
         lifetime = f"{hours:02}:{minutes:02}:{seconds:02}"

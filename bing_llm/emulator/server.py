@@ -45,7 +45,7 @@ class Emulator:
 
     Args:
         brain: Where its answers come from; None for `Obedient`.
-        host: The address to listen on. Loopback: its signatures and its token are no protection.
+        host: The address to listen on. Loopback, because its signatures and its token do not protect it.
         port: The port to listen on; 0 takes a free one.
         turn_limit: Turns of each conversation.
         lifetime: How long a conversation lives after its last turn, in seconds.
@@ -241,7 +241,7 @@ class Emulator:
         )
         try:
             await socket.prepare(request)
-        except ConnectionResetError:  # the client has left meanwhile
+        except ConnectionResetError:  # the client has left already
             return web.Response()  # which nobody reads; a socket that is not prepared cannot be ended
         session = Session(self._state, socket, request)
         self._sessions.add(session)

@@ -54,8 +54,8 @@ DELIMITER = re.compile(r"[<&\\]|`+|\n\s*")
 """Where one of the delimiters may begin: the beginning of a tag in any spelling, backticks, or a new line."""
 
 
-class Opening(msgspec.Struct, frozen=True):
-    """What opens a block, or something else that stands around calls.
+class Delimiter(msgspec.Struct, frozen=True):
+    """The opening delimiter of a block, or other markup around calls.
 
     Attributes:
         kind: What it is:
@@ -77,7 +77,7 @@ class Opening(msgspec.Struct, frozen=True):
     always: bool = False
 
 
-MORE = Opening("more", "")
+MORE = Delimiter("more", "")
 
 # A service may escape a tag when it cleans up Markdown or HTML: "<" and what ends the tag then, and the "_" in it.
 _ENDS = {"<": ">", "&lt;": "&gt;", "\\<": r"\\?>"}
@@ -126,7 +126,7 @@ _line_begun = _compiled(r"[ \t]{0,4}[A-Z_\\]{0,12}[ \t]{0,4}\r?")
 _wrapping = _compiled(rf"[ \t]{{0,4}}([A-Z_\\]{{0,12}}){_SPACE}")
 
 
-def tag_at(text: str, at: int) -> Opening | None:
+def tag_at(text: str, at: int) -> Delimiter | None:
     """The tag at this position that opens a call or a result, or wraps calls; None for any other text.
 
     A tag opens a call only if JSON follows it: otherwise somebody only mentions the tag. At the end of the text
@@ -143,20 +143,20 @@ def tag_at(text: str, at: int) -> Opening | None:
     if end is None:
         return MORE if _end_begun.fullmatch(text, tag.end()) else None
     if _json.match(text, end.end()):
-        return Opening("tag", text[at : end.end()], CLOSERS, always=True)
+        return Delimiter("tag", text[at : end.end()], CLOSERS, always=True)
     if _json_begun.fullmatch(text, end.end()):
         return MORE
     return _wrapper(text, at, end.end()) if _may_wrap(tag) else None
 
 
-def _result(text: str, at: int, end: int) -> Opening | None:
+def _result(text: str, at: int, end: int) -> Delimiter | None:
     attribute = _attribute.match(text, end)
     if attribute is None:
         return MORE if _attribute_begun.fullmatch(text, end) else None
-    return Opening("result", text[at : attribute.end()])
+    return Delimiter("result", text[at : attribute.end()])
 
 
-def _wrapper(text: str, at: int, end: int) -> Opening | None:
+def _wrapper(text: str, at: int, end: int) -> Delimiter | None:
     inner = _tag.match(text, _skip_space(text, end))
     # Not one wrapper in another: that may have no end.
     return None if inner and _may_wrap(inner) else _layout(text, at, end)
@@ -166,7 +166,7 @@ def _may_wrap(tag: re.Match[str]) -> bool:
     return tag[2] is not None and tag[2].lower().replace("\\", "") == CALL_TAGS[0]
 
 
-def fence_at(text: str, run: re.Match[str]) -> Opening | None:
+def fence_at(text: str, run: re.Match[str]) -> Delimiter | None:
     """The code fence that these backticks begin; it stands on one line with its info string.
 
     Args:
@@ -181,19 +181,19 @@ def fence_at(text: str, run: re.Match[str]) -> Opening | None:
             return layout
     line = _line.match(text, end)
     if line is None:
-        return MORE if _line_begun.fullmatch(text, end) else Opening("foreign", run[0])
+        return MORE if _line_begun.fullmatch(text, end) else Delimiter("foreign", run[0])
     info = _info(line[line.lastindex or 0])
     if info in FENCES:
-        return Opening("fence", text[start : line.end()], (run[0],), always=FENCES[info])
-    return Opening("code" if info in _WRAPPERS else "foreign", run[0])
+        return Delimiter("fence", text[start : line.end()], (run[0],), always=FENCES[info])
+    return Delimiter("code" if info in _WRAPPERS else "foreign", run[0])
 
 
-def _layout(text: str, at: int, end: int) -> Opening | None:
+def _layout(text: str, at: int, end: int) -> Delimiter | None:
     """What stands there, up to `end`, as layout, where the tag of a call follows."""
     wrapped = tag_at(text, _skip_space(text, end))
     if wrapped is None or wrapped is MORE:
         return wrapped
-    return None if wrapped.kind == "result" else Opening("layout", text[at:end])
+    return None if wrapped.kind == "result" else Delimiter("layout", text[at:end])
 
 
 def _skip_space(text: str, at: int) -> int:
@@ -214,11 +214,11 @@ def closer_at(text: str, at: int, closers: tuple[str, ...]) -> str | None:
     return "" if at == len(text) or any(closer.startswith(lowered) for closer in closers) else None
 
 
-def unescape(content: str, opening: Opening) -> str:
+def unescape(content: str, delimiter: Delimiter) -> str:
     """The content of a block, with the escapes of its tag undone."""
-    if opening.text.startswith("&"):
+    if delimiter.text.startswith("&"):
         return html.unescape(content)
-    return _ESCAPED.sub(lambda escape: escape[1] or escape[2], content) if "\\" in opening.text else content
+    return _ESCAPED.sub(lambda escape: escape[1] or escape[2], content) if "\\" in delimiter.text else content
 
 
 # --- JSON ---------------------------------------------------------------------------------------

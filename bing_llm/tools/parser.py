@@ -11,7 +11,7 @@ from bing_llm.tools.call_formats import (
     LONGEST_SPACE,
     MORE,
     CallDecoder,
-    Opening,
+    Delimiter,
     closer_at,
     fence_at,
     tag_at,
@@ -122,19 +122,19 @@ class _Block:
     """A block that is being read: text that may be calls.
 
     Args:
-        opening: What opened it.
+        delimiter: The delimiter that opened it.
         space: The whitespace before it, which is dropped only if it is a call.
     """
 
-    def __init__(self, opening: Opening, space: str) -> None:
-        self.opening = opening
+    def __init__(self, delimiter: Delimiter, space: str) -> None:
+        self.delimiter = delimiter
         self.space = space
-        self.scanner = Scanner(wary=opening.always)
+        self.scanner = Scanner(wary=delimiter.always)
         self.parts: list[str] = []
         self.characters = 0  # of the parts
         self.pending = ""  # what may begin the closer
         self.literal = False  # its JSON is broken: the first closer or opener ends it, even in a string
-        self.head: str | None = None if opening.always else ""  # until the first key is known
+        self.head: str | None = None if delimiter.always else ""  # until the first key is known
 
     def add(self, part: str) -> None:
         """Append text that belongs to it."""
@@ -225,7 +225,7 @@ class CallParser:
     def close(self) -> list[Piece]:
         """The reply is complete: the pieces that were held back."""
         pieces: list[Piece] = []
-        if self._block is not None and self._block.opening.always and not self._block.is_whole:
+        if self._block is not None and self._block.delimiter.always and not self._block.is_whole:
             pieces = self._read_again(self._block)
         if not self.done:
             if self._block is not None:
@@ -247,40 +247,40 @@ class CallParser:
         self._at_start = False
         if len(space) > LONGEST_SPACE or not body.startswith(("{", "[")):
             return rest
-        self._block = _Block(Opening("bare", ""), space)
+        self._block = _Block(Delimiter("bare", ""), space)
         return body
 
     def _search(self, rest: str, pieces: list[Piece]) -> str:
         """Look for an opener, and give the text before it. Returns what follows the opener."""
         self._in_long_run = self._in_long_run and rest[0] == "`"
         for mark in DELIMITER.finditer(rest):
-            opening = self._opening(rest, mark)
-            if opening is None:
+            delimiter = self._delimiter_at(rest, mark)
+            if delimiter is None:
                 continue
             text = _without_space(rest[: mark.start()])
             space = rest[len(text) : mark.start()]
-            if opening.kind == "result" and (text or self._has_text) and "\n" not in space:
+            if delimiter.kind == "result" and (text or self._has_text) and "\n" not in space:
                 continue
             self._give_text(text, pieces)
-            if opening is MORE:
+            if delimiter is MORE:
                 self._held = rest[len(text) :]
                 return ""
-            return self._open(opening, space, rest[mark.start() :])
+            return self._open(delimiter, space, rest[mark.start() :])
         text = _without_space(rest)
         self._give_text(text, pieces)
         self._held = rest[len(text) :]
         return ""
 
-    def _open(self, opening: Opening, space: str, rest: str) -> str:
-        """Begin what is opened there. Returns what follows the opener."""
-        if opening.kind == "result":
+    def _open(self, delimiter: Delimiter, space: str, rest: str) -> str:
+        """Begin the block that the delimiter opens. Returns the text after the delimiter."""
+        if delimiter.kind == "result":
             self._cut(rest)
-        elif opening.kind != "layout" and not self.done:
-            self._block = _Block(opening, space)
-            self._block.literal = self._all_literal and opening.always
-        return rest[len(opening.text) :]
+        elif delimiter.kind != "layout" and not self.done:
+            self._block = _Block(delimiter, space)
+            self._block.literal = self._all_literal and delimiter.always
+        return rest[len(delimiter.text) :]
 
-    def _opening(self, text: str, mark: re.Match[str]) -> Opening | None:
+    def _delimiter_at(self, text: str, mark: re.Match[str]) -> Delimiter | None:
         sign = mark[0][0]
         if sign == "\n":
             self._span = 0
@@ -292,13 +292,13 @@ class CallParser:
         at = mark.start()
         closer = closer_at(text, at, CLOSERS) if self._has_calls else None
         if closer is not None:
-            return Opening("layout", closer) if closer else MORE
-        opening = tag_at(text, at)
-        if opening is None or opening is MORE or not self._span:
-            return opening
-        return opening if _LINE_ENDS.match(text, at + len(opening.text)) else None
+            return Delimiter("layout", closer) if closer else MORE
+        delimiter = tag_at(text, at)
+        if delimiter is None or delimiter is MORE or not self._span:
+            return delimiter
+        return delimiter if _LINE_ENDS.match(text, at + len(delimiter.text)) else None
 
-    def _backticks(self, text: str, mark: re.Match[str]) -> Opening | None:
+    def _backticks(self, text: str, mark: re.Match[str]) -> Delimiter | None:
         run, end = len(mark[0]), mark.end()
         if run > _LONGEST_FENCE or (self._in_long_run and mark.start() == 0):
             self._in_long_run = end == len(text)
@@ -313,23 +313,23 @@ class CallParser:
             self._span = run - self._span
         return None
 
-    def _end_code(self, run: str) -> Opening | None:
+    def _end_code(self, run: str) -> Delimiter | None:
         if len(run) < self._code:
             return None
         self._code = 0
-        return Opening("layout", run) if self._wraps_calls else None
+        return Delimiter("layout", run) if self._wraps_calls else None
 
-    def _fence(self, text: str, run: re.Match[str]) -> Opening | None:
-        opening = fence_at(text, run)
-        if opening is None or opening is MORE or opening.kind == "fence":
-            return opening
-        self._enter_code(len(run[0]), opening)
-        return opening if opening.kind == "layout" else None
+    def _fence(self, text: str, run: re.Match[str]) -> Delimiter | None:
+        delimiter = fence_at(text, run)
+        if delimiter is None or delimiter is MORE or delimiter.kind == "fence":
+            return delimiter
+        self._enter_code(len(run[0]), delimiter)
+        return delimiter if delimiter.kind == "layout" else None
 
-    def _enter_code(self, run: int, opening: Opening) -> None:
+    def _enter_code(self, run: int, delimiter: Delimiter) -> None:
         self._code, self._span = run, 0
-        self._is_foreign = opening.kind == "foreign"
-        self._wraps_calls = opening.kind == "layout"
+        self._is_foreign = delimiter.kind == "foreign"
+        self._wraps_calls = delimiter.kind == "layout"
 
     def _give_text(self, text: str, pieces: list[Piece]) -> None:
         if not text:
@@ -358,7 +358,7 @@ class CallParser:
         if block.is_too_long:
             return self._refuse(block, text[at:], pieces)
         tail = text[at:]
-        closer = closer_at(tail, 0, block.opening.closers)
+        closer = closer_at(tail, 0, block.delimiter.closers)
         if closer:
             return self._end(block, tail[len(closer) :], pieces, closer)
         if closer is not None:
@@ -368,7 +368,7 @@ class CallParser:
 
     def _read_other(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
         """Read on in a block at something that is neither JSON nor its closer."""
-        if not block.opening.always:
+        if not block.delimiter.always:
             return self._release(block, tail, pieces)
         if block.is_whole:
             return self._end(block, tail, pieces, "")
@@ -379,13 +379,13 @@ class CallParser:
         """Read on to the first closer or call: the JSON is broken, so its strings do not count."""
         for mark in DELIMITER.finditer(text):
             at = mark.start()
-            closer = closer_at(text, at, block.opening.closers)
-            opening = tag_at(text, at)
-            if closer == "" or opening is MORE:
+            closer = closer_at(text, at, block.delimiter.closers)
+            delimiter = tag_at(text, at)
+            if closer == "" or delimiter is MORE:
                 block.add(text[:at])
                 block.pending = text[at:]
                 return ""
-            if closer or (opening is not None and opening.kind == "tag"):
+            if closer or (delimiter is not None and delimiter.kind == "tag"):
                 block.add(text[:at])
                 return self._end(block, text[at + len(closer or "") :], pieces, closer or "")
         block.add(text)
@@ -393,9 +393,9 @@ class CallParser:
 
     def _refuse(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
         """End a block that is too long: a call ends the reply, other JSON is text."""
-        if not block.opening.always:
+        if not block.delimiter.always:
             return self._release(block, tail, pieces)
-        shown = f"{block.opening.text}{block.content[:_LONGEST_SHOWN]}..."
+        shown = f"{block.delimiter.text}{block.content[:_LONGEST_SHOWN]}..."
         reason = f"The tool call has over {MAX_CALL_CHARACTERS:,} characters: write a shorter one."
         self._give_calls([InvalidCall(shown, reason)], pieces)
         self.done = self.has_cut = True
@@ -424,7 +424,7 @@ class CallParser:
         return len(block.head) < _LONGEST_HEAD and _MAY_GET_A_KEY.fullmatch(block.head) is not None
 
     def _reread(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
-        """Give the opening of a block that cannot be a call. Returns the rest of it, which may have openers in it."""
+        """Give the delimiter of a block that is not a call as text. Returns the rest, which may have more of them."""
         rest = block.content + tail
         block.parts.clear()
         return self._release(block, rest, pieces)
@@ -432,9 +432,9 @@ class CallParser:
     def _release(self, block: _Block, tail: str, pieces: list[Piece], closer: str = "") -> str:
         """Give a block that is not a call as text. Returns what follows it."""
         self._block = None
-        if block.opening.kind == "fence" and not closer:
-            self._enter_code(len(block.opening.closers[0]), block.opening)
-        whole = block.space + block.opening.text + block.content + closer
+        if block.delimiter.kind == "fence" and not closer:
+            self._enter_code(len(block.delimiter.closers[0]), block.delimiter)
+        whole = block.space + block.delimiter.text + block.content + closer
         text = _without_space(whole)
         self._give_text(text, pieces)
         return "" if self.done else whole[len(text) :] + tail
@@ -443,10 +443,10 @@ class CallParser:
         """End a block that is closed. Returns what follows it."""
         if block.is_too_long:
             return self._refuse(block, closer + tail, pieces)
-        content, raw = block.content, block.opening.text + block.content + closer
-        if block.opening.always:
+        content, raw = block.content, block.delimiter.text + block.content + closer
+        if block.delimiter.always:
             closed = bool(closer) or block.is_whole
-            self._give_calls(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=closed), pieces)
+            self._give_calls(self._decoder.decode(unescape(content, block.delimiter), raw=raw, closed=closed), pieces)
         elif (calls := self._decoder.decode_bare(content, raw=raw)) is not None:
             self._give_calls(calls, pieces)
         else:
@@ -454,9 +454,9 @@ class CallParser:
         return tail
 
     def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
-        content, raw = block.content, block.opening.text + block.content
-        if block.opening.always:
-            self._give_calls(self._decoder.decode(unescape(content, block.opening), raw=raw, closed=False), pieces)
+        content, raw = block.content, block.delimiter.text + block.content
+        if block.delimiter.always:
+            self._give_calls(self._decoder.decode(unescape(content, block.delimiter), raw=raw, closed=False), pieces)
         elif (calls := self._decoder.decode_bare(content, raw=raw) if block.is_whole else None) is not None:
             self._give_calls(calls, pieces)
         else:

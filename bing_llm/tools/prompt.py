@@ -137,7 +137,7 @@ def render_call_repair(toolbox: Toolbox, problem: str) -> str:
         wanted = "Reply again, with only a call of a tool."
     else:
         wanted = "Write the call again, or answer without one."
-    return f"{_complaint(problem)} {wanted}"
+    return f"{_repair_reason(problem)} {wanted}"
 
 
 def render_json_repair(problem: str) -> str:
@@ -146,7 +146,7 @@ def render_json_repair(problem: str) -> str:
     Args:
         problem: What was wrong, in one sentence.
     """
-    return f"{_complaint(problem)} Reply again, with only the JSON object."
+    return f"{_repair_reason(problem)} Reply again, with only the JSON object."
 
 
 def _render_tool(tool: Tool) -> str:
@@ -168,7 +168,7 @@ def _choice(toolbox: Toolbox) -> str:
     return "If no tool is needed, answer without a block."
 
 
-def _complaint(problem: str) -> str:
+def _repair_reason(problem: str) -> str:
     said = " ".join(escape(problem).split()).rstrip(".") or "it is not what I asked for"
     return f"Your last reply cannot be used: {said}."
 

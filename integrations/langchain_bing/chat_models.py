@@ -60,18 +60,23 @@ class ChatBing(ServiceFields, BaseChatModel):
 
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
-        - `backend`, `endpoint`, `cookies`, `search`, `locale`: those of a service, as `BingClient` takes them; of
+        - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
           Work IQ also `token`, `time_zone`, `files`, `entity_tags`
-        - `api_key`: the credential of the chosen service, which is `cookies` or `token`
-        - `service`: a service value such as `WorkIQ(...)`, or one of your own, instead of all these but `model`
-        - `timeout` (of a whole turn, in seconds), `max_retries`: as `BingClient` takes them
-        - `client`: a `BingClient` of your own instead of all of these, which you close
-        - `continue_conversations`, `max_concurrency`, `warm`: as `BingClient` takes them, for speed
+        - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
+        - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
+          above, except `model`
+        - `timeout`: the time for a whole turn, in seconds; 900
+        - `max_retries`: how often a turn without text yet is tried again; 4
+        - `continue_conversations`, `max_concurrency`, `warm`: as in `BingClient`, for speed
+        - `client`: a `BingClient` of your own, which you close. It replaces all the settings above, except `model` and
+          `max_retries`
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
-        - `temperature`: accepted, and not used: the service has no such setting
-        - `estimate_usage`: whether messages have `usage_metadata`, which is an estimate
-        - `streaming`, `join_deltas`: whether `invoke` streams for callbacks, and whether text that waits is joined
-        - those of every LangChain model: `cache`, `rate_limiter`, `callbacks`, `output_version`, `disable_streaming`
+        - `temperature`: accepted, but not used, because the service has no such setting
+        - `estimate_usage`: whether messages have an estimated `usage_metadata`; the service counts no tokens
+        - `streaming`: whether `invoke` streams, for callbacks that want tokens
+        - `join_deltas`: whether text that has already arrived is joined into one chunk
+        - the settings of every LangChain model: `cache`, `rate_limiter`, `callbacks`, `output_version`,
+          `disable_streaming`
 
     Invoke:
         ```python
@@ -94,8 +99,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         ```
 
     Tool calling:
-        The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
-        is required and does not come, or that cannot be read, is asked for once more.
+        The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
+        required call is missing, or a call cannot be parsed, the model is asked once more.
 
         ```python
         def add(a: int, b: int) -> int:
@@ -121,8 +126,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         print(person)
         ```
 
-    What the service says besides its text:
-        Citations, searches, reasoning lines, pictures and suggestions are in `response_metadata`, beside
+    More than text:
+        `response_metadata` has citations, searches, reasoning lines, pictures and suggestions, and also
         `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
         content blocks instead, and citations are annotations of the text.
 
@@ -134,12 +139,12 @@ class ChatBing(ServiceFields, BaseChatModel):
         ```
 
     Stop sequences and lengths:
-        The service has neither, so `stop` and `max_tokens` cut the answer here and end the turn at the service.
+        The service supports neither. So the client cuts the answer at `stop` or `max_tokens`, and ends the turn.
 
     Errors:
-        Each error is one of `bing_llm.errors` and, where the installed langchain-core has it, one of its `ModelError`
-        family too. Text that was streamed is never taken back: if the service rewrites what it had said, the last
-        chunk's `response_metadata["final_text"]` has the new text, and `invoke` returns it.
+        Each error is from `bing_llm.errors`. If the installed langchain-core has the `ModelError` family, the error
+        belongs to that family too. Streamed text is never taken back. If the service rewrites it, the last chunk's
+        `response_metadata["final_text"]` has the new text, and `invoke` returns the new text.
 
     Raises:
         ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
@@ -259,20 +264,20 @@ class ChatBing(ServiceFields, BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with tools.
 
-        The service knows no tools: they are written into the prompt, and its answer is read for calls. Where a required
-        call does not come, or a call cannot be read, the service is asked once more.
+        The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
+        required call is missing, or a call cannot be parsed, the model is asked once more.
 
         Args:
             tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.
             tool_choice: `auto` (None, False), `any` (`required`, True), `none`, or a tool's name, also in OpenAI's or
                 Anthropic's form of a dict.
             parallel_tool_calls: False for at most one call an answer.
-            strict: True makes a call whose arguments do not fit their schema an invalid one.
+            strict: True: a call whose arguments do not fit their schema is invalid.
             response_format: A schema for an answer without calls; see `with_structured_output`.
             **kwargs: For `bind`.
 
         Raises:
-            ValueError: `tool_choice` names no tool of these.
+            ValueError: `tool_choice` does not name one of these tools.
         """
         formatted = [as_openai_tool(tool, strict=strict) for tool in tools]
         if tool_choice is not None:
@@ -298,11 +303,11 @@ class ChatBing(ServiceFields, BaseChatModel):
         """The model with its answer parsed.
 
         Args:
-            schema: A pydantic class (of version 2 or `pydantic.v1`), for an object of it; or a `TypedDict` or a JSON
-                schema, for a dict.
-            method: `function_calling` (the default: what does not come is asked for once more, and streams are parsed
-                whole), `json_schema` (the answer is the JSON itself, so streams grow), or `json_mode` (the same, in the
-                shape that your prompt asks for).
+            schema: A pydantic class (of version 2 or `pydantic.v1`), which gives an instance; or a `TypedDict` or a
+                JSON schema, which gives a dict.
+            method: `function_calling` (the default): a missing call is asked for once more, and a stream gives one
+                object at its end. `json_schema`: the answer is the JSON itself, so a streamed object grows.
+                `json_mode`: the same, in the shape that your prompt asks for.
             include_raw: Whether the result is a dict of `raw` (the message), `parsed` and `parsing_error`.
             strict: As in `bind_tools`.
             tools: Other tools that may be called.
@@ -317,21 +322,21 @@ class ChatBing(ServiceFields, BaseChatModel):
         return structured_runnable(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
-        """As LangChain's, which then is the only one that retries: two budgets would multiply."""
+        """A model that LangChain retries. Our own retries are switched off, because two budgets would multiply."""
         return BaseChatModel.with_retry(self.model_copy(update={"max_retries": 0}), **kwargs)
 
     # --- tokens ---------------------------------------------------------------------------------------------------
 
     def get_token_ids(self, text: str) -> list[int]:
-        """A number for each token, by `custom_get_token_ids` or as `get_num_tokens` counts them."""
+        """One number per token: from `custom_get_token_ids` if it is set, else by the same estimate as elsewhere."""
         return token_ids(text) if self.custom_get_token_ids is None else self.custom_get_token_ids(text)
 
     def get_num_tokens(self, text: str) -> int:
-        """About how many tokens a text has: one for four bytes of UTF-8, since the service's tokenizer is unknown."""
+        """An estimate: one token for four bytes of UTF-8, because the service's tokenizer is unknown."""
         return count_tokens(text) if self.custom_get_token_ids is None else len(self.custom_get_token_ids(text))
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
-        """About how many tokens these messages have as they are sent, the text about the tools included."""
+        """An estimate for the messages in the form in which they are sent, with the description of the tools."""
         instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
         texts = [instructions.listing, instructions.rules, convert(to_history(messages).messages)]
         return sum(self.get_num_tokens(text) for text in texts)
@@ -347,7 +352,7 @@ class ChatBing(ServiceFields, BaseChatModel):
         return {
             "model": self.model,
             "backend": self.backend if self.service is None else self.service.name,
-            # An endpoint with a user or a query was refused, so there is no secret in it.
+            # An endpoint with a user or a query was refused, so it cannot hold a secret.
             **{name: getattr(self, name) for name in SERVICE_FIELDS if name not in {"backend", "cookies", "token"}},
             "stop": self.stop,
             "max_tokens": self.max_tokens,
@@ -415,7 +420,7 @@ def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
 
     Raises:
-        ValueError: It is a tool that its provider would run.
+        ValueError: The tool is one that a provider runs itself.
     """
     from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
 
@@ -430,10 +435,10 @@ def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
 
 
 def profile_of(model: str) -> ModelProfile:
-    """What LangChain may know of a model beforehand. All are alike, but `copilot` neither takes nor makes pictures.
+    """What LangChain can know about a model before a call. All models are alike, except that `copilot` has no pictures.
 
-    `structured_output` is False, because it means native support: agents then use a tool call, which is asked for again
-    if it does not come.
+    `structured_output` is False, because True would mean native support. Agents then use a tool call, which is asked
+    for again if it is missing.
     """
     is_copilot = model == "copilot"
     profile = ModelProfile(

@@ -27,8 +27,6 @@ from langchain_core import exceptions as lc
 
 from bing_llm import errors
 
-__all__ = ["as_model_error", "model_errors", "raise_as_model_error"]
-
 _FAMILY: dict[type[errors.BingError], str] = {
     errors.Unauthorized: "ModelAuthenticationError",
     errors.CaptchaRequired: "ModelAuthenticationError",

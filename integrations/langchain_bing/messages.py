@@ -231,7 +231,7 @@ def _text_in(block: object, message: BaseMessage, *, in_result: bool = False) ->
             return data.decode()
         case kind:
             if not from_ai:
-                raise InvalidRequest(_complaint(block, kind, message, in_result=in_result), hint=_ALLOWED)
+                raise InvalidRequest(_block_problem(block, kind, message, in_result=in_result), hint=_ALLOWED)
             if kind not in _CALLS:
                 _log.debug("a block of type %r in an AI message is not sent back", kind)
             return ""
@@ -270,7 +270,7 @@ def _picture_url(block: Mapping[str, object]) -> str:
     return image_url(url, where="An image block", hint=_PICTURES_ALLOWED)
 
 
-def _complaint(block: Mapping[str, object], kind: object, message: BaseMessage, *, in_result: bool) -> str:
+def _block_problem(block: Mapping[str, object], kind: object, message: BaseMessage, *, in_result: bool) -> str:
     where = f"A result in a {message.type} message" if in_result else f"A {message.type} message"
     what = f"block of type {str(kind)!r:.64}"
     if not kind:

@@ -277,7 +277,7 @@ def test_the_lock_of_a_killed_run_is_gone(path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "why"),
     [
-        ("out.txt", "is of no known format"),
+        ("out.txt", "has no known format"),
         ("missing/out.jsonl", "There is no folder"),
         ("folder.jsonl", "is not a file"),
         ("a\0.jsonl", r"null (byte|character)"),

@@ -16,7 +16,7 @@ from bing_llm.tools.call_formats import (
     MORE,
     NAME_KEYS,
     CallDecoder,
-    Opening,
+    Delimiter,
     closer_at,
     fence_at,
     tag_at,
@@ -179,7 +179,7 @@ WORDS = [
 ]
 
 
-def fence(text: str) -> Opening | None:
+def fence(text: str) -> Delimiter | None:
     """The fence that the text begins with."""
     run = re.match("`+", text)
     assert run is not None
@@ -189,7 +189,7 @@ def fence(text: str) -> Opening | None:
 @pytest.mark.parametrize(("text", "tag"), TAGS.items(), ids=TAGS)
 def test_a_tag_with_json_after_it_opens_a_call(text: str, tag: str) -> None:
     """Each beginning of it may become one."""
-    assert tag_at(f"x{text}", 1) == Opening("tag", tag, CLOSERS, always=True)
+    assert tag_at(f"x{text}", 1) == Delimiter("tag", tag, CLOSERS, always=True)
     assert all(tag_at(text[:end], 0) is MORE for end in range(1, len(text)))
 
 
@@ -201,7 +201,7 @@ def test_any_other_tag_is_text(text: str) -> None:
 
 def test_the_tag_of_a_result_has_an_attribute() -> None:
     """So it is written in a history."""
-    assert tag_at("<tool_result name='x'>", 0) == Opening("result", "<tool_result name=")
+    assert tag_at("<tool_result name='x'>", 0) == Delimiter("result", "<tool_result name=")
     assert tag_at("<tool_result na", 0) is MORE
 
 

@@ -133,7 +133,7 @@ class AnswerReader:
         if not self.text:
             msg = "The service ended the conversation."
             raise errors.ConversationEnded(msg, value=DISENGAGED, service_message=notice or None)
-        shown = self._shown(notice, final=True)
+        shown = self._displayed(notice, final=True)
         goes_on = shown.startswith(self.text) or self.text.startswith(shown)
         self._reply.add(ev.TextRevoked("" if goes_on else notice, ended=True))
         self.complete()
@@ -141,9 +141,9 @@ class AnswerReader:
     def _read_text(self, text: str, *, final: bool) -> None:
         if len(text) > self._limits.answer_characters:
             raise self._limits.exceeded("answer_characters", "characters in one answer")
-        self._reply.replace(self._shown(text, final=final))
+        self._reply.replace(self._displayed(text, final=final))
 
-    def _shown(self, text: str, *, final: bool) -> str:
+    def _displayed(self, text: str, *, final: bool) -> str:
         text = text if final else without_half_tag(text)
         return without_tags(text) if self._strips else text
 

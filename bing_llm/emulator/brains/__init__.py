@@ -1,1 +1,1 @@
-"""Where the emulator's answers come from."""
+"""The brains, which decide what the emulator answers."""

@@ -110,8 +110,9 @@ def _asks_for(sentence: str, name: str) -> bool:
 def _arguments(text: str, parameters: Schema) -> list[dict[str, object]]:
     """The arguments that a text states: several for a list of values for one parameter, none where one is missing.
 
-    Numbers, and quoted strings or else names, count in their order. There must be as many numbers as parameters for
-    them; more parameters for text than strings get the line that there is no model. One for a query gets the text.
+    Numbers fill the number parameters in order, and there must be as many of both. Quoted strings, or else names, fill
+    the text parameters in order; those that remain get the line that says that there is no model. A parameter for a
+    query gets the whole text.
     """
     required: dict[str, Schema] = {}
     arguments: dict[str, object] = {}
@@ -140,7 +141,7 @@ def _arguments(text: str, parameters: Schema) -> list[dict[str, object]]:
 
 
 def _other(name: str, field: Schema, text: str, numbers: list[int | float], strings: list[str]) -> object:
-    """The value of a required argument that is no single number or text; None where it is not stated."""
+    """The value of a required argument that is neither a single number nor text; None if it is not stated."""
     if "enum" in field:
         return _chosen(field, text)
     if kind_of(field) == "array":

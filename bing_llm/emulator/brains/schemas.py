@@ -49,8 +49,8 @@ class Stated:
     def fill(self, schema: Schema) -> dict[str, object]:
         """An object that follows the schema.
 
-        Required free text is the line that there is no model, unless it is quoted beside the name of its field. A
-        result of a tool that is a bare number fills the only number of the schema.
+        A required free-text field gets the line that says that there is no model, unless the prompt quotes a value
+        beside the name of the field. If the result of a tool is a bare number, it fills the schema's only number field.
 
         Raises:
             Unstated: A required number, boolean or choice is not stated, or all fields are optional and none is stated.
@@ -62,7 +62,7 @@ class Stated:
         return made
 
     def fill_partly(self, schema: Schema) -> dict[str, object]:
-        """As much of such an object as is stated, so that a schema which requires more refuses it."""
+        """An object with only the stated values. If the schema requires more, validation fails, as it should."""
         made = {}
         for name, part, is_required in fields_of(schema):
             if is_required:
@@ -215,7 +215,7 @@ def as_number(value: float) -> int | float:
 
 
 def _fits(field: Schema, value: object) -> bool:  # noqa: PLR0911 - one for each kind
-    """Whether a value is one of a field that is no object and no list."""
+    """Whether a value fits a field that is neither an object nor a list."""
     if choices := field.get("enum"):
         return value in choices
     match kind_of(field):

@@ -116,4 +116,4 @@ def _asked(context: str, text: str) -> list[dict[str, str]]:
 
 
 def _failure(what: str) -> ServiceError:
-    return ServiceError(service_message=f"The model behind the emulator {what}.")
+    return ServiceError(service_message=f"The upstream model of the emulator {what}.")

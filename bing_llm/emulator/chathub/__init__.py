@@ -1,1 +1,1 @@
-"""The ChatHub that the emulator plays: SignalR over a WebSocket, and the HTTP calls around it."""
+"""The emulator's ChatHub: SignalR over a WebSocket, and the HTTP calls around it."""

@@ -91,7 +91,7 @@ class MessageWriter:
         return self._bot(text, message_type="InternalLoaderMessage", adaptive_cards=shapes.subtle_card(text))
 
     def image_request(self, prompt: str) -> shapes.Message:
-        """The model asks for a picture (recording 02). There is no card."""
+        """The model asks for a picture (recording 02). Such a message has no card."""
         return self._bot(
             prompt,
             content_type="IMAGE",

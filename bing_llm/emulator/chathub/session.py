@@ -31,7 +31,7 @@ class Session:
     """One socket, from the handshake to its end. The turn that runs on it is a task.
 
     Args:
-        state: The emulator's.
+        state: The state of the emulator.
         socket: The open socket.
         request: The upgrade request: its headers, its query, its transport.
     """
@@ -85,7 +85,7 @@ class Session:
         try:
             return self._connection.next_frame()
         except ProtocolError:
-            # What parses and may not come while a turn runs is another request; the rest raises again.
+            # During a turn, a frame that parses but is not allowed is a second request. All others raise again.
             frame = codec.decode_client(self._connection.record) if self._connection.state in _BUSY else None
             if not isinstance(frame, frames.Chat):
                 raise
@@ -102,7 +102,7 @@ class Session:
             case frames.Invocation(target="stop"):
                 await self._stop(frame)
             case _:
-                pass  # a ping is not answered: two ends that echo each other never stop
+                pass  # a ping gets no reply: two ends that echo pings would never stop
         return True
 
     async def _handshake(self, handshake: frames.HandshakeRequest) -> bool:
@@ -135,13 +135,13 @@ class Session:
         return False
 
     async def _listen_only(self) -> bool:
-        """Say nothing until the client leaves."""
+        """Send nothing until the client leaves."""
         async for _ in self._socket:
             pass
         return False
 
     async def _refuse_to_go_on(self) -> None:
-        """Answer a violation of the protocol: by closing the socket, after the handshake with a close frame first."""
+        """Close the socket after a violation of the protocol. After the handshake, a close frame is sent first."""
         await _cancel(self._turn)
         if self._connection.state not in {ConnectionState.NEW, ConnectionState.CLOSED}:
             await self._send(_closed_with_an_error(allow_reconnect=True))
@@ -163,7 +163,7 @@ class Session:
             self._turn = asyncio.create_task(self._play(request, chat))
 
     async def _refuse_second(self, chat: frames.Chat) -> None:
-        """Refuse a turn while another runs on this socket; its frames are no step of the running one."""
+        """Refuse a turn while another one runs on this socket. The refusal is not a fault point of the running turn."""
         self._note(chat)
         writer = AnswerWriter(chat, lifetime=self._state.lifetime, clock=self._state.clock)
         await self._send_data(codec.encode(*writer.refusal(result_of(ConversationBusy()))))
@@ -176,7 +176,7 @@ class Session:
                         return
             for piece in self._delivery.rest():
                 await self._send_text(piece)
-        except Exception:  # noqa: BLE001 - a mistake in here must not leave the client waiting
+        except Exception:  # noqa: BLE001 - a bug in here must not leave the client waiting
             _log.exception("A turn of the emulator failed.")
             self.abort()
 
@@ -195,7 +195,7 @@ class Session:
             case Raw(text=text):
                 await self._deliver(text + SEPARATOR.decode())
             case Split() | Merge() | Duplicate():
-                await _cancel(self._pinging)  # none may come between two pieces of a record
+                await _cancel(self._pinging)  # a ping must not come between two pieces of a record
                 self._delivery.change(outgoing)
             case _:
                 pass
@@ -266,7 +266,7 @@ class Session:
             await self._socket.send_frame(data, WSMsgType.TEXT)
 
     async def _keep_alive(self) -> None:
-        """Ping whenever nothing was sent for the interval."""
+        """Send a ping whenever nothing was sent for `ping_interval`."""
         now = asyncio.get_running_loop().time
         while True:
             left = self._spoke_at + self._state.ping_interval - now()

@@ -88,7 +88,7 @@ def feedback() -> dict[str, object]:
 # --- errors of turns -------------------------------------------------------------------------------------------------
 
 Breakage: TypeAlias = Cut | Silence | Raw
-"""How a turn breaks off without a final frame."""
+"""The ways in which a turn breaks off without a final frame."""
 
 _BREAKAGES: dict[type[errors.BingError], Breakage] = {
     errors.PromptTooLong: Cut("close 1000"),
@@ -112,17 +112,17 @@ _MODERATION = (errors.ContentFiltered, errors.ConversationEnded, errors.TurnLimi
 
 
 def breakage_of(error: errors.BingError) -> Breakage | None:
-    """How the error breaks the turn off; None if a frame reports it."""
+    """How the error breaks off the turn; None if a frame reports the error."""
     return _BREAKAGES.get(type(error))
 
 
 def is_refusal(error: errors.BingError) -> bool:
-    """Whether the turn is refused by a result, and so does not count as a turn of the conversation."""
+    """Whether a result refuses the turn. A refused turn does not count in the conversation."""
     return type(error) in _RESULTS
 
 
 def result_of(error: errors.BingError) -> frames.Result:
-    """The result that reports the error. The `value` and message of the error, if any, replace the usual ones."""
+    """The result that reports the error. If the error has a `value` or a message, they replace the usual ones."""
     value, message, code = _RESULTS[type(error)]
     said = error.service_message or error.message or message
     return frames.Result(value=error.value or value, message=said, error=code)
@@ -161,7 +161,7 @@ def check_refusable(error: errors.BingError) -> None:
 
 
 def creation_response(error: errors.BingError) -> web.Response:
-    """The answer that stands for the error.
+    """The HTTP response that reports the error.
 
     ==================  ===============================================================================
     Throttled           status 404; with `retry_after`, status 429 and that header

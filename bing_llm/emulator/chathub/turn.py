@@ -29,7 +29,7 @@ from bing_llm.emulator.faults import WIRE_FAULTS, NewMessage, WireFault
 from bing_llm.emulator.state import Received, State
 
 Outgoing: TypeAlias = Frames | WireFault
-"""Frames that go out as one WebSocket message, or what happens to the connection."""
+"""Frames that are sent as one WebSocket message, or a fault that hits the connection."""
 
 _UNSIGNED = (
     "The conversationSignature is not set and is required to ensure that you have permission to use our APIs. "
@@ -42,13 +42,13 @@ _MAX_DIGITS = 9
 async def answer_turn(
     state: State, request: Received, chat: frames.Chat, token: str | None
 ) -> AsyncGenerator[Outgoing, None]:
-    """What the emulator sends for one request. Closing it early ends a stopped or an abandoned turn.
+    """The answer to one request. Close the generator early to end a turn that was stopped or abandoned.
 
     Args:
-        state: The emulator's.
-        request: The request as it was noted.
-        chat: Its frame.
-        token: `sec_access_token` of the socket's URL; None for none.
+        state: The state of the emulator.
+        request: The recorded request.
+        chat: The frame of the request.
+        token: `sec_access_token` of the socket's URL; None if the URL has none.
     """
     writer = AnswerWriter(chat, lifetime=state.lifetime, clock=state.clock)
     writer.quota = ev.Quota(0, state.turn_limit)
@@ -90,7 +90,7 @@ async def answer_turn(
             yield breakage
             return
     finally:
-        # Before the final frame: a client may ask again as soon as it has it, on another socket.
+        # Before the final frame, because after it the client may ask again at once, on another socket.
         is_turn = failure is None or not is_refusal(failure)
         conversation.finish(PastTurn(question.text, writer.text, question.context) if is_turn else None)
     for outgoing in _refusal(writer, failure) if failure else (writer.closing(),):
@@ -113,7 +113,7 @@ def _question(state: State, conversation: Conversation, request: Received) -> Qu
 
 
 def _written(writer: AnswerWriter, output: Output) -> Frames | errors.BingError:
-    """The frames of an event; an error for an error, or for an output that cannot be sent."""
+    """The frames of an event; or an error, if the output is an error or cannot be sent."""
     output = checked_output(output)
     if isinstance(output, errors.BingError):
         return output

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from llama_index.core.llms.llm import ToolSelection
     from llama_index.core.prompts import BasePromptTemplate, PromptTemplate
 
-__all__ = ["Bing"]
 
 _dispatcher = get_dispatcher(__name__)
 _log = logging.getLogger(__name__)
@@ -74,18 +73,21 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
 
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
-        - `backend`, `endpoint`, `cookies`, `search`, `locale`: those of a service, as `BingClient` takes them; of
+        - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
           Work IQ also `token`, `time_zone`, `files`, `entity_tags`
-        - `api_key`: the credential of the chosen service, which is `cookies` or `token`
-        - `service`: a service value such as `WorkIQ(...)`, or one of your own, instead of all these but `model`
-        - `timeout` (of a whole turn, in seconds), `max_retries`: as `BingClient` takes them
-        - `client`: a `BingClient` of your own instead of all of these, which you close
-        - `continue_conversations`, `max_concurrency`, `warm`: as `BingClient` takes them, for speed
+        - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
+        - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
+          above, except `model`
+        - `timeout`: the time for a whole turn, in seconds; 900
+        - `max_retries`: how often a turn without text yet is tried again; 4
+        - `continue_conversations`, `max_concurrency`, `warm`: as in `BingClient`, for speed
+        - `client`: a `BingClient` of your own, which you close. It replaces all the settings above, except `model` and
+          `max_retries`
         - `stop`, `max_tokens`: where the answer ends; also as options of each call
-        - `temperature`: accepted, and not used: the service has no such setting
-        - `context_window`: what LlamaIndex packs prompts to, in tokens
-        - `join_deltas`: whether text that waits is joined into one chunk
-        - those of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `rate_limiter`, `output_parser`,
+        - `temperature`: accepted, but not used, because the service has no such setting
+        - `context_window`: the size to which LlamaIndex packs prompts, in tokens
+        - `join_deltas`: whether text that has already arrived is joined into one chunk
+        - the settings of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `rate_limiter`, `output_parser`,
           `completion_to_prompt`, `pydantic_program_mode`
 
     Complete and chat:
@@ -111,8 +113,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         ```
 
     Tool calling:
-        The service knows no tools. They are described in the prompt, and calls are read out of the answer; a call that
-        is required and does not come, or that cannot be read, is asked for once more. So agents work.
+        The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
+        required call is missing, or a call cannot be parsed, the model is asked once more. So LlamaIndex's agents work.
 
         ```python
         from llama_index.core.agent.workflow import FunctionAgent
@@ -142,10 +144,10 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         print(city)
         ```
 
-    What the service says besides its text:
+    More than text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
-        message; reasoning lines are a `ThinkingBlock`, and `thinking_delta` in streams. `raw` has all of it, beside
-        `finish_reason`, `conversation_id` and `quota`; the service counts no tokens, so there is no usage.
+        message. Reasoning lines are a `ThinkingBlock`; in streams they come as `thinking_delta`. `raw` has all of
+        this, and `finish_reason`, `conversation_id` and `quota`. It has no usage, because the service counts no tokens.
 
         ```python
         answer = llm.chat([ChatMessage("What is new in Python?")])
@@ -153,12 +155,12 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         ```
 
     Stop sequences and lengths:
-        The service has neither, so `stop` and `max_tokens` cut the answer here and end the turn at the service.
+        The service supports neither. So the client cuts the answer at `stop` or `max_tokens`, and ends the turn.
 
     Errors:
-        Each error is one of `bing_llm.errors`. Text that was streamed is never taken back: if the service rewrites what
-        it had said, the deltas stay as they are, and the message of the last chunk has the new text, as `chat` has it;
-        `raw["final_text"]` says so. Calls out of an answer that the service withdrew are not made.
+        Each error is from `bing_llm.errors`. Streamed text is never taken back. If the service rewrites it, the deltas
+        stay as they are, and the message of the last chunk has the new text, as `chat` returns it; then
+        `raw["final_text"]` is set. Calls in an answer that the service withdrew are dropped.
 
     Raises:
         ConfigurationError: A setting is not allowed, or no backend is chosen; nothing was sent.
@@ -182,8 +184,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     context_window: int = Field(
         default=CONTEXT_TOKENS,
         ge=1,
-        description="What a prompt and its answer may have together, in tokens; from about 8,000 on, a ChatHub refused "
-        "prompts.",
+        description="How many tokens a prompt and its answer may have together. A ChatHub refused prompts from about "
+        "8,000 tokens on.",
     )
 
     @classmethod
@@ -193,7 +195,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
 
     @property
     def metadata(self) -> LLMMetadata:
-        """What LlamaIndex may know of the model beforehand. Nothing is sent."""
+        """What LlamaIndex needs to know about the model. Nothing is sent."""
         return LLMMetadata(
             context_window=self.context_window,
             num_output=self.max_tokens or DEFAULT_NUM_OUTPUTS,
@@ -223,12 +225,15 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponse:
-        """As `chat`, on the caller's loop."""
+        """The answer to a history, asked on the caller's event loop. The arguments and errors are those of `chat`."""
         completion, responses = self._chat(messages, kwargs)
         return responses.whole(await completion.whole())
 
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseGen:
-        """As `chat`, as it comes. To close the generator, or to drop it, ends the turn."""
+        """The answer to a history, piece by piece; arguments and errors as for `chat`.
+
+        Closing or dropping the generator ends the turn.
+        """
         call = StreamedCall[ChatResponse]()
 
         @llm_chat_callback()
@@ -238,7 +243,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return Stream(stream(self, messages, **kwargs), call)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseAsyncGen:
-        """As `stream_chat`, on the caller's loop."""
+        """The answer to a history, piece by piece, on the caller's loop; arguments and errors as for `chat`."""
         call = StreamedCall[ChatResponse]()
 
         @llm_chat_callback()
@@ -254,7 +259,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         Args:
             prompt: The prompt.
             formatted: Whether `completion_to_prompt` was applied already.
-            **kwargs: As of `chat`.
+            **kwargs: The options of `chat`.
 
         Raises:
             InvalidRequest: The prompt or an option cannot be served; nothing was sent.
@@ -265,12 +270,15 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponse:  # noqa: FBT001, FBT002
-        """As `complete`, on the caller's loop."""
+        """The answer to one prompt, asked on the caller's event loop; arguments and errors as for `complete`."""
         completion, responses = self._complete(prompt, kwargs, formatted=formatted)
         return responses.whole(await completion.whole())
 
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponseGen:  # noqa: FBT001, FBT002
-        """As `complete`, as it comes. To close the generator, or to drop it, ends the turn."""
+        """The answer to one prompt, piece by piece; arguments and errors as for `complete`.
+
+        Closing or dropping the generator ends the turn.
+        """
         call = StreamedCall[CompletionResponse]()
 
         @llm_completion_callback()
@@ -285,7 +293,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         formatted: bool = False,  # noqa: FBT001, FBT002 - as above
         **kwargs: object,
     ) -> CompletionResponseAsyncGen:
-        """As `stream_complete`, on the caller's loop."""
+        """The answer to one prompt, piece by piece, on the caller's loop; arguments and errors as for `complete`."""
         call = StreamedCall[CompletionResponse]()
 
         @llm_completion_callback()
@@ -340,16 +348,16 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         error_on_no_tool_call: bool = True,  # noqa: FBT001, FBT002 - LlamaIndex's signature
         **kwargs: object,  # noqa: ARG002
     ) -> list[ToolSelection]:
-        """The calls of a response. Costs next to nothing: agents ask with each chunk.
+        """The calls of a response. It is cheap, because agents ask for them with each chunk.
 
         Raises:
-            ValueError: There is no call that can be made, and `error_on_no_tool_call` is set.
+            ValueError: The response has no valid call, and `error_on_no_tool_call` is set.
         """
         return selections(response, error_on_no_tool_call=error_on_no_tool_call)
 
     # --- structured output ----------------------------------------------------------------------------------------
-    # LlamaIndex's own programs ask for a function call, and stream nothing of it; a text that is JSON grows. They
-    # serve where a mode is set.
+    # LlamaIndex's own programs ask for a function call, which comes in one piece. An answer that is JSON text can be
+    # streamed. So those programs are used only where a `pydantic_program_mode` is set.
 
     def structured_predict(
         self,
@@ -358,13 +366,13 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         llm_kwargs: dict[str, object] | None = None,
         **prompt_args: object,
     ) -> M:
-        """An object of a pydantic class. What does not fit is asked for once more.
+        """An object of a pydantic class. If the answer does not fit the class, the model is asked once more.
 
         Args:
             output_cls: The class.
-            prompt: What is asked, also a template of a chat.
+            prompt: The prompt template; a chat template works too.
             llm_kwargs: Options of `chat`.
-            **prompt_args: For the template.
+            **prompt_args: The variables of the template.
 
         Raises:
             ValueError: The model answered twice without such an object.
@@ -385,7 +393,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         llm_kwargs: dict[str, object] | None = None,
         **prompt_args: object,
     ) -> M:
-        """As `structured_predict`, on the caller's loop."""
+        """An object of a pydantic class, on the caller's loop; arguments and errors as for `structured_predict`."""
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
             if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:  # whose program drops the system prompt here
                 messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
@@ -424,7 +432,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return self._structured(output_cls, prompt, llm_kwargs, prompt_args).astream()
 
     def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram[M]:
-        """The program by which LlamaIndex streams objects; by itself it would not require the call."""
+        """LlamaIndex's program for streamed objects. It requires the call here, which it does not do by itself."""
         return FunctionCallingProgram.from_defaults(output_cls, prompt=prompt, llm=self, tool_choice="required")
 
     def _structured(
@@ -446,7 +454,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return copied
 
     def __getstate__(self) -> dict[str, Any]:
-        """The settings, without secrets. What cannot be pickled is left out, as LlamaIndex does; here not from `self`.
+        """The settings, without secrets. What cannot be pickled is left out, as in LlamaIndex, but `self` keeps it.
 
         Raises:
             TypeError: It has a client or a service of your own.

@@ -256,11 +256,11 @@ class Stream(Generator[T, None, None]):
         return next(self._generator)
 
     def send(self, value: None) -> T:
-        """As of any generator."""
+        """The next response."""
         return self._generator.send(value)
 
     def throw(self, *exc_info: Any) -> T:
-        """As of any generator; closes the socket first."""
+        """Close the socket, then raise the error in the generator."""
         self._held.close()
         return self._generator.throw(*exc_info)
 
@@ -284,11 +284,11 @@ class AsyncStream(AsyncGenerator[T, None]):
         return await self._generator.__anext__()  # not the awaitable itself: a step holds its stream
 
     async def asend(self, value: None) -> T:
-        """As of any asynchronous generator."""
+        """The next response."""
         return await self._generator.asend(value)
 
     async def athrow(self, *exc_info: Any) -> T:
-        """As of any asynchronous generator; closes the socket first."""
+        """Close the socket, then raise the error in the generator."""
         self.close()
         return await self._generator.athrow(*exc_info)
 

@@ -60,11 +60,11 @@ class StructuredCall(Generic[M]):
         return self._final(self._llm.chat(self._messages, **self._options))
 
     async def apredict(self) -> M:
-        """As `predict`, on the caller's loop."""
+        """The object; asks on the caller's loop. Raises what `predict` raises."""
         return await self._afinal(await self._llm.achat(self._messages, **self._options))
 
     def stream(self) -> Generator[M | FlexibleModel, None, None]:
-        """What is known of the object, each time that it grows, and finally the object itself.
+        """The object as far as it is known, each time that it grows; then the final object.
 
         Raises:
             ValueError: As of `predict`.
@@ -80,7 +80,7 @@ class StructuredCall(Generic[M]):
             yield final
 
     def astream(self) -> AsyncGenerator[M | FlexibleModel, None]:
-        """As `stream`, on the caller's loop."""
+        """What is known of the object, as `stream` yields it; asks on the caller's loop."""
         return AsyncStream(self._objects(), self)
 
     def close(self) -> None:
