@@ -247,3 +247,10 @@ def close_idle_loops() -> None:
 def _close_at_exit() -> None:
     close_idle_loops()
     background.get().end()
+
+
+class AbandonedTask(asyncio.Task[T]):
+    """A task that its loop may be closed without: whoever started it closes what it has opened, so nothing is lost."""
+
+    def __del__(self) -> None:
+        """Leave out asyncio's complaint that a task was destroyed while it was pending; it has no switch for that."""

@@ -83,7 +83,8 @@ class BingClient:
         if service is None:
             service = make_service(backend, settings)
         else:
-            _check_service(service, beside=[*(["backend"] if backend else []), *settings])
+            given = {"backend": backend or None, **settings}
+            _check_service(service, beside=[name for name, value in given.items() if value is not None])
         self.service = service
         self.backend_name = service.name
         self.timeouts = _of(Timeouts, timeouts, "timeouts")

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from bing_llm._loops import PerLoop, PerProcess, in_this_process
+from bing_llm._loops import AbandonedTask, PerLoop, PerProcess, in_this_process
 from bing_llm.backends.base import ConversationHandle, WarmConversation
 from bing_llm.errors import BingError, ConfigurationError, is_transient
 from bing_llm.limits import CONVERSATION_SECONDS, Deadline
@@ -131,8 +131,8 @@ class _LoopPool:
         self._plan = plan
         self._loop = asyncio.get_running_loop()
         self.ready: deque[_Ready] = deque()
-        self._tasks: set[_Upkeep] = set()
-        self._making: _Upkeep | None = None
+        self._tasks: set[AbandonedTask[None]] = set()
+        self._making: AbandonedTask[None] | None = None
         self._timer: Timer | None = None
         self._failures = 0  # since one was taken
         self._not_before = plan.clock()
@@ -246,19 +246,12 @@ class _LoopPool:
         self._not_before = max(self._not_before, now + (asked or 0.0))
         return self._not_before - now
 
-    def _run(self, work: Coroutine[Any, Any, None]) -> _Upkeep:
+    def _run(self, work: Coroutine[Any, Any, None]) -> AbandonedTask[None]:
         # Not in the caller's context: what a turn has in it must not live as long as this.
-        task = _Upkeep(work, loop=self._loop, context=Context())
+        task = AbandonedTask(work, loop=self._loop, context=Context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-class _Upkeep(asyncio.Task[None]):
-    """A task that its loop may end without: what it has opened is closed by the pool, so nothing is lost."""
-
-    def __del__(self) -> None:
-        """Leave out asyncio's complaint that a task was destroyed while it was pending."""
 
 
 async def _is_alive(conversation: WarmConversation) -> bool:

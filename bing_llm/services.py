@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import inspect
 import os
 import ssl
@@ -457,6 +458,22 @@ for _kind in SERVICES.values():
     _document(_kind)
 
 
+def fingerprint(service: Service) -> str:
+    """A text that is the same for services that answer alike to the same caller, for the keys of caches.
+
+    Secrets are in it as part of a hash. A service or a credential that is an object of its own equals only itself.
+    """
+    if not isinstance(service, _BuiltIn):
+        return f"{service.name} {id(service)}"
+    settings = {name: getattr(service, name) for name in service.__struct_fields__}
+    plain = {name: value if _is_plain(value) else id(value) for name, value in settings.items()}
+    return f"{service.name} {hashlib.sha256(repr(plain).encode()).hexdigest()}"
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float | tuple | Mapping | Location)
+
+
 def credential_of(backend: str | None, settings: ServiceSettings) -> Literal["cookies", "token"]:
     """The setting that an `api_key` beside these settings means: the credential of the service that they choose.
 
@@ -501,8 +518,6 @@ def _owners(name: str) -> list[_Kind]:
 
 def _is_blank(name: str, value: object) -> bool:
     """Whether a setting says nothing. An empty Cookie header does: none are sent, whatever the environment has."""
-    if name == "cookies":  # LangChain passes on what it has read in the environment
-        return value is None or value == os.environ.get("BING_COOKIES")
     return value is None or (value == "" and name in {"model", "endpoint", "token"})
 
 

@@ -7,6 +7,8 @@ from collections import deque
 from contextlib import suppress
 from typing import Final, NamedTuple, Protocol
 
+from bing_llm._loops import AbandonedTask
+
 # Read in advance while nobody takes it, in bytes: as much as aiohttp buffers for one connection.
 READ_AHEAD_BYTES: Final = 128 * 1024
 
@@ -64,10 +66,8 @@ class Transport:
         self._ending: End | BaseException | None = None  # that comes after what was received
         self._waiter: asyncio.Future[None] | None = None
         self._room: asyncio.Future[None] | None = None
-        self.reader = self._loop.create_task(self._read())
-        # A loop may be closed while the task waits; `abort` then ends its coroutine. asyncio would log that as an
-        # error, and has no public way to say that it is expected.
-        self.reader._log_destroy_pending = False  # type: ignore[attr-defined] # noqa: SLF001
+        # A loop may be closed while the task waits; `abort` then ends its coroutine.
+        self.reader = AbandonedTask(self._read(), loop=self._loop)
         self.reader.add_done_callback(self._read_ended)
 
     async def receive(self, seconds: float) -> bytes | End:

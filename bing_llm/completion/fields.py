@@ -214,10 +214,6 @@ class ServiceFields(BaseModel):
     def _check_fields(self) -> Self:
         if self.temperature is not None:
             self.names.warn_of_unused(["temperature"])
-        if self.client is not None:
-            self._refuse_beside("client", ("service", *SERVICE_FIELDS, *CLIENT_FIELDS))
-        elif self.service is not None:
-            self._refuse_beside("service", SERVICE_FIELDS)
         self.model = self._connection.model
         return self
 
@@ -250,13 +246,17 @@ class ServiceFields(BaseModel):
         """
         model = self.model or None
         if self.client is not None:
+            self._refuse_beside("client", ("service", *SERVICE_FIELDS, *CLIENT_FIELDS))
             return self.client.with_options(model=model)
         timeouts = None if self.timeout is None else Timeouts(turn=self.timeout)
         of_the_client: dict[str, Any] = {name: getattr(self, name) for name in CLIENT_FIELDS if name != "timeout"}
         if self.service is not None:
+            self._refuse_beside("service", SERVICE_FIELDS)
             service = self.service if model is None else self.service.with_model(model)
             return BingClient(service, timeouts=timeouts, **of_the_client)
         of_the_service: dict[str, Any] = {name: _unwrap(getattr(self, name)) for name in SERVICE_FIELDS}
+        if of_the_service["cookies"] == os.environ.get("BING_COOKIES"):
+            del of_the_service["cookies"]  # LangChain has read them there, and they are no argument of the caller
         return BingClient(model=model, timeouts=timeouts, **of_the_service, **of_the_client)
 
     @property
@@ -310,7 +310,13 @@ class ServiceFields(BaseModel):
 
     def _field_of(self, name: str) -> str:
         """The field that keeps this one's value."""
-        return name if name != "api_key" else SERVICES[self._connection.backend_name].credential
+        if name != "api_key":
+            return name
+        for owner in ("client", "service"):
+            if getattr(self, owner) is not None:
+                msg = f"api_key is set on a model with a {owner} of your own, which has its credential already."
+                raise ConfigurationError(msg, hint=f"Make a model with another {owner}.")
+        return SERVICES[self._connection.backend_name].credential
 
     def close(self) -> None:
         """Close every connection that this model opened. A client of your own stays open. May be called twice."""

@@ -21,7 +21,7 @@ from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.messages import convert
-from bing_llm.services import describe
+from bing_llm.services import describe, fingerprint
 from bing_llm.sync import iterate, run
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
@@ -357,6 +357,11 @@ class ChatBing(ServiceFields, BaseChatModel):
             "stop": self.stop,
             "max_tokens": self.max_tokens,
         }
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        # The key of LangChain's caches, made of what it may serialize; service, client and token are left out of that.
+        own = self.service if self.client is None else self.client.service
+        return f"{super()._get_llm_string(stop, **kwargs)}---{fingerprint(own or self._connection.service)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(

@@ -25,6 +25,7 @@ from bing_llm.errors import (
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.services import ChatHub, Location, WorkIQ
 from bing_llm.sync_client import SyncBingClient
+from langchain_bing import ChatBing
 from tests.client.helpers import PNG, SECRET, WORKIQ
 from tests.fakes import FakeBackend, client_of
 
@@ -164,12 +165,12 @@ def test_settings_that_cannot_work_with_work_iq_are_refused(settings: dict[str, 
 
 
 def test_cookies_of_the_environment_do_not_stand_in_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor those that a framework has read there and passes on; they go nowhere."""
+    """Nor those that LangChain has read there. As an argument they are refused: an argument counts as any other."""
     monkeypatch.setenv("BING_COOKIES", "_U=environment")
-    forms: list[dict[str, Any]] = [{}, {"cookies": "_U=environment"}]
-    for settings in forms:
-        client = BingClient(**WORKIQ, **settings)
-        assert type(client.service) is WorkIQ
+    assert type(BingClient(**WORKIQ).service) is WorkIQ
+    assert type(ChatBing(**WORKIQ)._connection.service) is WorkIQ
+    with pytest.raises(ConfigurationError, match="cookies"):
+        BingClient(**WORKIQ, cookies="_U=environment")
 
 
 def test_work_iq_without_a_token_says_where_to_get_one() -> None:

@@ -82,8 +82,9 @@ CHOICES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"WORKIQ_TOKEN": "x", "BING_COOKIES": "_U=1"}, {}, "workiq"),
     ({"BING_COOKIES": "_U=1"}, {}, "chathub"),
     ({"BING_LLM_ENDPOINT": HERE}, {}, "chathub"),
-    # a framework passes on what it has read in the environment, and settings that say nothing
-    ({"WORKIQ_TOKEN": "x", "BING_COOKIES": "_U=1"}, {"cookies": "_U=1"}, "workiq"),
+    # an argument counts also where the environment says the same
+    ({"WORKIQ_TOKEN": "x", "BING_COOKIES": "_U=1"}, {"cookies": "_U=1"}, "chathub"),
+    # a framework passes on settings that say nothing
     ({"WORKIQ_TOKEN": "x"}, {"endpoint": "", "cookies": "", "model": ""}, "workiq"),
 ]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from asyncio import timeout
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
@@ -261,7 +260,7 @@ class WorkIQBackend:
 
     async def _bearer(self, deadline: Deadline) -> str:
         try:
-            async with timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
+            async with asyncio.timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
                 return await self._tokens.bearer()
         except TimeoutError:
             raise deadline.timed_out() from None

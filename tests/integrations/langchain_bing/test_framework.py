@@ -14,7 +14,7 @@ from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField, RunnableConfig, RunnableLambda
 
-from bing_llm import BingClient, Retries
+from bing_llm import BingClient, ChatHub, Emulated, Retries, WorkIQ
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import ConnectionLost, ServiceError, Throttled
@@ -223,6 +223,25 @@ def test_a_cached_answer_asks_nothing(bing_emulator: Emulator) -> None:
     assert chats(bing_emulator) == 4
     ChatBing(endpoint=bing_emulator.url, cache=cache).invoke("One")
     assert chats(bing_emulator) == 4
+
+
+def test_a_cache_tells_services_and_callers_apart() -> None:
+    """No answer of one service, or to one account, is given for another; equal services share theirs."""
+    here = "http://127.0.0.1:9"
+    client = BingClient(endpoint=here)
+    models = [
+        ChatBing(service=Emulated()),
+        ChatBing(service=Emulated(search=False)),
+        ChatBing(service=ChatHub(endpoint=here)),
+        ChatBing(service=WorkIQ(token="one-token", endpoint=here, time_zone="UTC")),
+        ChatBing(backend="workiq", token="another-token", endpoint=here, time_zone="UTC"),
+        ChatBing(client=BingClient(endpoint="http://127.0.0.1:10")),
+    ]
+    keys = [model._get_llm_string() for model in models]
+    assert len(set(keys)) == len(models)
+    assert ChatBing(service=Emulated())._get_llm_string() == keys[0]
+    assert ChatBing(client=client)._get_llm_string() == ChatBing(client=client)._get_llm_string()
+    assert not any("-token" in key for key in keys)
 
 
 class Limiter(BaseRateLimiter):
