@@ -256,7 +256,7 @@ class ServiceFields(BaseModel):
             return BingClient(service, timeouts=timeouts, **of_the_client)
         of_the_service: dict[str, Any] = {name: _unwrap(getattr(self, name)) for name in SERVICE_FIELDS}
         if of_the_service["cookies"] == os.environ.get("BING_COOKIES"):
-            del of_the_service["cookies"]  # LangChain has read them there, and they are no argument of the caller
+            del of_the_service["cookies"]  # LangChain read them from there; the caller did not pass them
         return BingClient(model=model, timeouts=timeouts, **of_the_service, **of_the_client)
 
     @property
@@ -309,7 +309,7 @@ class ServiceFields(BaseModel):
         super().__setattr__(name, wrap_secret(name, value))
 
     def _field_of(self, name: str) -> str:
-        """The field that keeps this one's value."""
+        """The field that holds the value of this argument."""
         if name != "api_key":
             return name
         for owner in ("client", "service"):
