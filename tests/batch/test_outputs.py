@@ -346,6 +346,7 @@ def test_closing_twice_is_fine(path: Path) -> None:
     output.close()
 
 
+@pytest.mark.system
 def test_memory_does_not_grow_with_the_rows(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither while they are kept, nor at the end, nor when they are found again."""
     monkeypatch.setattr("bing_llm.batch.parquet_rows._WRITTEN_AT_ONCE", 50)

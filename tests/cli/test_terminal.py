@@ -215,6 +215,7 @@ OTHER_SETTINGS = {
 }
 
 
+@pytest.mark.system
 def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path) -> None:
     """Each line works word for word, and asks this emulator whatever that shell's environment says."""
     (tmp_path / "bing-llm").write_text(COMMAND)

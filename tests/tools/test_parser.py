@@ -454,7 +454,9 @@ def steps_for(part: str, length: int, size: int) -> int:
 
 
 @pytest.mark.parametrize("size", [16, 1_000_000])
-@pytest.mark.parametrize("part", HOSTILE)
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=() if at % 3 == 0 else pytest.mark.system) for at, part in enumerate(HOSTILE)]
+)
 def test_hostile_replies_take_linear_steps(part: str, size: int) -> None:
     """Eight times the text takes about eight times the steps, not sixty-four, in parts of any size.
 

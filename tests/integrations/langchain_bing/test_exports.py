@@ -44,6 +44,7 @@ def test_without_langchain_the_error_says_what_to_install() -> None:
     assert done.stderr.splitlines()[-1] == line
 
 
+@pytest.mark.system
 def test_another_missing_module_is_not_taken_for_langchain() -> None:
     """A broken installation shows what it lacks."""
     done = run("import sys; sys.modules['msgspec'] = None; from langchain_bing import ChatBing")

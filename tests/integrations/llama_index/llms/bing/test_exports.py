@@ -45,6 +45,7 @@ def test_without_llama_index_the_error_says_what_to_install() -> None:
     assert done.stderr.splitlines()[-1] == line
 
 
+@pytest.mark.system
 def test_another_missing_module_is_not_taken_for_llama_index() -> None:
     """A broken installation shows what it lacks."""
     done = run("import sys; sys.modules['msgspec'] = None; from llama_index.llms.bing import Bing")
