@@ -4,7 +4,8 @@
 - `PerLoop`: a resource for each event loop, closed with its loop, with its owner, or when its owner is collected.
 - `background`: the one loop of a process that synchronous calls run on.
 
-This is the one place that looks at process ids, registers with `atexit`, and waits for the end of a loop.
+Outside the emulator, this is the one place that looks at process ids, registers with `atexit`, and waits for the end of
+a loop.
 """
 
 from __future__ import annotations
