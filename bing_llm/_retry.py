@@ -12,7 +12,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from bing_llm._escaping import log_line
+from bing_llm._safe_text import log_line
 from bing_llm.errors import BingError, FailedAttempt, Metering, next_step
 from bing_llm.limits import Deadline, Retries
 

@@ -35,7 +35,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, Literal, NamedTuple, TypeAlias
 
-from bing_llm._escaping import escape
+from bing_llm._safe_text import escape
 
 __all__ = [
     "AccessError",

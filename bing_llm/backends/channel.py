@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Final, Protocol
 
 from bing_llm import events as ev
-from bing_llm._escaping import log_line
+from bing_llm._safe_text import log_line
 from bing_llm._secrets import Redactor
 from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, TimedOut

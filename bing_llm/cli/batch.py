@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from bing_llm._escaping import one_line
+from bing_llm._safe_text import one_line
 from bing_llm.batch.progress import Summary, Tally
 from bing_llm.batch.runner import Batch, Options
 from bing_llm.cli.errors import ExitCode, print_error

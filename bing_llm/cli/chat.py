@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from bing_llm._escaping import escape, one_line
+from bing_llm._safe_text import escape, one_line
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.loop import Loop, RunningTurn
 from bing_llm.cli.streams import check_utf8, is_terminal, new_console

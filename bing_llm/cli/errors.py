@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from enum import IntEnum
 
-from bing_llm._escaping import one_line
+from bing_llm._safe_text import one_line
 from bing_llm.cli.options import SERVICE_OPTIONS, in_option_words
 from bing_llm.cli.streams import discard_stdout, print_to_stderr
 from bing_llm.errors import BingError, ConfigurationError

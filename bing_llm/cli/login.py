@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bing_llm._escaping import one_line
+from bing_llm._safe_text import one_line
 from bing_llm.backends.workiq.auth import scope_of
 from bing_llm.backends.workiq.login import login as sign_in
 from bing_llm.backends.workiq.options import resolve

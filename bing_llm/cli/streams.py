@@ -11,7 +11,7 @@ from typing import TextIO
 
 from rich.console import Console
 
-from bing_llm._escaping import escape
+from bing_llm._safe_text import escape
 from bing_llm.errors import ConfigurationError
 
 

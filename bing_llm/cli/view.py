@@ -22,7 +22,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from bing_llm import events as ev
-from bing_llm._escaping import escape, one_line
+from bing_llm._safe_text import escape, one_line
 from bing_llm._urls import web_url
 from bing_llm.cli.streams import is_terminal
 from bing_llm.fold import Fold

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bing_llm import events as ev
-from bing_llm._escaping import escape
+from bing_llm._safe_text import escape
 from bing_llm.cli.view import (
     REWRITTEN,
     Block,

@@ -91,8 +91,8 @@ class WorkIQ:
         except errors.BingError as refusal:
             return self._refused(request, refusal)
         answer = answer_turn(self._state, conversation, body)
-        playing = play(request, answer, partial(self._refused, request), self._state.ping_interval)
-        turn = RunningTurn(request, playing)
+        outgoing = play(request, answer, partial(self._refused, request), self._state.ping_interval)
+        turn = RunningTurn(request, outgoing)
         self._running[conversation.id] = turn
         try:
             return await turn.run()

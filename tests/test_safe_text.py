@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm._escaping import escape, log_line, one_line
+from bing_llm._safe_text import escape, log_line, one_line
 
 ANY_TEXT = st.text(
     st.one_of(
