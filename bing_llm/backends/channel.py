@@ -178,7 +178,7 @@ class Channel:
                 await self._wait()
 
     def look(self) -> bool:
-        """Take in what has come since without waiting; whether the connection still serves.
+        """Read what is buffered, without waiting. Returns whether the connection is still usable.
 
         It does not after a failure, after a silence, and where so much has come that it is a flood.
         """
@@ -250,7 +250,7 @@ class Channel:
             return None
 
     def _taken(self) -> ev.Event | None:
-        """The next event of what has come, None where nothing has; also None at the end of a stretch, for others."""
+        """The next buffered event, or None. Also None after a stretch of work, so that other tasks can run."""
         while self._unbroken < _STRETCH:
             self._unbroken += 1
             event = self._protocol.next_event()

@@ -99,7 +99,7 @@ class _Response:
         return await self._stream.read()
 
     async def send(self, data: bytes) -> None:
-        """Nothing is sent after the request."""
+        """Nothing is sent after the request: `Turn` has no ping, and an empty `stop`. So this is never called."""
         raise NotImplementedError
 
     def abort(self) -> None:
