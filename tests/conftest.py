@@ -45,6 +45,7 @@ INHERITED = (
     *NETWORK,
     *("LANG", "LC_", "TZ"),
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "TTY_"),
+    *("CI", "BUILD_NUMBER"),  # pytest prints whole reasons in its summary where one of these is set
     "PYTHON",  # among them PYTHONDONTWRITEBYTECODE, without whose bytecode each child compiles a framework anew
 )
 """How the names of environment variables begin that no test sees, in upper or lower case."""
