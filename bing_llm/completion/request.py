@@ -28,6 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         messages: The history, the oldest first; calls and results of tools are written as `bing_llm.tools` does.
         images: Pictures that go with the last message.
+        spare_images: Pictures that go with it if the service takes them.
         toolbox: The tools, and how the model may choose.
         json_format: Set if the answer must be JSON.
         stop: The answer ends before the first of these.
@@ -36,6 +37,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: tuple[Message, ...]
     images: tuple[ImageSource, ...] = ()
+    spare_images: tuple[ImageSource, ...] = ()
     toolbox: Toolbox = Toolbox()
     json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ def build_request(
     return Request(
         messages=history.messages,
         images=history.images,
+        spare_images=history.spare_images,
         toolbox=read_toolbox(
             [to_openai_tool(tool) for tool in _tools_in(options)],
             options.get("tool_choice"),

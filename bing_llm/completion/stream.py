@@ -76,7 +76,7 @@ class Completion(AsyncIterator[Item]):
         return self._client.model
 
     def _begin(self, request: Request) -> None:
-        source = HistoryTurn(self._client, request.messages, request.instructions, request.images)
+        source = HistoryTurn(self._client, request.messages, request.instructions, request.images, request.spare_images)
         self._sources.append(source)
         self._turn = TurnStream(source)
         self._output = OutputProcessor(self._request)

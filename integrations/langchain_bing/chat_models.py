@@ -20,14 +20,13 @@ from bing_llm.completion.fields import SERVICE_FIELDS, Names, ServiceFields
 from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
-from bing_llm.messages import convert
 from bing_llm.services import describe, fingerprint
 from bing_llm.sync import iterate, run
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
-from langchain_bing.messages import to_history
+from langchain_bing.messages import convert, to_history
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -338,7 +337,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """An estimate for the messages in the form in which they are sent, with the description of the tools."""
         instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
-        texts = [instructions.listing, instructions.rules, convert(to_history(messages).messages)]
+        texts = [instructions.listing, instructions.rules, convert(messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------
