@@ -44,6 +44,7 @@ def test_a_screenshot_of_a_tool_is_uploaded_with_the_turn(bing_emulator: Emulato
     assert (upload.kind, chat.kind) == ("upload", "chat")
     assert "Taken.\n[image]" in chat.text
     assert chat.arguments is not None
+    assert chat.arguments.message is not None
     assert chat.arguments.message.image_url
 
 

@@ -174,8 +174,8 @@ PDF = {"type": "file", "base64": "AAAA", "mime_type": "application/pdf"}
         HumanMessage,
         lambda content: FunctionMessage(content=content, name="add"),
         lambda content: ToolMessage(content, tool_call_id="x"),
-        lambda content: ChatMessage(content, role="narrator"),
-        lambda content: ChatMessage(content, role="user"),
+        lambda content: ChatMessage(content=content, role="narrator"),
+        lambda content: ChatMessage(content=content, role="user"),
         lambda content: HumanMessage([{"type": "tool_result", "tool_use_id": "x", "content": content}]),
     ],
 )
@@ -189,7 +189,7 @@ def test_what_this_turns_author_did_not_write_is_never_refused(message: Any, blo
         assert f"Look:\n{shown}" in to_history(result).messages[-1].content
 
 
-@pytest.mark.parametrize("message", [HumanMessage, lambda content: ChatMessage(content, role="user")])
+@pytest.mark.parametrize("message", [HumanMessage, lambda content: ChatMessage(content=content, role="user")])
 def test_a_file_is_refused_only_until_it_has_an_answer(message: Any) -> None:
     """The author of the newest human message can mend it; whoever asks later cannot."""
     assert "holds a block of type 'file'" in refused(message(["Look:", PDF]))
