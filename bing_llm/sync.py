@@ -20,6 +20,7 @@ from bing_llm._loops import Background, background
 from bing_llm.errors import ConfigurationError
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
@@ -84,14 +85,14 @@ def _wait_quietly(done: Future[T]) -> None:
 
 
 @runtime_checkable
-class Buffered(Protocol[T]):
+class Buffered(Protocol[T_co]):
     """An async iterator whose steps may make several items at once.
 
     A step on the background loop costs two changes of thread, far more than an item. So the items of one step are taken
     one after another by the thread that waited for it.
     """
 
-    def pop_ready(self) -> T | None:
+    def pop_ready(self) -> T_co | None:
         """The next item if an earlier step has made it, else None. Called from any thread, never during a step."""
 
 
