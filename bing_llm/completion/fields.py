@@ -261,8 +261,12 @@ class ServiceFields(BaseModel):
 
     @property
     def _retries(self) -> Retries:
+        """The retries of this model's calls."""
+        return self._retries_of(self._connection)
+
+    def _retries_of(self, client: BingClient) -> Retries:
         """The retries of the client, with `max_retries` in place of their number if it is set."""
-        retries = self._connection.retries
+        retries = client.retries
         return retries if self.max_retries is None else msgspec.structs.replace(retries, attempts=self.max_retries + 1)
 
     def _begin_completion(
@@ -295,7 +299,8 @@ class ServiceFields(BaseModel):
             stop=self.stop,
             max_tokens=self.max_tokens,
         )
-        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
+        own = self._connection
+        client = own.with_options(model=str(options.get("model") or self.model), retries=self._retries_of(own))
         return Completion(client, request, join=self.join_deltas)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:

@@ -102,6 +102,13 @@ class Completion(AsyncIterator[Item]):
                 raise
         return self._items.popleft()
 
+    def pop_ready(self) -> Item | None:
+        """The next item if an earlier step has made it, else None. Any thread may call it that asks for the items."""
+        try:
+            return self._items.popleft()
+        except IndexError:  # also if another thread closes this just now
+            return None
+
     def close(self) -> None:
         """Close the socket now, without waiting. May be called twice."""
         self._over = True
@@ -132,11 +139,13 @@ class Completion(AsyncIterator[Item]):
             # All that is wanted had come before the stop; only the service's own last word is missing.
             self._complete(ev.Reply())
             return
-        # Text whose end is decided here is taken piece by piece if it is not joined: the service is stopped earlier.
-        takes_all = self._join or self._output.is_plain
+        takes_pieces = not (self._join or self._output.is_plain)
         while event is not None:
             self._take(event)
-            event = self._turn.ready() if takes_all and not self._over else None
+            if takes_pieces:  # where the text ends may be decided by any of them: the service is stopped earlier
+                self._give_text()
+            ends = self._over or (takes_pieces and self._output.done)
+            event = None if ends else self._turn.ready()
         self._give_text()
         if not (self._over or self._stopped) and self._output.done:
             self._stopped = True

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -249,10 +250,14 @@ class CallDecoder:
         self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
         self._tools = {tool.name: tool for tool in toolbox.tools}
         self._strict = toolbox.strict
+
+    @cached_property
+    def _alike(self) -> Mapping[str, str]:
+        """The names of the tools by how they are spelled without case and separators, unless two are spelled alike."""
         alike: dict[str, list[str]] = {}
         for name in self._tools:
             alike.setdefault(_normalize(name), []).append(name)
-        self._alike = {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
+        return {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
 
     def decode(self, text: str, *, raw: str, closed: bool) -> list[Call | InvalidCall]:
         """The calls in a text that can only be meant as calls.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from typing import Any, TypeAlias
 
 import msgspec
@@ -81,7 +82,7 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
             InvalidRequest: Two tools have one name, or a call is required and there is no such tool.
         """
         names = [tool.name for tool in self.tools]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
             raise InvalidRequest(f"Two tools have the name {twice[0]!r}.", hint="Give each tool a name of its own.")
         if self.only and self.only not in names:

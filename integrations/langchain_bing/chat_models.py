@@ -245,8 +245,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(completion.model, estimate_usage=self.estimate_usage)
 
-    @property
     def _attempts(self) -> int:
+        """How often the client tries a turn; for errors only, since it looks at all settings."""
         return self._retries.attempts
 
     # --- tools and formats ----------------------------------------------------------------------------------------
@@ -421,10 +421,11 @@ def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     Raises:
         ValueError: The tool is one that a provider runs itself.
     """
-    from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
+    if isinstance(tool, Runnable):
+        from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
 
-    if isinstance(tool, Runnable) and not isinstance(tool, BaseTool):
-        tool = tool.as_tool()
+        if not isinstance(tool, BaseTool):
+            tool = tool.as_tool()
     converted = convert_to_openai_tool(tool, strict=strict)
     if "function" not in converted:
         kind = converted.get("type")

@@ -79,6 +79,26 @@ async def test_text_that_waits_is_joined() -> None:
     assert isinstance(await anext(made), Completed)
 
 
+@pytest.mark.parametrize("request_", [{}, {"stop": ("x",)}, {"toolbox": BOX}])
+async def test_text_that_waits_is_taken_in_one_step(request_: Any) -> None:
+    """Also where each delta is a piece of its own: the others are ready at once, until another thread closes it."""
+    made = completion(FakeBackend(answer(" one", " two", " three")), **request_)
+    assert made.pop_ready() is None
+    assert await anext(made) == " one"
+    assert made.pop_ready() == " two"
+    made.close()
+    assert made.pop_ready() is None
+
+
+async def test_nothing_is_taken_after_the_end_that_a_stop_sequence_sets() -> None:
+    """The service is stopped at once, even if more text waits."""
+    backend = FakeBackend(answer("one", " END", " two", " three"))
+    items, end = await items_of(completion(backend, stop=("END",)))
+    assert "".join(map(str, items)).strip() == "one"
+    assert end.finish_reason == "stop"
+    assert (backend.channels[0].stops, backend.channels[0].pulled) == (1, 3)
+
+
 async def test_what_the_service_does_comes_in_its_place() -> None:
     """Searches, reasoning and pictures between the texts."""
     results, picture = ev.SearchResults(()), ev.ImageCreated("https://example.com/p.png")
