@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox, validation_error
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
 
 # --- delimiters ---------------------------------------------------------------------------------
@@ -249,7 +249,6 @@ class CallDecoder:
         self._forced = offered[0] if toolbox.must_call and len(offered) == 1 else None
         self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
         self._tools = {tool.name: tool for tool in toolbox.tools}
-        self._strict = toolbox.strict
 
     @cached_property
     def _alike(self) -> Mapping[str, str]:
@@ -289,9 +288,8 @@ class CallDecoder:
         return self._checked(name, arguments, raw)
 
     def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
-        problem = (
-            validation_error(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
-        )
+        check = self._tools[name].check if name in self._tools else None
+        problem = "" if check is None else check(arguments)
         return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
 
     def decode_bare(self, text: str, *, raw: str) -> list[Call | InvalidCall] | None:
