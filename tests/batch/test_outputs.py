@@ -451,7 +451,8 @@ def test_parquet_gives_the_output_types_of_its_own(tmp_path: Path) -> None:
         schema = pq.read_schema(tmp_path / "table")
         schemas.append([schema.field(name) for name in ("line", "text", "citations", "attempts", "seconds", "error")])
     assert schemas[0] == schemas[1] == schemas[2]
-    assert str(schemas[0][2].type) == "list<element: struct<number: int64, url: string, title: string>>"
+    spans = "spans: list<element: list<element: int64>>"
+    assert str(schemas[0][2].type) == f"list<element: struct<number: int64, url: string, title: string, {spans}>>"
 
 
 @settings(max_examples=50)
