@@ -32,8 +32,8 @@ def reply_metadata(reply: ev.Reply) -> dict[str, object]:
 def completion_metadata(end: Completed) -> dict[str, object]:
     """`finish_reason`, the conversation and what happened to the text; keys without a value are left out.
 
-    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if the service
-    rewrote text that had been given.
+    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if text that
+    had been given was replaced.
     """
     reply = end.reply
     quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}

@@ -267,7 +267,7 @@ class ChunkStream(AsyncIterator[ChatGenerationChunk]):
     a hook of the loop, some iterations later. This one closes its socket as soon as it is dropped.
     """
 
-    def __init__(self, completion: Completion, chunks: TextChunks, attempts: int) -> None:
+    def __init__(self, completion: Completion, chunks: TextChunks, attempts: Callable[[], int]) -> None:
         self._completion = completion
         self._chunks = chunks
         self._attempts = attempts

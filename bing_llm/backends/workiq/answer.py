@@ -10,10 +10,19 @@ from typing import Final, Literal
 
 from bing_llm import errors
 from bing_llm import events as ev
+from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import find_markers
 from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark
-from bing_llm.backends.workiq.snapshots import DISENGAGED, Conversation, Message, sensitivity_label_of, sources_of
+from bing_llm.backends.workiq.errors import fault_error
+from bing_llm.backends.workiq.snapshots import (
+    DISENGAGED,
+    Conversation,
+    Message,
+    decode_conversation,
+    sensitivity_label_of,
+    sources_of,
+)
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 _NAMES: Final = ("Person", "File", "Event")
@@ -66,9 +75,31 @@ class AnswerReader:
         """The whole text so far."""
         return self._reply.text
 
-    def unknown(self, raw: object) -> None:
-        """Add what is not a snapshot, as parsed JSON."""
-        self._reply.add(ev.Unknown(raw))
+    def parse(self, data: str | bytes) -> Conversation:
+        """A snapshot as typed data.
+
+        Raises:
+            ProtocolError: It is not one.
+        """
+        return decode_conversation(data)
+
+    def read(self, conversation: Conversation, data: str | bytes, *, whole: bool = False) -> None:
+        """Add the events of what came; `data` is what it was parsed from.
+
+        Raises:
+            BingError: An error came in its place, or as `snapshot`.
+        """
+        fault = conversation.fault
+        if fault is not None:
+            raise fault_error(fault, "the turn")
+        if conversation.is_known or whole:
+            self.snapshot(conversation, whole=whole)
+        else:
+            self._reply.add(ev.Unknown(decode_json(data)))
+
+    def stop_request(self) -> bytes:
+        """Empty: the service has no such request."""
+        return b""
 
     def snapshot(self, conversation: Conversation, *, whole: bool = False) -> None:
         """Add the events of one snapshot.

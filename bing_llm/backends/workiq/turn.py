@@ -6,28 +6,69 @@ See docs/protocol/workiq.md, section 6.
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections import deque
+from typing import Any, Final, Protocol, TypeVar
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.sse import EventReader
-from bing_llm.backends.workiq.answer import AnswerReader
-from bing_llm.backends.workiq.errors import fault_error
-from bing_llm.backends.workiq.snapshots import decode_conversation
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 _DONE: Final = "[DONE]"  # not documented here; other services end a stream with it, and clients expect it
 _NORMAL_CLOSURE: Final = 1000
 
 
+T = TypeVar("T")
+
+
+class ResponseReader(Protocol[T]):
+    """What makes events of the parts of a response: snapshots over REST, JSON-RPC responses over A2A."""
+
+    @property
+    def events(self) -> deque[ev.Event]:
+        """The events, for the caller to take from the left."""
+
+    @property
+    def completed(self) -> bool:
+        """Whether `TurnCompleted` is among the events, or was."""
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+
+    def parse(self, data: str | bytes) -> T:
+        """A part as typed data.
+
+        Raises:
+            ProtocolError: It is not one.
+        """
+
+    def read(self, part: T, data: str | bytes, *, whole: bool) -> None:
+        """Add the events of a part.
+
+        Args:
+            part: The part.
+            data: What it was parsed from.
+            whole: Whether no further one follows.
+
+        Raises:
+            BingError: The turn failed.
+        """
+
+    def complete(self) -> None:
+        """Add `TurnCompleted`: what had come is the answer."""
+
+    def stop_request(self) -> bytes:
+        """What to send so that the service ends the answer; empty where it has no such request."""
+
+
 class Turn:
-    """One turn of one conversation. There is nothing to send: the request is an HTTP call of its own.
+    """One turn of one conversation, whose request is an HTTP call of its own.
 
     Implements `bing_llm.backends.channel.TurnProtocol`.
 
     Args:
-        reader: What makes events of the snapshots.
+        reader: What makes events of what comes.
         limits: How much is taken of what the service sends.
     """
 
@@ -36,7 +77,7 @@ class Turn:
     silence_from_start: Final = False
     shaking_hands: Final = False
 
-    def __init__(self, reader: AnswerReader, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, reader: ResponseReader[Any], limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._stream = EventReader(limits)
         self._body: bytearray | None = None  # of a response that is not a stream
@@ -45,6 +86,7 @@ class Turn:
         self._end_code: int | None = None
         self._at_end = False
         self._stopped = False
+        self._dropped = False
         self._failure: errors.BingError | None = None
 
     @property
@@ -83,9 +125,11 @@ class Turn:
         return b""
 
     def stop(self) -> bytes:
-        """End the answer with what came. Empty, since the service has no such request: it sees the connection end."""
+        """End the answer with what came. Empty where the service has no such request: it sees the connection end."""
         self._stopped = True
-        return b""
+        request = self._reader.stop_request()
+        self._dropped = not request
+        return request
 
     def cut_short(self) -> ev.TurnCompleted:
         """End the answer with what came."""
@@ -121,7 +165,7 @@ class Turn:
 
     def _read_event(self) -> bool:
         data = self._stream.next_event()
-        if data is None and not (self._stopped or self._stream.at_end):
+        if data is None and not (self._dropped or self._stream.at_end):
             return False
         if data is None or data.strip() == _DONE:
             self._end()
@@ -133,7 +177,7 @@ class Turn:
     def _read_body(self, body: bytearray) -> bool:
         if len(body) > self._limits.frame_bytes:  # it may have been cut off, so it is not read
             raise self._limits.exceeded("frame_bytes", "bytes in one answer")
-        if not (self._stopped or self._at_end):
+        if not (self._dropped or self._at_end):
             return False
         if self._at_end and self._end_code == _NORMAL_CLOSURE:
             self._take(bytes(body), whole=True)
@@ -142,21 +186,15 @@ class Turn:
         return True
 
     def _take(self, data: str | bytes, *, whole: bool = False) -> None:
-        """Add the events of one snapshot; `whole` where no further one follows."""
+        """Add the events of one part; `whole` where no further one follows."""
         try:
-            conversation = decode_conversation(data)
+            part = self._reader.parse(data)
         except errors.ProtocolError:
             if not self._stream.cut_off:
                 raise
             self._end()
             return
-        fault = conversation.fault
-        if fault is not None:
-            raise fault_error(fault, "the turn")
-        if conversation.is_known or whole:
-            self._reader.snapshot(conversation, whole=whole)
-        else:
-            self._reader.unknown(decode_json(data))
+        self._reader.read(part, data, whole=whole)
 
     def _end(self) -> None:
         """Nothing more comes, and there was no final snapshot."""

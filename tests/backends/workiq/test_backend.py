@@ -402,7 +402,7 @@ def test_a_model_is_one_that_is_known() -> None:
     backend = backend_of(None, SECRET)
     other = backend.with_model("copilot")
     assert other._http is backend._http
-    assert other._tokens is backend._tokens
+    assert other._calls is backend._calls
     with pytest.raises(errors.ConfigurationError, match="not known"):
         backend.with_model("gpt-5")
 

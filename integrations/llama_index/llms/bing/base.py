@@ -38,8 +38,9 @@ from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
 from llama_index.llms.bing.messages import to_history
-from llama_index.llms.bing.responses import AsyncStream, ChatResponses, CompletionResponses, Stream, StreamedCall
-from llama_index.llms.bing.structured import StructuredCall
+from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
+from llama_index.llms.bing.streams import StreamedCall, aclosing_now, closing
+from llama_index.llms.bing.structured import StructuredCall, areport_objects, report_objects
 from llama_index.llms.bing.tool_calls import AnyTool, as_openai_tool, schema_of, selections
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`
+          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -240,7 +241,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseGen:
             return call.open(*llm._chat(messages, kwargs))
 
-        return Stream(stream(self, messages, **kwargs), call)
+        return closing(stream(self, messages, **kwargs), call)
 
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseAsyncGen:
         """The answer to a history, piece by piece, on the caller's loop; arguments and errors as for `chat`."""
@@ -250,7 +251,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         async def stream(llm: Bing, messages: Sequence[ChatMessage], **kwargs: object) -> ChatResponseAsyncGen:
             return call.aopen(*llm._chat(messages, kwargs))
 
-        return AsyncStream(await stream(self, messages, **kwargs), call)
+        return aclosing_now(await stream(self, messages, **kwargs), call)
 
     @llm_completion_callback()
     def complete(self, prompt: str, formatted: bool = False, **kwargs: object) -> CompletionResponse:  # noqa: FBT001, FBT002 - LlamaIndex's signature, here and below
@@ -285,7 +286,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         def stream(llm: Bing, prompt: str, **kwargs: object) -> CompletionResponseGen:
             return call.open(*llm._complete(prompt, kwargs, formatted=formatted))
 
-        return Stream(stream(self, prompt, **kwargs), call)
+        return closing(stream(self, prompt, **kwargs), call)
 
     async def astream_complete(
         self,
@@ -300,7 +301,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         async def stream(llm: Bing, prompt: str, **kwargs: object) -> CompletionResponseAsyncGen:
             return call.aopen(*llm._complete(prompt, kwargs, formatted=formatted))
 
-        return AsyncStream(await stream(self, prompt, **kwargs), call)
+        return aclosing_now(await stream(self, prompt, **kwargs), call)
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> tuple[Completion, ChatResponses]:
         completion = self._begin(to_history(messages), options)
@@ -405,31 +406,42 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         _dispatcher.event(LLMStructuredPredictEndEvent(output=made))
         return made
 
-    def _structured_stream_call(
+    def stream_structured_predict(
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
         llm_kwargs: dict[str, object] | None = None,
         **prompt_args: object,
     ) -> Generator[Any, None, None]:
-        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
-            return self._function_program(output_cls, prompt).stream_call(llm_kwargs=llm_kwargs, **prompt_args)
-        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
-            return super()._structured_stream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._structured(output_cls, prompt, llm_kwargs, prompt_args).stream()
+        """An object of a pydantic class as far as it is known, each time that it grows; then the final object.
 
-    async def _structured_astream_call(
+        The arguments and errors are those of `structured_predict`.
+        """
+        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
+            program = self._function_program(output_cls, prompt)
+            objects = program.stream_call(llm_kwargs=llm_kwargs, **prompt_args)
+        elif self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+            return super().stream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+        else:
+            objects = self._structured(output_cls, prompt, llm_kwargs, prompt_args).stream()
+        return report_objects(objects, _start_of(output_cls, prompt, prompt_args))
+
+    async def astream_structured_predict(
         self,
         output_cls: type[M],
         prompt: PromptTemplate,
         llm_kwargs: dict[str, object] | None = None,
         **prompt_args: object,
     ) -> AsyncGenerator[Any, None]:
+        """What is known of an object, as `stream_structured_predict` yields it, on the caller's loop."""
         if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
-            return await self._function_program(output_cls, prompt).astream_call(llm_kwargs=llm_kwargs, **prompt_args)
+            program = self._function_program(output_cls, prompt)
+            objects = await program.astream_call(llm_kwargs=llm_kwargs, **prompt_args)
+            return areport_objects(objects, _start_of(output_cls, prompt, prompt_args))
         if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
-            return await super()._structured_astream_call(output_cls, prompt, llm_kwargs, **prompt_args)
-        return self._structured(output_cls, prompt, llm_kwargs, prompt_args).astream()
+            return await super().astream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+        call = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
+        return aclosing_now(areport_objects(call.astream(), _start_of(output_cls, prompt, prompt_args)), call)
 
     def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram[M]:
         """LlamaIndex's program for streamed objects. It requires the call here, which it does not do by itself."""

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, assert_never
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar, assert_never
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -25,12 +25,10 @@ from llama_index.core.base.llms.types import (
 from bing_llm import events as ev
 from bing_llm.completion.citations import place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
-from bing_llm.completion.stream import Completed, Completion, Item
-from bing_llm.sync import iterate
+from bing_llm.completion.stream import Completed, Item
 from bing_llm.tools.calls import Call, InvalidCall
 
 R = TypeVar("R", bound=ChatResponse | CompletionResponse)
-T = TypeVar("T")
 
 
 class _News(NamedTuple):
@@ -202,123 +200,3 @@ def _openai_form(call: ToolCallBlock) -> dict[str, object]:
     arguments = call.tool_kwargs
     written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": written}}
-
-
-# --- streams ----------------------------------------------------------------------------------------------------------
-# LlamaIndex's decorators wrap what a model streams in generators of their own, which release it late, and not at all
-# while a handler of events keeps the exception. So each turn is also held outside of them: to close a stream, or to
-# drop it, closes the socket at once.
-
-
-class StreamedCall(Generic[R]):
-    """One streamed call: makes its responses, and holds its completion."""
-
-    def __init__(self) -> None:
-        self._completion: Completion | None = None
-
-    def open(self, completion: Completion, responses: Responses[R]) -> Generator[R, None, None]:
-        """The responses of a completion, each one step on the background loop."""
-        self._completion = completion
-        return self._responses(completion, responses)
-
-    def aopen(self, completion: Completion, responses: Responses[R]) -> AsyncGenerator[R, None]:
-        """The responses of a completion, on the caller's loop."""
-        self._completion = completion
-        return _AsyncResponses(completion, responses)
-
-    def close(self) -> None:
-        """Close the socket now. May be called twice, and from any thread."""
-        if self._completion is not None:
-            self._completion.close()
-
-    def _responses(self, completion: Completion, responses: Responses[R]) -> Generator[R, None, None]:
-        for item in iterate(completion):
-            response = responses.add(item)
-            if response is not None:
-                yield response
-
-
-class _AsyncResponses(AsyncGenerator[R, None]):
-    """The responses of a completion, as the decorators want them."""
-
-    def __init__(self, completion: Completion, responses: Responses[R]) -> None:
-        self._completion = completion
-        self._responses = responses
-
-    async def asend(self, value: None) -> R:
-        del value
-        while True:
-            response = self._responses.add(await self._completion.__anext__())
-            if response is not None:
-                return response
-
-    async def athrow(self, *exc_info: Any) -> R:
-        self._completion.close()
-        raise exc_info[0]
-
-
-class Closing(Protocol):
-    """Anything that holds a socket."""
-
-    def close(self) -> None:
-        """Close it now. May be called twice, and from any thread."""
-
-
-class Stream(Generator[T, None, None]):
-    """A generator, and what holds its socket."""
-
-    def __init__(self, generator: Generator[T, None, None], held: Closing) -> None:
-        self._generator = generator
-        self._held = held
-
-    def __next__(self) -> T:
-        return next(self._generator)
-
-    def send(self, value: None) -> T:
-        """The next response."""
-        return self._generator.send(value)
-
-    def throw(self, *exc_info: Any) -> T:
-        """Close the socket, then raise the error in the generator."""
-        self._held.close()
-        return self._generator.throw(*exc_info)
-
-    def close(self) -> None:
-        """Close the socket now."""
-        self._held.close()
-        self._generator.close()
-
-    def __del__(self) -> None:
-        self._held.close()
-
-
-class AsyncStream(AsyncGenerator[T, None]):
-    """An asynchronous generator, and what holds its socket."""
-
-    def __init__(self, generator: AsyncGenerator[T, None], held: Closing) -> None:
-        self._generator = generator
-        self._held = held
-
-    async def __anext__(self) -> T:
-        return await self._generator.__anext__()  # not the awaitable itself: a step holds its stream
-
-    async def asend(self, value: None) -> T:
-        """The next response."""
-        return await self._generator.asend(value)
-
-    async def athrow(self, *exc_info: Any) -> T:
-        """Close the socket, then raise the error in the generator."""
-        self.close()
-        return await self._generator.athrow(*exc_info)
-
-    async def aclose(self) -> None:
-        """Close the socket now."""
-        self.close()
-        await self._generator.aclose()
-
-    def close(self) -> None:
-        """Close the socket now, without waiting for anything."""
-        self._held.close()
-
-    def __del__(self) -> None:
-        self.close()

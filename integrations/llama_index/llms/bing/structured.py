@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import Generic, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+from contextlib import closing
+from typing import Any, Generic, TypeVar
 
 from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
+from llama_index.core.instrumentation.events.llm import (
+    LLMStructuredPredictEndEvent,
+    LLMStructuredPredictInProgressEvent,
+    LLMStructuredPredictStartEvent,
+)
 from llama_index.core.llms import LLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
+from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_json_repair
-from llama_index.llms.bing.responses import AsyncStream
+
+_dispatcher = get_dispatcher(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -48,7 +56,7 @@ class StructuredCall(Generic[M]):
         # As plain data: events hold the options, and traces write events as JSON.
         self._options = {"response_format": {"type": "json_schema", "json_schema": schema}, **kept}
         self._is_second = False
-        self._answers: AsyncGenerator[ChatResponse, None] | None = None
+        self._answers: AsyncIterator[ChatResponse] | None = None
 
     def predict(self) -> M:
         """The object.
@@ -71,34 +79,33 @@ class StructuredCall(Generic[M]):
         """
         growing = _GrowingObject(self._output_cls)
         answer = ChatResponse(message=ChatMessage())
-        for answer in self._llm.stream_chat(self._messages, **self._options):
-            known = growing.update(answer)
-            if known is not None:
-                yield known
+        with closing(self._llm.stream_chat(self._messages, **self._options)) as answers:
+            for answer in answers:
+                known = growing.update(answer)
+                if known is not None:
+                    yield known
         final = self._final(answer)
         if final != growing.known:
             yield final
 
-    def astream(self) -> AsyncGenerator[M | FlexibleModel, None]:
+    async def astream(self) -> AsyncGenerator[M | FlexibleModel, None]:
         """What is known of the object, as `stream` yields it; asks on the caller's loop."""
-        return AsyncStream(self._objects(), self)
-
-    def close(self) -> None:
-        """Close the socket of `astream` now."""
-        if isinstance(self._answers, AsyncStream):
-            self._answers.close()
-
-    async def _objects(self) -> AsyncGenerator[M | FlexibleModel, None]:
         growing = _GrowingObject(self._output_cls)
         answer = ChatResponse(message=ChatMessage())
+        # Only `self` holds the answers: to let go of them, as `close` does, closes their socket at once.
         self._answers = await self._llm.astream_chat(self._messages, **self._options)
-        async for answer in self._answers:
+        while (found := await anext(self._answers, None)) is not None:
+            answer = found
             known = growing.update(answer)
             if known is not None:
                 yield known
         final = await self._afinal(answer)
         if final != growing.known:
             yield final
+
+    def close(self) -> None:
+        """Close the socket of `astream` now. May be called twice, and from any thread."""
+        self._answers = None
 
     def _final(self, answer: ChatResponse) -> M:
         """The object of an answer, or of a second one."""
@@ -188,6 +195,34 @@ class _GrowingObject(Generic[M]):
             return self._output_cls.model_validate(read)
         except ValidationError:
             return self._flexible.model_validate(read)
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+# LlamaIndex's methods report each object to handlers of events, so ours do.
+
+
+def report_objects(
+    objects: Generator[Any, None, None], start: LLMStructuredPredictStartEvent
+) -> Generator[Any, None, None]:
+    """The objects; handlers hear of the start, of each object, and of the last one as the end."""
+    _dispatcher.event(start)
+    known = None
+    for known in objects:
+        _dispatcher.event(LLMStructuredPredictInProgressEvent(output=known))
+        yield known
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=known))
+
+
+async def areport_objects(
+    objects: AsyncGenerator[Any, None], start: LLMStructuredPredictStartEvent
+) -> AsyncGenerator[Any, None]:
+    """The objects, as `report_objects` yields them."""
+    _dispatcher.event(start)
+    known = None
+    async for known in objects:
+        _dispatcher.event(LLMStructuredPredictInProgressEvent(output=known))
+        yield known
+    _dispatcher.event(LLMStructuredPredictEndEvent(output=known))
 
 
 def _text(answer: ChatResponse) -> str:

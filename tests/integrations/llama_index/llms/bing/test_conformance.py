@@ -9,15 +9,12 @@ import pytest
 from llama_index.core.instrumentation.events import BaseEvent
 
 from bing_llm.emulator import Emulator, Obedient, Scripted
-from llama_index.llms.bing import Bing
-from tests.integrations.llama_index_conformance import (
+from bing_llm.testing.llama_index import (
     BLOCK_KINDS,
-    AgentConformance,
     LLMConformance,
-    StructuredConformance,
     Subject,
-    ToolConformance,
 )
+from llama_index.llms.bing import Bing
 from tests.integrations.turns import call
 
 WORKIQ_PROCESS = """
@@ -89,13 +86,23 @@ class _BingSubject(Subject):
             "max_tokens": 100,
         }
 
+    def make_code_act_llm(self) -> Bing:
+        """Scripted: the emulator's rules write no code."""
+        return self.make_scripted_llm("<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
+
+    def make_handoff_llm(self) -> Bing:
+        """Scripted: the emulator's rules take the words of a handoff for the answer."""
+        handoff = call("handoff", to_agent="calculator", reason="It adds.")
+        return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
+
     def heard(self, events: Sequence[BaseEvent]) -> str:
         """What reached the service."""
         del events
         return "\n".join(f"{request.context}\n{request.text}" for request in self.emulator.requests)
 
     def _made(self, **settings: Any) -> Bing:
-        self.made.append(Bing(**settings))
+        # Each piece of text as it was sent: else those that wait are joined, and may be one.
+        self.made.append(Bing(**{"join_deltas": False, **settings}))
         return self.made[-1]
 
 
@@ -141,11 +148,7 @@ class _WorkIQSubject(_BingSubject):
 
 
 class TestBing(_BingSubject, LLMConformance):
-    """What every LLM should do."""
-
-    def make_llm(self, **settings: Any) -> Bing:
-        """One that gives each piece of text as it was sent: else those that wait are joined, and may be one."""
-        return super().make_llm(**{"join_deltas": False, **settings})
+    """Bing over ChatHub."""
 
     @pytest.mark.system
     def test_nested_loops_are_served(self) -> None:
@@ -153,55 +156,6 @@ class TestBing(_BingSubject, LLMConformance):
         super().test_nested_loops_are_served()
 
 
-class TestBingTools(_BingSubject, ToolConformance):
-    """Tools, by prompt and parser."""
-
-
-class TestBingAgents(_BingSubject, AgentConformance):
-    """The agents of LlamaIndex."""
-
-    def make_code_act_llm(self) -> Bing:
-        """Scripted: the emulator's rules write no code."""
-        return self.make_scripted_llm("<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
-
-    def make_handoff_llm(self) -> Bing:
-        """Scripted: the emulator's rules take the words of a handoff for the answer."""
-        handoff = call("handoff", to_agent="calculator", reason="It adds.")
-        return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
-
-
-class TestBingStructured(_BingSubject, StructuredConformance):
-    """Objects."""
-
-
 @pytest.mark.system
 class TestWorkIQ(_WorkIQSubject, LLMConformance):
-    """What every LLM should do."""
-
-    def make_llm(self, **settings: Any) -> Bing:
-        """Make an LLM that gives each piece of text as it was sent."""
-        return super().make_llm(**{"join_deltas": False, **settings})
-
-
-@pytest.mark.system
-class TestWorkIQTools(_WorkIQSubject, ToolConformance):
-    """Tools, by prompt and parser."""
-
-
-@pytest.mark.system
-class TestWorkIQAgents(_WorkIQSubject, AgentConformance):
-    """The agents of LlamaIndex."""
-
-    def make_code_act_llm(self) -> Bing:
-        """Scripted, as above."""
-        return self.make_scripted_llm("<execute>\nprint(add(2, 3))\n</execute>", "It is 5.")
-
-    def make_handoff_llm(self) -> Bing:
-        """Scripted, as above."""
-        handoff = call("handoff", to_agent="calculator", reason="It adds.")
-        return self.make_scripted_llm(handoff, call("add", a=2, b=3), "2 + 3 is 5.")
-
-
-@pytest.mark.system
-class TestWorkIQStructured(_WorkIQSubject, StructuredConformance):
-    """Objects."""
+    """Bing over Work IQ."""

@@ -23,8 +23,8 @@ from llama_index.core.llms import LLM
 from llama_index.core.llms.callbacks import llm_chat_callback
 from pydantic import Field, PrivateAttr
 
-from ..reference import Reference, whole  # noqa: TID252 - the folder is copied as a whole
-from .answers import Faulty
+from tests.testing.llama_index.faults.answers import Faulty
+from tests.testing.llama_index.reference import Reference, whole
 
 # --- configuration ----------------------------------------------------------------------------------------------------
 

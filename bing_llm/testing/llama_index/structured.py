@@ -16,9 +16,9 @@ from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, Pro
 from llama_index.core.types import PydanticProgramMode
 from pydantic import BaseModel, Field
 
-from .calls import acall, call, run, user
-from .recording import recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import acall, call, run, user
+from bing_llm.testing.llama_index.recording import recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 PREDICTIONS = (
     "structured_predict",
@@ -86,6 +86,7 @@ def objects(llm: LLM, method: str, output: type[BaseModel], prompt: BasePromptTe
 @pytest.mark.filterwarnings(
     "ignore::pydantic.warnings.PydanticDeprecationWarning"
 )  # StructuredLLM streams by `.json()`
+@needs("gives_objects")
 class StructuredConformance(Subject):
     """An LLM that answers with objects, by function calls or by text."""
 
@@ -106,6 +107,7 @@ class StructuredConformance(Subject):
 
     # --- structured_predict and its forms -----------------------------------------------------------------------------
 
+    @smoke
     @each_form
     def test_an_object_is_given(self, form: tuple[str, PydanticProgramMode]) -> None:
         """Each form gives the object, in each mode: the one asked for, valid, and not a blank or a list."""

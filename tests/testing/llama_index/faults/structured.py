@@ -12,7 +12,7 @@ from llama_index.core.program import FunctionCallingProgram
 from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.prompts.base import BasePromptTemplate
 
-from .answers import Faulty
+from tests.testing.llama_index.faults.answers import Faulty
 
 
 class Forgetful(Faulty):

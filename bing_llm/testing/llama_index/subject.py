@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.types import MessageRole
@@ -11,6 +11,7 @@ from llama_index.core.instrumentation.events.llm import LLMChatStartEvent, LLMCo
 from llama_index.core.llms import LLM
 
 Test = TypeVar("Test", bound=Callable[..., None])
+Marked = TypeVar("Marked", bound=Callable[..., Any])
 
 BLOCK_KINDS = frozenset(
     {"audio", "cache", "citable", "citation", "document", "image", "text", "thinking", "tool_call", "video"}
@@ -18,14 +19,29 @@ BLOCK_KINDS = frozenset(
 """The `block_type` of every content block of LlamaIndex."""
 
 
-def needs(capability: str) -> Callable[[Test], Test]:
-    """Mark a test as one for LLMs with a capability: the name of an attribute of `Subject` that must be true."""
+def needs(capability: str) -> Callable[[Marked], Marked]:
+    """Mark a test, or every test of a class, as one for LLMs with a capability.
 
-    def mark(test: Test) -> Test:
-        test.__dict__.setdefault("needs", []).append(capability)
-        return test
+    Args:
+        capability: The name of an attribute of `Subject` that must be true.
+    """
+
+    def mark(marked: Marked) -> Marked:
+        for test in _tests_in(marked) if isinstance(marked, type) else [marked]:
+            test.__dict__.setdefault("needs", []).append(capability)
+        return marked
 
     return mark
+
+
+def smoke(test: Test) -> Test:
+    """Mark a test as one of the few that a `smoke_only` suite keeps: one for each thing that an LLM does."""
+    test.__dict__["is_smoke"] = True
+    return test
+
+
+def _tests_in(owner: type) -> Iterator[Callable[..., None]]:
+    return (value for name, value in vars(owner).items() if name.startswith("test_") and callable(value))
 
 
 class Subject:
@@ -40,6 +56,15 @@ class Subject:
     """
 
     # --- what it can do -----------------------------------------------------------------------------------------------
+
+    calls_tools: ClassVar[bool] = True
+    """Whether it calls tools, so that `metadata.is_function_calling_model` is true. False also leaves out agents."""
+
+    drives_agents: ClassVar[bool] = True
+    """Whether its model is good enough for agents: a small one may call a tool, but not answer from the result."""
+
+    gives_objects: ClassVar[bool] = True
+    """Whether `structured_predict` and its forms give objects."""
 
     native_async: ClassVar[bool] = True
     """Whether its asynchronous methods give the loop back while they wait. False only for models in memory, which
@@ -77,6 +102,9 @@ class Subject:
 
     block_kinds: ClassVar[frozenset[str]] = BLOCK_KINDS
     """The `block_type` of the content blocks that it takes; the others it must refuse, not lose."""
+
+    smoke_only: ClassVar[bool] = False
+    """Whether only the tests marked `smoke` are collected: one for each thing that an LLM does, for a quick look."""
 
     left_out: ClassVar[Mapping[str, str]] = {}
     """The names of tests that do not apply to this LLM, each with the reason."""
@@ -137,14 +165,33 @@ class Subject:
         return "\n".join(parts)
 
     def __init_subclass__(cls, **options: Any) -> None:
+        """Select the tests that apply. pytest collects callables only, so the others become None."""
         super().__init_subclass__(**options)
         if cls.make_llm is Subject.make_llm:
-            return  # a part of the suite, of which it is not known yet what it will test
-        unknown = [name for name in cls.left_out if not hasattr(cls, name)]
+            return  # a part of the suite, which is not a test class yet
+        tests = _all_tests(cls)
+        unknown = sorted(cls.left_out.keys() - tests.keys())
         if unknown:
             msg = f"{cls.__name__} leaves out {unknown}, which are not tests of it."
             raise TypeError(msg)
-        for name in dir(cls):
-            needed = getattr(getattr(cls, name), "needs", ()) if name.startswith("test_") else ()
-            if name in cls.left_out or not all(getattr(cls, capability) for capability in needed):
-                setattr(cls, name, None)  # pytest collects callables only
+        for name, test in tests.items():
+            if not cls._applies(name, test):
+                setattr(cls, name, None)
+            elif getattr(cls, name) is None:  # a base class cannot do it, but this one can
+                setattr(cls, name, test)
+
+    @classmethod
+    def _applies(cls, name: str, test: Callable[..., None]) -> bool:
+        if name in cls.left_out or (cls.smoke_only and not getattr(test, "is_smoke", False)):
+            return False
+        return all(getattr(cls, capability) for capability in getattr(test, "needs", ()))
+
+
+def _all_tests(suite: type) -> dict[str, Callable[..., None]]:
+    """The tests of a suite by name, those included that do not apply to one of its base classes."""
+    found: dict[str, Callable[..., None]] = {}
+    for owner in suite.__mro__:
+        for name, value in vars(owner).items():
+            if name.startswith("test_") and callable(value):
+                found.setdefault(name, value)
+    return found

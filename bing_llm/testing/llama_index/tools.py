@@ -13,9 +13,9 @@ from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import FunctionTool
 
-from .calls import each_chat, run, said, text_of, user
-from .recording import recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import each_chat, run, said, text_of, user
+from bing_llm.testing.llama_index.recording import recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 TOOL_CHATS = ("chat_with_tools", "achat_with_tools", "stream_chat_with_tools", "astream_chat_with_tools")
 each_tool_chat = pytest.mark.parametrize("method", TOOL_CHATS)
@@ -95,6 +95,7 @@ def predicted_and_called(llm: FunctionCallingLLM, method: str, tools: list[Any],
     return run(awaited())
 
 
+@needs("calls_tools")
 class ToolConformance(ToolSubject):
     """An LLM that calls tools: what its calls look like, and which there are."""
 
@@ -132,6 +133,7 @@ class ToolConformance(ToolSubject):
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
+    @smoke
     @each_tool_chat
     @pytest.mark.parametrize("form", ["none", "text", "message"])
     def test_a_call_is_made(self, method: str, form: str) -> None:
@@ -170,18 +172,18 @@ class ToolConformance(ToolSubject):
             assert "".join(chunk.delta or "" for chunk in chunks) == text_of(chunks[-1])
 
     @each_tool_chat
-    def test_a_call_stands_in_both_places(self, method: str) -> None:
-        """A call is a ToolCallBlock, and an entry of `additional_kwargs["tool_calls"]`.
+    def test_a_call_is_a_block(self, method: str) -> None:
+        """A call is a ToolCallBlock of the message.
 
-        New code reads blocks. Streamed structured output reads the other place alone, and without it yields blanks.
+        `additional_kwargs["tool_calls"]` is optional. If it is there, it repeats the blocks.
         """
         message = with_tools(self.make_tool_llm(), method, [ADD], user_msg=self.tool_prompt)[-1].message
         blocks = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
-        assert len(blocks) == 1, "no ToolCallBlock in the answer"
+        assert len(blocks) == 1, f"the answer has {len(blocks)} ToolCallBlocks"
         assert blocks[0].tool_name == "add"
         arguments = blocks[0].tool_kwargs
         assert (json.loads(arguments) if isinstance(arguments, str) else arguments) == self.tool_kwargs
-        assert len(message.additional_kwargs.get("tool_calls") or ()) == 1, 'no additional_kwargs["tool_calls"]'
+        assert len(message.additional_kwargs.get("tool_calls") or blocks) == 1, "tool_calls and blocks differ"
 
     def test_no_call_is_an_error_unless_allowed(self) -> None:
         """Where a response has no call, that is a ValueError by default, and an empty list where it is allowed."""
@@ -225,6 +227,7 @@ class ToolConformance(ToolSubject):
         assert all(ids), "a call has no id"
         assert len(set(ids)) == len(ids) == 3, f"ids: {ids}"
 
+    @smoke
     @each_chat
     @pytest.mark.parametrize("stored", [False, True], ids=["kept", "stored"])
     def test_a_result_finds_its_call(self, method: str, stored: bool) -> None:  # noqa: FBT001 - a parameter
@@ -279,7 +282,7 @@ class ToolConformance(ToolSubject):
         llm = self.make_tool_llm()
         last = with_tools(llm, method, [WEATHER], user_msg=self.parallel_prompt, allow_parallel_tool_calls=False)[-1]
         assert len(called(llm, last)) == 1
-        assert len(last.message.additional_kwargs.get("tool_calls") or ()) == 1
+        assert len(last.message.additional_kwargs.get("tool_calls") or ()) <= 1
         assert len([block for block in last.message.blocks if isinstance(block, ToolCallBlock)]) == 1
 
     @needs("makes_parallel_calls")

@@ -18,8 +18,8 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.llm import ToolSelection
 
-from ..reference import ARGUMENTS  # noqa: TID252 - the folder is copied as a whole
-from .answers import Faulty
+from tests.testing.llama_index.faults.answers import Faulty
+from tests.testing.llama_index.reference import ARGUMENTS
 
 
 class NotSaid(Faulty):
@@ -99,14 +99,14 @@ class CallsAsText(Faulty):
             yield chunk
 
 
-class BlocksOnly(Faulty):
-    """Gives its calls as blocks alone."""
+class NoBlocks(Faulty):
+    """Gives its calls in the additional arguments alone."""
 
-    caught_by = ("test_a_call_stands_in_both_places",)
+    caught_by = ("test_a_call_is_a_block",)
 
     def reply(self, messages: Sequence[ChatMessage], options: dict[str, Any]) -> ChatMessage:
         message = super().reply(messages, options)
-        message.additional_kwargs.pop("tool_calls", None)
+        message.blocks = [block for block in message.blocks if not isinstance(block, ToolCallBlock)]
         return message
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
 from llama_index.core.callbacks.schema import EventPayload
 
-from .calls import call, each_method, failure_of, text_of, user
-from .recording import CallbackRecorder, CountingLimiter, recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import call, each_method, failure_of, text_of, user
+from bing_llm.testing.llama_index.recording import CallbackRecorder, CountingLimiter, recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 CALL_EVENTS = ("LLMChatStartEvent", "LLMChatInProgressEvent", "LLMChatEndEvent",
                "LLMCompletionStartEvent", "LLMCompletionInProgressEvent", "LLMCompletionEndEvent")  # fmt: skip
@@ -18,6 +18,7 @@ CALL_EVENTS = ("LLMChatStartEvent", "LLMChatInProgressEvent", "LLMChatEndEvent",
 class EventConformance(Subject):
     """One call is one call for everybody who watches or counts."""
 
+    @smoke
     @each_method
     def test_a_call_is_reported_once(self, method: str) -> None:
         """A call has one start event, one end event, and one event for each chunk between.

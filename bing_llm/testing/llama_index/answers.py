@@ -15,8 +15,8 @@ from llama_index.core.base.llms.types import (
 )
 from pydantic import BaseModel
 
-from .calls import Answer, call, each_chat, each_method, each_stream, said, text_of
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import Answer, call, each_chat, each_method, each_stream, said, text_of
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 USAGE = ("usage", "usage_metadata", "token_usage")
 """Where LlamaIndex and its handlers look for the number of tokens."""
@@ -25,6 +25,7 @@ USAGE = ("usage", "usage_metadata", "token_usage")
 class AnswerConformance(Subject):
     """Each method answers, they agree, and a stream is its answer in pieces."""
 
+    @smoke
     @each_method
     def test_every_method_answers(self, method: str) -> None:
         """Each of the eight methods gives the answer, with the type that its name promises."""
@@ -48,12 +49,14 @@ class AnswerConformance(Subject):
         texts = [said(llm, method, self.prompt) for _ in range(3)]
         assert all(self.is_answer(text) for text in texts), f"{method} answered {texts}"
 
+    @smoke
     @each_stream
     def test_deltas_add_up_to_the_text(self, method: str) -> None:
         """The deltas of a stream, joined, are the text of its last chunk."""
         chunks = call(self.make_llm(), method, self.prompt)
         assert "".join(chunk.delta or "" for chunk in chunks) == text_of(chunks[-1])
 
+    @smoke
     @each_stream
     def test_a_chunk_holds_the_text_so_far(self, method: str) -> None:
         """The text of each chunk is everything that came until then: the sum of the deltas, this one included."""

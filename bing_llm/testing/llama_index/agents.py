@@ -18,8 +18,9 @@ from llama_index.core.llms import LLM
 from llama_index.core.workflow import Context
 from pydantic import BaseModel
 
-from .calls import run
-from .tools import ToolSubject, add, get_weather
+from bing_llm.testing.llama_index.calls import run
+from bing_llm.testing.llama_index.subject import needs, smoke
+from bing_llm.testing.llama_index.tools import ToolSubject, add, get_weather
 
 each_streaming = pytest.mark.parametrize("streaming", [True, False], ids=["streaming", "whole"])
 
@@ -30,6 +31,8 @@ class Sum(BaseModel):
     total: int
 
 
+@needs("calls_tools")
+@needs("drives_agents")
 # What agents and workflows do themselves, and warn of:
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 @pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
@@ -57,6 +60,7 @@ class AgentConformance(ToolSubject):
 
     # --- FunctionAgent ------------------------------------------------------------------------------------------------
 
+    @smoke
     @each_streaming
     def test_a_function_agent_answers(self, streaming: bool) -> None:  # noqa: FBT001 - a parameter
         """FunctionAgent calls the tool once and answers with its result."""

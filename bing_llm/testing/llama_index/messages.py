@@ -26,9 +26,9 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms import LLM
 
-from .calls import each_chat, said, user
-from .recording import recorded
-from .subject import Subject
+from bing_llm.testing.llama_index.calls import each_chat, said, user
+from bing_llm.testing.llama_index.recording import recorded
+from bing_llm.testing.llama_index.subject import Subject, smoke
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -120,6 +120,7 @@ class MessageConformance(Subject):
         """Messages come as any sequence, a tuple for one."""
         assert self.is_answer(said(self.make_llm(), method, (user("Hello."), user(self.prompt))))
 
+    @smoke
     def test_earlier_messages_are_heard(self) -> None:
         """The model is given the whole conversation, not its last message alone."""
         messages = [user(f"I live in {WORD}."), ChatMessage(role="assistant", content="I see."), user(self.prompt)]
@@ -164,6 +165,7 @@ class MessageConformance(Subject):
         assert messages[1].content is None
         assert self.is_answer(said(self.make_llm(), method, messages))
 
+    @smoke
     @each_chat
     def test_a_system_message_may_come_last(self, method: str) -> None:
         """An agent that stops early asks for its answer by a system message after all others."""

@@ -14,7 +14,7 @@ import pytest
 from llama_index.core.async_utils import asyncio_run
 from llama_index.core.llms import LLM
 
-from .calls import (
+from bing_llm.testing.llama_index.calls import (
     ASYNC_METHODS,
     METHODS,
     acall,
@@ -28,8 +28,8 @@ from .calls import (
     said,
     text_of,
 )
-from .recording import nothing_left_open, recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.recording import nothing_left_open, recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 SYNC_METHODS = tuple(method for method in METHODS if not method.startswith("a"))
 SYNC_STREAMS = ("stream_complete", "stream_chat")
@@ -125,6 +125,7 @@ class ConcurrencyConformance(Subject):
 
     # --- streams left early -------------------------------------------------------------------------------------------
 
+    @smoke
     @pytest.mark.parametrize("method", SYNC_STREAMS)
     @pytest.mark.parametrize("way", ["close", "break", "unread"])
     def test_a_stream_can_be_left(self, method: str, way: str) -> None:
@@ -139,6 +140,7 @@ class ConcurrencyConformance(Subject):
             del stream
         assert self.is_answer(said(llm, method, self.prompt)), "after that, the LLM does not answer"
 
+    @smoke
     @pytest.mark.parametrize("method", ASYNC_STREAMS)
     @pytest.mark.parametrize("way", ["aclose", "break", "unread", "kept"])
     def test_an_asynchronous_stream_can_be_left(self, method: str, way: str) -> None:
@@ -183,6 +185,7 @@ class ConcurrencyConformance(Subject):
 
     # --- loops that come and go ---------------------------------------------------------------------------------------
 
+    @smoke
     @each_async_method
     def test_every_loop_is_served(self, method: str) -> None:
         """An LLM serves one `asyncio.run` after another: nothing in it belongs to a loop that is closed."""

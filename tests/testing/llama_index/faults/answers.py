@@ -16,7 +16,7 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.callbacks import llm_chat_callback
 
-from ..reference import Reference, whole  # noqa: TID252 - the folder is copied as a whole
+from tests.testing.llama_index.reference import Reference, whole
 
 
 class Faulty(Reference):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from llama_index.core.llms import LLM
 
-from .calls import call, failure_of, said
-from .recording import CallbackRecorder, recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import call, failure_of, said
+from bing_llm.testing.llama_index.recording import CallbackRecorder, recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 SECRET = "conformance-4f1d-secret-9b7e"
 """A credential that is nobody's."""
@@ -44,6 +44,7 @@ each_copy = pytest.mark.parametrize("way", COPIES)
 class ConfigurationConformance(Subject):
     """An LLM can be described, stored, copied and sent to another process, and gives away no secret."""
 
+    @smoke
     def test_metadata_is_real(self) -> None:
         """The metadata names the model and its context window: prompts are cut and chat memory is made by it."""
         metadata = self.make_llm().metadata
@@ -98,6 +99,7 @@ class ConfigurationConformance(Subject):
         kept = {name: getattr(made, name) for name in settings}
         assert kept == settings, f"settings after {way}"
 
+    @smoke
     @pytest.mark.parametrize("way", ["pickle", "deepcopy", "copy", "model_copy"])
     def test_a_copy_answers(self, way: str) -> None:
         """A copy of an LLM works as the LLM does, also where the original has been used."""
@@ -108,6 +110,7 @@ class ConfigurationConformance(Subject):
         assert self.is_answer(said(copied, "achat", self.prompt))
         assert self.is_answer(said(llm, "chat", self.prompt)), "the original does not answer any more"
 
+    @smoke
     @pytest.mark.parametrize("dump", DUMPS)
     def test_no_dump_holds_a_secret(self, dump: str) -> None:
         """What is stored, logged or shown of an LLM holds none of its credentials."""

@@ -7,9 +7,9 @@ from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.llms import LLM
 from llama_index.core.prompts import BasePromptTemplate, ChatPromptTemplate, PromptTemplate
 
-from .calls import run
-from .recording import MarkingParser, recorded
-from .subject import Subject, needs
+from bing_llm.testing.llama_index.calls import run
+from bing_llm.testing.llama_index.recording import MarkingParser, recorded
+from bing_llm.testing.llama_index.subject import Subject, needs, smoke
 
 PREDICTIONS = ("predict", "stream", "apredict", "astream")
 each_prediction = pytest.mark.parametrize("method", PREDICTIONS)
@@ -33,6 +33,7 @@ class PromptConformance(Subject):
 
     system_prompt = "You are the keeper of the lighthouse."
 
+    @smoke
     @each_prediction
     def test_a_template_is_answered(self, method: str) -> None:
         """`predict` fills a template and gives text; its streaming forms give the same text in tokens."""
@@ -59,6 +60,7 @@ class PromptConformance(Subject):
         expected = predicted(llm, "predict", template, question=self.prompt)
         assert predicted(llm, method, template, question=self.prompt) == expected
 
+    @smoke
     @each_prediction
     def test_the_system_prompt_is_heard(self, method: str) -> None:
         """The `system_prompt` goes to the model with every prediction, exactly once."""

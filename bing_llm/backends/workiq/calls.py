@@ -1,0 +1,239 @@
+"""What both protocols of Work IQ share: calls with a token, and the channel that reads the response to a turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from bing_llm._secrets import Redactor
+from bing_llm._version import __version__
+from bing_llm.backends.channel import Channel, TurnProtocol
+from bing_llm.backends.http import ByteStream, Http
+from bing_llm.backends.response import Response
+from bing_llm.backends.transport import End, Transport
+from bing_llm.backends.workiq.auth import TokenSource
+from bing_llm.limits import Deadline, Timeouts
+
+_OK = 200
+_UNAUTHENTICATED = 401
+
+T = TypeVar("T")
+
+
+class ResponseProtocol(TurnProtocol, Protocol):
+    """A turn whose response may be a stream of events, or one text of JSON."""
+
+    def expect_json(self) -> None:
+        """The response is not a stream, but one text of JSON."""
+
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+Send = Callable[[bytes], Awaitable[None]]
+"""Sends a request about the running turn."""
+
+
+async def _send_nothing(_data: bytes) -> None:
+    raise NotImplementedError
+
+
+Ask = Callable[[Callable[[], None]], Awaitable[ByteStream]]
+"""Sends the request of a turn; calls its argument when the request goes out."""
+
+
+class ResponseConnection:
+    """The response to one turn, as a connection. Implements `bing_llm.backends.transport.Connection`.
+
+    The service takes 10 to 60 seconds to its first byte, and it is not known whether the head of the response comes
+    before that. So the request is sent when the first piece is asked for, and both are waited for together.
+
+    Args:
+        ask: Sends the request; the response is the connection's.
+        turn: What reads it, and must know whether it is a stream.
+        send: Sends a request about the running turn. Never called for a turn that has no such request: it has no ping,
+            and an empty `stop`.
+    """
+
+    def __init__(self, ask: Callable[[], Awaitable[ByteStream]], turn: ResponseProtocol, send: Send) -> None:
+        self._ask = ask
+        self._send = send
+        self._turn = turn
+        self._stream: ByteStream | None = None
+        self._left = False
+
+    async def read(self) -> bytes | End:
+        """Wait for the response, and then for what has come of it since."""
+        if self._stream is None:
+            self._stream = await self._ask()
+            if self._left:  # what gives the token may not let itself be cancelled
+                self._stream.abort()
+            if "json" in self._stream.head.headers.get("content-type", ""):
+                self._turn.expect_json()
+        return await self._stream.read()
+
+    async def send(self, data: bytes) -> None:
+        """Send what the turn gave, which is a request of its own."""
+        await self._send(data)
+
+    def abort(self) -> None:
+        """Drop the connection now, unless the response is at its end. May be called twice."""
+        self._left = True
+        if self._stream is not None:
+            self._stream.abort()
+
+    hang_up = abort
+
+
+class Calls:
+    """Authorized calls of one client.
+
+    Args:
+        http: Its connections.
+        tokens: Gives the token of each call.
+        timeouts: The time limits of each step.
+    """
+
+    def __init__(self, http: Http, tokens: TokenSource, timeouts: Timeouts) -> None:
+        self._http = http
+        self._tokens = tokens
+        self._timeouts = timeouts
+
+    @property
+    def redact(self) -> Redactor:
+        """Takes the last tokens out of a text."""
+        return self._tokens.redact
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        deadline: Deadline,
+        *,
+        what: str,
+        json: object = None,
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> Response:
+        """One call that is answered at once, with status and body.
+
+        Args:
+            method: The HTTP method.
+            url: Where to.
+            deadline: The end of the operation that it belongs to.
+            what: What is asked for, for messages.
+            json: What to send as JSON, None for nothing.
+            headers: More headers.
+
+        Raises:
+            BingError: There is no token, or there was no answer.
+        """
+
+        async def call(token: str) -> Response:
+            with deadline.within(self._timeouts.connect) as seconds:
+                return await self._http.request(
+                    method,
+                    url,
+                    what=what,
+                    seconds=seconds,
+                    headers={**_headers(token, "application/json"), **headers},
+                    json=json,
+                )
+
+        return await self._authorized(call, deadline)
+
+    async def stream(
+        self,
+        url: str,
+        deadline: Deadline,
+        *,
+        what: str,
+        accept: str,
+        json: object,
+        sent: Callable[[], None],
+        headers: Mapping[str, str] = _NO_HEADERS,
+    ) -> ByteStream | Response:
+        """One POST whose response is read as it comes; with another status than 200, status and body.
+
+        Args:
+            url: Where to.
+            deadline: The end of the turn.
+            what: What is asked for, for messages.
+            accept: The media type to ask for.
+            json: What to send.
+            sent: Called when the request goes out.
+            headers: More headers.
+
+        Raises:
+            BingError: There is no token, or there was no answer.
+        """
+
+        async def call(token: str) -> ByteStream | Response:
+            with deadline.within(self._timeouts.connect) as seconds:
+                stream = await self._http.stream(
+                    "POST",
+                    url,
+                    what=what,
+                    seconds=seconds,
+                    sent=sent,
+                    # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
+                    headers={**_headers(token, accept), "Connection": "close", **headers},
+                    json=json,
+                )
+            return stream if stream.head.status == _OK else await stream.response(self._timeouts.connect)
+
+        return await self._authorized(call, deadline)
+
+    async def open_channel(
+        self, turn: ResponseProtocol, ask: Ask, deadline: Deadline, *, send: Send = _send_nothing
+    ) -> Channel:
+        """Send a turn. What the service answers is the channel's: from then on, the turn may have taken place.
+
+        Args:
+            turn: What reads the response.
+            ask: Sends the request.
+            deadline: The end of the turn.
+            send: Sends a request about the running turn.
+
+        Raises:
+            BingError: Nothing was sent.
+        """
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        transport = Transport(ResponseConnection(lambda: ask(lambda: _settle(sent)), turn, send))
+        channel = Channel(transport, turn, self._timeouts, deadline, redact=lambda: self.redact)
+        try:
+            either: set[asyncio.Future[Any]] = {transport.reader, sent}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not sent.done():
+                transport.ready()  # raises
+        except BaseException:
+            channel.close()
+            raise
+        return channel
+
+    async def _authorized(self, send: Callable[[str], Awaitable[T]], deadline: Deadline) -> T:
+        """What is answered to a token, or to a fresh one where the first was refused."""
+        token = await self._bearer(deadline)
+        answered = await send(token)
+        if isinstance(answered, Response) and answered.status == _UNAUTHENTICATED:
+            self._tokens.forget(token)
+            fresh = await self._bearer(deadline)
+            if fresh != token:
+                return await send(fresh)
+        return answered
+
+    async def _bearer(self, deadline: Deadline) -> str:
+        try:
+            async with asyncio.timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
+                return await self._tokens.bearer()
+        except TimeoutError:
+            raise deadline.timed_out() from None
+
+
+def _headers(token: str, accept: str) -> dict[str, str]:
+    return {"Accept": accept, "Authorization": f"Bearer {token}", "User-Agent": f"bing-llm/{__version__}"}
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
