@@ -1,6 +1,6 @@
-"""`python -m benchmarks [NAME ...]`: the benchmarks of the client itself, one table after another.
+"""`python -m benchmarks [NAME ...]`: the benchmarks of the client and of both adapters, one table after another.
 
-Those of the adapters, which need their frameworks, are commands of their own; see README.md.
+Those that need other models or services are commands of their own; see README.md.
 """
 
 # ruff: noqa: T201 - its work is to print
@@ -13,7 +13,10 @@ import os
 import platform
 import sys
 
-NAMES = ("continuation", "warm", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time")
+NAMES = (
+    *("continuation", "warm", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time"),
+    *("langchain_overhead", "llama_index_overhead", "tool_prompt"),
+)
 
 
 def main() -> int:

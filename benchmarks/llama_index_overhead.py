@@ -27,6 +27,8 @@ __all__ = ["main", "run"]
 
 MOST = 1.3
 """The CPU time that `astream_chat` may take, in that of its floor."""
+MOST_SYNC = 2.5
+"""The same for each synchronous stream: what waits is handed over in one hop between the threads."""
 
 
 class Case(NamedTuple):
@@ -153,7 +155,7 @@ def _asking(model: LLM, case: Case) -> Work:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure and report; 1 where the bound is broken."""
+    """Measure and report; 1 where a bound is broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.llama_index_overhead", description=__doc__)
     parser.add_argument("--deltas", type=int, default=5000, help="one-word deltas of each answer")
     parser.add_argument("--rounds", type=int, default=9, help="samples of each case")
@@ -164,8 +166,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
          f"{median(samples).chunks:.0f}")
         for name, (samples, floor) in measured.items()
     ]  # fmt: skip
-    bound = Bound(f"CPU of {BOUND}, in that of its floor", quotient(*measured[BOUND]), MOST, "times")
-    return report(HEADER, rows, [bound])
+    limits = {BOUND: MOST, **{name: MOST_SYNC for name in CASES if name.startswith("stream")}}
+    bounds = [
+        Bound(f"CPU of {name}, in that of its floor", quotient(*measured[name]), limit, "times")
+        for name, limit in limits.items()
+    ]
+    return report(HEADER, rows, bounds)
 
 
 if __name__ == "__main__":

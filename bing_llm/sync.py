@@ -14,12 +14,13 @@ from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mappi
 from concurrent.futures import Future
 from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from bing_llm._loops import Background, background
 from bing_llm.errors import ConfigurationError
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 def background_loop() -> asyncio.AbstractEventLoop:
@@ -83,21 +84,44 @@ def _wait_quietly(done: Future[T]) -> None:
         done.exception()
 
 
+@runtime_checkable
+class Buffered(Protocol[T_co]):
+    """An async iterator whose steps may make several items at once.
+
+    A step on the background loop costs two changes of thread, far more than an item. So the items of one step are taken
+    one after another by the thread that waited for it.
+    """
+
+    def pop_ready(self) -> T_co | None:
+        """The next item if an earlier step has made it, else None. Called from any thread, never during a step."""
+
+
 class Steps(Iterator[T]):
-    """The items of an async iterator, one step on the background loop at a time. It closes nothing."""
+    """The items of an async iterator, one step on the background loop at a time. It closes nothing.
+
+    Items that a step of a `Buffered` iterator has made are given without a further step.
+    """
 
     def __init__(self, iterator: AsyncIterator[T]) -> None:
         self._iterator = iterator
+        self._pop_ready = iterator.pop_ready if isinstance(iterator, Buffered) else _nothing
 
     def __next__(self) -> T:
+        item: T | None = self._pop_ready()
+        if item is not None:
+            return item
         try:
             return run(_next(self._iterator))
         except StopAsyncIteration:
             raise StopIteration from None
 
 
+def _nothing() -> None:
+    """What an iterator that makes one item a step has ready."""
+
+
 def iterate(iterator: AsyncIterator[T]) -> Generator[T, None, None]:
-    """Iterate an async iterator from synchronous code, one step on the background loop at a time.
+    """Iterate an async iterator from synchronous code, as `Steps` does.
 
     Closing the result early, or leaving its loop, closes the async iterator where it has `aclose`.
     """

@@ -36,6 +36,7 @@ from benchmarks import (
     scale,
     shape,
     soak,
+    tool_prompt,
     walk,
     warm,
 )
@@ -122,7 +123,7 @@ def test_langchain_overhead_compares_each_way_of_streaming(capsys: pytest.Captur
     assert tuple(rows) == langchain_overhead.CASES
     assert {row[-1] for case, row in rows.items() if "joined" not in case} == {151}
     assert all(row[-1] < 10 for case, row in rows.items() if "joined" in case)
-    assert len(verdicts) == 1
+    assert len([verdict for verdict in verdicts if ": CPU of stream" in verdict]) == 3
 
 
 def test_llama_index_overhead_compares_each_way_of_streaming(capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,7 +132,15 @@ def test_llama_index_overhead_compares_each_way_of_streaming(capsys: pytest.Capt
     assert tuple(rows) == tuple(llama_index_overhead.CASES)
     assert {row[-1] for case, row in rows.items() if "joined" not in case} == {151}
     assert all(row[-1] < 10 for case, row in rows.items() if "joined" in case)
-    assert len(verdicts) == 1
+    assert len([verdict for verdict in verdicts if ": CPU of stream" in verdict]) == 3
+
+
+def test_tools_are_measured_in_both_adapters(capsys: pytest.CaptureFixture[str]) -> None:
+    """Calls with tools and without, beside writing the tools as JSON."""
+    rows, verdicts = table(tool_prompt.main, ["--tools", "3", "--calls", "2", "--rounds", "1"], capsys)
+    assert tuple(rows) == tool_prompt.ADAPTERS
+    assert all(value > 0 for row in rows.values() for value in (row[0], row[1], row[3]))
+    assert len(verdicts) == 2
 
 
 def test_langchain_socket_compares_with_another_model(

@@ -37,7 +37,18 @@ from bing_llm.services import SERVICES, Endpoint, Service, ServiceSettings, cred
 from bing_llm.sync import run
 from bing_llm.tools.calls import JsonObject
 
-SERVICE_FIELDS = ("backend", "endpoint", "cookies", "token", "search", "locale", "time_zone", "files", "entity_tags")
+SERVICE_FIELDS = (
+    "backend",
+    "endpoint",
+    "cookies",
+    "token",
+    "search",
+    "locale",
+    "time_zone",
+    "files",
+    "entity_tags",
+    "citation_markers",
+)
 """The fields that make a service, beside `model`."""
 
 CLIENT_FIELDS = ("timeout", "continue_conversations", "max_concurrency", "warm")
@@ -147,6 +158,7 @@ class ServiceFields(BaseModel):
     time_zone: str | None = Field(default=None, description=describe("time_zone"))
     files: list[str] = Field(default_factory=list, description=describe("files"))
     entity_tags: Literal["keep", "strip"] = Field(default="keep", description=describe("entity_tags"))
+    citation_markers: Literal["keep", "footnote"] = Field(default="keep", description=describe("citation_markers"))
 
     # The settings of the client.
     timeout: float | None = Field(
@@ -261,8 +273,12 @@ class ServiceFields(BaseModel):
 
     @property
     def _retries(self) -> Retries:
+        """The retries of this model's calls."""
+        return self._retries_of(self._connection)
+
+    def _retries_of(self, client: BingClient) -> Retries:
         """The retries of the client, with `max_retries` in place of their number if it is set."""
-        retries = self._connection.retries
+        retries = client.retries
         return retries if self.max_retries is None else msgspec.structs.replace(retries, attempts=self.max_retries + 1)
 
     def _begin_completion(
@@ -295,7 +311,8 @@ class ServiceFields(BaseModel):
             stop=self.stop,
             max_tokens=self.max_tokens,
         )
-        client = self._connection.with_options(model=str(options.get("model") or self.model), retries=self._retries)
+        own = self._connection
+        client = own.with_options(model=str(options.get("model") or self.model), retries=self._retries_of(own))
         return Completion(client, request, join=self.join_deltas)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:

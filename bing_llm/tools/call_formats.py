@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Literal
 
 import msgspec
 
-from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox, validation_error
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
 
 # --- delimiters ---------------------------------------------------------------------------------
@@ -248,11 +249,14 @@ class CallDecoder:
         self._forced = offered[0] if toolbox.must_call and len(offered) == 1 else None
         self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
         self._tools = {tool.name: tool for tool in toolbox.tools}
-        self._strict = toolbox.strict
+
+    @cached_property
+    def _alike(self) -> Mapping[str, str]:
+        """The names of the tools by how they are spelled without case and separators, unless two are spelled alike."""
         alike: dict[str, list[str]] = {}
         for name in self._tools:
             alike.setdefault(_normalize(name), []).append(name)
-        self._alike = {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
+        return {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
 
     def decode(self, text: str, *, raw: str, closed: bool) -> list[Call | InvalidCall]:
         """The calls in a text that can only be meant as calls.
@@ -284,9 +288,8 @@ class CallDecoder:
         return self._checked(name, arguments, raw)
 
     def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
-        problem = (
-            validation_error(arguments, self._tools[name].parameters) if self._strict and name in self._tools else ""
-        )
+        check = self._tools[name].check if name in self._tools else None
+        problem = "" if check is None else check(arguments)
         return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
 
     def decode_bare(self, text: str, *, raw: str) -> list[Call | InvalidCall] | None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import html
 import json
+import marshal
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
-from bing_llm.tools.calls import Call, JsonObject, Tool, Toolbox
+from bing_llm.tools.calls import Call, Check, JsonObject, Tool, Toolbox
 from bing_llm.tools.escape import escape, json_line
 from bing_llm.tools.schemas import compact, example_call
 
@@ -20,13 +22,21 @@ _FORM = "Call a tool by writing a block like this, with arguments that fit its p
 _STOP = "Stop after the last </tool_call>: I send you what the tools give back, so never write a tool_result yourself."
 _SCHEMA = "JSON schema of the reply:"
 _NO_MORE_CALLS = "When no call is needed any more, answer in this form:"
-_JSON = "Reply with exactly one JSON object {which}, and nothing else: no code fence, no words before or after it."
+_KINDS = {"object": "object", "array": "list"}
+_KEPT_BINDINGS = 64  # sets of tools whose instructions are kept; a process has a few, and each may have some 100 KB
+_JSON = "Reply with exactly one JSON {kind} {which}, and nothing else: no code fence, no words before or after it."
 
 
 class JsonFormat(msgspec.Struct, frozen=True):
-    """The answer must be JSON: one object that fits `schema`, or any object if that is None."""
+    """The answer must be JSON.
+
+    Attributes:
+        schema: The JSON schema of the answer; None for any object.
+        check: What the answer must pass; None for nothing.
+    """
 
     schema: JsonObject | None = None
+    check: Check | None = None
 
 
 class Instructions(msgspec.Struct, frozen=True):
@@ -44,7 +54,8 @@ class Instructions(msgspec.Struct, frozen=True):
 def render_instructions(toolbox: Toolbox, json_format: JsonFormat | None = None) -> Instructions:
     """How to call tools and how to answer with JSON.
 
-    The listing has one JSON line for each tool, then the schema of the answer. The rules have an example call. With
+    They are rendered once for tools and a format with the same content, since agents pass the same with each call. The
+    listing has one JSON line for each tool, then the schema of the answer. The rules have an example call. With
     tools and a format, the model calls tools first, and answers with JSON when it needs no more calls.
 
     Args:
@@ -54,6 +65,46 @@ def render_instructions(toolbox: Toolbox, json_format: JsonFormat | None = None)
     Raises:
         InvalidRequest: A schema cannot be written as JSON.
     """
+    content = _content(toolbox, json_format)
+    return _render(toolbox, json_format) if content is None else _render_once(_Binding(content, toolbox, json_format))
+
+
+class _Binding:
+    """Tools and a format, equal to others with the same content."""
+
+    def __init__(self, content: bytes, toolbox: Toolbox, json_format: JsonFormat | None) -> None:
+        self._content = content
+        self.toolbox = toolbox
+        self.json_format = json_format
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Binding) and self._content == other._content
+
+
+def _content(toolbox: Toolbox, json_format: JsonFormat | None) -> bytes | None:
+    """All that the instructions depend on, also the order of keys; None if it holds values of other than plain types.
+
+    `marshal` because it tells all plain values apart (True and 1, NaN and None), refuses all others, and takes half the
+    time of `json`. Its version 0 does not look at which objects are the same, only at what they are.
+    """
+    tools = [(tool.name, tool.description, tool.parameters) for tool in toolbox.offered]
+    choice = (toolbox.required, toolbox.only, toolbox.parallel)
+    format_ = None if json_format is None else [json_format.schema]
+    try:
+        return marshal.dumps((tools, choice, format_), 0)
+    except ValueError:
+        return None
+
+
+@lru_cache(maxsize=_KEPT_BINDINGS)
+def _render_once(binding: _Binding) -> Instructions:
+    return _render(binding.toolbox, binding.json_format)
+
+
+def _render(toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
     tools = _render_tools(toolbox)
     if json_format is None:
         return tools
@@ -68,15 +119,18 @@ def _render_tools(toolbox: Toolbox) -> Instructions:
     tools = toolbox.offered
     if not tools:
         return Instructions()
-    rules = (_FORM, render_call(example_call(tools)), _number(toolbox), _STOP, _choice(toolbox))
-    return Instructions("\n".join((_TOOLS, *map(_render_tool, tools))), "\n".join(rules))
+    short = [msgspec.structs.replace(tool, parameters=compact(tool.parameters)) for tool in tools]
+    rules = (_FORM, render_call(example_call(short)), _number(toolbox), _STOP, _choice(toolbox))
+    return Instructions("\n".join((_TOOLS, *map(_render_tool, short))), "\n".join(rules))
 
 
 def _render_format(json_format: JsonFormat) -> Instructions:
     if json_format.schema is None:
-        return Instructions(rules=_JSON.format(which="of the form that I asked for"))
-    listing = f"{_SCHEMA}\n{json_line(compact(json_format.schema))}"
-    return Instructions(listing, _JSON.format(which="that fits the JSON schema of the reply"))
+        return Instructions(rules=_JSON.format(kind="object", which="of the form that I asked for"))
+    schema = compact(json_format.schema)
+    kind = _KINDS.get(str(schema.get("type", "object")), "value")
+    listing = f"{_SCHEMA}\n{json_line(schema)}"
+    return Instructions(listing, _JSON.format(kind=kind, which="that fits the JSON schema of the reply"))
 
 
 def render_call(call: Call) -> str:
@@ -150,7 +204,7 @@ def render_json_repair(problem: str) -> str:
 
 
 def _render_tool(tool: Tool) -> str:
-    known = {"name": tool.name, "description": tool.description, "parameters": compact(tool.parameters)}
+    known = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
     return json_line({key: value for key, value in known.items() if value or key != "description"})
 
 

@@ -72,9 +72,9 @@ def example_call(tools: Sequence[Tool]) -> Call:
     `default`) where it has some.
 
     Args:
-        tools: One or more.
+        tools: One or more, with compact schemas.
     """
-    calls = [Call(tool.name, arguments) for tool in tools if (arguments := _arguments(tool))]
+    calls = (Call(tool.name, arguments) for tool in tools if (arguments := _arguments(tool)))
     short = (call for call in calls if len(json_line(call.arguments)) <= _MAX_EXAMPLE_CHARACTERS)
     return next(short, Call(tools[0].name))
 
@@ -184,7 +184,7 @@ def _both(definition: object, beside: JsonObject) -> object:
 
 
 def _arguments(tool: Tool) -> JsonObject:
-    value = _example(compact(tool.parameters), "", 0)
+    value = _example(tool.parameters, "", 0)
     return value if isinstance(value, dict) else {}
 
 

@@ -20,14 +20,13 @@ from bing_llm.completion.fields import SERVICE_FIELDS, Names, ServiceFields
 from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
-from bing_llm.messages import convert
 from bing_llm.services import describe, fingerprint
 from bing_llm.sync import iterate, run
 from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
-from langchain_bing.messages import to_history
+from langchain_bing.messages import convert, to_history
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -61,7 +60,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`
+          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -246,8 +245,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(completion.model, estimate_usage=self.estimate_usage)
 
-    @property
     def _attempts(self) -> int:
+        """How often the client tries a turn; for errors only, since it looks at all settings."""
         return self._retries.attempts
 
     # --- tools and formats ----------------------------------------------------------------------------------------
@@ -338,7 +337,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """An estimate for the messages in the form in which they are sent, with the description of the tools."""
         instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
-        texts = [instructions.listing, instructions.rules, convert(to_history(messages).messages)]
+        texts = [instructions.listing, instructions.rules, convert(messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------
@@ -422,10 +421,11 @@ def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     Raises:
         ValueError: The tool is one that a provider runs itself.
     """
-    from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
+    if isinstance(tool, Runnable):
+        from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
 
-    if isinstance(tool, Runnable) and not isinstance(tool, BaseTool):
-        tool = tool.as_tool()
+        if not isinstance(tool, BaseTool):
+            tool = tool.as_tool()
     converted = convert_to_openai_tool(tool, strict=strict)
     if "function" not in converted:
         kind = converted.get("type")

@@ -19,7 +19,7 @@ TimedOut                                             ModelTimeoutError
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -79,17 +79,21 @@ def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
     return same
 
 
-def raise_as_model_error(exc: errors.BingError, attempts: int) -> NoReturn:
+def raise_as_model_error(exc: errors.BingError, attempts: Callable[[], int]) -> NoReturn:
     """Raise the error, as LangChain's too; for use where it was caught."""
-    same = as_model_error(exc, attempts=attempts)
+    same = as_model_error(exc, attempts=attempts())
     if same is exc:
         raise exc
     raise same.with_traceback(exc.__traceback__) from exc.__cause__
 
 
 @contextmanager
-def model_errors(attempts: int) -> Iterator[None]:
-    """Raise our errors as LangChain's too."""
+def model_errors(attempts: Callable[[], int]) -> Iterator[None]:
+    """Raise our errors as LangChain's too.
+
+    Args:
+        attempts: How often the client tries a turn that has given no text; asked for where there is an error.
+    """
     try:
         yield
     except errors.BingError as exc:

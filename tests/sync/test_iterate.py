@@ -6,7 +6,8 @@ import asyncio
 import gc
 import sys
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -83,6 +84,35 @@ def test_steps_can_be_left_and_taken_up() -> None:
     assert next(steps) == 1
     assert list(steps) == [2]
     assert list(steps) == []
+
+
+class Batches(AsyncIterator[int]):
+    """Counts to six in steps that make three items each."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self._made = deque[int]()
+
+    async def __anext__(self) -> int:
+        if self.steps == 2:
+            raise StopAsyncIteration
+        self._made.extend(range(3 * self.steps, 3 * self.steps + 3))
+        self.steps += 1
+        return self._made.popleft()
+
+    def pop_ready(self) -> int | None:
+        """The next item of the last step."""
+        return self._made.popleft() if self._made else None
+
+
+def test_items_of_one_step_are_given_without_another() -> None:
+    """All that a step has made is handed over in one hop between the threads, and nothing is made before it is due."""
+    batches = Batches()
+    items = iterate(batches)
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    assert batches.steps == 1
+    assert list(items) == [3, 4, 5]
+    assert batches.steps == 2
 
 
 @contextmanager

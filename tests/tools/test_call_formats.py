@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bing_llm.tools.call_formats import (
     ARGUMENT_KEYS,
@@ -21,7 +22,7 @@ from bing_llm.tools.call_formats import (
     fence_at,
     tag_at,
 )
-from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
+from bing_llm.tools.calls import Call, InvalidCall, Piece, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.escape import escape
 from bing_llm.tools.parser import CallParser
 
@@ -135,7 +136,7 @@ def test_arguments_alone_call_nothing_where_the_tool_is_not_certain(box: Toolbox
 
 def test_arguments_alone_must_fit_where_arguments_must() -> None:
     """Such arguments are validated like those of any other call."""
-    decoder = CallDecoder(Toolbox(tools=(PERSON,), only="person", strict=True))
+    decoder = CallDecoder(Toolbox(tools=(replace(PERSON, check=SchemaCheck(PERSON.parameters)),), only="person"))
     (found,) = decoder.decode_bare('{"name": 1}', raw="raw") or []
     assert isinstance(found, InvalidCall)
     assert found.name == "person"

@@ -245,7 +245,7 @@ def test_only_what_is_required_is_filled() -> None:
 def test_definitions_are_followed() -> None:
     """A reference is filled as what it refers to."""
     parameters = {"properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "boolean"}}}
-    assert example_call([Tool("t", parameters=parameters)]) == Call("t", {"a": True})
+    assert example_call([Tool("t", parameters=compact(parameters))]) == Call("t", {"a": True})
 
 
 def test_the_first_short_example_is_taken() -> None:

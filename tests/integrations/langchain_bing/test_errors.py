@@ -137,7 +137,7 @@ def test_the_cause_stays_and_the_trace_leads_to_the_place() -> None:
     def fail() -> None:
         raise errors.ConnectionLost("It ended.") from OSError("reset")
 
-    with pytest.raises(errors.ConnectionLost) as caught, model_errors(1):
+    with pytest.raises(errors.ConnectionLost) as caught, model_errors(lambda: 1):
         fail()
     assert type(caught.value.__cause__) is OSError
     assert "fail" in [entry.name for entry in caught.traceback]
@@ -145,5 +145,5 @@ def test_the_cause_stays_and_the_trace_leads_to_the_place() -> None:
 
 def test_other_exceptions_pass() -> None:
     """What is not ours is not touched."""
-    with pytest.raises(KeyError), model_errors(1):
+    with pytest.raises(KeyError), model_errors(lambda: 1):
         raise KeyError("x")

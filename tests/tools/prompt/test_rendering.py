@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import date
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.errors import InvalidRequest
+from bing_llm.tools import prompt
 from bing_llm.tools.calls import Call, Tool, Toolbox
 from bing_llm.tools.prompt import (
     Instructions,
@@ -258,3 +260,41 @@ def test_a_call_of_another_library_is_written_as_ours(arguments: Any, expected: 
 def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, expected: str) -> None:
     """Behind the name, unless they hold it."""
     assert render_foreign_call("add", arguments) == expected
+
+
+def test_tools_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same content gives the same instructions without being rendered again, whoever owns it."""
+    rendered: list[Toolbox] = []
+    render = prompt._render
+
+    def count(toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
+        rendered.append(toolbox)
+        return render(toolbox, json_format)
+
+    monkeypatch.setattr(prompt, "_render", count)
+    boxes = [Toolbox(tools=(Tool("rendered_once", parameters={"default": [1, True]}),)) for _ in range(3)]
+    assert len({id(render_instructions(box)) for box in boxes}) == 1
+    assert len(rendered) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, True), (1, 1.0), (None, float("nan")), ("2024-05-17", date(2024, 5, 17)), ([], {})]
+)
+def test_tools_with_other_content_are_rendered_anew(one: object, other: object) -> None:
+    """Values that are equal, or that another encoding writes alike, are told apart; so is the order of keys."""
+    for default in (one, other):
+        listing = render_instructions(Toolbox(tools=(Tool("t", parameters={"default": default}),))).listing
+        assert json.dumps({"default": default}, default=str) in listing
+    for parameters in ({"a": one, "b": other}, {"b": other, "a": one}):
+        listing = render_instructions(Toolbox(tools=(Tool("t", parameters=parameters),))).listing
+        assert json.dumps(parameters, default=str) in listing
+
+
+def test_a_schema_that_changes_is_rendered_anew() -> None:
+    """Tools are compared by what they hold now, not by which objects they are."""
+    parameters: dict[str, Any] = {"properties": {"a": {"type": "integer"}}}
+    box = Toolbox(tools=(Tool("t", parameters=parameters),))
+    before = render_instructions(box)
+    parameters["properties"]["b"] = {"type": "string"}
+    assert render_instructions(box) != before
+    assert '"b"' in render_instructions(box).listing
