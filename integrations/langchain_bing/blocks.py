@@ -34,7 +34,7 @@ def translate(message: AIMessage) -> list[types.ContentBlock]:
     # LangChain's own reading, for what is the same with every provider: text and calls.
     plain = message.model_copy(update={"response_metadata": {}}).content_blocks
     texts: list[Any] = [block for block in plain if block["type"] == "text"]
-    if notes := list(annotations(metadata.get("citations", ()))):
+    if notes := list(citation_annotations(metadata.get("citations", ()))):
         texts = texts or [{"type": "text", "text": ""}]
         texts[-1] = {**texts[-1], "annotations": notes}
     before = [*_reasoning(metadata), *_searches(metadata)]
@@ -44,7 +44,7 @@ def translate(message: AIMessage) -> list[types.ContentBlock]:
     return cast("list[types.ContentBlock]", ordered)
 
 
-def annotations(citations: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, object]]:
+def citation_annotations(citations: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, object]]:
     """A citation for each marker in the text, in their order, then one without a place for each other source."""
     citations = list(citations)
     places = [(start, end, citation) for citation in citations for start, end in citation.get("spans", ())]

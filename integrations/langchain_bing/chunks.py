@@ -23,7 +23,7 @@ from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.completion.tokens import count_tokens
 from bing_llm.errors import BingError
 from bing_llm.tools.calls import Call, InvalidCall
-from langchain_bing.blocks import PROVIDER, annotations, closing_blocks, search_result
+from langchain_bing.blocks import PROVIDER, citation_annotations, closing_blocks, search_result
 from langchain_bing.errors import raise_as_model_error
 
 
@@ -123,14 +123,7 @@ class TextChunks:
         placed = place_citations(["".join(pieces) for pieces in texts.values()], reply)
         found = {index: _spans(markers) for index, markers in zip(texts, placed.markers, strict=True)}
         found[max(texts)].update({citation.number: [] for citation in placed.unmarked})
-        return {
-            index: [
-                _with_spans(citation, spans[citation.number])
-                for citation in reply.citations
-                if citation.number in spans
-            ]
-            for index, spans in found.items()
-        }
+        return {index: list(_with_spans(reply.citations, spans)) for index, spans in found.items()}
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -210,7 +203,7 @@ class BlockChunks(TextChunks):
     def _closing(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
         for index, citations in self._citations(reply).items() if self._texts else ():
             if citations:
-                yield {"type": "text", "text": "", "index": index, "annotations": list(annotations(citations))}
+                yield {"type": "text", "text": "", "index": index, "annotations": list(citation_annotations(citations))}
         metadata = {**reply_metadata(reply), "revoked": reply.revoked}
         yield from ({**block, "index": self._index()} for block in closing_blocks(metadata))
 

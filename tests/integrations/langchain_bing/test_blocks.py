@@ -11,7 +11,7 @@ from langchain_core.messages.block_translators import get_translator
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator
 from langchain_bing import ChatBing
-from langchain_bing.blocks import PROVIDER, annotations, translate
+from langchain_bing.blocks import PROVIDER, citation_annotations, translate
 from tests.fakes import FakeBackend, Line
 from tests.integrations.langchain_bing.models import astreamed, model_of, streamed, summed
 from tests.integrations.turns import call, turn
@@ -107,7 +107,7 @@ async def test_the_newest_events_have_the_citations() -> None:
 def test_calls_stay_calls() -> None:
     """Beside citations and searches; nothing is doubled."""
     reply = ev.Reply(text=f"Hm.[^1^]\n{call('add', a=1)}", citations=CITATIONS[:1], searches=REPLY.searches[:1])
-    lines = [ev.TextDelta(reply.text), ev.TurnCompleted(reply)]
+    lines: list[Line] = [ev.TextDelta(reply.text), ev.TurnCompleted(reply)]
     tools: list[Any] = [{"name": "add"}]
     for message in (
         model_of(FakeBackend(lines)).bind_tools(tools).invoke("Hi"),
@@ -150,8 +150,8 @@ def test_a_plain_answer_is_a_plain_text() -> None:
     """Without anything besides, there is one text; an empty chunk has no block."""
     message = model_of(FakeBackend(turn("Fine."))).invoke("Hi")
     assert message.content_blocks == [{"type": "text", "text": "Fine."}]
-    assert AIMessageChunk("", response_metadata={"model_provider": PROVIDER}).content_blocks == []
-    assert list(annotations([])) == []
+    assert AIMessageChunk(content="", response_metadata={"model_provider": PROVIDER}).content_blocks == []
+    assert list(citation_annotations([])) == []
 
 
 def test_a_withdrawn_answer_has_a_refusal() -> None:
@@ -166,10 +166,11 @@ def test_a_withdrawn_answer_has_a_refusal() -> None:
 
 def test_the_emulators_citations_are_annotations(bing_emulator: Emulator) -> None:
     """Over a socket, from both services, each where its marker stands."""
-    for settings in (
+    services: list[dict[str, Any]] = [
         {"endpoint": bing_emulator.url},
         {"endpoint": bing_emulator.workiq_url, "token": bing_emulator.token, "time_zone": "UTC"},
-    ):
+    ]
+    for settings in services:
         message = ChatBing(**settings).invoke("What is new in Python?")
         (text,) = of("text", message.content_blocks)
         placed = [note for note in text["annotations"] if "start_index" in note]
