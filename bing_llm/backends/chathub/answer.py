@@ -19,6 +19,7 @@ from bing_llm import events as ev
 from bing_llm.backends.chathub import cards, frames
 from bing_llm.backends.chathub.errors import SUCCESS, error_for
 from bing_llm.backends.json_text import decode_json
+from bing_llm.backends.markers import with_spans
 from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -288,7 +289,7 @@ class AnswerReader:
         if len(citations) > most:
             raise self._limits.exceeded("citations", "sources of one answer")
         return self._reply.complete(
-            citations=citations,
+            citations=with_spans(citations, self.text),
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),
