@@ -198,7 +198,7 @@ TEXTS = {
     "a name without the arguments it needs": '{"name": "get_weather"}',
     "JSON that is cut off": PARIS[:-1],
     "JSON that is cut off in a fence": f"{FENCE}json\n{PARIS[:-3]}",
-    "backticks in JSON in a fence": f"{FENCE}json\n{{\"name\": `x` ``y``\n{FENCE}\n",
+    "backticks in JSON in a fence": f'{FENCE}json\n{{"name": `x` ``y``\n{FENCE}\n',
     "code": f"{FENCE}python\nprint({PARIS})\n{FENCE}\n",
     "code after code": f"{FENCE}python\nx\n{FENCE}\n{FENCE}json\n[]\n{FENCE}\n",
     "JSON in code of Markdown": f"````markdown\n{FENCE}json\n{PARIS}\n{FENCE}\n````\n",
