@@ -60,8 +60,8 @@ class BingClient:
             `help(bing_llm.Emulated)` say what they mean. All three have `model`, `search`, `location` and
             `prompt_limit`; ChatHub and Work IQ have `endpoint`, `proxy`, `trust_env`, `ssl_context` and
             `allow_insecure`; ChatHub and the emulator have `cookies`, `locale` and `option_sets`; only ChatHub has
-            `ip_address`; only Work IQ has `token`, `time_zone`, `files`, `entity_tags` and `over_stream`. A
-            setting that the chosen service does not have is refused.
+            `ip_address`; only Work IQ has `token`, `time_zone`, `files`, `entity_tags`, `citation_markers` and
+            `over_stream`. A setting that the chosen service does not have is refused.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.

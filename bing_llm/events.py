@@ -69,14 +69,22 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class Citation(msgspec.Struct, frozen=True):
-    """One source.
+    """One source, which markers of the text refer to by its number: `[^1^]`, with Work IQ also `[1](url)`.
 
-    Marker `[^n^]` of the text refers to the citation whose `number` is n. `title` may be empty.
+    Attributes:
+        number: Its number in the text.
+        url: Where it is, "" where the service gave no link that is safe to show.
+        title: Its title, "" if it has none.
+        spans: The places of its markers in `Reply.text`: half-open ranges [start, end) in characters. Empty if the text
+            does not mark it.
+        sensitivity_label: The label of this source, by the service's own names; None if it has none.
     """
 
     number: int
     url: str
     title: str = ""
+    spans: tuple[tuple[int, int], ...] = ()
+    sensitivity_label: dict[str, Any] | None = None
 
 
 class TextDelta(_Event, frozen=True):
@@ -165,7 +173,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     """The whole answer of one turn.
 
     Attributes:
-        text: The final text, with the service's `[^n^]` citation markers.
+        text: The final text, with the service's citation markers.
         citations: The sources in the order in which the service defined them, uncited ones included.
         searches: The web searches of the turn.
         images: URLs of pictures that the service made.

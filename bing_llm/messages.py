@@ -51,6 +51,8 @@ def convert(messages: Iterable[Message | Mapping[str, object]]) -> str:
     anything else                   TypeError
     ==============================  =====================================================
 
+    For messages of LangChain and LlamaIndex there are `langchain_bing.convert` and `llama_index.llms.bing.convert`.
+
     Args:
         messages: `Message` objects, or mappings with `role` (str) and `content`, the oldest first.
 
@@ -74,7 +76,10 @@ def as_message(index: int, message: object) -> Message:
         role, content = message.get("role"), message.get("content")
     else:
         found = type(message).__name__
-        msg = f"Message {index} is a {found}; it must be a mapping with role and content, or a Message."
+        msg = (
+            f"Message {index} is a {found}; it must be a mapping with role and content, or a Message. "
+            "Messages of LangChain are for langchain_bing.convert, of LlamaIndex for llama_index.llms.bing.convert."
+        )
         raise TypeError(msg)
     if not isinstance(role, str):
         found = "has no role" if role is None else f"has a role of type {type(role).__name__}"

@@ -321,6 +321,13 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
             "Whether the tags around names of people, files and events stay in the text (`keep`) or not (`strip`)."
         ),
     ] = "keep"
+    citation_markers: Annotated[
+        Literal["keep", "footnote"],
+        Setting(
+            "How markers of citations stand in the text: as the service wrote them, mostly `[1](url)` (`keep`), or as "
+            "`[^1^]`, the form of ChatHub (`footnote`)."
+        ),
+    ] = "keep"
     over_stream: Annotated[
         bool,
         Setting(
@@ -405,6 +412,7 @@ class ServiceSettings(TypedDict, total=False):
     time_zone: str | None
     files: Sequence[str]
     entity_tags: Literal["keep", "strip"]
+    citation_markers: Literal["keep", "footnote"]
     over_stream: bool
 
 

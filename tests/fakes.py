@@ -200,6 +200,7 @@ class FakeBackend:
         models: The model of each turn.
         prompt_limit: The longest prompt, in characters.
         keeps_context: Whether a conversation remembers the context of earlier turns.
+        max_images: How many pictures a turn may have; None for any number.
     """
 
     metering = UNMETERED
@@ -220,6 +221,7 @@ class FakeBackend:
         self.models: list[str | None] = []
         self.prompt_limit = prompt_limit
         self.keeps_context = True
+        self.max_images: int | None = None
         self._numbers = itertools.count(1)
 
     @property
@@ -239,6 +241,8 @@ class FakeBackend:
             raise InvalidRequest("The prompt is empty.")
         if len(prompt.text) > self.prompt_limit:
             raise InvalidRequest("The prompt is too long.")
+        if self.max_images is not None and len(prompt.images) > self.max_images:
+            raise InvalidRequest("The prompt has too many images.")
 
     async def create_conversation(self, deadline: Deadline) -> Handle:
         """The next of `creations`."""

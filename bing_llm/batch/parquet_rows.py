@@ -83,11 +83,18 @@ def read_table(path: Path) -> Iterator[tuple[str, Fields]]:
                 yield (
                     f"Row {number}",
                     {
-                        name: msgspec.json.decode(value) if name in json_columns else value
+                        name: msgspec.json.decode(value) if name in json_columns else _without_nulls(value)
                         for name, value in row.items()
                         if value is not None
                     },
                 )
+
+
+def _without_nulls(value: object) -> object:
+    """The value; of a list of objects, the fields that are not null."""
+    if not isinstance(value, list):
+        return value
+    return [{k: v for k, v in each.items() if v is not None} if isinstance(each, dict) else each for each in value]
 
 
 def kind_of(value: object) -> str:
@@ -123,7 +130,8 @@ def write_table(file: BinaryIO, columns: Mapping[str, set[str]], rows: Iterable[
 def _schema(columns: Mapping[str, set[str]]) -> pa.Schema:
     pa = load_extra("pyarrow")
     text = pa.string()
-    citation = pa.struct({"number": pa.int64(), "url": text, "title": text})
+    spans = pa.list_(pa.list_(pa.int64()))
+    citation = pa.struct({"number": pa.int64(), "url": text, "title": text, "spans": spans})
     fixed = {
         "line": pa.int64(),
         "text": text,

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeGuard
 import msgspec
 
 from bing_llm.errors import BingError, InvalidRequest
-from bing_llm.events import Reply
+from bing_llm.events import Citation, Reply
 from bing_llm.messages import Message, as_message
 
 OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "error", "line")
@@ -153,17 +153,21 @@ def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
     measured = {"attempts": outcome.attempts, "seconds": round(outcome.seconds, 3)}
     match outcome:
         case Answered(reply=reply):
-            citations = [msgspec.to_builtins(citation) for citation in reply.citations]
             return {
                 **carried,
                 "text": reply.text,
-                "citations": citations,
+                "citations": [_citation(citation) for citation in reply.citations],
                 "finish_reason": reply.finish_reason,
                 **measured,
             }
         case Failed(error=error):
             details = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
             return {**carried, "error": details, **measured}
+
+
+def _citation(citation: Citation) -> Fields:
+    spans = {"spans": [[start, end] for start, end in citation.spans]} if citation.spans else {}
+    return {"number": citation.number, "url": citation.url, "title": citation.title, **spans}
 
 
 def _parse(number: int, fields: Fields) -> Row:

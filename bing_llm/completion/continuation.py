@@ -13,22 +13,27 @@ and those that the service ended, or that are at their last turn.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from bing_llm import events as ev
-from bing_llm.backends.base import TurnChannel
+from bing_llm.backends.base import AnyBackend, TurnChannel
 from bing_llm.completion.prompt import build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
-from bing_llm.errors import BingError
-from bing_llm.images import ImageSource
+from bing_llm.errors import BingError, InvalidRequest, UploadFailed
+from bing_llm.images import ImageSource, load_image
 from bing_llm.limits import Deadline
-from bing_llm.messages import Message
+from bing_llm.messages import Message, Prompt
 from bing_llm.pool import Continuations, LiveConversation
 from bing_llm.tools.prompt import Instructions
 from bing_llm.turn import TurnContext
+
+_log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[^\[\]\n]{1,64}?: ")
 """What an adapter writes before the text of an assistant that has a name."""
@@ -56,6 +61,7 @@ class HistoryTurn(SingleTurn):
         messages: The history, the oldest first, as an adapter converts it.
         instructions: What to say of tools and JSON. A conversation gets the listing once, the rules with each turn.
         images: Pictures that go with the last message.
+        spare_images: Pictures of which the service is sent as many as it takes, the first ones.
 
     Attributes:
         sent: What the last attempt sent.
@@ -70,13 +76,16 @@ class HistoryTurn(SingleTurn):
         messages: Sequence[Message],
         instructions: Instructions,
         images: Sequence[ImageSource] = (),
+        spare_images: Sequence[ImageSource] = (),
     ) -> None:
         backend = context.backend
         self._limit = backend.prompt_limit
         whole = build_prompt(messages, instructions, limit=self._limit)
-        self._whole = self.sent = make_prompt(backend, whole.text, whole.context, images)
+        plain = make_prompt(backend, whole.text, whole.context, images)
+        self._plain = plain
+        self._whole = self.sent = _with_spare_images(backend, plain, spare_images)
         super().__init__(context, self._whole)
-        self._kept = None if images else context.continuations
+        self._kept = None if self._whole.images else context.continuations
         self._may_go_on = self._kept is not None
         # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
         self._keys = _HistoryKeys(context.model, instructions.listing or instructions.rules, messages)
@@ -88,13 +97,23 @@ class HistoryTurn(SingleTurn):
         live, self._may_go_on = self._take_live(), False
         if live is None:
             self.sent, self._turns = self._whole, 1
-            return await super().open(deadline)
+            return await self._open_whole(deadline)
         self.conversation = "used"
         self.handle, self._turns = live.handle, live.turns + 1
         backend = self.context.backend
         new = build_prompt(self._keys.new, self._rules, limit=self._limit)
         self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
         return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
+
+    async def _open_whole(self, deadline: Deadline) -> TurnChannel:
+        try:
+            return await super().open(deadline)
+        except UploadFailed as exc:
+            if self._whole is self._plain:
+                raise
+            _log.info("a picture that this turn's author did not write is left out: %s", exc.message)
+            self._whole = self.sent = self._prompt = self._plain
+            return await super().open(deadline)
 
     def _take_live(self) -> LiveConversation | None:
         """The conversation that this history extends, if there is one."""
@@ -121,6 +140,19 @@ class HistoryTurn(SingleTurn):
             forgets = not self.context.backend.keeps_context
             context = (self.sent.context or "") if forgets else ""
             self._kept.keep(self._keys.after(answer), self.handle, self._turns, context)
+
+
+def _with_spare_images(backend: AnyBackend, prompt: Prompt, images: Sequence[ImageSource]) -> Prompt:
+    """The prompt with those of the pictures that can be read and that the service takes together."""
+    for source in images:
+        try:
+            more = replace(prompt, images=(*prompt.images, load_image(source)))
+            backend.check_prompt(more)
+        except InvalidRequest as exc:
+            _log.debug("a picture that this turn's author did not write is left out: %s", exc.message)
+        else:
+            prompt = more
+    return prompt
 
 
 class _HistoryKeys:

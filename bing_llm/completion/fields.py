@@ -37,7 +37,18 @@ from bing_llm.services import SERVICES, Endpoint, Service, ServiceSettings, cred
 from bing_llm.sync import run
 from bing_llm.tools.calls import JsonObject
 
-SERVICE_FIELDS = ("backend", "endpoint", "cookies", "token", "search", "locale", "time_zone", "files", "entity_tags")
+SERVICE_FIELDS = (
+    "backend",
+    "endpoint",
+    "cookies",
+    "token",
+    "search",
+    "locale",
+    "time_zone",
+    "files",
+    "entity_tags",
+    "citation_markers",
+)
 """The fields that make a service, beside `model`."""
 
 CLIENT_FIELDS = ("timeout", "continue_conversations", "max_concurrency", "warm")
@@ -147,6 +158,7 @@ class ServiceFields(BaseModel):
     time_zone: str | None = Field(default=None, description=describe("time_zone"))
     files: list[str] = Field(default_factory=list, description=describe("files"))
     entity_tags: Literal["keep", "strip"] = Field(default="keep", description=describe("entity_tags"))
+    citation_markers: Literal["keep", "footnote"] = Field(default="keep", description=describe("citation_markers"))
 
     # The settings of the client.
     timeout: float | None = Field(

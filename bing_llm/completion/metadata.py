@@ -19,7 +19,7 @@ def new_call_id() -> str:
 def reply_metadata(reply: ev.Reply) -> dict[str, object]:
     """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only if it is not empty."""
     metadata = {
-        "citations": to_plain(reply.citations),
+        "citations": [plain_citation(citation) for citation in reply.citations],
         "searches": to_plain(reply.searches),
         "images": list(reply.images),
         "image_prompts": list(reply.image_prompts),
@@ -32,8 +32,8 @@ def reply_metadata(reply: ev.Reply) -> dict[str, object]:
 def completion_metadata(end: Completed) -> dict[str, object]:
     """`finish_reason`, the conversation and what happened to the text; keys without a value are left out.
 
-    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if the service
-    rewrote text that had been given.
+    `turns` is there if more than one turn was needed. `final_text` and `final_tool_calls` are there if text that
+    had been given was replaced.
     """
     reply = end.reply
     quota = None if reply.quota is None else {"used": reply.quota.used, "limit": reply.quota.limit}
@@ -56,6 +56,16 @@ def _final(end: Completed) -> dict[str, object]:
     calls = [{"name": piece.name, "args": piece.arguments} for piece in end.final if isinstance(piece, Call)]
     text = "".join(piece for piece in end.final if isinstance(piece, str))
     return {"final_text": text, **({"final_tool_calls": calls} if calls else {})}
+
+
+def plain_citation(citation: ev.Citation) -> dict[str, object]:
+    """`number`, `url` and `title`; `spans` and `sensitivity_label` only where there are any."""
+    plain: dict[str, object] = {"number": citation.number, "url": citation.url, "title": citation.title}
+    if citation.spans:
+        plain["spans"] = to_plain(citation.spans)
+    if citation.sensitivity_label:
+        plain["sensitivity_label"] = citation.sensitivity_label
+    return plain
 
 
 def to_plain(value: object) -> object:

@@ -5,6 +5,7 @@ It applies what the service does not have: stop sequences, a longest length, too
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -15,6 +16,7 @@ from bing_llm.tools.json_answer import JsonAnswer
 from bing_llm.tools.parser import CallParser
 
 _NO_CALL = "Your last reply holds no tool call."
+_UNREADABLE = "A tool call of the model cannot be used:"
 _NO_JSON = "Your last reply is not one complete JSON object."
 
 
@@ -99,8 +101,9 @@ class OutputProcessor:
     Attributes:
         is_plain: Whether text passes unchanged.
         has_calls: Whether a call was given.
-        problem: After `close`, what is wrong with the reply in one sentence: a required call or the JSON is missing, or
-            no call can be read; "" for nothing.
+        about_call: Whether the problem is that of a call, not of the answer that is JSON.
+        problem: After `close`, what is wrong with the reply in one sentence: a required call or the JSON is missing, no
+            call can be read, or what was read does not pass its check; "" for nothing.
         unmet: After `close` with a problem, the pieces that were held back because of it.
     """
 
@@ -109,12 +112,14 @@ class OutputProcessor:
         limited = request.stop or request.max_characters is not None
         self._filter = StopFilter(request.stop, request.max_characters) if limited else None
         self._parser = CallParser(request.toolbox) if request.toolbox.tools else None
-        self._json = None if request.json_format is None else JsonAnswer()
+        self._format = request.json_format
+        self._json = None if self._format is None else JsonAnswer()
         self._held: list[Piece] | None = [] if request.toolbox.must_call else None
         self._invalid: list[InvalidCall] = []
         self._has_given = False
         self.is_plain = self._filter is None and self._parser is None and self._json is None
         self.has_calls = False
+        self.about_call = False
         self.problem = ""
         self.unmet: list[Piece] = []
 
@@ -137,6 +142,11 @@ class OutputProcessor:
         )
 
     @property
+    def has_invalid_calls(self) -> bool:
+        """Whether the model wrote a call that cannot be made."""
+        return bool(self._invalid)
+
+    @property
     def cut_by_length(self) -> bool:
         """Whether the text was longer than it may be."""
         return self._filter is not None and self._filter.cut == "length"
@@ -155,17 +165,31 @@ class OutputProcessor:
             pieces += self._extract_json(self._parser.close())
         if self._json is not None:
             pieces += self._json.close()
-        had_given = self._has_given  # what was streamed cannot be recalled, so the service is not asked again
         given = self._release(pieces)
         if self._held is not None or (self._invalid and not self.has_calls):
+            self.about_call = True
             self.problem = self._invalid[0].reason if self._invalid else _NO_CALL
-            self.unmet = [*(self._held or ()), *self._invalid]
-        elif self._json is not None and not (self._json.found or self.has_calls or had_given):
-            self.problem, self.unmet = _NO_JSON, given
+            self.unmet = [*(self._held or ()), *self._explained()]
+        elif problem := self._answer_problem():
+            self.problem, self.unmet = problem, given
             return []
         else:
-            given += self._invalid
+            given += self._explained()
         return given
+
+    def _answer_problem(self) -> str:
+        """What is wrong with the answer that is JSON; "" also if calls came, after which it does not come yet."""
+        if self._json is None or self._format is None or self.has_calls:
+            return ""
+        if not self._json.found:
+            was_cut = self._filter is not None and bool(self._filter.cut)  # as the caller wanted it
+            return "" if was_cut and self._has_given else _NO_JSON
+        return "" if self._format.check is None else self._format.check(json.loads(self._json.text))
+
+    def _explained(self) -> list[Piece]:
+        """Invalid calls, each after a text that says why: frameworks keep the text, but not all keep the reason."""
+        space = "\n" if self._has_given or self._held else ""
+        return [piece for call in self._invalid for piece in (f"{space}[{_UNREADABLE} {call.reason}]", call)]
 
     def _parse(self, text: str) -> list[Piece]:
         return self._extract_json([text] if self._parser is None else self._parser.feed(text))

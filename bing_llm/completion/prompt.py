@@ -53,38 +53,71 @@ class HistoryCall(msgspec.Struct, frozen=True):
 
 
 class History(msgspec.Struct, frozen=True):
-    """The messages for the prompt, the oldest first, and the pictures that go with the turn."""
+    """The messages for the prompt, the oldest first, and the pictures that go with the turn.
+
+    Attributes:
+        messages: The messages.
+        images: Pictures of this turn's author. A service that cannot take them refuses the turn.
+        spare_images: Pictures that the author did not write, such as a tool's. They are sent if the service takes them.
+    """
 
     messages: tuple[Message, ...]
     images: tuple[ImageSource, ...] = ()
+    spare_images: tuple[ImageSource, ...] = ()
 
 
 class HistoryBuilder:
     """Collects the messages of a framework, the oldest first.
 
-    The service takes pictures only with a turn. So only pictures in the newest user message since the last answer that
-    has any are sent, and sent again with the results of tools; earlier ones are not, and are not read.
+    **What this turn's author did not write is never refused.** The author is the user of the newest message, until the
+    model has answered it. What the service cannot take is refused only there. In any other message a short text
+    stands in its place (`placeholder`), and a picture that cannot be sent stays away.
+
+    The service takes pictures only with a turn, so one message's pictures are sent: those of the newest message that
+    has any, among the results of tools since the last answer and the user messages of the question. A question goes on
+    while tools are called for it. Earlier pictures are neither sent nor read.
     """
 
     def __init__(self) -> None:
         self._messages: list[Message] = []
-        self._question: list[Iterable[ImageSource]] = []
+        self._question: list[Iterable[ImageSource]] = []  # the pictures of each user message
+        self._results: list[Iterable[ImageSource]] = []  # those of each result since the last answer
+        self._is_asked = False  # by the newest user message, which has no answer yet
+        self._problem: InvalidRequest | None = None  # of that message
         self._answered = False
         self._tools: dict[str, str] = {}  # names by the ids of their calls
 
-    def add(self, role: str, text: str, *, name: str = "", images: Iterable[ImageSource] = ()) -> None:
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """The messages so far. Nothing is refused, and no picture is read."""
+        return tuple(self._messages)
+
+    def add(
+        self,
+        role: str,
+        text: str,
+        *,
+        name: str = "",
+        images: Iterable[ImageSource] = (),
+        problem: InvalidRequest | None = None,
+    ) -> None:
         """Add a message.
 
         Args:
             role: `system`, `user`, `assistant`, or any other.
-            text: Its text.
+            text: Its text, with a placeholder for each block that is not sent.
             name: Its author's name, which goes before the text; "" for none.
-            images: The pictures in it, if a user wrote it; iterated only if they go with the turn.
+            images: The pictures in it, if a user wrote it; iterated only if they may go with the turn.
+            problem: What the service cannot take of it, if a user wrote it; refused only if that user asks this turn.
         """
         name = label(name)
         self._messages.append(Message(role, f"{name}: {text}" if name and text else text))
         if role == "user":
             self._question = [images] if self._answered else [*self._question, images]
+            self._is_asked, self._problem = True, problem
+        elif role == "assistant":
+            self._is_asked, self._problem = False, None
+            self._results.clear()
         self._answered = role == "assistant" or (self._answered and role != "user")
 
     def add_answer(self, text: str, calls: Sequence[HistoryCall], *, name: str = "") -> None:
@@ -96,25 +129,60 @@ class HistoryBuilder:
         else:
             self.add("assistant", join_lines(written))
 
-    def add_result(self, text: str, *, call_id: str, name: str = "", failed: bool | None = None) -> None:
+    def add_result(
+        self,
+        text: str,
+        *,
+        call_id: str,
+        name: str = "",
+        failed: bool | None = None,
+        images: Iterable[ImageSource] = (),
+    ) -> None:
         """Add what a tool returned.
 
         Args:
-            text: What it returned.
+            text: What it returned, with a placeholder for each block that is not sent.
             call_id: The id of the call, by which the tool's name is found.
             name: The name of the tool, if the message has one.
             failed: Whether the tool failed; None if that is not known.
+            images: The pictures in it; iterated only if they may go with the turn.
         """
         self.add("tool", render_result(name or self._tools.get(call_id, ""), text, failed=failed))
+        self._results.append(images)
 
     def build(self) -> History:
         """The history. Reads the pictures that go with the turn.
 
         Raises:
-            InvalidRequest: Such a picture cannot be sent.
+            InvalidRequest: This turn's author wrote what cannot be sent.
         """
-        newest_first = (tuple(images) for images in reversed(self._question))
-        return History(tuple(self._messages), next((images for images in newest_first if images), ()))
+        if self._problem is not None:
+            raise self._problem
+        images = tuple(self._question[-1]) if self._is_asked else ()
+        if images:
+            return History(self.messages, images)
+        newest_first = map(_readable, (*reversed(self._results), *reversed(self._question)))
+        return History(self.messages, spare_images=next((found for found in newest_first if found), ()))
+
+
+def _readable(images: Iterable[ImageSource]) -> tuple[ImageSource, ...]:
+    """The pictures of a message that this turn's author did not write; none if one of them cannot be read."""
+    try:
+        return tuple(images)
+    except InvalidRequest:
+        return ()
+
+
+def placeholder(kind: object, mime_type: object = None) -> str:
+    """What stands in a text for a block that is not sent: `[image]`, `[audio]`, `[file: application/pdf]`.
+
+    Args:
+        kind: What it is, in the framework's word for it.
+        mime_type: Its MIME type; shown unless the kind says enough.
+    """
+    word = label(kind) if isinstance(kind, str) else ""
+    detail = label(mime_type) if isinstance(mime_type, str) and word not in {"image", "audio", "video"} else ""
+    return f"[{word or 'block'}: {detail}]" if detail else f"[{word or 'block'}]"
 
 
 def join_lines(parts: Iterable[str | None]) -> str:
@@ -197,14 +265,18 @@ def build_prompt(messages: Sequence[Message], instructions: Instructions = _NONE
     """
     if not messages:
         raise InvalidRequest("There are no messages.", hint="Pass a history with one message at least.")
-    safe = [_escape(message) for message in messages]
-    places = set(_find_asked(safe))
-    asked = [message for place, message in enumerate(safe) if place in places]
-    before = convert(message for place, message in enumerate(safe) if place not in places)
+    places = set(_find_asked(messages))
+    asked = [_escape(message) for place, message in enumerate(messages) if place in places]
+    before = render_context(message for place, message in enumerate(messages) if place not in places)
     prompt = _fit(asked, before, instructions, limit)
     if not prompt.text.strip():
         raise InvalidRequest("The last message is empty.", hint="Pass some text to answer.")
     return prompt
+
+
+def render_context(messages: Iterable[Message]) -> str:
+    """Write the messages of a history as context, so that none of them can pass for another one or for a result."""
+    return convert(map(_escape, messages))
 
 
 def _escape(message: Message) -> Message:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -12,11 +13,15 @@ from bing_llm.completion.tokens import CHARACTERS_PER_TOKEN
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message
-from bing_llm.tools.calls import JsonObject, Tool, Toolbox
+from bing_llm.tools.calls import Check, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
 
 ToolChoice: TypeAlias = JsonObject | str | bool | None
 
+ANSWER: Final = ""
+"""The key of `checks` for the answer that is JSON; the other keys are names of tools."""
+
+_NO_CHECKS: Final[Mapping[str, Check]] = MappingProxyType({})
 _AUTO, _ANY, _NONE = "auto", "any", "none"
 _WORDS = {"auto": _AUTO, "any": _ANY, "required": _ANY, "none": _NONE}
 _CHOICES = "Allowed: 'auto', 'any' (or 'required', True), 'none', or the name of a tool, also as a dict."
@@ -28,6 +33,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         messages: The history, the oldest first; calls and results of tools are written as `bing_llm.tools` does.
         images: Pictures that go with the last message.
+        spare_images: Pictures that go with it if the service takes them.
         toolbox: The tools, and how the model may choose.
         json_format: Set if the answer must be JSON.
         stop: The answer ends before the first of these.
@@ -36,6 +42,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     messages: tuple[Message, ...]
     images: tuple[ImageSource, ...] = ()
+    spare_images: tuple[ImageSource, ...] = ()
     toolbox: Toolbox = Toolbox()
     json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()
@@ -53,7 +60,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_request(
     history: History,
-    options: Mapping[str, object],
+    options: Mapping[str, Any],
     *,
     to_openai_tool: Callable[..., JsonObject],
     to_json_schema: Callable[..., JsonObject],
@@ -65,7 +72,8 @@ def build_request(
     Args:
         history: What the messages say.
         options: The options of the call, under OpenAI's names: `tools`, `tool_choice`, `parallel_tool_calls`, `strict`,
-            `response_format`, `stop` and `max_tokens`; others are ignored.
+            `response_format`, `stop` and `max_tokens`. Under `checks`, what arguments and the answer must pass besides:
+            see `read_toolbox` and `read_format`. Others are ignored.
         to_openai_tool: The framework's way from a tool of any kind to OpenAI's form.
         to_json_schema: The framework's way from a schema of any kind to a JSON schema.
         stop: The model's own stop sequences; those of the call are added.
@@ -75,16 +83,19 @@ def build_request(
         ValueError: A choice names a tool that is not there, or a tool or schema is of an unknown kind.
         InvalidRequest: Another option is not allowed.
     """
+    checks: Mapping[str, Check] = options.get("checks") or {}
     return Request(
         messages=history.messages,
         images=history.images,
+        spare_images=history.spare_images,
         toolbox=read_toolbox(
             [to_openai_tool(tool) for tool in _tools_in(options)],
             options.get("tool_choice"),
             parallel=options.get("parallel_tool_calls"),
             strict=options.get("strict"),
+            checks=checks,
         ),
-        json_format=read_format(options.get("response_format"), to_json_schema),
+        json_format=read_format(options.get("response_format"), to_json_schema, check=checks.get(ANSWER)),
         stop=(*read_stop(stop), *read_stop(options.get("stop"))),
         max_characters=read_max_tokens(options.get("max_tokens", max_tokens)),
     )
@@ -122,7 +133,14 @@ def _name_in(choice: object) -> str:
     return choice if isinstance(choice, str) else ""
 
 
-def read_toolbox(tools: Iterable[JsonObject], choice: object, *, parallel: object, strict: object = None) -> Toolbox:
+def read_toolbox(
+    tools: Iterable[JsonObject],
+    choice: object,
+    *,
+    parallel: object,
+    strict: object = None,
+    checks: Mapping[str, Check] = _NO_CHECKS,
+) -> Toolbox:
     """The toolbox of a call; empty if no tool may be used.
 
     Args:
@@ -130,6 +148,7 @@ def read_toolbox(tools: Iterable[JsonObject], choice: object, *, parallel: objec
         choice: Which of them must be called; see `read_choice`.
         parallel: False for at most one call.
         strict: Whether arguments must fit their schema; a tool in OpenAI's form may demand it too.
+        checks: What the arguments of the tools of these names must pass, instead of their schema.
 
     Raises:
         ValueError: The choice names a tool that is not there.
@@ -137,7 +156,12 @@ def read_toolbox(tools: Iterable[JsonObject], choice: object, *, parallel: objec
     """
     functions = [tool["function"] for tool in tools]
     converted = tuple(
-        Tool(function["name"], function.get("description") or "", function.get("parameters") or {})
+        Tool(
+            function["name"],
+            function.get("description") or "",
+            parameters := function.get("parameters") or {},
+            checks.get(function["name"]) or (SchemaCheck(parameters) if strict or function.get("strict") else None),
+        )
         for function in functions
     )
     chosen = read_choice(choice, [tool.name for tool in converted])
@@ -148,16 +172,18 @@ def read_toolbox(tools: Iterable[JsonObject], choice: object, *, parallel: objec
         required=chosen == _ANY,
         only="" if chosen in {_AUTO, _ANY} else chosen,
         parallel=parallel is not False,
-        strict=bool(strict) or any(function.get("strict") for function in functions),
     )
 
 
-def read_format(response_format: object, to_json_schema: Callable[..., JsonObject]) -> JsonFormat | None:
+def read_format(
+    response_format: object, to_json_schema: Callable[..., JsonObject], *, check: Check | None = None
+) -> JsonFormat | None:
     """A `response_format`: None or `text`, `json_object`, `json_schema` in OpenAI's form, or a schema itself.
 
     Args:
         response_format: The option.
         to_json_schema: The framework's way from a schema of any kind to a JSON schema; raises if it is not a schema.
+        check: What the answer must pass, instead of the schema.
 
     Raises:
         ValueError: It is `json_schema` without a schema.
@@ -169,7 +195,7 @@ def read_format(response_format: object, to_json_schema: Callable[..., JsonObjec
         if kind == "text":
             return None
         if kind == "json_object":
-            return JsonFormat()
+            return JsonFormat(check=check)
         if kind == "json_schema":
             spec = response_format.get("json_schema", response_format)
             schema = spec.get("schema") if isinstance(spec, dict) else None
@@ -177,8 +203,9 @@ def read_format(response_format: object, to_json_schema: Callable[..., JsonObjec
                 form = '{"type": "json_schema", "json_schema": {"name": ..., "schema": {...}}}'
                 msg = f"response_format has no schema; allowed: {form}."
                 raise ValueError(msg)
-            return JsonFormat(schema)
-    return JsonFormat(to_json_schema(response_format))
+            return JsonFormat(schema, check or SchemaCheck(schema, "the answer"))
+    schema = to_json_schema(response_format)
+    return JsonFormat(schema, check or SchemaCheck(schema, "the answer"))
 
 
 def read_stop(stop: object) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One call of a model over a client: the turn, its output, and one more turn if a required call did not come."""
+"""One call of a model over a client: the turn, its output, and one more turn if that was not what was asked for."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Completed(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         reply: The service's own reply, with its text as it came.
         finish_reason: Why it ended.
-        final: The pieces of the final text if the service rewrote text that had been given; else None.
+        final: The pieces of the final text if text that had been given was replaced: the service rewrote it, or the
+            model was asked once more. Else None.
         prompts: The prompt of each turn; there are two if the service was asked once more.
     """
 
@@ -49,6 +50,10 @@ that text, because until then the turn may be opened again."""
 class Completion(AsyncIterator[Item]):
     """The items of one call of a model; nothing is sent until the first one is asked for.
 
+    If a required call, a call or the JSON is missing, cannot be read or does not pass its check, the model is asked
+    once more, with what is wrong. The second answer counts. Where parts of the first JSON were given already, they
+    cannot be recalled: then the second one is `Completed.final`, as after a rewrite.
+
     Text that is already there is joined into one piece; nothing is waited for. To leave early, call `close`.
 
     Args:
@@ -65,6 +70,7 @@ class Completion(AsyncIterator[Item]):
         self._request = request
         self._join = join
         self._may_repair = True
+        self._replaces = False  # whether this answer is given in the end, in place of one that was given
         self._sources: list[HistoryTurn] = []
         self._items: deque[Item] = deque()
         self._over = False
@@ -76,7 +82,7 @@ class Completion(AsyncIterator[Item]):
         return self._client.model
 
     def _begin(self, request: Request) -> None:
-        source = HistoryTurn(self._client, request.messages, request.instructions, request.images)
+        source = HistoryTurn(self._client, request.messages, request.instructions, request.images, request.spare_images)
         self._sources.append(source)
         self._turn = TurnStream(source)
         self._output = OutputProcessor(self._request)
@@ -186,26 +192,30 @@ class Completion(AsyncIterator[Item]):
         if pieces and self._early is not None:
             self._items.extend(self._early)
             self._early = None
-        self._items.extend(pieces)
+        if not self._replaces:
+            self._items.extend(pieces)
         self._given.extend(pieces)
 
     def _complete(self, reply: ev.Reply) -> None:
-        is_shown = self._early is None
-        # If nothing of a rewritten text was given, nothing has to be recalled.
-        pieces = self._reprocess(reply.text) if reply.revised and not is_shown else self._output.close()
+        is_rewritten = reply.revised and self._early is None  # if nothing was given, nothing has to be recalled
+        if is_rewritten:
+            self._give(self._output.close())
+        pieces = self._reprocess(reply.text) if reply.revised else self._output.close()
         output = self._output
-        self._give(pieces)
+        if output.problem and self._may_repair and reply.finish_reason == "stop" and not output.cut_by_length:
+            self._give([] if is_rewritten else pieces)
+            self._keep([reply.text], reply)
+            self._repair(reply, output, replaces=bool(self._given) and (is_rewritten or not output.about_call))
+            return
         if output.problem:
-            if self._may_repair and reply.finish_reason == "stop" and not output.cut_by_length:
-                self._keep([reply.text], reply)
-                self._repair(reply, output.problem)
-                return
             _log.warning("The model did not answer in the form that was asked for: %s", output.problem)
-            self._give(output.unmet)
+        pieces += output.unmet
+        if not is_rewritten:
+            self._give(pieces)
+        final = tuple(pieces) if is_rewritten else tuple(self._given) if self._replaces else None
         self._items.extend(self._early or ())
-        reason = _finish_reason(reply, output)
-        final = (*self._reprocess(reply.text), *self._output.unmet) if reply.revised and is_shown else None
         prompts = tuple(source.sent for source in self._sources)
+        reason = _finish_reason(reply, output)
         self._items.append(Completed(reply=reply, finish_reason=reason, final=final, prompts=prompts))
         self._keep(self._given if final is None else final, reply)
         self._over = True
@@ -218,13 +228,13 @@ class Completion(AsyncIterator[Item]):
         calls = [render_call(piece) for piece in pieces if isinstance(piece, Call)]
         self._sources[-1].keep("\n".join((text, *calls)), reply)
 
-    def _repair(self, reply: ev.Reply, problem: str) -> None:
+    def _repair(self, reply: ev.Reply, output: OutputProcessor, *, replaces: bool) -> None:
         """Ask once more, in a turn of its own that knows the first answer."""
-        self._may_repair = False
+        self._may_repair, self._replaces = False, replaces
+        problem = output.problem
         _log.info("The model is asked once more: %s", problem)
-        toolbox = self._request.toolbox
-        about_call = toolbox.must_call or self._request.json_format is None
-        wanted = render_call_repair(toolbox, problem) if about_call else render_json_repair(problem)
+        is_call = output.about_call
+        wanted = render_call_repair(self._request.toolbox, problem) if is_call else render_json_repair(problem)
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 
@@ -239,4 +249,5 @@ def _finish_reason(reply: ev.Reply, output: OutputProcessor) -> FinishReason:
         return "content_filter"
     if output.has_calls:
         return "tool_calls"
-    return "length" if output.cut_by_length else reply.finish_reason
+    reason = "length" if output.cut_by_length else reply.finish_reason
+    return "tool_calls" if reason == "stop" and output.has_invalid_calls else reason

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -18,6 +19,9 @@ _LONGEST_REASON = 300  # characters of a validation error; jsonschema quotes the
 JsonObject: TypeAlias = dict[str, Any]
 """An object as `json.loads` returns it: a schema, or the arguments of a call. Its values may be any JSON."""
 
+Check: TypeAlias = Callable[[Any], str]
+"""Says in one sentence what is wrong with the arguments of a call, or with an answer that is JSON; "" for nothing."""
+
 
 class Tool(msgspec.Struct, frozen=True):
     """One tool that the model may call.
@@ -26,11 +30,13 @@ class Tool(msgspec.Struct, frozen=True):
         name: Its name, unique among the tools of a request.
         description: What it is for, in words for the model; may be empty.
         parameters: The JSON schema of its arguments, an object; empty for a tool that takes none.
+        check: What the arguments must pass: a call whose arguments do not is invalid. None for nothing.
     """
 
     name: str
     description: str = ""
     parameters: JsonObject = {}  # msgspec copies an empty default
+    check: Check | None = None
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -66,14 +72,12 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
         required: Whether the reply must hold a call.
         only: The one tool that must be called, "" for any; implies `required`.
         parallel: Whether a reply may hold more than one call.
-        strict: Whether arguments must fit the tool's schema: a call whose arguments do not is invalid.
     """
 
     tools: tuple[Tool, ...] = ()
     required: bool = False
     only: str = ""
     parallel: bool = True
-    strict: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no model could follow.
@@ -106,40 +110,45 @@ class Toolbox(msgspec.Struct, frozen=True, kw_only=True):
         return not self.only or call.name == self.only
 
 
-def validation_error(arguments: JsonObject, schema: JsonObject) -> str:
-    """Where and why the arguments of a call do not fit the schema of its tool, in one sentence; "" if they fit.
+class SchemaCheck(msgspec.Struct, frozen=True):
+    """Whether a value fits a JSON schema, by jsonschema. Called, it says where and why not; "" if it fits.
 
     References are resolved in the schema itself and in the metaschemas only; nothing is fetched. A broken schema cannot
     be checked against: a warning is logged, and everything fits.
 
-    Args:
-        arguments: What the model wrote.
-        schema: A JSON schema of any draft; without `$schema`, of 2020-12. The tool's own, so its patterns are trusted.
+    Attributes:
+        schema: A JSON schema of any draft; without `$schema`, of 2020-12. The user's own, so its patterns are trusted.
+        what: What the value is, in the sentence.
 
     Raises:
         ConfigurationError: jsonschema is not installed.
     """
-    try:
-        import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and only strict tools need it
-        import referencing  # noqa: PLC0415 - as above
-    except ImportError as exc:
-        message = "To check the arguments of calls against the schemas of their tools, jsonschema must be installed."
-        raise ConfigurationError(message, hint="pip install jsonschema") from exc
-    try:
-        kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-        kind.check_schema(schema)
-        # A registry of our own: the default one fetches references over the network.
-        checker = kind(schema, registry=referencing.Registry())
-        error = jsonschema.exceptions.best_match(checker.iter_errors(arguments))
-    except Exception as exc:  # noqa: BLE001 - jsonschema raises what its code happens to on a schema it cannot apply
-        _log.warning("The schema of a tool is broken, so arguments are not checked by it: %s", type(exc).__name__)
-        return ""
-    return "" if error is None else _sentence(error)
 
+    schema: JsonObject
+    what: str = "arguments"
 
-def _sentence(error: Any) -> str:
-    reason = " ".join(error.message.split())
-    if len(reason) > _LONGEST_REASON:
-        reason = f"{reason[:_LONGEST_REASON]}..."
-    place = "".join(f"[{step!r}]" for step in error.absolute_path)
-    return f"arguments{place} does not fit the schema of the tool: {reason}."
+    def __call__(self, value: Any) -> str:
+        """What is wrong with the value."""
+        try:
+            import jsonschema  # type: ignore[import-untyped]  # noqa: PLC0415 - slow, and only checks need it
+            import referencing  # noqa: PLC0415 - as above
+        except ImportError as exc:
+            message = "To check what a model wrote against its JSON schema, jsonschema must be installed."
+            raise ConfigurationError(message, hint="pip install jsonschema") from exc
+        try:
+            kind = jsonschema.validators.validator_for(self.schema, default=jsonschema.Draft202012Validator)
+            kind.check_schema(self.schema)
+            # A registry of our own: the default one fetches references over the network.
+            checker = kind(self.schema, registry=referencing.Registry())
+            error = jsonschema.exceptions.best_match(checker.iter_errors(value))
+        except Exception as exc:  # noqa: BLE001 - jsonschema raises what its code happens to on a schema it cannot apply
+            _log.warning("A JSON schema is broken, so nothing is checked by it: %s", type(exc).__name__)
+            return ""
+        return "" if error is None else self._sentence(error)
+
+    def _sentence(self, error: Any) -> str:
+        reason = " ".join(error.message.split())
+        if len(reason) > _LONGEST_REASON:
+            reason = f"{reason[:_LONGEST_REASON]}..."
+        place = "".join(f"[{step!r}]" for step in error.absolute_path)
+        return f"{self.what}{place} does not fit the schema: {reason}."

@@ -42,6 +42,11 @@ class JsonAnswer:
         self._stream: _JsonStream | None = None
         self._given: list[str] = []
 
+    @property
+    def text(self) -> str:
+        """The texts given so far; after `close`, the JSON if it was `found`."""
+        return "".join(self._given)
+
     def feed(self, text: str) -> list[str]:
         """The next part of the reply: the texts to pass on now, none empty."""
         if self.done or not text:
@@ -81,7 +86,7 @@ class JsonAnswer:
 
     def _finish(self) -> None:
         self.done = True
-        self.found = is_json("".join(self._given))
+        self.found = is_json(self.text)
 
 
 class _JsonStream:

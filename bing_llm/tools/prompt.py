@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import msgspec
 
-from bing_llm.tools.calls import Call, JsonObject, Tool, Toolbox
+from bing_llm.tools.calls import Call, Check, JsonObject, Tool, Toolbox
 from bing_llm.tools.escape import escape, json_line
 from bing_llm.tools.schemas import compact, example_call
 
@@ -22,14 +22,21 @@ _FORM = "Call a tool by writing a block like this, with arguments that fit its p
 _STOP = "Stop after the last </tool_call>: I send you what the tools give back, so never write a tool_result yourself."
 _SCHEMA = "JSON schema of the reply:"
 _NO_MORE_CALLS = "When no call is needed any more, answer in this form:"
+_KINDS = {"object": "object", "array": "list"}
 _KEPT_BINDINGS = 64  # sets of tools whose instructions are kept; a process has a few, and each may have some 100 KB
-_JSON = "Reply with exactly one JSON object {which}, and nothing else: no code fence, no words before or after it."
+_JSON = "Reply with exactly one JSON {kind} {which}, and nothing else: no code fence, no words before or after it."
 
 
 class JsonFormat(msgspec.Struct, frozen=True):
-    """The answer must be JSON: one object that fits `schema`, or any object if that is None."""
+    """The answer must be JSON.
+
+    Attributes:
+        schema: The JSON schema of the answer; None for any object.
+        check: What the answer must pass; None for nothing.
+    """
 
     schema: JsonObject | None = None
+    check: Check | None = None
 
 
 class Instructions(msgspec.Struct, frozen=True):
@@ -119,9 +126,11 @@ def _render_tools(toolbox: Toolbox) -> Instructions:
 
 def _render_format(json_format: JsonFormat) -> Instructions:
     if json_format.schema is None:
-        return Instructions(rules=_JSON.format(which="of the form that I asked for"))
-    listing = f"{_SCHEMA}\n{json_line(compact(json_format.schema))}"
-    return Instructions(listing, _JSON.format(which="that fits the JSON schema of the reply"))
+        return Instructions(rules=_JSON.format(kind="object", which="of the form that I asked for"))
+    schema = compact(json_format.schema)
+    kind = _KINDS.get(str(schema.get("type", "object")), "value")
+    listing = f"{_SCHEMA}\n{json_line(schema)}"
+    return Instructions(listing, _JSON.format(kind=kind, which="that fits the JSON schema of the reply"))
 
 
 def render_call(call: Call) -> str:

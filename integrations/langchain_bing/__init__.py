@@ -9,7 +9,10 @@ from bing_llm._lazy import Extra, lazy_exports
 
 if TYPE_CHECKING:
     from langchain_bing.chat_models import ChatBing
+    from langchain_bing.messages import convert
 
-__all__ = ["ChatBing", "__version__"]
+__all__ = ["ChatBing", "__version__", "convert"]
 
-__getattr__, __dir__ = lazy_exports(__name__, {"ChatBing": "chat_models"}, needs=Extra("langchain_core", "langchain"))
+__getattr__, __dir__ = lazy_exports(
+    __name__, {"ChatBing": "chat_models", "convert": "messages"}, needs=Extra("langchain_core", "langchain")
+)

@@ -6,7 +6,6 @@ A whole message is the sum of its chunks, so `invoke` and `stream` agree.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import assert_never
 
@@ -18,6 +17,7 @@ from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chu
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from bing_llm import events as ev
+from bing_llm.completion.citations import place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
 from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.completion.tokens import count_tokens
@@ -28,7 +28,6 @@ from langchain_bing.errors import raise_as_model_error
 PROVIDER = "bing"
 """`model_provider` of each message, and `ls_provider` of each trace."""
 
-_MARKER = re.compile(r"\[\^(\d+)\^\]")
 _HAS_REFUSAL = hasattr(blocks, "RefusalContentBlock")
 
 
@@ -136,8 +135,7 @@ class BlockChunks(TextChunks):
         super().__init__(model, estimate_usage=estimate_usage, new_id=new_id)
         self._next = 0
         self._text_index: int | None = None  # of the text that goes on
-        self._last_text_index: int | None = None
-        self._said: list[str] = []
+        self._said: dict[int, list[str]] = {}  # the pieces of each text, by its index
         self._searches: list[ev.Search] = []
         self._search_ids: list[str] = []
         self._answered = 0
@@ -145,8 +143,8 @@ class BlockChunks(TextChunks):
 
     def _text(self, text: str) -> ChatGenerationChunk:
         if self._text_index is None:
-            self._text_index = self._last_text_index = self._index()
-        self._said.append(text)
+            self._text_index = self._index()
+        self._said.setdefault(self._text_index, []).append(text)
         return _chunk([{"type": "text", "text": text, "index": self._text_index}])
 
     def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
@@ -196,9 +194,8 @@ class BlockChunks(TextChunks):
                 yield self._image(url)
 
     def _closing(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
-        if reply.citations and self._last_text_index is not None:
-            annotations = _annotations("".join(self._said), reply.citations)
-            yield {"type": "text", "text": "", "index": self._last_text_index, "annotations": annotations}
+        if reply.citations and self._said:
+            yield from self._annotated(reply)
         if reply.revoked:
             notice = reply.notice or "The service withdrew this answer."
             if _HAS_REFUSAL:
@@ -209,6 +206,19 @@ class BlockChunks(TextChunks):
             yield self._block("non_standard", value={"type": "image_prompts", "prompts": list(reply.image_prompts)})
         if reply.suggestions:
             yield self._block("non_standard", value={"type": "suggestions", "suggestions": list(reply.suggestions)})
+
+    def _annotated(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
+        """The annotations of each text; the last one also has those of the sources that no marker names."""
+        placed = place_citations(["".join(pieces) for pieces in self._said.values()], reply)
+        unmarked = [_annotation(citation) for citation in placed.unmarked]
+        for index, markers in zip(self._said, placed.markers, strict=True):
+            annotations = [
+                {**_annotation(each.citation), "start_index": each.start, "end_index": each.end} for each in markers
+            ]
+            if index == max(self._said):
+                annotations += unmarked
+            if annotations:
+                yield {"type": "text", "text": "", "index": index, "annotations": annotations}
 
     def _index(self) -> int:
         self._next += 1
@@ -243,19 +253,6 @@ class BlockChunks(TextChunks):
 def _chunk(content: list[dict[str, object]], **fields: object) -> ChatGenerationChunk:
     metadata = {"output_version": "v1"}
     return ChatGenerationChunk(message=AIMessageChunk(content=content, response_metadata=metadata, **fields))  # type: ignore[arg-type]
-
-
-def _annotations(text: str, citations: tuple[ev.Citation, ...]) -> list[dict[str, object]]:
-    """A citation for each marker of the text, and one without a place for each source that no marker names."""
-    by_number = {citation.number: citation for citation in citations}
-    markers = [(int(found[1][:9]), found) for found in _MARKER.finditer(text)]
-    placed = [
-        {**_annotation(by_number[number]), "start_index": found.start(), "end_index": found.end()}
-        for number, found in markers
-        if number in by_number
-    ]
-    named = {number for number, _ in markers}
-    return [*placed, *(_annotation(citation) for citation in citations if citation.number not in named)]
 
 
 def _annotation(citation: ev.Citation) -> dict[str, object]:

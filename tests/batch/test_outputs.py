@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bing_llm.batch import outputs
+from bing_llm.batch import outputs, parquet_rows
 from bing_llm.batch.journal import encode_row
 from bing_llm.batch.outputs import Output, check_is_output, open_output, restore_journal, write_table
 from bing_llm.batch.rows import Answered, Failed, Record, parse_row, render_row, row_key
@@ -456,7 +456,8 @@ def test_parquet_gives_the_output_types_of_its_own(tmp_path: Path) -> None:
         schema = pq.read_schema(tmp_path / "table")
         schemas.append([schema.field(name) for name in ("line", "text", "citations", "attempts", "seconds", "error")])
     assert schemas[0] == schemas[1] == schemas[2]
-    assert str(schemas[0][2].type) == "list<element: struct<number: int64, url: string, title: string>>"
+    spans = "spans: list<element: list<element: int64>>"
+    assert str(schemas[0][2].type) == f"list<element: struct<number: int64, url: string, title: string, {spans}>>"
 
 
 @settings(max_examples=50)
@@ -547,3 +548,14 @@ def test_rows_of_too_many_fields_are_refused(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ConfigurationError, match="over 100 different fields"):
         write_table(journal, tmp_path / "table", table)
     assert list(tmp_path.iterdir()) == [journal]
+
+
+def test_places_of_citations_come_back(tmp_path: Path) -> None:
+    """A table that goes on gives the lines that were written, with and without places."""
+    rows = [
+        answered("a"),
+        {**answered("b"), "citations": [{"number": 1, "url": "u", "title": "", "spans": [[0, 2], [4, 6]]}]},
+    ]
+    write_table(journal_of(tmp_path, rows), tmp_path / "table.parquet", "parquet")
+    restored = [fields["citations"] for _, fields in parquet_rows.read_table(tmp_path / "table.parquet")]
+    assert restored == [row["citations"] for row in rows]

@@ -183,3 +183,14 @@ def test_nothing_of_any_record_is_lost(fields: dict[str, Any], outcome: Answered
     kept = [value for name, value in fields.items() if name != "id"]
     assert all(any(value is one for one in output.values()) for value in kept)
     assert msgspec.json.decode(msgspec.json.encode(output)) == output
+
+
+def test_a_marked_citation_has_its_places() -> None:
+    """They come after what earlier versions wrote; one without a place has none."""
+    cited = (Citation(1, "https://a.example/", "A", ((0, 2), (4, 6))), Citation(2, "https://b.example/"))
+    reply = Reply(text="Paris.", citations=cited)
+    written = render_row(Row(number=1, id="a", fields={}), Answered(reply, attempts=1, seconds=1.0))
+    assert written["citations"] == [
+        {"number": 1, "url": "https://a.example/", "title": "A", "spans": [[0, 2], [4, 6]]},
+        {"number": 2, "url": "https://b.example/", "title": ""},
+    ]

@@ -37,7 +37,7 @@ from tests.fakes import FakeBackend, Time, client_of
 
 async def test_a_turn_from_end_to_end(bing_emulator: Emulator) -> None:
     """Context, image and prompt arrive; search, text, citations, suggestions and quota come back."""
-    cited = ev.Citation(1, "https://example.org/a", "A")
+    cited = ev.Citation(1, "https://example.org/a", "A", ((8, 13),))
     whole = ev.Reply(text="It rains[^1^].", citations=(cited,), suggestions=("Why?",))
     result = ev.SearchResult("A", "https://example.org/a", ("rain",))
     bing_emulator.brain = script(

@@ -114,7 +114,14 @@ def test_settings_reach_work_iq() -> None:
     """What the constructor takes is what the options say."""
     place = Location(47.4, 8.5)
     client = BingClient(
-        **WORKIQ, search=False, location=place, prompt_limit=10, files=[FILE], entity_tags="strip", model="copilot"
+        **WORKIQ,
+        search=False,
+        location=place,
+        prompt_limit=10,
+        files=[FILE],
+        entity_tags="strip",
+        model="copilot",
+        citation_markers="footnote",
     )
     assert type(client.backend) is WorkIQBackend
     assert client.service == WorkIQ(
@@ -125,6 +132,7 @@ def test_settings_reach_work_iq() -> None:
         prompt_limit=10,
         files=(FILE,),
         entity_tags="strip",
+        citation_markers="footnote",
     )
     assert client.prompt_limit == 10
     assert repr(client) == "BingClient(backend='workiq', model='copilot')"

@@ -20,11 +20,13 @@ from bing_llm.errors import (
     ContentFiltered,
     ConversationBusy,
     ConversationEnded,
+    InvalidRequest,
     PromptTooLong,
     ServiceError,
     SessionExpired,
     TurnLimitReached,
     Unauthorized,
+    UploadFailed,
 )
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, Tool, Toolbox
@@ -244,6 +246,46 @@ async def test_what_holds_something_else_is_not_kept(first: Turn, request_: dict
     await say(client, A, **request_)
     assert client.continuations is not None
     assert len(client.continuations) == 0
+
+
+URLS = ("https://example.com/a.png", "https://example.com/b.png")
+
+
+@pytest.mark.parametrize(("allowed", "sent"), [(0, ()), (1, URLS[:1]), (None, URLS)])
+async def test_spare_pictures_go_as_far_as_the_service_takes_them(allowed: int | None, sent: tuple[str, ...]) -> None:
+    """A tool's picture never makes a turn fail; one that is not a picture is passed over."""
+    backend = FakeBackend(answer("a"))
+    backend.max_images = allowed
+    await say(client_of(backend), A, spare_images=(b"no picture", *URLS))
+    assert tuple(image.url for image in backend.prompts[0].images) == sent
+
+
+async def test_the_authors_pictures_are_refused_where_spare_ones_are_not() -> None:
+    """The author of the turn can send another one."""
+    backend = FakeBackend(answer("a"))
+    backend.max_images = 0
+    with pytest.raises(InvalidRequest, match="too many images"):
+        await say(client_of(backend), A, images=(PICTURE,))
+    assert backend.calls == []
+
+
+async def test_a_spare_picture_that_the_service_refuses_is_left_out() -> None:
+    """The upload of a tool's picture failed: the turn is sent without it. An author's picture raises."""
+    backend = FakeBackend(UploadFailed("No."), answer("a"))
+    await say(client_of(backend), A, spare_images=(PICTURE,))
+    assert [len(prompt.images) for prompt in backend.prompts] == [1, 0]
+    with pytest.raises(UploadFailed):
+        await say(client_of(FakeBackend(UploadFailed("No."))), A, images=(PICTURE,))
+
+
+async def test_a_turn_without_the_spare_pictures_continues() -> None:
+    """On a service that takes no pictures, nothing else is said in the conversation than in the history."""
+    backend = FakeBackend(answer("a"), answer("b"))
+    backend.max_images = 0
+    client = client_of(backend)
+    await say(client, A, spare_images=(PICTURE,))
+    await say(client, A, assistant("a"), B)
+    assert backend.calls == WENT_ON
 
 
 async def test_what_a_model_makes_up_after_its_calls_is_not_kept() -> None:

@@ -43,7 +43,7 @@ def test_the_fields_are_the_settings_of_services() -> None:
         for kind in (kind for kind in SERVICES.values() if name in kind.__struct_fields__):
             declared = services.default_of(kind, name)
             assert (tuple(default) if isinstance(default, list) else default) == declared
-    for name in ("search", "locale", "time_zone", "entity_tags"):
+    for name in ("search", "locale", "time_zone", "entity_tags", "citation_markers"):
         [annotation] = {
             services.settings_of(kind)[name][0] for kind in SERVICES.values() if name in kind.__struct_fields__
         }
@@ -87,8 +87,14 @@ def test_settings_reach_the_client() -> None:
 
 def test_settings_of_work_iq_reach_the_client() -> None:
     """Each of them, by the client's own names; the token is not shown."""
-    model = Model(backend="workiq", token="secret", time_zone="Europe/Zurich", files=[FILE], entity_tags="strip")
-    wanted = WorkIQ(token="secret", time_zone="Europe/Zurich", files=[FILE], entity_tags="strip")
+    settings: Any = {
+        "time_zone": "Europe/Zurich",
+        "files": [FILE],
+        "entity_tags": "strip",
+        "citation_markers": "footnote",
+    }
+    model = Model(backend="workiq", token="secret", **settings)
+    wanted = WorkIQ(token="secret", **settings)
     assert model._connection.service == wanted
     assert model.model == "copilot"
     assert "secret" not in f"{model!r} {model} {model.model_dump()} {model._connected!r}"

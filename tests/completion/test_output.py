@@ -20,12 +20,13 @@ from bing_llm.tools.prompt import JsonFormat, render_call
 ADD, MUL = Call("add", {"a": 1}), Call("mul", {"a": 2})
 TOOLS = (Tool("add"), Tool("mul"))
 ANY = JsonFormat()
+REASON = "The JSON is broken near '{]': Expecting property name enclosed in double quotes."
 JSON = '{"a": [1, 2], "b": "three"}'
 
 
 def request(*tools: Tool, **options: Any) -> Request:
     """A request; options of a toolbox go there."""
-    box = {name: options.pop(name) for name in ("required", "only", "parallel", "strict") if name in options}
+    box = {name: options.pop(name) for name in ("required", "only", "parallel") if name in options}
     return Request(messages=(Message("user", "Hello"),), toolbox=Toolbox(tools=tools, **box), **options)
 
 
@@ -124,9 +125,10 @@ def test_an_invalid_call_says_what_is_wrong_with_it() -> None:
     """The service is asked once more with this sentence."""
     pieces, output = processed(request(*TOOLS, required=True), '<tool_call>\n{"name": "add", "arguments": {"a"')
     assert pieces == []
-    (unmet,) = output.unmet
+    said, unmet = output.unmet
     assert isinstance(unmet, InvalidCall)
     assert output.problem == unmet.reason
+    assert said == f"[A tool call of the model cannot be used: {unmet.reason}]"
 
 
 def test_after_the_required_call_pieces_are_given_at_once() -> None:
@@ -139,17 +141,12 @@ def test_after_the_required_call_pieces_are_given_at_once() -> None:
 
 @pytest.mark.parametrize("text", ["No JSON.", "", '{"a": 1', "[Bing](https://example.com)"])
 def test_an_answer_that_is_not_json_is_a_problem(text: str) -> None:
-    """Where nothing of it was given yet."""
+    """What was not given yet is held back; nothing is lost."""
     output = OutputProcessor(request(json_format=ANY))
     given = [piece for part in text for piece in output.feed(part)]
-    rest = output.close()
-    if given:
-        assert output.problem == ""
-        assert "".join(map(str, [*given, *rest])) == text
-    else:
-        assert rest == []
-        assert output.problem == "Your last reply is not one complete JSON object."
-        assert "".join(map(str, output.unmet)) == text
+    assert output.close() == []
+    assert output.problem == "Your last reply is not one complete JSON object."
+    assert "".join(map(str, [*given, *output.unmet])) == text
 
 
 def test_a_call_is_an_answer_where_json_is_wanted_too() -> None:
@@ -185,19 +182,53 @@ def test_a_call_that_a_cut_leaves_open_is_invalid() -> None:
     text = render_call(ADD)
     pieces, output = processed(request(*TOOLS, max_characters=len(text) - 20), text)
     assert pieces == []
-    assert [type(piece) for piece in output.unmet] == [InvalidCall]
+    assert [type(piece) for piece in output.unmet] == [str, InvalidCall]
     assert output.cut_by_length
 
 
 def test_invalid_calls_wait_for_the_end() -> None:
-    """Beside a call they are reported; without one they are a problem, and the text before them is given."""
+    """Beside a call they are reported; without one they are a problem, and the text before them is given.
+
+    A text before each says why, because not all frameworks keep the reason.
+    """
     pieces, output = processed(request(*TOOLS), f"Well.\n<tool_call>{{]</tool_call>\n{render_call(ADD)}", 3)
-    assert [piece if isinstance(piece, str) else type(piece) for piece in pieces] == ["Well.", Call, InvalidCall]
+    reason = "\n[A tool call of the model cannot be used:"
+    assert [piece if isinstance(piece, str) else type(piece) for piece in pieces] == [
+        "Well.",
+        Call,
+        f"{reason} {REASON}]",
+        InvalidCall,
+    ]
     assert (output.problem, output.unmet) == ("", [])
     pieces, output = processed(request(*TOOLS), "Well.\n<tool_call>{]</tool_call>", 3)
     assert pieces == ["Well."]
-    assert output.problem
-    assert [type(piece) for piece in output.unmet] == [InvalidCall]
+    assert output.problem == REASON
+    assert [type(piece) for piece in output.unmet] == [str, InvalidCall]
+
+
+def test_an_answer_must_pass_its_check() -> None:
+    """The sentence of the check is the problem; what was given already cannot be held back."""
+    asked = request(json_format=JsonFormat({}, lambda value: "" if value == {"a": 1} else f"{value} is wrong"))
+    assert processed(asked, '{"a": 1}')[1].problem == ""
+    pieces, output = processed(asked, 'Here: {"a": 2}')
+    assert (pieces, output.problem, output.about_call) == ([], "{'a': 2} is wrong", False)
+    assert output.unmet == ['{"a": 2}']
+    pieces, output = processed(asked, '{"a": 2}', 1)
+    assert (pieces, output.problem, output.unmet) == (['{"a": 2}'], "{'a': 2} is wrong", [])
+
+
+def test_arguments_must_pass_their_check() -> None:
+    """A call whose arguments do not is invalid, with the sentence of the check."""
+    tool = Tool("add", check=lambda arguments: "" if arguments["a"] == 2 else "a is not 2")
+    pieces, output = processed(request(tool, only="add"), render_call(ADD))
+    assert (pieces, output.problem, output.about_call) == ([], "a is not 2", True)
+    assert output.unmet[-1] == InvalidCall(render_call(ADD), "a is not 2", "add")
+    assert processed(request(tool, only="add"), render_call(Call("add", {"a": 2})))[0] == [Call("add", {"a": 2})]
+
+
+def test_json_that_the_caller_cut_is_no_problem() -> None:
+    """A stop sequence ends the answer where the caller wanted it."""
+    assert processed(request(json_format=ANY, stop=(", 2",)), JSON)[1].problem == ""
 
 
 def test_json_stays_json() -> None:

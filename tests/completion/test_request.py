@@ -9,13 +9,18 @@ import pytest
 from bing_llm.completion.request import Request, read_choice, read_format, read_max_tokens, read_stop, read_toolbox
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
-from bing_llm.tools.calls import Tool, Toolbox
+from bing_llm.tools.calls import JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
 
 HELLO = (Message("user", "Hello"),)
 SCHEMA = {"title": "Sum", "type": "object", "properties": {"sum": {"type": "integer"}}}
 BOX = Toolbox(tools=(Tool("add", "Add two numbers."),))
 ANSWER = JsonFormat(SCHEMA)
+
+
+def checked(schema: JsonObject) -> JsonFormat:
+    """The format of an answer that must fit its schema."""
+    return JsonFormat(schema, SchemaCheck(schema, "the answer"))
 
 
 def test_a_plain_request_says_nothing_besides_its_messages() -> None:
@@ -130,9 +135,16 @@ def test_several_calls_may_come_unless_it_is_said(parallel: Any, expected: bool)
 def test_strictness_is_of_the_call_or_of_a_tool() -> None:
     """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
     marked = {**ADD, "function": {**ADD["function"], "strict": True}}
-    assert not read_toolbox([ADD], None, parallel=None).strict
-    assert read_toolbox([ADD], None, parallel=None, strict=True).strict
-    assert read_toolbox([marked], None, parallel=None).strict
+    fits = SchemaCheck(ADD["function"]["parameters"])
+
+    def checks(tool: JsonObject, *, strict: bool | None = None, **more: Any) -> list[Any]:
+        other = {**ADD, "function": {**ADD["function"], "name": "other"}}
+        return [tool.check for tool in read_toolbox([tool, other], None, parallel=None, strict=strict, **more).tools]
+
+    assert checks(ADD) == [None, None]
+    assert checks(ADD, strict=True) == [fits, fits]
+    assert checks(marked) == [fits, None]
+    assert checks(marked, checks={"add": str}) == [str, None]
 
 
 @pytest.mark.parametrize(
@@ -141,14 +153,17 @@ def test_strictness_is_of_the_call_or_of_a_tool() -> None:
         (None, None),
         ({"type": "text"}, None),
         ({"type": "json_object"}, JsonFormat()),
-        ({"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA}}, JsonFormat(SCHEMA)),
-        ({"type": "json_schema", "schema": SCHEMA}, JsonFormat(SCHEMA)),
-        (SCHEMA, JsonFormat({**SCHEMA, "read": True})),
+        ({"type": "json_schema", "json_schema": {"name": "Sum", "schema": SCHEMA}}, checked(SCHEMA)),
+        ({"type": "json_schema", "schema": SCHEMA}, checked(SCHEMA)),
+        (SCHEMA, checked({**SCHEMA, "read": True})),
     ],
 )
 def test_every_form_of_a_format_is_read(response_format: Any, expected: JsonFormat | None) -> None:
     """OpenAI's three, and a schema itself, which the framework reads."""
     assert read_format(response_format, lambda given: {**given, "read": True}) == expected
+    if expected is not None:
+        own = read_format(response_format, lambda given: {**given, "read": True}, check=str)
+        assert own == JsonFormat(expected.schema, str)
 
 
 @pytest.mark.parametrize("spec", [None, {}, {"schema": "x"}, []])

@@ -15,7 +15,7 @@ from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.errors import ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.messages import Message
-from bing_llm.tools.calls import Call, InvalidCall, Tool, Toolbox
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import JsonFormat, render_call
 from tests.fakes import FakeBackend, Line, Pause, answer, client_of
 
@@ -253,13 +253,17 @@ async def test_a_withdrawn_answer_says_so() -> None:
 
 
 async def test_calls_are_the_reason_of_the_end() -> None:
-    """One valid call is enough; an invalid one is none."""
+    """One is enough, also one that stays invalid: its reason stands in the text."""
     items, end = await items_of(completion(FakeBackend(answer("Well.\n", render_call(ADD))), toolbox=BOX))
     assert (items, end.finish_reason) == (["Well.", ADD], "tool_calls")
     broken = answer('<tool_call>{"name": "add"')
     items, end = await items_of(completion(FakeBackend(broken, broken), toolbox=BOX))
-    assert isinstance(items[0], InvalidCall)
-    assert end.finish_reason == "stop"
+    said, call = items
+    assert isinstance(call, InvalidCall)
+    assert said == f"[A tool call of the model cannot be used: {call.reason}]"
+    assert end.finish_reason == "tool_calls"
+    _, end = await items_of(completion(FakeBackend(broken), toolbox=BOX, max_characters=20))
+    assert end.finish_reason == "length"
 
 
 async def test_a_withdrawn_answer_is_not_one_of_calls() -> None:
@@ -375,6 +379,51 @@ async def test_what_the_service_ended_is_not_asked_for_again(more: dict[str, Any
     backend = FakeBackend(answer("I would", **more))
     items, end = await items_of(completion(backend, toolbox=MUST))
     assert (items, end.finish_reason) == (["I would"], more["finish_reason"])
+
+
+def checked(schema: JsonObject) -> JsonFormat:
+    """A format whose answers must fit the schema."""
+    return JsonFormat(schema, SchemaCheck(schema, "the answer"))
+
+
+NUMBER = checked({"properties": {"a": {"type": "integer"}}})
+
+
+async def test_json_that_does_not_pass_its_check_is_asked_for_once_more() -> None:
+    """With what is wrong. What was given cannot be recalled, so the second answer is the final text of the stream."""
+    backend = FakeBackend(answer('{"a": ', '"x"}'), answer('{"a": 1}'))
+    items, end = await items_of(completion(backend, json_format=NUMBER))
+    assert "".join(map(str, items)) == '{"a": "x"}'
+    assert end.final == ('{"a": 1}',)
+    assert "the answer['a'] does not fit the schema: 'x' is not of type 'integer'." in backend.prompts[1].text
+    items, end = await whole_of(completion(FakeBackend(answer('{"a": "x"}'), answer('{"a": 1}')), json_format=NUMBER))
+    assert (items, end.final) == (['{"a": 1}'], None)
+
+
+async def test_json_that_ends_too_early_is_asked_for_once_more() -> None:
+    """Though its beginning was given."""
+    backend = FakeBackend(answer('{"a": 1'), answer('{"a": 1}'))
+    items, _ = await whole_of(completion(backend, json_format=NUMBER))
+    assert items == ['{"a": 1}']
+    items, end = await whole_of(completion(FakeBackend(answer('{"a'), answer("No.")), json_format=NUMBER))
+    assert items == ["No."]
+    assert len(end.prompts) == 2
+
+
+async def test_the_final_text_of_a_rewritten_answer_is_checked() -> None:
+    """Not the text before, which was given."""
+    rewritten: list[Line] = [
+        ev.TextDelta('{"a": "x"'),
+        ev.TextRevised('{"a": 1}'),
+        ev.TurnCompleted(ev.Reply(text='{"a": 1}', revised=True)),
+    ]
+    items, end = await items_of(completion(FakeBackend(rewritten), json_format=NUMBER))
+    assert (items, end.final) == (['{"a": "x"'], ('{"a": 1}',))
+    wrong = [ev.TextDelta('{"b"'), *rewritten[:1], ev.TurnCompleted(ev.Reply(text='{"a": "y"}', revised=True))]
+    backend = FakeBackend(wrong, answer('{"a": 1}'))
+    _, end = await items_of(completion(backend, json_format=NUMBER))
+    assert end.final == ('{"a": 1}',)
+    assert "'y' is not of type 'integer'" in backend.prompts[1].text
 
 
 async def test_what_was_cut_is_not_asked_for_again() -> None:

@@ -174,7 +174,7 @@ def test_the_same_history_is_the_same_prompt(name: str) -> None:
     first, second = langchain.to_history(theirs), llama_index.to_history(ours)
     # LlamaIndex does not say whether a tool failed.
     said = (Message(one.role, one.content.replace(' status="ok"', "")) for one in first.messages)
-    first = History(tuple(said), first.images)
+    first = History(tuple(said), first.images, first.spare_images)
     assert second == first
     for limit in LIMITS:
         assert build_prompt(second.messages, TOOLS, limit=limit) == build_prompt(first.messages, TOOLS, limit=limit)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bing_llm.errors import ConfigurationError, InvalidRequest
-from bing_llm.tools.calls import Call, Tool, Toolbox, validation_error
+from bing_llm.tools.calls import Call, SchemaCheck, Tool, Toolbox
 
 FIND, OPEN = Tool("find"), Tool("open")
 
@@ -90,7 +90,7 @@ SCHEMA = {
 @pytest.mark.parametrize("arguments", [{"city": "Paris"}, {"city": "", "days": [1, 2], "unit": "C"}])
 def test_what_fits_has_no_misfit(arguments: dict[str, Any]) -> None:
     """Arguments that fit give no sentence."""
-    assert validation_error(arguments, SCHEMA) == ""
+    assert SchemaCheck(SCHEMA)(arguments) == ""
 
 
 @pytest.mark.parametrize(
@@ -105,20 +105,20 @@ def test_what_fits_has_no_misfit(arguments: dict[str, Any]) -> None:
 )
 def test_a_misfit_says_where_and_why(arguments: dict[str, Any], where: str, why: str) -> None:
     """The sentence names the place and the reason, so that a model can correct it."""
-    assert where in (sentence := validation_error(arguments, SCHEMA))
+    assert where in (sentence := SchemaCheck(SCHEMA)(arguments))
     assert why in sentence
 
 
 def test_a_misfit_is_one_short_sentence() -> None:
     """However long the value that does not fit, its sentence is short and on one line."""
-    sentence = validation_error({"city": ["x\n" * 10_000]}, SCHEMA)
+    sentence = SchemaCheck(SCHEMA)({"city": ["x\n" * 10_000]})
     assert len(sentence) < 400
     assert "\n" not in sentence
 
 
 def test_an_empty_schema_fits_everything() -> None:
     """A tool without a schema takes any arguments."""
-    assert validation_error({"a": 1}, {}) == ""
+    assert SchemaCheck({})({"a": 1}) == ""
 
 
 def test_an_older_draft_is_read_as_such() -> None:
@@ -127,7 +127,7 @@ def test_an_older_draft_is_read_as_such() -> None:
         "$schema": "http://json-schema.org/draft-07/schema#",
         "properties": {"a": {"items": [{"type": "string"}]}},
     }
-    assert "arguments['a'][0]" in validation_error({"a": [1]}, draft7)
+    assert "arguments['a'][0]" in SchemaCheck(draft7)({"a": [1]})
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_an_older_draft_is_read_as_such() -> None:
 )
 def test_a_broken_schema_checks_nothing(schema: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """A schema that cannot be applied refuses no call; a warning tells whose fault it is."""
-    assert validation_error({"a": "x"}, schema) == ""
+    assert SchemaCheck(schema)({"a": "x"}) == ""
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "schema of a tool is broken" in caplog.text
+    assert "A JSON schema is broken" in caplog.text
 
 
 def test_a_remote_reference_is_never_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference that leads out of the schema is broken, not opened."""
     opened: list[Any] = []
     monkeypatch.setattr(urllib.request, "urlopen", lambda *args, **_: opened.append(args))
-    assert validation_error({"a": 1}, {"properties": {"a": {"$ref": "http://schema.example/secret.json"}}}) == ""
+    assert SchemaCheck({"properties": {"a": {"$ref": "http://schema.example/secret.json"}}})({"a": 1}) == ""
     assert opened == []
 
 
@@ -161,5 +161,5 @@ def test_without_jsonschema_the_error_says_what_to_install(monkeypatch: pytest.M
     """Without the library, the error says how to install it."""
     monkeypatch.setitem(sys.modules, "jsonschema", None)
     with pytest.raises(ConfigurationError) as caught:
-        validation_error({}, SCHEMA)
+        SchemaCheck(SCHEMA)({})
     assert caught.value.hint == "pip install jsonschema"

@@ -11,16 +11,17 @@ from typing import Final, Literal
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.json_text import decode_json
+from bing_llm.backends.markers import find_markers
 from bing_llm.backends.reply import ReplyBuilder
+from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark
 from bing_llm.backends.workiq.errors import fault_error
 from bing_llm.backends.workiq.snapshots import (
     DISENGAGED,
     Conversation,
     Message,
-    annotations_of,
-    citations_of,
     decode_conversation,
     sensitivity_label_of,
+    sources_of,
 )
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -40,6 +41,7 @@ class AnswerReader:
         asked: The text of the prompt, by which its echo is known.
         conversation_id: For a reply whose snapshots do not name it.
         entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
+        citation_markers: How markers of citations stand in the text. Half a marker is never given.
         limits: How much the turn may make us hold.
 
     Attributes:
@@ -53,16 +55,19 @@ class AnswerReader:
         asked: str = "",
         conversation_id: str = "",
         entity_tags: Literal["keep", "strip"] = "keep",
+        citation_markers: CitationMarkers = "keep",
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._limits = limits
         self._asked = asked
         self._strips = entity_tags == "strip"
+        self._citation_markers = citation_markers
         self._conversation_id = conversation_id
         self._reply = ReplyBuilder()
         self.events = self._reply.events
         self._newest = Conversation()
         self._answer: Message | None = None
+        self._shown: tuple[str, bool] = "", True  # the service's text that was shown last, and whether it was final
         self.completed = False
 
     @property
@@ -129,16 +134,26 @@ class AnswerReader:
             ProtocolError: It has more sources than any answer has.
         """
         answer = self._answer or Message()
-        citations = citations_of(answer, self._limits.citations + 1)
-        if len(citations) > self._limits.citations:
+        sources = sources_of(answer)
+        text, final = self._shown
+        most = self._limits.citations
+        # A turn that was stopped has no final text, but what was given of it is all that comes.
+        markers = find_markers(self.text) if self._citation_markers == "keep" else self._mark(text, final=final).markers
+        cited = cite(markers, sources, most + 1)
+        if max(len(markers.links), len(cited.citations), len(cited.uncited)) > most:
             raise self._limits.exceeded("citations", "sources of one answer")
         self.completed = True
         self.events.append(
             self._reply.complete(
-                citations=citations,
+                citations=cited.citations,
                 conversation_id=self._newest.id or self._conversation_id,
                 message_id=answer.id or "",
-                metadata=_metadata(self._newest, answer),
+                metadata=_metadata(
+                    self._newest,
+                    annotations=annotations_in(sources.attributions),
+                    sensitivityLabel=sensitivity_label_of(answer),
+                    uncitedReferences=cited.uncited,
+                ),
             )
         )
 
@@ -158,7 +173,7 @@ class AnswerReader:
         if not self.text:
             msg = "The service ended the conversation."
             raise errors.ConversationEnded(msg, value=DISENGAGED, service_message=notice or None)
-        shown = self._displayed(notice, final=True)
+        shown = self._mark(notice, final=True).text
         goes_on = shown.startswith(self.text) or self.text.startswith(shown)
         self._reply.add(ev.TextRevoked("" if goes_on else notice, ended=True))
         self.complete()
@@ -166,14 +181,16 @@ class AnswerReader:
     def _read_text(self, text: str, *, final: bool) -> None:
         if len(text) > self._limits.answer_characters:
             raise self._limits.exceeded("answer_characters", "characters in one answer")
-        self._reply.replace(self._displayed(text, final=final))
+        self._shown = text, final
+        self._reply.replace(self._mark(text, final=final).text)
 
-    def _displayed(self, text: str, *, final: bool) -> str:
+    def _mark(self, text: str, *, final: bool) -> MarkedText:
+        """The text as it is given, and its markers."""
         text = text if final else without_half_tag(text)
-        return without_tags(text) if self._strips else text
+        return mark(without_tags(text) if self._strips else text, self._citation_markers, final=final)
 
 
-def _metadata(conversation: Conversation, answer: Message) -> dict[str, object]:
+def _metadata(conversation: Conversation, **of_the_answer: object) -> dict[str, object]:
     title = (
         {}
         if conversation.is_intermediate
@@ -182,12 +199,7 @@ def _metadata(conversation: Conversation, answer: Message) -> dict[str, object]:
             "turnCount": conversation.turn_count,
         }
     )
-    known = {
-        **title,
-        "agentId": conversation.agent_id,
-        "annotations": annotations_of(answer) or None,
-        "sensitivityLabel": sensitivity_label_of(answer) or None,
-    }
+    known = {**title, "agentId": conversation.agent_id, **{key: value or None for key, value in of_the_answer.items()}}
     return {name: value for name, value in known.items() if value is not None}
 
 

@@ -132,6 +132,7 @@ class WorkIQBackend:
             asked=prompt.text,
             conversation_id=handle.id,
             entity_tags=self._service.entity_tags,
+            citation_markers=self._service.citation_markers,
             limits=self._limits,
         )
         turn = Turn(reader, self._limits)

@@ -9,23 +9,18 @@ for, and what is not known is skipped.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import Final
 
 import msgspec
 
-from bing_llm._urls import web_url
-from bing_llm.backends.json_text import decode, decode_or_none, objects_in, text_in
-from bing_llm.events import Citation
+from bing_llm.backends.json_text import decode, decode_or_none, text_in
+from bing_llm.backends.workiq.citations import Sources, label_of
 
 DISENGAGED: Final = "disengagedForRai"
 """The `state` of a conversation that the service ended; other values are to be expected."""
 
 INTERMEDIATE: Final = "Intermediate Conversation Update"
 """The `displayName` of a conversation whose answer is still written."""
-
-_CITATION = "citation"
-_LINKS: Final = ("seeMoreWebUrl", "imageWebUrl", "imageFavIcon")
 
 _DEEPEST = 8  # errors inside an error; some are seen
 
@@ -147,48 +142,11 @@ def _request_id(layer: dict[str, object]) -> str:
     return text_in(layer, "request-id") or text_in(layer, "requestId")
 
 
-# --- what an answer rests on ------------------------------------------------------------------------------------------
-#
-# These parts are decoration: one that does not have the known shape gives nothing, never an error. The service's own
-# pages disagree where the sources stand, in `attributions` or in `references` (docs/protocol/workiq.md, section 5), so
-# both are read.
-
-
-def citations_of(message: Message, most: int) -> tuple[Citation, ...]:
-    """The sources of the `[^n^]` markers: attributions of type citation, else references, numbered in order.
-
-    None is left out, so that numbers and places agree. A URL that is not a harmless link becomes "".
-
-    Args:
-        message: The answer.
-        most: How many are read.
-    """
-    attributed = [each for each in _attributions(message) if each.get("attributionType") == _CITATION]
-    named = [(text_in(each, "seeMoreWebUrl"), text_in(each, "providerDisplayName")) for each in attributed]
-    if not named:
-        named = [(text_in(each, "targetLink"), "") for each in _references(message)]
-    return tuple(Citation(number, web_url(url), title) for number, (url, title) in enumerate(islice(named, most), 1))
-
-
-def annotations_of(message: Message) -> list[dict[str, object]]:
-    """The attributions of other types, as they came: links of the people, files and events that the text names.
-
-    A URL that is not a harmless link becomes "".
-    """
-    others = (each for each in _attributions(message) if each.get("attributionType") != _CITATION)
-    return [{**each, **{key: web_url(text_in(each, key)) for key in _LINKS if key in each}} for each in others]
+def sources_of(message: Message) -> Sources:
+    """What the service says of the sources of a message."""
+    return Sources(decode_or_none(message.attributions), decode_or_none(message.references))
 
 
 def sensitivity_label_of(message: Message) -> dict[str, object]:
     """The highest label of what the answer rests on, without its empty fields."""
-    label = decode_or_none(message.sensitivity_label)
-    return {key: value for key, value in label.items() if value is not None} if isinstance(label, dict) else {}
-
-
-def _attributions(message: Message) -> Iterator[dict[str, object]]:
-    return objects_in(decode_or_none(message.attributions))
-
-
-def _references(message: Message) -> Iterator[dict[str, object]]:
-    references = decode_or_none(message.references)
-    return objects_in(list(references.values()) if isinstance(references, dict) else references)
+    return label_of(decode_or_none(message.sensitivity_label))

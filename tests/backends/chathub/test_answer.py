@@ -339,7 +339,7 @@ def test_queries_of_a_progress_message_are_searches() -> None:
 def test_citations_come_from_the_card_of_the_answer() -> None:
     """Marker n of the text is definition n of the card."""
     _, reply = texts(final(bot("Cats[^1^]", adaptiveCards=CARD)))
-    assert (reply.text, reply.citations) == ("Cats[^1^]", (ev.Citation(1, "https://one.example", "One"),))
+    assert (reply.text, reply.citations) == ("Cats[^1^]", (ev.Citation(1, "https://one.example", "One", ((4, 9),)),))
 
 
 def search(number: int, *, results: bool) -> dict[str, Any]:

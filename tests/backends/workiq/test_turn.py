@@ -14,9 +14,12 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.workiq.snapshots import INTERMEDIATE
 from bing_llm.backends.workiq.turn import Turn
+from bing_llm.fold import Fold
 from bing_llm.limits import Limits
 from tests.backends.workiq.test_snapshots import JSON
 from tests.backends.workiq.wire import (
+    EMPTY_LABEL,
+    Outcome,
     Step,
     conversation,
     disengaged,
@@ -56,7 +59,7 @@ def test_the_documented_stream_is_a_turn() -> None:
     assert outcome.events[:-1] == [Delta("You"), Delta(" asked"), Delta(" why[^1^].")]
     assert outcome.reply == ev.Reply(
         text="You asked why[^1^].",
-        citations=(ev.Citation(1, "https://p.example", "Plan.docx"),),
+        citations=(ev.Citation(1, "https://p.example", "Plan.docx", ((13, 18),)),),
         conversation_id="c1",
         message_id="m1",
         metadata={
@@ -430,3 +433,62 @@ def test_growing_text_is_never_revised(text: str, ends: list[int]) -> None:
         outcome = play([*script, final(f"{text}!")], entity_tags=entity_tags)
         assert all(isinstance(each, Delta) for each in outcome.texts)
         assert not outcome.reply.revised
+
+
+# --- citations of live answers ----------------------------------------------------------------------------------------
+
+PLACE = "https://contoso.sharepoint.com/Shared%20Documents"
+LIVE = f"Up to 5%.[1]({PLACE}/Budget%20(1).xlsx#k1) Ada agrees.[2](https://www.office.com/search?q=Ada+Kay) So it goes."
+REFERENCES = {
+    "k9": {"targetLink": "https://a.example/read", "isCitedInResponse": False, "sensitivityLabel": EMPTY_LABEL},
+    "k1": {"targetLink": f"{PLACE}/Budget%20(1).xlsx", "isCitedInResponse": True},
+}
+
+
+def text_of(outcome: Outcome) -> str:
+    """What a reader of the text has been given."""
+    fold = Fold()
+    return "".join(fold.add(each) for each in outcome.events)
+
+
+@pytest.mark.parametrize("form", ["keep", "footnote"])
+def test_markers_of_a_live_answer_are_citations(form: str) -> None:
+    """Wherever its snapshots were cut, the text only grows, shows no part of a link, and is that of the reply."""
+    for at in range(1, len(LIVE)):
+        outcome = play([partial(LIVE[:at]), final(LIVE, references=REFERENCES)], citation_markers=form)
+        reply = outcome.reply
+        assert not any(isinstance(each, Revised) for each in outcome.events)
+        assert text_of(outcome) == reply.text
+        first, second = reply.citations
+        assert [(each.number, each.title) for each in reply.citations] == [(1, "Budget (1).xlsx"), (2, "Ada Kay")]
+        shown = [reply.text[start:end] for each in reply.citations for start, end in each.spans]
+        kept = [f"[1]({first.url})", f"[2]({second.url})"]
+        assert shown == (kept if form == "keep" else ["[^1^]", "[^2^]"])
+        assert reply.metadata["uncitedReferences"] == {
+            "k9": {"targetLink": "https://a.example/read", "isCitedInResponse": False}
+        }
+        assert "sensitivityLabel" not in reply.metadata
+
+
+def test_half_a_marker_is_not_in_a_stopped_answer() -> None:
+    """Its beginning is left out, and markers that were given have their places."""
+    outcome = hear(partial(LIVE[: LIVE.index("?q=")]), stop)
+    assert outcome.reply.text == LIVE[: LIVE.index("[2]")]
+    assert [len(each.spans) for each in outcome.reply.citations] == [1]
+
+
+def test_places_are_those_of_the_text_without_tags() -> None:
+    """They count in the text as it is returned."""
+    text = f"<Person>Ada</Person> says so.[1]({PLACE}/a.docx#k) <File>a.docx</File>"
+    reply = hear(partial(text[:40]), final(text), entity_tags="strip", citation_markers="footnote").reply
+    assert reply.text == "Ada says so.[^1^] a.docx"
+    assert reply.citations[0].spans == ((12, 17),)
+
+
+def test_an_answer_with_too_many_markers_is_refused() -> None:
+    """The limit of sources counts each marker, since each takes memory."""
+    text = "[1](https://a.example)" * 3
+    assert hear(final(text), limits=Limits(citations=3)).error is None
+    outcome = hear(final(text), limits=Limits(citations=2))
+    assert outcome.error is errors.ProtocolError
+    assert "sources of one answer" in outcome.details["message"]

@@ -298,6 +298,28 @@ def test_sources_are_annotations_at_their_markers() -> None:
     assert unnamed == {"type": "citation", "url": "https://example.com/b", "title": "", "extras": {"number": 2}}
 
 
+def test_links_are_annotations_in_the_text_of_their_block() -> None:
+    """Places count from the beginning of each block; the number is an extra."""
+    marker = "[1](https://a.example/x.docx#k)"
+    first, second = f"Rain.{marker}", f"Snow.{marker}"
+    citation = ev.Citation(1, "https://a.example/x.docx#k", "x.docx", ((5, 36), (41, 72)))
+    ended = end(text=first + second, citations=(citation,))
+    message = whole(BlockChunks, first[:9], first[9:], Call("add"), second, ended)
+    texts = [block for block in message.content_blocks if block["type"] == "text"]
+    assert [block["text"] for block in texts] == [first, second]
+    for block in texts:
+        assert annotations_of(block) == [
+            {
+                "type": "citation",
+                "url": citation.url,
+                "title": "x.docx",
+                "start_index": 5,
+                "end_index": 36,
+                "extras": {"number": 1},
+            }
+        ]
+
+
 def test_a_source_without_an_address_has_none() -> None:
     """What reads annotations would take an empty one for a link."""
     message = whole(BlockChunks, "Rain.[^1^]", end(citations=(ev.Citation(1, "", "Plan.docx"),)))

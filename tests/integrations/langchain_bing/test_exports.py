@@ -52,9 +52,9 @@ def test_another_missing_module_is_not_taken_for_langchain() -> None:
 
 
 def test_the_public_names() -> None:
-    """One class, and the version, which is that of the distribution."""
-    assert langchain_bing.__all__ == ["ChatBing", "__version__"]
-    assert {"ChatBing", "__version__"} <= set(dir(langchain_bing))
+    """One class, the mapping of messages, and the version, which is that of the distribution."""
+    assert langchain_bing.__all__ == ["ChatBing", "__version__", "convert"]
+    assert set(langchain_bing.__all__) <= set(dir(langchain_bing))
     assert langchain_bing.__version__ == bing_llm.__version__
     assert langchain_bing.ChatBing.__module__ == "langchain_bing.chat_models"
 

@@ -59,6 +59,11 @@ class _Suite(ChatModelIntegrationTests):
         return True
 
     @property
+    def supports_image_tool_message(self) -> bool:
+        """A picture that a tool returned is uploaded with the turn."""
+        return True
+
+    @property
     def supports_anthropic_inputs(self) -> bool:
         """Anthropic's blocks: calls, results and pictures inside content."""
         return True
@@ -119,6 +124,11 @@ class _WorkIQSuite(_Suite):
     @property
     def supports_image_urls(self) -> bool:
         """The service takes no URL."""
+        return False
+
+    @property
+    def supports_image_tool_message(self) -> bool:
+        """What a tool shows is a word there."""
         return False
 
     @property

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import ast
-import gc
 import inspect
-import itertools
-import logging
 import pathlib
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any, ClassVar
 
 import pytest
@@ -32,6 +25,7 @@ from tests.integrations.llama_index_version import MOCKS_TOOLS_BETTER
 from tests.testing.llama_index.faults import answers, life, structured, tools
 from tests.testing.llama_index.faults.answers import Faulty
 from tests.testing.llama_index.reference import Reference
+from tests.testing.llama_index.running import fails, failures, hushed, names_of
 
 pytestmark = pytest.mark.system  # the suite over its own reference: of what tests tests, not of the product
 
@@ -121,60 +115,6 @@ class MuteProcessSuite(_ReferenceSubject, LLMConformance):
     """An LLM that cannot be made in another process."""
 
     process_source = "raise SystemExit('no LLM here')"
-
-
-# --- running a suite --------------------------------------------------------------------------------------------------
-
-
-def names_of(*suites: type[Subject]) -> set[str]:
-    """The names of their tests."""
-    return {
-        name for suite in suites for name in dir(suite) if name.startswith("test_") and getattr(suite, name) is not None
-    }
-
-
-def cases_of(test: Any) -> Iterator[dict[str, Any]]:
-    """Its parameters, each combination once."""
-    axes = []
-    for mark in getattr(test, "pytestmark", ()):
-        if mark.name == "parametrize":
-            name, values = mark.args
-            assert "," not in name, "one parameter a mark"
-            axes.append([(name, value) for value in values])
-    return (dict(case) for case in itertools.product(*axes))
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Faulty LLMs warn, leave tasks and log: none of that is a test's own."""
-    log, hook = logging.getLogger("asyncio"), sys.unraisablehook
-    log.propagate, sys.unraisablehook = False, lambda _thrown: None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-            gc.collect()
-    finally:
-        log.propagate, sys.unraisablehook = True, hook
-
-
-def fails(suite: type[Subject], name: str) -> bool:
-    """Whether this test fails, in one case at least."""
-    return any(_fails(partial(getattr(suite(), name), **case)) for case in cases_of(getattr(suite, name)))
-
-
-def _fails(case: Callable[[], None]) -> bool:
-    try:
-        case()
-    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - a test may fail by anything
-        return True
-    return False
-
-
-def failures(suite: type[Subject]) -> set[str]:
-    """Which tests of a suite fail."""
-    with hushed():
-        return {name for name in names_of(suite) if fails(suite, name)}
 
 
 # --- what does not conform --------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`
+          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`

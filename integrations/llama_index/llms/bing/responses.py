@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar, assert_never
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
     ChatResponse,
+    CitationBlock,
     CompletionResponse,
     ContentBlock,
     MessageRole,
@@ -22,6 +23,7 @@ from llama_index.core.base.llms.types import (
 )
 
 from bing_llm import events as ev
+from bing_llm.completion.citations import place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
 from bing_llm.completion.stream import Completed, Item
 from bing_llm.tools.calls import Call, InvalidCall
@@ -58,6 +60,7 @@ class Responses(ABC, Generic[R]):
         self._new_id = new_id
         self._text = ""
         self._thinking = ""
+        self._citations: list[CitationBlock] = []
         self._calls: list[ToolCallBlock] = []
         self._openai_calls: list[dict[str, object]] = []
         self._problems: dict[str, str] = {}
@@ -120,6 +123,7 @@ class Responses(ABC, Generic[R]):
             for piece in () if end.reply.revoked else end.final:
                 if not isinstance(piece, str):
                     self._call(piece)
+        self._citations = list(_citation_blocks(self._text, end.reply))
         metadata = _reply_metadata(end.reply)
         raw = {**completion_metadata(end), **metadata}
         return _News(response_kwargs=metadata, raw=raw, message_kwargs=metadata)
@@ -147,7 +151,10 @@ class Responses(ABC, Generic[R]):
 
 
 class ChatResponses(Responses[ChatResponse]):
-    """Responses of a chat: their message has one block of text, after the thinking and before the calls."""
+    """Responses of a chat: their message has one block of text, after the thinking and before the calls.
+
+    After the text, the last response has a block for each marker of a citation.
+    """
 
     def _build(
         self, delta: str, response_kwargs: dict[str, object], raw: dict[str, object], message_kwargs: dict[str, object]
@@ -157,6 +164,7 @@ class ChatResponses(Responses[ChatResponse]):
             blocks.append(ThinkingBlock(content=self._thinking))
         if self._text or not self._calls:
             blocks.append(TextBlock(text=self._text))
+        blocks += self._citations
         blocks += self._calls
         message = ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks, additional_kwargs=message_kwargs)
         return ChatResponse(message=message, delta=delta, raw=raw, additional_kwargs=response_kwargs)
@@ -175,6 +183,17 @@ class CompletionResponses(Responses[CompletionResponse]):
 def _reply_metadata(reply: ev.Reply) -> dict[str, object]:
     """The metadata of a reply, `images` as `image_urls`: LlamaIndex takes `images` of a message for its documents."""
     return {"image_urls" if name == "images" else name: value for name, value in reply_metadata(reply).items()}
+
+
+def _citation_blocks(text: str, reply: ev.Reply) -> Iterator[CitationBlock]:
+    """The citations of a text. The service does not say what it quotes, so the title stands for that."""
+    for marker in place_citations([text], reply).markers[0]:
+        yield CitationBlock(
+            cited_content=TextBlock(text=marker.citation.title),
+            source=marker.citation.url,
+            title=marker.citation.title,
+            additional_location_info={"start_index": marker.start, "end_index": marker.end},
+        )
 
 
 def _openai_form(call: ToolCallBlock) -> dict[str, object]:

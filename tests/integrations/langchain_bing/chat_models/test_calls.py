@@ -29,7 +29,7 @@ from bing_llm.errors import (
 from bing_llm.services import Emulated
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing import ChatBing
-from langchain_bing.chat_models import as_openai_tool
+from langchain_bing.schemas import as_openai_tool
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed
 from tests.integrations.turns import call, turn
@@ -129,7 +129,8 @@ async def test_all_ways_give_the_same_calls(text: list[str], version: str | None
     written = "".join(text)
     assert len(equal["calls"]) == written.count("</tool_call>")
     assert len(equal["invalid"]) == written.count("<tool_call>") - written.count("</tool_call>")
-    assert equal["metadata"]["finish_reason"] == ("tool_calls" if equal["calls"] else "stop")
+    assert equal["metadata"]["finish_reason"] == ("tool_calls" if equal["calls"] or equal["invalid"] else "stop")
+    assert all(reason in str(equal["content"]) for reason in equal["metadata"].get("tool_parse_errors", ()))
     assert len({made["id"] for made in equal["calls"]}) == len(equal["calls"])
 
 

@@ -10,6 +10,7 @@ from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
     BaseMessage,
+    ChatMessage,
     FunctionMessage,
     HumanMessage,
     SystemMessage,
@@ -20,16 +21,17 @@ from langchain_core.messages import (
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import render_call
-from langchain_bing.messages import calls_of, results_of, text_of
+from langchain_bing import convert
+from langchain_bing.messages import calls_of, results_of, text_of, to_history
 
 ADD = ToolCall(name="add", args={"a": 1}, id="call_1", type="tool_call")
 WRITTEN = render_call(Call("add", {"a": 1}))
 
 
 def refused(message: BaseMessage) -> str:
-    """The text of the error."""
+    """The text of the error of the turn that this message asks."""
     with pytest.raises(InvalidRequest) as caught:
-        text_of(message)
+        to_history([message])
     return str(caught.value)
 
 
@@ -103,19 +105,18 @@ def test_an_invalid_call_has_its_id_and_its_name() -> None:
 
 
 def test_results_are_not_nested() -> None:
-    """Of a result only text is read, so that no depth ends the program; a picture in it is refused."""
-    for kind in ("tool_result", "image"):
+    """A result in a result is a word, so that no depth ends the program; a picture in it is one too."""
+    for kind, shown in (("tool_result", "[tool_result]"), ("image", "[image]")):
         message = HumanMessage([{"type": "tool_result", "content": [{"type": kind, "url": "https://example.com"}]}])
-        with pytest.raises(InvalidRequest, match=f"A result in a human message holds a block of type '{kind}'"):
-            results_of(message)
+        assert [result.text for result in results_of(message)] == [shown]
 
 
 @pytest.mark.parametrize("message", [SystemMessage, FunctionMessage])
 def test_only_humans_and_tools_have_results(message: Any) -> None:
-    """Elsewhere a result is refused, and not passed over."""
+    """Elsewhere a result is a word: this turn's author did not write it."""
     given = message([{"type": "tool_result", "content": "3"}], name="x")
     assert results_of(given) == []
-    assert "holds a block of type 'tool_result'" in refused(given)
+    assert text_of(given) == "[tool_result]"
 
 
 # --- content ----------------------------------------------------------------------------------------------------------
@@ -143,11 +144,57 @@ def test_what_an_ai_message_holds_besides_is_left_out_with_a_word(kind: str, cap
     assert f"a block of type '{kind}' in an AI message is not sent back" in caplog.text
 
 
-def test_a_picture_in_a_system_message_is_refused() -> None:
-    """The service takes pictures of the user alone."""
-    assert "A system message holds a block of type 'image'" in refused(
-        SystemMessage([{"type": "image", "url": "https://example.com/a.png"}])
-    )
+PDF = {"type": "file", "base64": "AAAA", "mime_type": "application/pdf"}
+
+
+@pytest.mark.parametrize(
+    ("block", "shown"),
+    [
+        (PDF, "[file: application/pdf]"),
+        ({"type": "file", "file": {"file_data": "data:application/pdf;base64,AAAA"}}, "[file: application/pdf]"),
+        (
+            {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}},
+            "[file: application/pdf]",
+        ),
+        ({"type": "media", "mime_type": "application/pdf", "data": "AAAA"}, "[file: application/pdf]"),
+        ({"type": "file", "file_id": "x"}, "[file]"),
+        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, "[audio]"),
+        ({"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}, "[audio]"),
+        ({"type": "video", "url": "https://example.com/a.mp4"}, "[video]"),
+        ({"type": "image", "url": "https://example.com/a.png"}, "[image]"),
+        ({"type": "image_url", "image_url": {"url": "/etc/passwd"}}, "[image]"),
+        ({"type": "tool_use", "name": "add", "input": {}}, "[tool_use]"),
+        ({"toolUse": {"x": 1}}, "[block]"),
+    ],
+)
+@pytest.mark.parametrize(
+    "message",
+    [
+        SystemMessage,
+        HumanMessage,
+        lambda content: FunctionMessage(content=content, name="add"),
+        lambda content: ToolMessage(content, tool_call_id="x"),
+        lambda content: ChatMessage(content=content, role="narrator"),
+        lambda content: ChatMessage(content=content, role="user"),
+        lambda content: HumanMessage([{"type": "tool_result", "tool_use_id": "x", "content": content}]),
+    ],
+)
+def test_what_this_turns_author_did_not_write_is_never_refused(message: Any, block: dict[str, Any], shown: str) -> None:
+    """A short text stands in its place: in every message but the newest human one, which asks this turn."""
+    given = [message(["Look:", block]), AIMessage("Nice."), HumanMessage("And?")]
+    assert f"Look:\n{shown}" in to_history(given).messages[0].content
+    assert f"Look:\n{shown}" in convert(given)
+    result = [HumanMessage("Look."), AIMessage("", tool_calls=[ADD]), message(["Look:", block])]
+    if not isinstance(result[-1], HumanMessage | ChatMessage):
+        assert f"Look:\n{shown}" in to_history(result).messages[-1].content
+
+
+@pytest.mark.parametrize("message", [HumanMessage, lambda content: ChatMessage(content=content, role="user")])
+def test_a_file_is_refused_only_until_it_has_an_answer(message: Any) -> None:
+    """The author of the newest human message can mend it; whoever asks later cannot."""
+    assert "holds a block of type 'file'" in refused(message(["Look:", PDF]))
+    for later in ([AIMessage("I cannot.")], [HumanMessage("Without it, then.")]):
+        assert to_history([message(["Look:", PDF]), *later]).messages[0].content == "Look:\n[file: application/pdf]"
 
 
 @pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
@@ -199,7 +246,6 @@ def test_a_block_without_a_type_is_named_by_its_keys(block: dict[str, Any], keys
     assert f"A human message holds a block without a type or text (its keys: {keys})," in refused(HumanMessage([block]))
 
 
-@pytest.mark.parametrize("message", [HumanMessage, SystemMessage])
-def test_only_a_model_makes_calls(message: Any) -> None:
-    """A call in another's message is refused, and not passed over."""
-    assert "holds a block of type 'tool_use'" in refused(message([{"type": "tool_use", "name": "add", "input": {}}]))
+def test_only_a_model_makes_calls() -> None:
+    """A call in a question is refused, and not passed over."""
+    assert "holds a block of type 'tool_use'" in refused(HumanMessage([{"type": "tool_use", "name": "add"}]))

@@ -238,7 +238,7 @@ async def test_what_the_service_tells_besides_is_in_the_output(
     script(bing_emulator, ["It floats. [^1^]", ev.TurnCompleted(reply)])
     output, _ = await run(FunctionAgent(tools=[add], llm=llm, streaming=streaming), "Why does a boat float?")
     more = output.response.additional_kwargs
-    assert more["citations"] == [{"number": 1, "url": PAGE, "title": "Boats"}]
+    assert more["citations"] == [{"number": 1, "url": PAGE, "title": "Boats", "spans": [[11, 16]]}]
     assert more["suggestions"] == ["Why?"]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from llama_index.core.base.llms.types import (
     ChatResponse,
+    CitationBlock,
     CompletionResponse,
     TextBlock,
     ThinkingBlock,
@@ -101,6 +102,29 @@ def test_a_whole_answer_has_no_delta() -> None:
     """Nothing was streamed."""
     whole = ChatResponses("bing-balanced").whole(["Hel", "lo", end()])
     assert (whole.message.content, whole.delta) == ("Hello", None)
+
+
+# --- citations --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["whole", "streamed"])
+def test_a_marker_is_a_block_after_the_text(way: str) -> None:
+    """The last response of a stream has them, and so has a whole one: where each marker stands, and what it names."""
+    text = "Rain.[1](https://a.example/x.docx#k) Snow.[^1^]"
+    cited = ev.Citation(1, "https://a.example/x.docx#k", "x.docx", ((5, 36),))
+    reply = ev.Reply(text=text, citations=(cited, ev.Citation(2, "https://b.example", "Not marked")))
+    if way == "whole":
+        last = ChatResponses("bing-balanced").whole([text, end(reply)])
+    else:
+        *_, last = chat(text[:8], text[8:], end(reply))
+    block = CitationBlock(
+        cited_content=TextBlock(text="x.docx"),
+        source=cited.url,
+        title="x.docx",
+        additional_location_info={"start_index": 5, "end_index": 36},
+    )
+    assert last.message.blocks == [TextBlock(text=text), block]
+    assert last.message.content == text
 
 
 # --- calls ------------------------------------------------------------------------------------------------------------

@@ -190,6 +190,7 @@ def test_an_llm_is_loaded_as_it_was_written() -> None:
 def test_an_llm_of_work_iq_is_loaded_as_it_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks the same service, with the token of the environment, though only a token had named the backend."""
     settings: dict[str, Any] = {"endpoint": BASE, "time_zone": "UTC", "files": [FILE], "entity_tags": "strip"}
+    settings["citation_markers"] = "footnote"
     llm = Bing(token=SECRET, **settings)
     monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
     for read in (Bing.from_dict(llm.to_dict()), Bing.from_json(llm.to_json())):

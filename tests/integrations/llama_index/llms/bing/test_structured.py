@@ -81,7 +81,7 @@ async def test_what_does_not_fit_is_asked_for_once_more(first: str, way: str) ->
     assert backend.calls == ["create", "turn 0 of conversation-1", "turn 1 of conversation-1"]
     assert again.context is None
     if first is UNFIT:
-        assert "people: Input should be greater than 0" in again.text
+        assert "people" in again.text.splitlines()[0]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,0 +1,253 @@
+"""The citations of an answer: markers and what came with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bing_llm.backends.markers import find_markers
+from bing_llm.backends.workiq.citations import Cited, Sources, annotations_in, cite, label_of, mark, title_of
+from bing_llm.events import Citation
+
+PLACE = "https://contoso.sharepoint.com/sites/x/Shared%20Documents"
+TYPE = "#microsoft.graph.copilotConversationReference"
+ANNOTATION = {"attributionType": "annotation", "attributionSource": "model", "providerDisplayName": "Ada"}
+
+
+def attribution(url: Any, title: Any = "Plan.docx", kind: str = "citation") -> dict[str, Any]:
+    """An attribution as the samples have it."""
+    return {
+        "attributionType": kind,
+        "attributionSource": "grounding",
+        "providerDisplayName": title,
+        "seeMoreWebUrl": url,
+        "imageWebUrl": "",
+        "imageWidth": 0,
+    }
+
+
+def reference(url: str, *, cited: bool = True, **fields: Any) -> dict[str, Any]:
+    """A reference as live answers have it."""
+    return {"@odata.type": TYPE, "targetLink": url, "isCitedInResponse": cited, **fields}
+
+
+def read(text: str, attributions: object = None, references: object = None, most: int = 1000) -> Cited:
+    """The citations of a text with these sources."""
+    return cite(find_markers(text), Sources(attributions, references), most)
+
+
+# --- live answers -----------------------------------------------------------------------------------------------------
+
+
+def test_a_citation_is_the_link_of_its_marker() -> None:
+    """Numbers come from the text, whatever the order of the map; each number is one citation with all its places."""
+    text = f"Up[2]({PLACE}/B.docx#k2), down[1]({PLACE}/A.docx#k1), up again[2]({PLACE}/B.docx#k2)."
+    references = {"k2": reference(f"{PLACE}/B.docx"), "k1": reference(f"{PLACE}/A.docx#k1")}
+    cited = read(text, [], references)
+    first, second = cited.citations
+    assert (first.number, first.url, first.title) == (1, f"{PLACE}/A.docx#k1", "A.docx")
+    assert (second.number, second.url, second.title) == (2, f"{PLACE}/B.docx#k2", "B.docx")
+    assert [[text[start:end] for start, end in each.spans] for each in cited.citations] == [
+        [f"[1]({PLACE}/A.docx#k1)"],
+        [f"[2]({PLACE}/B.docx#k2)"] * 2,
+    ]
+    assert cited.uncited == {}
+
+
+@given(st.permutations(range(1, 6)), st.permutations(range(1, 6)), st.lists(st.integers(1, 5), min_size=1, max_size=8))
+def test_the_order_of_the_map_says_nothing(order: list[int], cited_keys: list[int], marked: list[int]) -> None:
+    """The same text with the same references gives the same citations."""
+    key_of = dict(enumerate(cited_keys, 1))
+    text = " ".join(f"Fact[{number}]({PLACE}/{number}.docx#k{key_of[number]})" for number in marked)
+    references = {f"k{key_of[number]}": reference(f"{PLACE}/{number}.docx") for number in order}
+    cited = read(text, None, references)
+    assert [each.number for each in cited.citations] == sorted(set(marked))
+    assert [each.title for each in cited.citations] == [f"{number}.docx" for number in sorted(set(marked))]
+    assert sorted(cited.uncited) == sorted(f"k{key_of[number]}" for number in set(order) - set(marked))
+    spans = sorted(span for each in cited.citations for span in each.spans)
+    assert [text[start:end].partition("]")[0] for start, end in spans] == [f"[{number}" for number in marked]
+
+
+def test_a_link_without_references_is_a_citation() -> None:
+    """The bare form is one too."""
+    (citation,) = read("Ask [1](https://www.office.com/search?q=Ada+Kay).").citations
+    assert (citation.url, citation.title) == ("https://www.office.com/search?q=Ada+Kay", "Ada Kay")
+
+
+def test_a_marker_counts_whatever_the_reference_says() -> None:
+    """An entry that is not cited is a citation if a marker stands in the text; else it is kept apart."""
+    references = {
+        "k1": reference("https://a.example/a", cited=False),
+        "k2": reference("https://a.example/b", cited=True, x=1),
+        "k3": reference("javascript:x", cited=False, sensitivityLabel={"displayName": None, "priority": None}),
+    }
+    cited = read("A.[1](https://a.example/a#k1)", None, references)
+    assert [each.number for each in cited.citations] == [1]
+    assert cited.uncited == {
+        "k2": {"targetLink": "https://a.example/b", "isCitedInResponse": True, "x": 1},
+        "k3": {"targetLink": "", "isCitedInResponse": False},
+    }
+
+
+def test_a_source_keeps_its_own_label() -> None:
+    """It is found by the key, or else by the URL; one whose fields are all null is none."""
+    secret = {"sensitivityLabelId": "s", "displayName": "Secret", "priority": 3, "color": None}
+    references = {
+        "k1": reference("https://a.example/a", sensitivityLabel=secret),
+        "x": reference("https://a.example/b", sensitivityLabel=secret),
+        "k3": reference("https://a.example/c", sensitivityLabel={"displayName": None}),
+    }
+    text = "".join(f"[{n}](https://a.example/{name}#k{n})" for n, name in enumerate("abc", 1))
+    shown = {"sensitivityLabelId": "s", "displayName": "Secret", "priority": 3}
+    assert [each.sensitivity_label for each in read(text, None, references).citations] == [shown, shown, None]
+
+
+def test_attributions_give_titles() -> None:
+    """Where both forms are there, the markers are the citations."""
+    text = "A[1](https://a.example/a.docx#k) B[2](https://a.example/b.docx 'The B') C[^1^]"
+    cited = read(text, [attribution("https://a.example/a.docx", "The A"), attribution("https://c.example")])
+    assert [(each.number, each.title, len(each.spans)) for each in cited.citations] == [
+        (1, "The A", 1),
+        (2, "The B", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("url", "title"),
+    [
+        (f"{PLACE}/Q3-Reforecast.xlsx?web=1#k", "Q3-Reforecast.xlsx"),
+        (f"{PLACE}/Q3%20plan%20(2).docx", "Q3 plan (2).docx"),
+        (f"{PLACE}/Pl%C3%A4ne.docx/", "Pläne.docx"),
+        ("https://teams.microsoft.com/l/meeting/details?eventId=AAMk#k", "Meeting"),
+        ("https://teams.microsoft.com/l/meetings", "meetings"),
+        ("https://www.office.com/search?q=Ada%20Kay&x=1", "Ada Kay"),
+        ("https://www.office.com/search", "search"),
+        ("https://a.example", "a.example"),
+        ("https://a.example/%1B%5B31m%E2%80%AEx", "[31m x"),
+    ],
+)
+def test_a_title_is_read_from_the_url(url: str, title: str) -> None:
+    """Live answers have no titles; what cannot be printed is left out."""
+    assert title_of(url) == title
+
+
+@pytest.mark.parametrize(
+    "sources", [None, 7, "x", [], [7, None], {"k": 7, "l": None}, {"k": {}}, [{}], {"k": {"targetLink": 7}}]
+)
+def test_what_has_another_shape_gives_nothing(sources: object) -> None:
+    """Never an error."""
+    assert [each.number for each in read("A[1](https://a.example#k)", sources, sources).citations] == [1]
+    assert read("A[^1^]", sources, None).citations == ()
+
+
+# --- the form of the documents ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("attributions", "citations"),
+    [
+        (
+            [ANNOTATION, attribution("https://a.example"), attribution("https://b.example", "B", "Citation")],
+            (Citation(1, "https://a.example", "Plan.docx", ((5, 10),)), Citation(2, "https://b.example", "B")),
+        ),
+        (
+            [attribution("javascript:x"), attribution(None, None), attribution("HTTP://c.example")],
+            (
+                Citation(1, "", "Plan.docx", ((5, 10),)),
+                Citation(2, "", ""),
+                Citation(3, "HTTP://c.example", "Plan.docx"),
+            ),
+        ),
+    ],
+)
+def test_marker_n_is_the_nth_attribution(attributions: object, citations: tuple[Citation, ...]) -> None:
+    """Attributions of type citation count, in order and none left out."""
+    assert read("Rain.[^1^]", attributions).citations == citations
+
+
+def test_references_without_markers_are_not_citations() -> None:
+    """Their order says nothing, so nothing says which number one would have."""
+    cited = read("Rain.[^1^]", None, {"k": reference("https://a.example")})
+    assert (cited.citations, list(cited.uncited)) == ((), ["k"])
+
+
+def test_annotations_are_kept_as_they_came() -> None:
+    """Attributions of other types, known or to come, are annotations."""
+    other = attribution("https://x.example", kind="unknownFutureValue")
+    assert annotations_in([ANNOTATION, attribution("https://a.example"), other]) == [ANNOTATION, other]
+
+
+def test_links_of_annotations_are_harmless() -> None:
+    """A URL that is not a link of a web page is empty; the rest of the annotation stays."""
+    hostile = {**ANNOTATION, "seeMoreWebUrl": "javascript:alert(1)", "imageWebUrl": "data:x", "imageFavIcon": 7}
+    assert annotations_in([hostile]) == [{**hostile, "seeMoreWebUrl": "", "imageWebUrl": "", "imageFavIcon": ""}]
+
+
+def test_so_many_citations_are_read() -> None:
+    """No more than were asked for."""
+    attributions = [attribution("https://a.example")] * 5
+    references = {f"k{n}": reference("https://a.example") for n in range(5)}
+    text = "".join(f"[{n}](https://a.example)" for n in range(1, 6))
+    for most, expected in ((1, 1), (5, 5), (9, 5)):
+        assert len(read("", attributions, None, most).citations) == expected
+        assert len(read("", None, references, most).uncited) == expected
+        assert len(read(text, None, None, most).citations) == expected
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ({"displayName": None, "priority": None}, {}),
+        ({"@odata.type": "x", "displayName": None}, {}),
+        ({"displayName": "Secret", "priority": 0, "color": None}, {"displayName": "Secret", "priority": 0}),
+        (None, {}),
+        ("x", {}),
+    ],
+)
+def test_a_label_is_what_it_says(label: object, shown: dict[str, Any]) -> None:
+    """Fields without a value are left out; one without any is none."""
+    assert label_of(label) == shown
+
+
+# --- the form in the text ---------------------------------------------------------------------------------------------
+
+PARTS = [
+    f"[1]({PLACE}/A%20(1).docx#k1)",
+    "[12](https://b.example)",
+    "`",
+    "```\n",
+    "\n",
+    "\n\n",
+    "a ",
+    "[",
+    "](",
+    "!",
+    "    ",
+]
+TEXTS = st.lists(st.sampled_from(PARTS), max_size=8).map("".join)
+
+
+@given(TEXTS)
+def test_footnotes_stand_for_the_links(text: str) -> None:
+    """The text has `[^N^]` in the place of each marker, and the rest of it is as it was."""
+    links = find_markers(text).links
+    marked = mark(text, "footnote", final=True)
+    assert [(link.number, link.url) for link in marked.markers.links] == [(link.number, link.url) for link in links]
+    back, at = "", 0
+    for link, original in zip(marked.markers.links, links, strict=True):
+        assert marked.text[link.start : link.end] == f"[^{link.number}^]"
+        back += marked.text[at : link.start] + text[original.start : original.end]
+        at = link.end
+    assert back + marked.text[at:] == text
+
+
+@pytest.mark.parametrize("form", ["keep", "footnote"])
+@given(text=TEXTS)
+def test_what_was_given_is_never_taken_back(form: Any, text: str) -> None:
+    """What is given of each beginning of a text is a beginning of what is given of the whole."""
+    whole = mark(text, form, final=True).text
+    for end in range(len(text) + 1):
+        assert whole.startswith(mark(text[:end], form, final=False).text)
