@@ -110,7 +110,7 @@ class Index:
         if not rows:
             return None
         marks = ",".join(["(?, ?)"] * len(rows))  # in one statement, which takes half the time of one for each row
-        values = chain.from_iterable(rows)
+        values: Iterator[str | int] = chain.from_iterable(rows)
         if self._run(f"INSERT OR IGNORE INTO rows (key, place) VALUES {marks}", *values).rowcount == len(rows):  # noqa: S608 - no value
             return None
         kept = self._column_of("place", [key for key, _ in rows])

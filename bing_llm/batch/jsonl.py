@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -79,14 +80,12 @@ def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None
 def _count_non_blank(file: BinaryIO) -> int:
     """How many lines have something in them. It looks at pieces: a line may be longer than the memory."""
     lines, has_text = 0, False
-    data = file.read(_PIECE).removeprefix(_BOM)
-    while data:
-        first, *others = data.split(b"\n")
+    for piece in chain([file.read(_PIECE).removeprefix(_BOM)], iter(partial(file.read, _PIECE), b"")):
+        first, *others = piece.split(b"\n")
         has_text = has_text or bool(first.strip())
         for part in others:
             lines += has_text
             has_text = bool(part.strip())
-        data = file.read(_PIECE)
     return lines + has_text
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack
 
@@ -175,11 +176,9 @@ class Batch:
                     return
                 except OSError as exc:
                     raise BatchStopped(f"{source.name} cannot be read any further: {exc.strerror or exc}.") from exc
-                for row in self._claim(block, output):
+                for row in takewhile(lambda _: not self._is_stopping, self._claim(block, output)):
                     self.tally.open += 1
                     yield row
-                    if self._is_stopping:
-                        return
 
     def _claim(self, records: Sequence[Record], output: Output) -> Iterator[Row]:
         """The rows that should be asked. The errors of those that cannot be asked are written here."""

@@ -163,19 +163,26 @@ class _Reader:
     async def next(self) -> list[Record]:
         """The records that wait, at least one; none at the end."""
         while not self._waiting:
-            if self._ended and not self._waiting:  # looked at again: the end comes after the last record
+            if self._ended:
+                if self._has_some():  # looked at again: the end comes after the last record
+                    break
                 if self._exception is not None:
                     raise self._exception
                 return []
             self._arrived.clear()
             self._is_awaited = True
-            if not (self._waiting or self._ended):  # checked after the flag is set: what arrives from now on wakes us
+            if not (
+                self._has_some() or self._ended
+            ):  # checked after the flag is set: what arrives from now on wakes us
                 await self._arrived.wait()
         take = self._waiting.popleft
         block = [take() for _ in range(len(self._waiting))]
         self._bytes_taken += sum([record.size for record in block])
         self._has_room.set()
         return block
+
+    def _has_some(self) -> bool:
+        return bool(self._waiting)
 
     def abandon(self) -> None:
         self._abandoned = True
