@@ -22,7 +22,8 @@ from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.services import describe, fingerprint
 from bing_llm.sync import iterate, run
 from bing_llm.tools.prompt import render_instructions
-from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
+from langchain_bing.blocks import PROVIDER
+from langchain_bing.chunks import BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
 from langchain_bing.messages import convert, to_history
 from langchain_bing.schemas import AnyTool, as_openai_tool, json_schema_of
