@@ -171,9 +171,7 @@ class _Reader:
                 return []
             self._arrived.clear()
             self._is_awaited = True
-            if not (
-                self._has_some() or self._ended
-            ):  # checked after the flag is set: what arrives from now on wakes us
+            if not (self._has_some() or self._ended):  # after the flag is set: what arrives from now on wakes us
                 await self._arrived.wait()
         take = self._waiting.popleft
         block = [take() for _ in range(len(self._waiting))]
@@ -218,10 +216,13 @@ class _Reader:
         return len(self._waiting) >= self._limit or self._bytes_read - self._bytes_taken >= self._most_bytes
 
     def _wait_for_room(self) -> None:
-        while not self._abandoned and self._is_full():
+        while self._must_wait():
             self._has_room.clear()
-            if not self._abandoned and self._is_full():  # checked again: what is taken from now on sets the event
+            if self._must_wait():  # again: what is taken from now on sets the event
                 self._has_room.wait()
+
+    def _must_wait(self) -> bool:
+        return self._is_full() and not self._abandoned
 
     def _wake(self) -> None:
         if self._is_awaited:
