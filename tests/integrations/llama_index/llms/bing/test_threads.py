@@ -18,7 +18,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 from llama_index.core.chat_engine import SimpleChatEngine
-from llama_index.core.tools import FunctionTool, ToolOutput
+from llama_index.core.tools import FunctionTool
 
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import InvalidRequest
@@ -115,8 +115,8 @@ async def test_an_agent_goes_on_from_a_picture(
 ) -> None:
     """A tool of an MCP server returns a picture, and the agent answers from what it can be told."""
     bing_emulator.brain = Scripted([[call("screenshot")], ["I was told of a picture."]])
-    output = ToolOutput(blocks=[TextBlock(text="Taken."), PICTURE], tool_name="screenshot", raw_input={}, raw_output="")
-    tool = FunctionTool.from_defaults(lambda: output, name="screenshot", description="Take a screenshot.")
+    taken = [TextBlock(text="Taken."), PICTURE]
+    tool = FunctionTool.from_defaults(lambda: taken, name="screenshot", description="Take a screenshot.")
     answer = await FunctionAgent(tools=[tool], llm=work_iq, streaming=streaming).run("What is on the screen?")
     assert str(answer) == "I was told of a picture."
     assert "Taken.\n[image]" in bing_emulator.requests[-1].text
