@@ -170,7 +170,14 @@ class TurnStream:
             raise InvalidRequest(msg, hint="Read it from one task; stop() and close() may be called from another.")
         self._reading = True
         try:
-            event = await self._next()
+            opened, event, failure = self._open, None, None
+            if opened is not None:
+                try:
+                    event = await opened.channel.next_event()
+                except BingError as exc:
+                    failure = exc
+            if event is None:
+                event = await self._next(failure)
         except BingError as exc:
             if not self._ended:
                 self._error = exc
@@ -255,20 +262,20 @@ class TurnStream:
 
     # --- one step -------------------------------------------------------------------------------------------------
 
-    async def _next(self) -> ev.Event:
+    async def _next(self, failure: BingError | None) -> ev.Event:
+        """The first event of an attempt, after the last one failed with this."""
         attempts = self._attempts or await self._begin()
         while True:
+            if failure is not None:
+                await self._reopen(failure, attempts)
             try:
-                opened = self._open
-                if opened is None:
-                    notice = self._notice()
-                    if notice is not None:
-                        return notice
-                    opened = await self._attempt(attempts.deadline)
+                notice = self._notice()
+                if notice is not None:
+                    return notice
+                opened = await self._attempt(attempts.deadline)
                 return await opened.channel.next_event()
             except BingError as exc:
                 failure = exc
-            await self._reopen(failure, attempts)
 
     async def _begin(self) -> Attempts:
         """Wait for a permit, and start the clock."""

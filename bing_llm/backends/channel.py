@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -28,11 +29,11 @@ _STRETCH: Final = 100  # pieces and events without a wait; some milliseconds
 class Transport(Protocol):
     """What a channel needs of a connection; `bing_llm.backends.transport.Transport` has it."""
 
-    async def receive(self, seconds: float) -> bytes | End:
-        """Wait that many seconds for the next piece; TimeoutError where none came."""
+    async def receive(self, seconds: float) -> Sequence[bytes | End]:
+        """Wait that many seconds for the next piece, and take those after it, too; TimeoutError where none came."""
 
-    def ready(self) -> bytes | End | None:
-        """The next piece if it has come already, else None."""
+    def ready(self) -> Sequence[bytes | End]:
+        """The pieces that have come already, in order."""
 
     async def send(self, data: bytes) -> None:
         """Send one message."""
@@ -76,11 +77,7 @@ class TurnProtocol(Protocol):
         """Whether `TurnCompleted` was given."""
 
     def receive(self, data: bytes) -> None:
-        """Take in bytes, in any pieces.
-
-        Raises:
-            ProtocolError: They cannot be taken in.
-        """
+        """Take in bytes, in any pieces. What is wrong with them, `next_event` raises, after the events before it."""
 
     def receive_eof(self, code: int | None) -> None:
         """Take in the end of the connection, with its WebSocket close code; None where none came.
@@ -133,15 +130,20 @@ class Channel:
         self._at_end = False
         self._failure: BingError | None = None  # that was met by a look
         self._unlogged: list[bytes] = []  # the pieces of a record that is not complete
+        # No limit is shorter, so one that begins after the limits were looked at cannot have passed this much later. A
+        # stop may be asked for during a wait, too.
+        self._period = min(timeouts.silence, timeouts.answer, timeouts.handshake, timeouts.stop)
         self.begin(deadline)
 
     def begin(self, deadline: Deadline) -> None:
         """Go on under another deadline, and with limits that begin now."""
         self._deadline = deadline
+        self._clock = deadline.clock
         self._label = deadline.label
-        self._unbroken = 0  # pieces and events since the last wait
-        self._left = deadline.clock()  # when the caller got what it asked for
-        self._away = 0.0  # how long the caller was away in all; all times but `_stop_asked` leave it out
+        self._unbroken = 0  # pieces and events since other tasks could run
+        self._check_at = -math.inf  # when the limits are looked at next
+        self._left = self._clock()  # when the last wait ended
+        self._away = 0.0  # how long nobody waited in all; all times but `_stop_asked` leave it out
         self._opened = self._progressed = self._pinged = self._left
         self._heard = self._left if self._protocol.silence_from_start else None
         self._progress_seen = self._protocol.progress
@@ -176,6 +178,7 @@ class Channel:
         with self._redact().errors():
             while self._protocol.shaking_hands:
                 await self._wait()
+                self._protocol.next_event()  # reads the answer, which gives none
 
     def look(self) -> bool:
         """Read what is buffered, without waiting. Returns whether the connection is still usable.
@@ -183,9 +186,10 @@ class Channel:
         It does not after a failure, after a silence, and where so much has come that it is a flood.
         """
         self._unbroken = 0
-        while self._failure is None and self._take_ready() is not None:
+        self._left = self._clock()  # nobody is away where nobody is to wait
+        while self.ready_event() is not None:
             pass
-        heard = self._heard is None or self._served() - self._heard < self._timeouts.silence
+        heard = self._heard is None or self._left - self._away - self._heard < self._timeouts.silence
         return self._failure is None and not self._at_end and heard and self._unbroken < _STRETCH
 
     async def stop(self) -> None:
@@ -203,24 +207,41 @@ class Channel:
         Raises:
             BingError: The turn failed.
         """
-        self._resume()
-        try:
-            if self._failure is not None:
-                raise self._failure
-            event = self._taken()
-            while event is None:
-                event = await self._wait()
-        except BingError as exc:
-            exc.partial_text = exc.partial_text or self._protocol.text
-            with self._redact().errors():
-                raise
-        self._left = self._deadline.clock()
+        event = self.ready_event()
+        if event is None:
+            try:
+                while event is None:
+                    if self._failure is not None:
+                        raise self._failure
+                    event = await self._wait() or self.ready_event()
+            except BingError as exc:
+                exc.partial_text = exc.partial_text or self._protocol.text
+                with self._redact().errors():
+                    raise
         return event
 
     def ready_event(self) -> ev.Event | None:
-        """The next event if it is there without waiting, else None; an error is left for `next_event`."""
-        self._resume()
-        return self._take_ready() if self._failure is None else None
+        """The next event if it is there without waiting, else None; an error is left for `next_event`.
+
+        Also None after a stretch of work, so that other tasks can run.
+        """
+        if self._failure is not None:
+            return None
+        try:
+            while self._unbroken < _STRETCH:
+                self._unbroken += 1
+                event = self._protocol.next_event()
+                if event is not None:
+                    if isinstance(event, ev.Unknown):
+                        self._note(event)
+                    return event
+                pieces = self._transport.ready()
+                if not pieces or self._at_end:
+                    return None
+                self._take(pieces)
+        except BingError as exc:
+            self._failure = exc
+        return None
 
     def close(self) -> None:
         """Close the connection now: politely after the whole answer, with a reset before. May be called twice."""
@@ -232,91 +253,70 @@ class Channel:
         else:
             self._transport.abort()
 
-    def _resume(self) -> None:
-        """Leave the time that the caller took out of the service's: nobody listened, so nobody was silent.
+    async def _wait(self) -> ev.TurnCompleted | None:
+        """Let other tasks run, and keep to the limits, one of which may end the turn.
 
-        Of our own pings too: one that is overdue must not go before what waits, or an answer whose service has closed
-        the connection since would be lost with it.
+        The time since the last wait is left out of the service's: nobody listened, so nobody was silent. Out of our own
+        pings too: one that is overdue must not go before what waits, or an answer whose service has closed the
+        connection since would be lost with it.
         """
-        now = self._deadline.clock()
+        now = self._clock()
         self._away += now - self._left
         self._left = now
-
-    def _take_ready(self) -> ev.Event | None:
-        try:
-            return self._taken()
-        except BingError as exc:
-            self._failure = exc
+        if self._protocol.progress != self._progress_seen:  # counted when its events were asked for, not in `_take`
+            self._progress_seen = self._protocol.progress
+            self._progressed = now - self._away if self._heard is None else self._heard
+        stretched, self._unbroken = self._unbroken >= _STRETCH, 0
+        if now >= self._check_at or stretched:
+            due, limit = self._next_limit(now)
+            if due <= 0:
+                return await self._limit_passed(limit)
+            self._check_at = now + min(due, self._period)
+        if stretched:
+            await asyncio.sleep(0)
             return None
-
-    def _taken(self) -> ev.Event | None:
-        """The next buffered event, or None. Also None after a stretch of work, so that other tasks can run."""
-        while self._unbroken < _STRETCH:
-            self._unbroken += 1
-            event = self._protocol.next_event()
-            if event is not None:
-                self._note(event)
-                return event
-            data = self._transport.ready()
-            if data is None or (self._at_end and isinstance(data, End)):
-                return None
-            self._take(data)
+        pieces: Sequence[bytes | End] = ()
+        with suppress(TimeoutError):  # the limits are looked at again
+            pieces = await self._transport.receive(self._check_at - now)
+        self._left = self._clock()
+        self._take(pieces)
         return None
 
-    async def _wait(self) -> ev.Event | None:
-        """Keep to the limits and wait for a piece; answer with an event where there is one now."""
-        due, limit = self._next_limit()
-        if due <= 0:
-            ended = await self._limit_passed(limit)
-            if ended is not None:
-                return ended
-        elif self._unbroken >= _STRETCH:
-            await asyncio.sleep(0)
-        else:
-            with suppress(TimeoutError):  # the limits are looked at again
-                # Not longer than a stop may take, so that a stop which is asked for during the wait still ends in time.
-                self._take(await self._transport.receive(min(due, self._timeouts.stop)))
-        self._unbroken = 0
-        return self._taken()
+    def _take(self, pieces: Sequence[bytes | End]) -> None:
+        """Give the protocol what has come."""
+        logs = _log.isEnabledFor(logging.DEBUG)
+        for data in pieces:
+            self._heard = self._left - self._away
+            if isinstance(data, End):
+                self._at_end = True
+                self._log_records("received", b"".join(self._unlogged))
+                self._unlogged.clear()
+                _log.debug("%s %s", self._label, data.reason)
+                self._protocol.receive_eof(data.code)
+            else:
+                if logs:
+                    self._log_received(data)
+                self._protocol.receive(data)
 
-    def _take(self, data: bytes | End) -> None:
-        self._heard = self._served()
-        if isinstance(data, End):
-            self._at_end = True
-            self._log_records("received", b"".join(self._unlogged))
-            self._unlogged.clear()
-            _log.debug("%s %s", self._label, data.reason)
-            self._protocol.receive_eof(data.code)
-        else:
-            self._log_received(data)
-            self._protocol.receive(data)
-
-    def _served(self) -> float:
-        """The time by a clock that stands still while the caller is away."""
-        return self._deadline.clock() - self._away
-
-    def _next_limit(self) -> tuple[float, str]:
+    def _next_limit(self, now: float) -> tuple[float, str]:
         """The limit that passes first: in how many seconds, and its name."""
-        limits, protocol, now = self._timeouts, self._protocol, self._served()
-        if protocol.progress != self._progress_seen:  # counted when its events were asked for, not in `_take`
-            self._progress_seen = protocol.progress
-            self._progressed = now if self._heard is None else self._heard
+        limits, protocol, served = self._timeouts, self._protocol, self._left - self._away
         dues = [
             (self._deadline.remaining(), "turn"),
-            (self._progressed + limits.answer - now, "answer"),
-            (self._pinged + protocol.ping_seconds - now, "ping"),
+            (self._progressed + limits.answer - served, "answer"),
+            (self._pinged + protocol.ping_seconds - served, "ping"),
         ]
         if self._heard is not None:
-            dues.append((self._heard + limits.silence - now, "silence"))
+            dues.append((self._heard + limits.silence - served, "silence"))
         if protocol.shaking_hands:
-            dues.append((self._opened + limits.handshake - now, "handshake"))
+            dues.append((self._opened + limits.handshake - served, "handshake"))
         if self._stop_asked is not None:
-            dues.append((self._stop_asked + limits.stop - self._deadline.clock(), "stop"))
+            dues.append((self._stop_asked + limits.stop - now, "stop"))
         return min(dues)
 
     async def _limit_passed(self, limit: str) -> ev.TurnCompleted | None:
         if limit == "ping":
-            self._pinged = self._served()
+            self._pinged = self._left - self._away
             await self.send(self._protocol.ping())
             return None
         if limit == "stop":
@@ -326,22 +326,20 @@ class Channel:
         seconds = getattr(self._timeouts, limit)
         raise TimedOut(f"The service was silent for {seconds:g} seconds (timeouts.{limit}).")
 
-    def _note(self, event: ev.Event) -> None:
+    def _note(self, event: ev.Unknown) -> None:
         """Log what this version does not know, once a kind."""
-        if isinstance(event, ev.Unknown):
-            kind = _kind(event.raw, self._redact())
-            if kind not in _noted and len(_noted) < _MOST_NOTED:
-                _noted.add(kind)
-                _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)
+        kind = _kind(event.raw, self._redact())
+        if kind not in _noted and len(_noted) < _MOST_NOTED:
+            _noted.add(kind)
+            _log.info("%s kept as Unknown, and not logged again: %s", self._label, kind)
 
     def _log_received(self, data: bytes) -> None:
         """Log whole records: a secret that is cut in two would be recognised in neither part."""
-        if _log.isEnabledFor(logging.DEBUG):
-            complete, separator, rest = data.rpartition(self._protocol.separator)
-            if separator:
-                self._log_records("received", b"".join((*self._unlogged, complete)))
-                self._unlogged.clear()
-            self._unlogged.append(rest)
+        complete, separator, rest = data.rpartition(self._protocol.separator)
+        if separator:
+            self._log_records("received", b"".join((*self._unlogged, complete)))
+            self._unlogged.clear()
+        self._unlogged.append(rest)
 
     def _log_records(self, direction: str, data: bytes) -> None:
         if _log.isEnabledFor(logging.DEBUG):

@@ -25,6 +25,7 @@ from bing_llm.limits import Limits
 
 # The longest recorded answer of an HTTP call has under 1 KB; a list of conversations may have some hundred.
 MAX_BODY_BYTES = 4 * 1024 * 1024
+_TEXT = aiohttp.WSMsgType.TEXT
 _AT_END = {aiohttp.WSMsgType.CLOSING, aiohttp.WSMsgType.CLOSED}
 _NORMAL_CLOSURE, _ABNORMAL_CLOSURE = 1000, 1006  # of HTTP too: whether the response came to its end
 _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohttp says 0
@@ -54,7 +55,7 @@ class _Response(aiohttp.ClientResponse):
 
 
 class _WebSocket(aiohttp.ClientWebSocketResponse):
-    """A WebSocket that keeps what a `Socket` needs to drop it."""
+    """A WebSocket that keeps what a `Socket` needs."""
 
     def __init__(
         self, reader: Any, writer: Any, protocol: str | None, response: aiohttp.ClientResponse, *args: Any, **kw: Any
@@ -62,6 +63,7 @@ class _WebSocket(aiohttp.ClientWebSocketResponse):
         super().__init__(reader, writer, protocol, response, *args, **kw)
         self.upgrade = response
         self.transport: asyncio.Transport = writer.transport
+        self.queue = reader
 
 
 class Socket:
@@ -74,9 +76,13 @@ class Socket:
         self._socket = opened
         self._limits = limits
         self._left = False
+        self._queue = opened.queue
+        waiting = _waiting_in(opened.queue)
+        self._can_look = waiting is not None
+        self._waiting = () if waiting is None else waiting
 
-    async def read(self) -> bytes | End:
-        """Wait for the next message.
+    async def read(self) -> list[bytes | End]:
+        """Wait for the next message, and take those that have come after it. A wait that is cancelled loses none.
 
         Raises:
             ProtocolError: It is not a text, is too long, or breaks the rules of WebSockets.
@@ -86,13 +92,38 @@ class Socket:
                 message = await self._socket.receive()
             except aiohttp.ClientConnectionResetError:  # a ping that cannot be answered any more
                 continue
-            break
-        if message.type is aiohttp.WSMsgType.TEXT:
-            text: bytes = message.data
-            return text
+            if message.type is not _TEXT:
+                return [self._end_of(message)]
+            messages: list[bytes | End] = [message.data]
+            for _ in range(len(self._waiting)):  # taken one by one through `receive`, a flood costs twice as much
+                if self._waiting[0][0].type is not _TEXT:
+                    break
+                messages.append((await self._queue.read()).data)
+            return messages
+
+    def ready(self) -> list[bytes | End]:
+        """The messages that have come already.
+
+        Raises:
+            ProtocolError: As `read`.
+        """
+        if self._can_look and not self._waiting and not self._queue.is_eof():
+            return []
+        reading = self.read()
+        try:
+            reading.send(None)  # runs up to where it would wait
+        except StopIteration as finished:
+            messages: list[bytes | End] = finished.value
+            return messages
+        closed, code = self._socket.closed, self._socket.close_code
+        with suppress(asyncio.CancelledError):
+            reading.throw(asyncio.CancelledError())
+        # Where it waited to answer a close frame, for a server that reads nothing, that frame was taken.
+        return [_closed_with(code)] if closed and code != _ABNORMAL_CLOSURE else []
+
+    def _end_of(self, message: aiohttp.WSMessage) -> End:
         if message.type is aiohttp.WSMsgType.CLOSE:
-            code = message.data or _NO_CODE
-            return End(code, f"socket at its end, code {code}")
+            return _closed_with(message.data)
         if message.type in _AT_END:
             return End(None, "socket at its end, code None")
         if message.type is aiohttp.WSMsgType.BINARY:
@@ -137,6 +168,19 @@ class Socket:
             self.abort()
 
 
+def _waiting_in(queue: object) -> Sequence[Any] | None:
+    """The messages that wait in aiohttp's queue, for a look that costs little; aiohttp has no public way.
+
+    None where they are not found. Then all works as well, but messages are taken one by one, and each look has to try.
+    """
+    return getattr(queue, "_buffer", None)
+
+
+def _closed_with(code: int | None) -> End:
+    code = code or _NO_CODE
+    return End(code, f"socket at its end, code {code}")
+
+
 class ByteStream:
     """A response whose body is read as it comes. It has a connection of its own until its end, or until it is aborted.
 
@@ -148,12 +192,28 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
 
-    async def read(self) -> bytes | End:
-        """Wait for what has come since, at least one byte. What came before the connection broke is given first."""
-        content = self._response.content
+    async def read(self) -> list[bytes | End]:
+        """Wait for what has come since, at least one byte. What came before the connection broke is given first.
+
+        A wait that is cancelled loses nothing.
+        """
         with suppress(aiohttp.ClientError, OSError):
-            if data := await content.readany():
-                return data
+            if data := await self._response.content.readany():
+                return [data]
+        return [self._end()]
+
+    def ready(self) -> list[bytes | End]:
+        """What has come since, if anything has."""
+        content = self._response.content
+        if content.exception() is None:
+            if data := content.read_nowait():
+                return [data]
+            if not content.at_eof():
+                return []
+        return [self._end()]
+
+    def _end(self) -> bytes | End:
+        content = self._response.content
         broken = content.exception()
         if broken is None:
             return End(_NORMAL_CLOSURE, "response at its end")
@@ -171,7 +231,7 @@ class ByteStream:
         body = bytearray()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while len(body) < MAX_BODY_BYTES and not isinstance(data := await self.read(), End):
+                while len(body) < MAX_BODY_BYTES and not isinstance(data := (await self.read())[0], End):
                     body += data
         self.abort()
         return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))

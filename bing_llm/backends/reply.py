@@ -53,7 +53,7 @@ class ReplyBuilder:
 
     def replace(self, text: str) -> bool:
         """This is the whole text now; whether it is another one than before."""
-        known, self._text, self._length = self.text, text, len(text)
+        known = self.text if self._pieces else self._text
         if not text.startswith(known):
             self._overruled = known if self._overruled is None else self._overruled
             self.events.append(ev.TextRevised(text))
@@ -61,7 +61,9 @@ class ReplyBuilder:
             self.events.append(ev.TextDelta(text[len(known) :]))
         else:
             return False
-        self._reconcile()
+        self._text, self._length = text, len(text)
+        if self._overruled is not None:
+            self._reconcile()
         return True
 
     def add(self, event: ev.Event) -> None:

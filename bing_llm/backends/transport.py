@@ -1,16 +1,21 @@
-"""One connection of a turn: a task reads what comes, so that others may look at it without waiting."""
+"""One connection of a turn: waits for what comes, in time, and looks at what has come without a wait."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import math
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, Protocol
+from contextvars import Context
+from typing import Any, Final, NamedTuple, Protocol
 
 from bing_llm._loops import AbandonedTask
 
-# Read in advance while nobody takes it, in bytes: as much as aiohttp buffers for one connection.
 READ_AHEAD_BYTES: Final = 128 * 1024
+"""Read in advance while nobody takes it: as much as aiohttp buffers for one connection."""
+
+LOOK_SECONDS: Final = 5.0
+"""How often it is read in advance: a server's WebSocket ping is answered when it is read, and may be due in 20 s."""
 
 
 class End(NamedTuple):
@@ -25,15 +30,31 @@ class End(NamedTuple):
     reason: str = "connection at its end"
 
 
-class Connection(Protocol):
-    """An open connection, such as those of `bing_llm.backends.http`."""
+class Source(Protocol):
+    """What comes over an open connection, such as those of `bing_llm.backends.http`."""
 
-    async def read(self) -> bytes | End:
-        """Wait for the next piece; nothing follows an `End`.
+    async def read(self) -> list[bytes | End]:
+        """Wait for the next piece, and take those that have come after it; at least one. Nothing follows an `End`.
+
+        A wait that is cancelled loses nothing.
 
         Raises:
             BingError: The other end broke the rules, or refused.
         """
+
+    def ready(self) -> list[bytes | End]:
+        """The pieces that have come already, in order. Not while a `read` waits.
+
+        Raises:
+            BingError: As `read`.
+        """
+
+    def abort(self) -> None:
+        """Drop the connection now. May be called twice."""
+
+
+class Connection(Source, Protocol):
+    """An open connection."""
 
     async def send(self, data: bytes) -> None:
         """Send one message.
@@ -42,64 +63,74 @@ class Connection(Protocol):
             ConnectionLost: The connection broke.
         """
 
-    def abort(self) -> None:
-        """Drop the connection now. May be called twice."""
-
     def hang_up(self) -> None:
         """Close the connection now, after what was sent."""
 
 
 class Transport:
-    """A connection that is read by a task of its own, which ends with it.
+    """A connection, whose waits have limits.
 
-    The task belongs to the running loop. It reads ahead while nobody waits, up to a bound.
+    One timer serves all waits: it is set once, and again when it goes off, not anew for each message. When it goes off
+    and nobody waits, what has come is read ahead, up to a bound.
 
-    Attributes:
-        reader: The task; when it is done, nothing further comes.
+    Args:
+        connection: The connection, which belongs to the running loop.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._received: deque[bytes] = deque()
-        self._received_bytes = 0
-        self._ending: End | BaseException | None = None  # that comes after what was received
-        self._waiter: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-        # A loop may be closed while the task waits; `abort` then ends its coroutine.
-        self.reader = AbandonedTask(self._read(), loop=self._loop)
-        self.reader.add_done_callback(self._read_ended)
+        self._ahead: list[bytes | End] = []  # what was read while nobody waited
+        self._ending: list[bytes | End] | BaseException | None = None  # what comes after it, again and again
+        self._waiting: asyncio.Task[Any] | None = None
+        self._cut_short = False  # whether we have cancelled that task's wait
+        self._until = math.inf  # when its wait ends
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
 
-    async def receive(self, seconds: float) -> bytes | End:
-        """Wait for the next piece.
+    async def receive(self, seconds: float) -> Sequence[bytes | End]:
+        """Wait for the next piece, and take those that have come after it; at least one. One task at a time.
 
         Raises:
-            TimeoutError: Nothing came in that many seconds; it may be called again.
+            TimeoutError: None came in that many seconds; it may be called again.
             BingError: The other end broke the rules, or refused; the same error again when called again.
         """
-        piece = self.ready()
-        if piece is None:
-            async with asyncio.timeout(seconds):
-                while (piece := self.ready()) is None:
-                    self._waiter = self._loop.create_future()
-                    await self._waiter
-        return piece
+        if self._ahead or self._ending is not None:
+            return self._known()
+        self._until = self._loop.time() + seconds
+        if self._until < self._timer_at:
+            self._set_timer(self._until)
+        task = self._waiting = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that waits is run by a task
+        cancelling = task.cancelling()
+        try:
+            return self._noted(await self._connection.read())
+        except asyncio.CancelledError:
+            if not self._cut_short or task.uncancel() > cancelling:  # somebody else cancels the task, too
+                raise
+            if self._ending is None:
+                raise TimeoutError from None
+            return self._known()
+        except Exception as exc:
+            self._end(exc)
+            raise
+        finally:
+            self._waiting = None
+            self._cut_short = False
 
-    def ready(self) -> bytes | End | None:
-        """The next piece if it has come already, else None; the end again and again.
+    def ready(self) -> Sequence[bytes | End]:
+        """The pieces that have come already, in order; the end again and again. Not while `receive` waits.
 
         Raises:
             BingError: As `receive`.
         """
-        if self._received:
-            piece = self._received.popleft()
-            self._received_bytes -= len(piece)
-            if self._room is not None and self._received_bytes <= READ_AHEAD_BYTES // 2:
-                _wake(self._room)
-            return piece
-        if isinstance(self._ending, BaseException):
-            raise self._ending
-        return self._ending
+        if self._ahead or self._ending is not None:
+            return self._known()
+        try:
+            return self._noted(self._connection.ready())
+        except Exception as exc:
+            self._end(exc)
+            raise
 
     async def send(self, data: bytes) -> None:
         """Send one message.
@@ -112,45 +143,146 @@ class Transport:
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost. May be called twice."""
         self._connection.abort()
-        self._stop_reading()
+        self._leave()
 
     def hang_up(self) -> None:
         """Close the connection now, after what was sent."""
         self._connection.hang_up()
-        self._stop_reading()
+        self._leave()
 
-    async def _read(self) -> End:
-        while not isinstance(piece := await self._connection.read(), End):
-            self._received.append(piece)
-            self._received_bytes += len(piece)
-            _wake(self._waiter)
-            if self._received_bytes > READ_AHEAD_BYTES:
-                self._room = self._loop.create_future()
-                await self._room
-                self._room = None
-        return piece
+    def _known(self) -> Sequence[bytes | End]:
+        """What was read ahead, or the end."""
+        if self._ahead:
+            ahead, self._ahead = self._ahead, []
+            return ahead
+        if isinstance(self._ending, BaseException):
+            raise self._ending
+        return self._ending or ()
 
-    def _read_ended(self, reader: asyncio.Task[End]) -> None:
-        if reader.cancelled():  # by somebody else, such as `asyncio.run` at its end
-            self._end(asyncio.CancelledError())
-        else:
-            self._end(reader.exception() or reader.result())
+    def _noted(self, pieces: list[bytes | End]) -> list[bytes | End]:
+        if pieces and isinstance(pieces[-1], End):
+            self._end(pieces[-1:])
+        return pieces
 
-    def _end(self, ending: End | BaseException) -> None:
+    def _end(self, ending: list[bytes | End] | BaseException) -> None:
         if self._ending is None:
             self._ending = ending
-            _wake(self._waiter)
+            if self._timer is not None:
+                self._timer.cancel()
 
-    def _stop_reading(self) -> None:
-        if not self._loop.is_closed():
-            self._end(End())
-            self.reader.cancel()
-            return
-        self._ending = End()
-        with suppress(RuntimeError):  # the loop is closed: what was waited for cannot be cancelled
-            self.reader.get_coro().close()
+    def _leave(self) -> None:
+        self._end([End()])
+        with suppress(RuntimeError):  # the loop is closed
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        """Wake the task that waits, as `asyncio.timeout` does."""
+        if self._waiting is not None and not self._cut_short:
+            self._cut_short = True
+            self._waiting.cancel()
+
+    # --- the timer ------------------------------------------------------------------------------------------------
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # Not in the caller's context: what a turn has in it must not live as long as this.
+        self._timer = self._loop.call_at(at, self._on_timer, context=Context())
+        self._timer_at = at
+
+    def _on_timer(self) -> None:
+        self._timer_at = math.inf
+        now = self._loop.time()
+        if self._waiting is None:
+            self._read_ahead()
+        elif self._until <= now:
+            self._end_wait()
+        if self._ending is None:
+            self._set_timer(now + LOOK_SECONDS if self._waiting is None or self._until <= now else self._until)
+
+    def _read_ahead(self) -> None:
+        while self._ending is None and sum(len(piece) for piece in self._ahead) < READ_AHEAD_BYTES:
+            try:
+                pieces = self._noted(self._connection.ready())
+            except Exception as exc:  # noqa: BLE001 - raised to whoever asks for the next piece
+                self._end(exc)
+                return
+            if not pieces:
+                return
+            self._ahead += pieces
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
-    if waiter is not None and not waiter.done():
-        waiter.set_result(None)
+class Opening:
+    """A connection that a task of its own opens. Implements `Connection`.
+
+    So a wait for the first piece may end before there is a connection, and another one go on with it.
+
+    Args:
+        opened: Opens the connection, which is this object's from then on.
+        send: Sends a message, in whatever way there is.
+
+    Attributes:
+        task: What opens it.
+    """
+
+    def __init__(
+        self, opened: Callable[[], Coroutine[Any, Any, Source]], send: Callable[[bytes], Awaitable[None]]
+    ) -> None:
+        self._send = send
+        self._source: Source | None = None
+        self._left = False
+        self._loop = asyncio.get_running_loop()
+        self.task = AbandonedTask(self._open(opened), loop=self._loop)
+        self.task.add_done_callback(_look_at)
+
+    async def _open(self, opened: Callable[[], Coroutine[Any, Any, Source]]) -> None:
+        self._source = await opened()
+        if self._left:  # what gives a token may not let itself be cancelled
+            self._source.abort()
+
+    async def read(self) -> list[bytes | End]:
+        """Wait until it is open, and then for the next piece."""
+        if self._source is None:
+            await asyncio.wait([self.task])
+        return await self._opened().read()
+
+    def ready(self) -> list[bytes | End]:
+        """The pieces that have come already."""
+        return self._opened().ready() if self.task.done() else []
+
+    def check(self) -> None:
+        """Raise why it could not be opened, if it could not.
+
+        Raises:
+            BingError: It is known that it could not.
+        """
+        if self.task.done():
+            self.task.result()
+
+    def _opened(self) -> Source:
+        self.task.result()  # raises why it could not be opened
+        assert self._source is not None  # noqa: S101 - the task is done
+        return self._source
+
+    async def send(self, data: bytes) -> None:
+        """Send one message."""
+        await self._send(data)
+
+    def abort(self) -> None:
+        """Drop the connection now. May be called twice."""
+        self._left = True
+        if self._source is not None:
+            self._source.abort()
+        elif not self._loop.is_closed():
+            self.task.cancel()
+        else:
+            with suppress(RuntimeError):  # the loop is closed: what was waited for cannot be cancelled
+                self.task.get_coro().close()
+
+    hang_up = abort
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    """Have asyncio not log the failure of a task that nobody waits for any more."""
+    if not task.cancelled():
+        task.exception()

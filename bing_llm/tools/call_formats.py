@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Literal
 
 import msgspec
-
-from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
-from bing_llm.tools.lenient_json import Unreadable, read_values
 
 # --- delimiters ---------------------------------------------------------------------------------
 
@@ -34,14 +29,40 @@ FENCES = {"": False, "json": False, "tool_call": True, "tool_calls": True}
 _WRAPPERS = frozenset((*FENCES, "xml"))
 """The info strings of fences in which the tags of calls count."""
 
-NAME_KEYS = ("name", "tool", "tool_name", "function")
+NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action", "recipient_name")
 """The keys under which the JSON of a call may name its tool."""
 
-ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "tool_input")
+NAME_PREFIXES = ("functions.", "function.", "tools.", "tool.", "default_api.")
+"""What may stand before the name of a tool: OpenAI's and Gemini's models see their tools in such a namespace."""
+
+ARGUMENT_KEYS = (
+    *("arguments", "parameters", "args", "input", "tool_input", "action_input", "params", "kwargs"),
+    *("tool_args", "tool_arguments", "tool_parameters", "function_args", "function_arguments"),
+)  # fmt: skip
 """The keys under which it may have its arguments."""
 
-_OTHER_KEYS = ("type", "id", "call_id", "tool_call_id", "index")
-_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, *_OTHER_KEYS, "tool_calls"))
+NESTING_KEYS = ("function", "function_call", "tool_call", "tool_use", "action")
+"""The keys under which a call may be an object of its own."""
+
+LIST_KEYS = ("tool_calls", "tool_uses", "function_calls", "calls", "actions")
+"""The keys under which several calls may be a list."""
+
+PARALLEL_NAMES = ("multi_tool_use.parallel", "functions.multi_tool_use.parallel")
+"""The name of a tool that calls several others, in OpenAI's own prompts."""
+
+CALL_TYPES = ("function", "function_call", "tool", "tool_call", "tool_calls", "tool_use")
+"""The values of `type` that say no more than that it is a call."""
+
+LABEL_KEYS = ("id", "call_id", "tool_call_id", "index")
+"""The keys that only label a call, for who answers it: they are not kept."""
+
+ENVELOPE_KEYS: dict[str, tuple[object, ...]] = {
+    "role": ("assistant",),
+    "content": (None, "", []),
+    "refusal": (None,),
+    "type": CALL_TYPES,
+}
+"""What may stand beside a list of calls, and the values that say nothing."""
 
 _LOOSE = r"\\{0,2}_"  # an underscore as foreign text may spell it
 
@@ -220,171 +241,3 @@ def unescape(content: str, delimiter: Delimiter) -> str:
     if delimiter.text.startswith("&"):
         return html.unescape(content)
     return _ESCAPED.sub(lambda escape: escape[1] or escape[2], content) if "\\" in delimiter.text else content
-
-
-# --- JSON ---------------------------------------------------------------------------------------
-
-_NAME_IN_BROKEN_JSON = re.compile(
-    rf"""["'](?:{"|".join(NAME_KEYS)})["']\s{{0,4}}:\s{{0,4}}["']([^"'\\]{{1,128}})["']"""
-)
-_IGNORED = re.compile(r"[\s_\\-]+")
-
-
-class _NotACall(Exception):
-    """A value is not a call; its text is the reason."""
-
-
-class CallDecoder:
-    """Decodes calls of the tools of one toolbox from JSON.
-
-    If one certain tool must be called, an object that is not a call is taken for its arguments, provided that all of
-    its keys are parameters of the tool and no required one is missing: small models answer like that.
-
-    Attributes:
-        first_keys: The keys with which an object that may be a call, or a list of such objects, may begin.
-    """
-
-    def __init__(self, toolbox: Toolbox) -> None:
-        offered = toolbox.offered
-        self._forced = offered[0] if toolbox.must_call and len(offered) == 1 else None
-        self.first_keys = _KEYS.union(() if self._forced is None else _properties(self._forced))
-        self._tools = {tool.name: tool for tool in toolbox.tools}
-
-    @cached_property
-    def _alike(self) -> Mapping[str, str]:
-        """The names of the tools by how they are spelled without case and separators, unless two are spelled alike."""
-        alike: dict[str, list[str]] = {}
-        for name in self._tools:
-            alike.setdefault(_normalize(name), []).append(name)
-        return {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
-
-    def decode(self, text: str, *, raw: str, closed: bool) -> list[Call | InvalidCall]:
-        """The calls in a text that can only be meant as calls.
-
-        Args:
-            text: The JSON, as the model wrote it.
-            raw: The same with its delimiters.
-            closed: Whether the model closed the block around it.
-        """
-        try:
-            values = list(_flat(read_values(text, closed=closed)))
-        except Unreadable as exc:
-            name = _NAME_IN_BROKEN_JSON.search(text)
-            return [InvalidCall(raw, str(exc), "" if name is None else self._tool_name(name[1]))]
-        if not values:
-            return [InvalidCall(raw, "The tool call is empty.")]
-        if (call := self._forced_call(values, raw)) is not None:
-            return [call]
-        calls = [self._decode_value(value, raw) for value in values]
-        invalid = [call for call in calls if isinstance(call, InvalidCall)]
-        # One for the whole block: each holds all of its text.
-        return [*(call for call in calls if isinstance(call, Call)), *invalid[:1]]
-
-    def _decode_value(self, value: object, raw: str) -> Call | InvalidCall:
-        try:
-            name, arguments = self._parts(value)
-        except _NotACall as exc:
-            return InvalidCall(raw, str(exc), _name_in(value))
-        return self._checked(name, arguments, raw)
-
-    def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
-        check = self._tools[name].check if name in self._tools else None
-        problem = "" if check is None else check(arguments)
-        return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
-
-    def decode_bare(self, text: str, *, raw: str) -> list[Call | InvalidCall] | None:
-        """The calls in a text that consists of calls of these tools and nothing else; None for any other text."""
-        try:
-            values = list(_flat(read_values(text, closed=False)))
-        except Unreadable:
-            return None
-        if (call := self._forced_call(values, raw)) is not None:
-            return [call]
-        if not values or not all(self._is_call(value) for value in values):
-            return None
-        return [self._decode_value(value, raw) for value in values]
-
-    def _forced_call(self, values: list[object], raw: str) -> Call | InvalidCall | None:
-        """The call of the one tool that must be called, if the model wrote only its arguments."""
-        tool = self._forced
-        if tool is None or len(values) != 1 or not isinstance(values[0], dict) or self._is_call(values[0]):
-            return None
-        keys = set(values[0])
-        if not keys or not set(_required(tool)) <= keys <= _properties(tool):
-            return None
-        return self._checked(tool.name, values[0], raw)
-
-    def _is_call(self, value: object) -> bool:
-        """Whether a value can be nothing but a call of one of the tools."""
-        try:
-            name, _ = self._parts(value)
-        except _NotACall:
-            return False
-        tool = self._tools.get(name)
-        has_arguments = any(key in _spec(value) for key in ARGUMENT_KEYS)
-        if tool is None or not isinstance(value, dict):
-            return False
-        return (has_arguments or not _required(tool)) and set(value) <= _KEYS
-
-    def _parts(self, value: object) -> tuple[str, JsonObject]:
-        name = _name_in(value)
-        if not name:
-            raise _NotACall('A tool call is an object with "name" and "arguments"; this one has no name.')
-        arguments = next((spec[key] for spec in [_spec(value)] for key in ARGUMENT_KEYS if key in spec), None)
-        if isinstance(arguments, str):
-            arguments = _read_arguments(arguments)
-        if arguments is None:
-            arguments = {}
-        if not isinstance(arguments, dict):
-            raise _NotACall(f"The arguments of {name} are not a JSON object.")
-        return self._tool_name(name), arguments
-
-    def _tool_name(self, name: str) -> str:
-        """The name of the tool that is meant: spelled as here, or the only one whose name differs just in spelling."""
-        return name if name in self._tools else self._alike.get(_normalize(name), name)
-
-
-def _flat(values: list[object]) -> Iterator[object]:
-    """The values, with lists of calls taken apart."""
-    for value in values:
-        if isinstance(value, dict) and set(value) == {"tool_calls"}:
-            value = value["tool_calls"]  # noqa: PLW2901 - OpenAI's wrapper around the list
-        if isinstance(value, list):
-            yield from value
-        else:
-            yield value
-
-
-def _spec(value: object) -> JsonObject:
-    """The object that has the name and the arguments: OpenAI nests it under `function`."""
-    nested = value.get("function") if isinstance(value, dict) else None
-    return nested if isinstance(nested, dict) else value if isinstance(value, dict) else {}
-
-
-def _name_in(value: object) -> str:
-    spec = _spec(value)
-    return next((spec[key] for key in NAME_KEYS if isinstance(spec.get(key), str)), "")
-
-
-def _read_arguments(text: str) -> object:
-    if not text.strip():
-        return {}
-    try:
-        values = read_values(text, closed=False)
-    except Unreadable as exc:
-        raise _NotACall(str(exc)) from exc
-    return values[0] if len(values) == 1 else values
-
-
-def _required(tool: Tool) -> list[str]:
-    required = tool.parameters.get("required")
-    return [key for key in required if isinstance(key, str)] if isinstance(required, list) else []
-
-
-def _properties(tool: Tool) -> set[str]:
-    properties = tool.parameters.get("properties")
-    return set(properties) if isinstance(properties, dict) else set()
-
-
-def _normalize(name: str) -> str:
-    return _IGNORED.sub("", name).casefold()

@@ -79,25 +79,27 @@ class Unreadable(ValueError):
     """The text is not JSON. The message is one sentence that a model can act on."""
 
 
-def read_values(text: str, *, closed: bool) -> list[object]:
-    """The JSON values that the text consists of, one or more; the last of equal keys wins.
+def read_values(text: str, *, closed: bool, unique: bool = False) -> list[object]:
+    """The JSON values that the text consists of, one or more; the last of equal keys wins, unless `unique`.
 
     Several are separated by whitespace or commas; objects and lists also by nothing.
 
     Args:
         text: All of it, of any length: the time is linear.
         closed: Whether the writer closed the block that holds it; only then missing closing braces are added.
+        unique: Whether an object may not have two values under one key.
 
     Raises:
         Unreadable: It is not JSON, even after the repairs of the module's table; or a value is NaN, infinite, an
-            integer of over 4,300 digits, or nested over 100 levels deep.
+            integer of over 4,300 digits, or nested over 100 levels deep; or a key must be unique and is not.
     """
+    decoder = _unique if unique else _lenient
     try:
-        return _values(text)
+        return _values(text, decoder)
     except json.JSONDecodeError as exc:
         broken = exc
     try:
-        return _values("".join(_repaired(text, closed=closed)))
+        return _values("".join(_repaired(text, closed=closed)), decoder)
     except json.JSONDecodeError:
         raise Unreadable(_fault(text, broken)) from broken
 
@@ -131,12 +133,12 @@ def json_in(text: str) -> str:
     return any_list
 
 
-def _values(text: str) -> list[object]:
+def _values(text: str, decoder: json.JSONDecoder) -> list[object]:
     values: list[object] = []
     position = len(text) - len(text.lstrip(_BLANKS))
     while position < len(text) or not values:
         try:
-            value, end = _lenient.raw_decode(text, position)
+            value, end = decoder.raw_decode(text, position)
         except RecursionError:
             raise _too_deep() from None
         values.append(value)
@@ -326,7 +328,21 @@ def _popped(waiting: list[tuple[str, int]], counts: dict[str, int], opener: str)
             return start
 
 
-_strict, _lenient = (
-    json.JSONDecoder(strict=strict, parse_constant=_refuse_non_finite, parse_float=_finite, parse_int=_integer)
-    for strict in (True, False)
+def _without_twins(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The object of these pairs, if no key has two values."""
+    whole = dict(pairs)
+    if len(whole) < len(pairs) and (twins := [key for key, part in pairs if whole[key] != part]):
+        raise Unreadable(f'The JSON has two values under "{twins[0]:.60}": write one.')
+    return whole
+
+
+_strict, _lenient, _unique = (
+    json.JSONDecoder(
+        strict=strict,
+        parse_constant=_refuse_non_finite,
+        parse_float=_finite,
+        parse_int=_integer,
+        object_pairs_hook=hook,
+    )
+    for strict, hook in ((True, None), (False, None), (False, _without_twins))
 )

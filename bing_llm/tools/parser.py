@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+from typing import Literal
 
+from bing_llm.tools.call_decoder import CallDecoder
 from bing_llm.tools.call_formats import (
     CLOSERS,
     DELIMITER,
     LONGEST_SPACE,
     MORE,
-    CallDecoder,
     Delimiter,
     closer_at,
     fence_at,
@@ -38,8 +39,7 @@ _LONGEST_SHOWN = 200  # characters of a call that is too long, in its `InvalidCa
 _LONGEST_PART = 4096  # characters that are looked at together, so that what is left of a part is not copied too often
 
 _OUTSIDE = re.compile(r"[^\s,]")
-_INSIDE = re.compile(r'["{}\[\]]')
-_INSIDE_WARY = re.compile(r'["{}\[\]<`\\]')
+_INSIDE = {stops: re.compile(rf'["{{}}\[\]{re.escape(stops)}]') for stops in ("", "`", "<`\\")}
 _IN_STRING = re.compile(r'["\\]')
 
 
@@ -49,16 +49,16 @@ class Scanner:
     It follows objects and lists, one after another, by their brackets and strings.
 
     Args:
-        wary: Whether to stop inside a value too, at what JSON has only in strings: `<`, a backtick or a backslash.
+        stops: Where to stop inside a value too, of what JSON has only in strings: `<`, a backtick and a backslash.
 
     Attributes:
         values: How many values have ended.
         open: Whether a value has begun and not ended.
     """
 
-    def __init__(self, *, wary: bool = False) -> None:
+    def __init__(self, stops: Literal["", "`", "<`\\"] = "") -> None:
         self.values = 0
-        self._inside = _INSIDE_WARY if wary else _INSIDE
+        self._inside = _INSIDE[stops]
         self._depth = 0
         self._in_string = False
         self._escaped = False
@@ -129,7 +129,7 @@ class _Block:
     def __init__(self, delimiter: Delimiter, space: str) -> None:
         self.delimiter = delimiter
         self.space = space
-        self.scanner = Scanner(wary=delimiter.always)
+        self.scanner = Scanner("<`\\" if delimiter.always else "`" if delimiter.closers else "")
         self.parts: list[str] = []
         self.characters = 0  # of the parts
         self.pending = ""  # what may begin the closer
@@ -369,7 +369,11 @@ class CallParser:
     def _read_other(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
         """Read on in a block at something that is neither JSON nor its closer."""
         if not block.delimiter.always:
-            return self._release(block, tail, pieces)
+            after = tail.lstrip("`") if block.scanner.open else tail
+            if after == tail:
+                return self._release(block, tail, pieces)
+            block.add(tail[: len(tail) - len(after)])  # too few to close the fence
+            return after
         if block.is_whole:
             return self._end(block, tail, pieces, "")
         block.literal = True
@@ -447,7 +451,7 @@ class CallParser:
         if block.delimiter.always:
             closed = bool(closer) or block.is_whole
             self._give_calls(self._decoder.decode(unescape(content, block.delimiter), raw=raw, closed=closed), pieces)
-        elif (calls := self._decoder.decode_bare(content, raw=raw)) is not None:
+        elif (calls := self._decoder.decode_bare(content, raw=raw, closed=bool(closer))) is not None:
             self._give_calls(calls, pieces)
         else:
             return self._release(block, tail, pieces, closer)

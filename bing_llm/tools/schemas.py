@@ -65,6 +65,22 @@ def compact(schema: Mapping[str, object]) -> JsonObject:
     return _Compactor(json.loads(json_line(dict(schema)))).compact()
 
 
+def arguments_schema(schema: Mapping[str, object]) -> JsonObject:
+    """A schema whose keywords stand at its top, where they are looked for, also if that is a reference to a definition.
+
+    pydantic writes a class that refers to itself as `{"$ref": "#/$defs/Node", "$defs": {...}}`.
+    """
+    top = dict(schema)
+    for _ in range(_MAX_DEPTH):
+        place = _place(top.get("$ref"))
+        home = schema.get(place[0]) if place is not None else None
+        definition = home.get(place[1]) if place is not None and isinstance(home, dict) else None
+        if not isinstance(definition, dict):
+            break
+        top = {**definition, **{key: value for key, value in top.items() if key != "$ref"}}
+    return top
+
+
 def example_call(tools: Sequence[Tool]) -> Call:
     """A call of the first tool whose arguments make a short example; without any such, of the first, without arguments.
 

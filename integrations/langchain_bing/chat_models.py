@@ -6,13 +6,12 @@ import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils import secret_from_env
-from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import Field, SecretStr, model_validator
 
 from bing_llm import __version__
@@ -22,21 +21,22 @@ from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.services import describe, fingerprint
 from bing_llm.sync import iterate, run
-from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.prompt import render_instructions
-from langchain_bing.chunks import PROVIDER, BlockChunks, ChunkStream, TextChunks, result_of
+from langchain_bing.blocks import PROVIDER
+from langchain_bing.chunks import BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
 from langchain_bing.messages import convert, to_history
+from langchain_bing.schemas import AnyTool, as_openai_tool, json_schema_of
 
 if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import AIMessage, BaseMessage
-    from langchain_core.tools import BaseTool
 
-    from langchain_bing.structured import Method, Schema
+    from langchain_bing.schemas import Schema
+    from langchain_bing.structured import Method
 
-AnyTool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool | Runnable[Any, Any]"
+T = TypeVar("T")
 
 _cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
 
@@ -162,6 +162,7 @@ class ChatBing(ServiceFields, BaseChatModel):
                 "tool_choice",
                 "tools",
             ),
+            "checks",  # of `with_structured_output`
             *("ls_structured_output_format", "stream"),  # LangChain's own, for itself
         ),
         of_a_model=["estimate_usage"],
@@ -240,7 +241,7 @@ class ChatBing(ServiceFields, BaseChatModel):
             to_history(messages),
             options if stop is None else {**options, "stop": stop},
             to_openai_tool=as_openai_tool,
-            to_json_schema=convert_to_json_schema,
+            to_json_schema=json_schema_of,
         )
         make = BlockChunks if self.output_version == "v1" else TextChunks
         return completion, make(completion.model, estimate_usage=self.estimate_usage)
@@ -289,9 +290,29 @@ class ChatBing(ServiceFields, BaseChatModel):
         }
         return self.bind(tools=formatted, **{key: value for key, value in given.items() if value is not None}, **kwargs)
 
+    @overload
+    def with_structured_output(
+        self, schema: type[T], *, method: Method = ..., include_raw: Literal[False] = ..., **kwargs: Any
+    ) -> Runnable[LanguageModelInput, T]: ...
+
+    @overload
+    def with_structured_output(
+        self, schema: dict[str, Any], *, method: Method = ..., include_raw: Literal[False] = ..., **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+
+    @overload
+    def with_structured_output(
+        self, schema: Schema | None = ..., *, method: Method = ..., include_raw: Literal[True], **kwargs: Any
+    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
+
+    @overload
+    def with_structured_output(
+        self, schema: Schema | None = ..., *, method: Method = ..., include_raw: bool = ..., **kwargs: Any
+    ) -> Runnable[LanguageModelInput, Any]: ...
+
     def with_structured_output(
         self,
-        schema: Schema | None = None,
+        schema: Any = None,
         *,
         method: Method = "function_calling",
         include_raw: bool = False,
@@ -301,14 +322,18 @@ class ChatBing(ServiceFields, BaseChatModel):
     ) -> Runnable[LanguageModelInput, Any]:
         """The model with its answer parsed.
 
+        An answer that is missing, cannot be read or does not fit the schema is asked for once more, with what is wrong.
+        If the second one does not fit either, LangChain's `OutputParserException` is raised, so that fallbacks work.
+
         Args:
-            schema: A pydantic class (of version 2 or `pydantic.v1`), which gives an instance; or a `TypedDict` or a
-                JSON schema, which gives a dict.
-            method: `function_calling` (the default): a missing call is asked for once more, and a stream gives one
-                object at its end. `json_schema`: the answer is the JSON itself, so a streamed object grows.
-                `json_mode`: the same, in the shape that your prompt asks for.
+            schema: A pydantic class (of version 2 or `pydantic.v1`), which gives an instance; a `TypedDict` or a JSON
+                schema (also in OpenAI's form, `{"type": "json_schema", ...}`), which gives a dict; or another type that
+                pydantic knows, such as a union or a list, which gives its value.
+            method: `function_calling` (the default): a stream gives one object at its end. `json_schema`: the answer
+                is the JSON itself, so a streamed object grows. `json_mode`: the same, in the shape that your prompt
+                asks for.
             include_raw: Whether the result is a dict of `raw` (the message), `parsed` and `parsing_error`.
-            strict: As in `bind_tools`.
+            strict: As in `bind_tools`, for the other tools; the answer is always checked.
             tools: Other tools that may be called.
             **kwargs: For `bind`.
 
@@ -413,25 +438,6 @@ class ChatBing(ServiceFields, BaseChatModel):
     def __setstate__(self, state: dict[object, object]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
-
-
-def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
-    """A tool in OpenAI's form, which LangChain's agents expect in `kwargs["tools"]`.
-
-    Raises:
-        ValueError: The tool is one that a provider runs itself.
-    """
-    if isinstance(tool, Runnable):
-        from langchain_core.tools import BaseTool  # noqa: PLC0415 - slow to import, and many models get no tools
-
-        if not isinstance(tool, BaseTool):
-            tool = tool.as_tool()
-    converted = convert_to_openai_tool(tool, strict=strict)
-    if "function" not in converted:
-        kind = converted.get("type")
-        msg = f"A tool of type {kind!r} is one that its provider runs, and the service has no such tool."
-        raise ValueError(f"{msg} It searches the web by itself: ChatBing(search=True).")
-    return converted
 
 
 def profile_of(model: str) -> ModelProfile:

@@ -6,36 +6,33 @@ A whole message is the sum of its chunks, so `invoke` and `stream` agree.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import assert_never
 
+import msgspec
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk
-from langchain_core.messages import content as blocks
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from bing_llm import events as ev
-from bing_llm.completion.citations import place_citations
-from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata, to_plain
+from bing_llm.completion.citations import Placed, place_citations
+from bing_llm.completion.metadata import completion_metadata, new_call_id, plain_citation, reply_metadata, to_plain
 from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.completion.tokens import count_tokens
 from bing_llm.errors import BingError
 from bing_llm.tools.calls import Call, InvalidCall
+from langchain_bing.blocks import PROVIDER, citation_annotations, closing_blocks, search_result
 from langchain_bing.errors import raise_as_model_error
-
-PROVIDER = "bing"
-"""`model_provider` of each message, and `ls_provider` of each trace."""
-
-_HAS_REFUSAL = hasattr(blocks, "RefusalContentBlock")
 
 
 class TextChunks:
     """Chunks whose content is text, as with `output_version=None`.
 
     What else the service said is in `response_metadata` of the last chunk only: LangChain would join the strings and
-    lists of several chunks.
+    lists of several chunks. `langchain_bing.blocks` makes standard blocks of it. Citations have their spans
+    in the text of the message.
 
     Args:
         model: The model's name.
@@ -50,6 +47,7 @@ class TextChunks:
         self._calls = 0
         self._reasons: list[str] = []
         self._progress: list[str] = []
+        self._texts: dict[int, list[str]] = {}  # the pieces of each text, by its index
         self._written = 0  # tokens
 
     def add(self, item: Item) -> ChatGenerationChunk | None:
@@ -75,6 +73,7 @@ class TextChunks:
         return chunk
 
     def _text(self, text: str) -> ChatGenerationChunk:
+        self._texts.setdefault(0, []).append(text)
         return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
     def _call(self, name: str, args: str, *, error: str | None = None) -> ChatGenerationChunk:
@@ -114,8 +113,17 @@ class TextChunks:
         }
 
     def _reply_metadata(self, reply: ev.Reply) -> dict[str, object]:
-        reasoning = {"reasoning": "\n".join(self._progress)} if self._progress else {}
-        return {**reply_metadata(reply), **reasoning}
+        (citations,) = self._citations(reply).values()
+        more = {"citations": citations, "reasoning": "\n".join(self._progress)}
+        return {**reply_metadata(reply), **{key: value for key, value in more.items() if value}}
+
+    def _citations(self, reply: ev.Reply) -> dict[int, list[dict[str, object]]]:
+        """The citations of each text, with their spans in it; those without any are with the last text."""
+        texts = self._texts or {0: []}
+        placed = place_citations(["".join(pieces) for pieces in texts.values()], reply)
+        found = {index: _spans(markers) for index, markers in zip(texts, placed.markers, strict=True)}
+        found[max(texts)].update({citation.number: [] for citation in placed.unmarked})
+        return {index: list(_with_spans(reply.citations, spans)) for index, spans in found.items()}
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -135,7 +143,6 @@ class BlockChunks(TextChunks):
         super().__init__(model, estimate_usage=estimate_usage, new_id=new_id)
         self._next = 0
         self._text_index: int | None = None  # of the text that goes on
-        self._said: dict[int, list[str]] = {}  # the pieces of each text, by its index
         self._searches: list[ev.Search] = []
         self._search_ids: list[str] = []
         self._answered = 0
@@ -144,7 +151,7 @@ class BlockChunks(TextChunks):
     def _text(self, text: str) -> ChatGenerationChunk:
         if self._text_index is None:
             self._text_index = self._index()
-        self._said.setdefault(self._text_index, []).append(text)
+        self._texts.setdefault(self._text_index, []).append(text)
         return _chunk([{"type": "text", "text": text, "index": self._text_index}])
 
     def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
@@ -194,31 +201,11 @@ class BlockChunks(TextChunks):
                 yield self._image(url)
 
     def _closing(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
-        if reply.citations and self._said:
-            yield from self._annotated(reply)
-        if reply.revoked:
-            notice = reply.notice or "The service withdrew this answer."
-            if _HAS_REFUSAL:
-                yield self._block("refusal", refusal=notice)
-            else:
-                yield self._block("non_standard", value={"type": "refusal", "refusal": notice})
-        if reply.image_prompts:
-            yield self._block("non_standard", value={"type": "image_prompts", "prompts": list(reply.image_prompts)})
-        if reply.suggestions:
-            yield self._block("non_standard", value={"type": "suggestions", "suggestions": list(reply.suggestions)})
-
-    def _annotated(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
-        """The annotations of each text; the last one also has those of the sources that no marker names."""
-        placed = place_citations(["".join(pieces) for pieces in self._said.values()], reply)
-        unmarked = [_annotation(citation) for citation in placed.unmarked]
-        for index, markers in zip(self._said, placed.markers, strict=True):
-            annotations = [
-                {**_annotation(each.citation), "start_index": each.start, "end_index": each.end} for each in markers
-            ]
-            if index == max(self._said):
-                annotations += unmarked
-            if annotations:
-                yield {"type": "text", "text": "", "index": index, "annotations": annotations}
+        for index, citations in self._citations(reply).items() if self._texts else ():
+            if citations:
+                yield {"type": "text", "text": "", "index": index, "annotations": list(citation_annotations(citations))}
+        metadata = {**reply_metadata(reply), "revoked": reply.revoked}
+        yield from ({**block, "index": self._index()} for block in closing_blocks(metadata))
 
     def _index(self) -> int:
         self._next += 1
@@ -241,9 +228,7 @@ class BlockChunks(TextChunks):
 
     def _result(self, at: int, results: tuple[ev.SearchResult, ...]) -> dict[str, object]:
         self._searches[at] = ev.Search(self._searches[at].query, results)
-        return self._block(
-            "server_tool_result", tool_call_id=self._search_ids[at], status="success", output=to_plain(results)
-        )
+        return {**search_result(self._search_ids[at], to_plain(results)), "index": self._index()}
 
     def _image(self, url: str) -> dict[str, object]:
         self._images.append(url)
@@ -255,9 +240,20 @@ def _chunk(content: list[dict[str, object]], **fields: object) -> ChatGeneration
     return ChatGenerationChunk(message=AIMessageChunk(content=content, response_metadata=metadata, **fields))  # type: ignore[arg-type]
 
 
-def _annotation(citation: ev.Citation) -> dict[str, object]:
-    url = {"url": citation.url} if citation.url else {}
-    return {"type": "citation", **url, "title": citation.title, "extras": {"number": citation.number}}
+def _spans(markers: Iterable[Placed]) -> dict[int, list[list[int]]]:
+    """The places of each citation, by its number."""
+    spans: dict[int, list[list[int]]] = {}
+    for marker in markers:
+        spans.setdefault(marker.citation.number, []).append([marker.start, marker.end])
+    return spans
+
+
+def _with_spans(citations: Iterable[ev.Citation], spans: Mapping[int, list[list[int]]]) -> Iterator[dict[str, object]]:
+    """Those of the citations that have an entry in `spans`, with what it says."""
+    for citation in citations:
+        if citation.number in spans:
+            plain = plain_citation(msgspec.structs.replace(citation, spans=()))
+            yield {**plain, "spans": spans[citation.number]} if spans[citation.number] else plain
 
 
 class ChunkStream(AsyncIterator[ChatGenerationChunk]):

@@ -77,6 +77,8 @@ CALLS: dict[str, tuple[str, list[Piece]]] = {
     "fence of calls": (f"{FENCE}tool_calls\n[{PARIS}, {ROME}]\n{FENCE}", [CALL, CALL_ROME]),
     "fence of four": (f"````tool_call\n{PARIS}\n````", [CALL]),
     "fence of JSON": (f"Look:\n\n{FENCE}json\n{PARIS}\n{FENCE}", ["Look:", CALL]),
+    "no last brace in a fence": (f"{FENCE}json\n{PARIS[:-1]}\n{FENCE}", [CALL]),
+    "no last braces in a fence on one line": (f"{FENCE}json {PARIS[:-2]}{FENCE}\n{TAGGED}", [CALL, CALL]),
     "fence of JSON on one line": (f"{FENCE}json {PARIS}{FENCE}", [CALL]),
     "fence without a name": (f"{FENCE}\n{PARIS}\n{ROME}\n{FENCE}", [CALL, CALL_ROME]),
     "fence with a line end of Windows": (f"{FENCE}json\r\n{PARIS}\r\n{FENCE}\r\n", [CALL]),
@@ -196,6 +198,7 @@ TEXTS = {
     "a name without the arguments it needs": '{"name": "get_weather"}',
     "JSON that is cut off": PARIS[:-1],
     "JSON that is cut off in a fence": f"{FENCE}json\n{PARIS[:-3]}",
+    "backticks in JSON in a fence": f'{FENCE}json\n{{"name": `x` ``y``\n{FENCE}\n',
     "code": f"{FENCE}python\nprint({PARIS})\n{FENCE}\n",
     "code after code": f"{FENCE}python\nx\n{FENCE}\n{FENCE}json\n[]\n{FENCE}\n",
     "JSON in code of Markdown": f"````markdown\n{FENCE}json\n{PARIS}\n{FENCE}\n````\n",
@@ -526,7 +529,7 @@ def test_what_has_not_ended_is_open(text: str) -> None:
 def test_a_wary_scan_ends_where_no_json_can_be(sign: str) -> None:
     """Within a value, what JSON has in strings only shows that it is broken."""
     text = f'{{"{sign * 2}": '
-    scanner = Scanner(wary=True)
+    scanner = Scanner("<`\\")
     assert scanner.feed(text + sign + "}") == len(text)
     assert (scanner.open, scanner.values) == (True, 0)
     assert Scanner().feed(text + sign + "}") == len(text) + 2

@@ -44,6 +44,8 @@ class _Kind(Enum):
     UNKNOWN = auto()
 
 
+_ANSWER: Final = _Kind.ANSWER  # a member of an Enum is slow to find, and this one is needed for each frame
+
 _BY_TYPE = {
     "InternalSearchQuery": _Kind.SEARCH_QUERY,
     "InternalSearchResult": _Kind.SEARCH_RESULT,
@@ -57,6 +59,13 @@ _MODERATION = (_Kind.APOLOGY, _Kind.TURN_LIMITER, _Kind.DISENGAGED)
 
 def _kind_of(message: frames.WireMessage) -> _Kind:
     """What a message is: the last bot message without messageType and with no special origin is the answer."""
+    if (
+        message.message_type is None
+        and message.author == "bot"
+        and message.content_origin not in _BY_ORIGIN
+        and message.content_type != "EarlyProgress"
+    ):
+        return _ANSWER
     if message.author in {"user", "system"}:
         return _Kind.NOT_OURS
     if message.content_origin in _BY_ORIGIN:
@@ -65,9 +74,7 @@ def _kind_of(message: frames.WireMessage) -> _Kind:
         return _Kind.PROGRESS
     if message.message_type == "GenerateContentQuery" and message.content_type == "IMAGE":
         return _Kind.IMAGE
-    if message.message_type is None:
-        return _Kind.ANSWER if message.author == "bot" else _Kind.UNKNOWN
-    return _BY_TYPE.get(message.message_type, _Kind.UNKNOWN)
+    return _BY_TYPE.get(message.message_type or "", _Kind.UNKNOWN)
 
 
 class AnswerReader:
@@ -90,8 +97,9 @@ class AnswerReader:
         self.events = self._reply.events
         self.conversation_id = ""
         self.stopped = False
-        self._frame: tuple[str, bytes, _Holders] = ("", b"", ())  # as `_raw` needs it
-        self._raws: dict[int, Any] = {}  # the parsed JSON of that frame's messages, by their identity
+        # Of the last frame: the name of the part that holds its messages, its text, that part.
+        self._frame: tuple[str, bytes, _Holders] = ("", b"", ())
+        self._raws: dict[int, Any] | None = None  # the parsed JSON of its messages, by their identity
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
@@ -100,7 +108,6 @@ class AnswerReader:
         self._references = msgspec.Raw()
         self._cursor = ""
         self._appended = False
-        self._is_news = False  # whether the messages of the update changed the text
 
     @property
     def text(self) -> str:
@@ -113,16 +120,17 @@ class AnswerReader:
         Raises:
             ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
         """
-        self._begin("arguments", record, update.arguments)
+        self._frame, self._raws = ("arguments", record, update.arguments), None
         for arguments in update.arguments:
-            self._quota(arguments.throttling)
-            self._is_news = False
-            if arguments.messages:
-                self._snapshot(arguments.messages)
-            self._references = arguments.references or self._references
-            self._move_cursor(arguments.cursor)
+            if arguments.throttling is not None:
+                self._quota(arguments.throttling)
+            is_news = bool(arguments.messages) and self._snapshot(arguments.messages)
+            if arguments.references:
+                self._references = arguments.references
+            if arguments.cursor is not None:
+                self._move_cursor(arguments.cursor)
             # A snapshot in the same frame holds the piece already, unless it lags behind and said nothing new.
-            if arguments.write_at_cursor and not self._is_news:
+            if arguments.write_at_cursor and not is_news:
                 self._append(arguments.write_at_cursor)
 
     def final(self, item: frames.FinalItem, record: bytes) -> None:
@@ -131,13 +139,16 @@ class AnswerReader:
         Raises:
             BingError: The service refused the turn, or gave no answer.
         """
-        self._begin("item", record, [item])
+        self._frame, self._raws = ("item", record, [item]), None
         result = item.result or frames.Result()
         if result.value != SUCCESS:
             raise error_for(result, what="the turn", partial_text=self.text)
         self._quota(item.throttling)
         for kind, message in _answer_first(item.messages or []):
-            self._message(kind, message, final=True)
+            if kind is _ANSWER:
+                self._answered(message, final=True)
+            else:
+                self._beside(kind, message)
         if not self.text and not self.stopped:
             self._check_unanswered(result)
         self.events.append(self._completed(item))
@@ -160,37 +171,46 @@ class AnswerReader:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _snapshot(self, messages: list[frames.WireMessage]) -> None:
-        """Take in the messages of an update."""
-        shown = [(_kind_of(message), message) for message in messages]
-        answers = [message for kind, message in shown if kind is _Kind.ANSWER]
-        for kind, message in shown:
-            if kind is not _Kind.ANSWER or message is answers[-1]:  # the answers before the last are interim texts
-                self._message(kind, message)
+    def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
+        """Take in the messages of an update; whether they changed the text."""
+        newest = None  # the answers before the last are interim texts
+        for message in reversed(messages):
+            if _kind_of(message) is _ANSWER:
+                newest = message
+                break
+        is_news = False
+        for message in messages:
+            if message is newest:
+                is_news = self._answered(message)
+            elif (kind := _kind_of(message)) is not _ANSWER:
+                self._beside(kind, message)
+        return is_news
 
-    def _message(self, kind: _Kind, message: frames.WireMessage, *, final: bool = False) -> None:
-        message_id = message.message_id or ""
-        if kind is _Kind.ANSWER:
-            self._others.discard(hash(message_id))
-            self._answered(message, final=final)
-            return
-        if message_id and hash(message_id) not in self._others:
+    def _beside(self, kind: _Kind, message: frames.WireMessage) -> None:
+        """Take in a message that is not the answer."""
+        if message.message_id and hash(message.message_id) not in self._others:
             self._keep("")
-            self._others.add(hash(message_id))
+            self._others.add(hash(message.message_id))
         if kind in _MODERATION:
             self._moderated(kind, message)
         elif kind is not _Kind.NOT_OURS:
             self._aside(kind, message)
 
-    def _answered(self, message: frames.WireMessage, *, final: bool) -> None:
+    def _answered(self, message: frames.WireMessage, *, final: bool = False) -> bool:
+        """Take in the answer as it is now; whether its text changed."""
         self._answer = message
-        text = message.text or ""
+        if self._others:
+            self._others.discard(hash(message.message_id or ""))
+        text = message.text
+        is_news = False
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
-        stale = self._appended and not final and self._reply.begins_with(text)
-        if text and not stale:
-            self._whole(text)
+        if text and not (self._appended and not final and self._reply.begins_with(text)):
+            if len(text) > self._limits.answer_characters:
+                raise self._too_much()
+            is_news = self._reply.replace(text)
         if message.suggested_responses:
             self._suggest(cards.suggestions_of(message))
+        return is_news
 
     def _suggest(self, texts: tuple[str, ...]) -> None:
         if texts and self._first("suggestions", repr(texts)):
@@ -245,11 +265,6 @@ class AnswerReader:
 
     # --- text -----------------------------------------------------------------------------------------------------
 
-    def _whole(self, text: str) -> None:
-        if len(text) > self._limits.answer_characters:
-            raise self._too_much()
-        self._is_news = self._reply.replace(text)
-
     def _append(self, piece: str) -> None:
         if hash(self._cursor) in self._others:
             return
@@ -257,8 +272,8 @@ class AnswerReader:
         self._keep(piece)
         self._reply.append(piece)
 
-    def _move_cursor(self, cursor: frames.Cursor | None) -> None:
-        found = _CURSOR_MESSAGE.match(cursor.j) if cursor and cursor.j else None
+    def _move_cursor(self, cursor: frames.Cursor) -> None:
+        found = _CURSOR_MESSAGE.match(cursor.j) if cursor.j else None
         if found:
             self._cursor = found[1]
 
@@ -295,14 +310,9 @@ class AnswerReader:
             metadata=_metadata(item),
         )
 
-    def _begin(self, part: str, record: bytes, holders: _Holders) -> None:
-        """Note a frame: the name of the part that holds its messages, its text, and that part."""
-        self._frame = part, record, holders
-        self._raws = {}
-
     def _raw(self, message: frames.WireMessage) -> Any:
         """The message with all its fields, as parsed JSON: decoded anew, once a frame, since it is rarely wanted."""
-        if not self._raws:
+        if self._raws is None:
             part, record, holders = self._frame
             content = decode_json(record)[part]
             messages = (message for holder in holders for message in holder.messages or ())
@@ -341,8 +351,8 @@ def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frame
     or after it.
     """
     shown = [(_kind_of(message), message) for message in messages]
-    asides = [each for each in shown if each[0] not in (_Kind.ANSWER, *_MODERATION)]
-    answers = [each for each in shown if each[0] is _Kind.ANSWER][-1:]
+    asides = [each for each in shown if each[0] not in (_ANSWER, *_MODERATION)]
+    answers = [each for each in shown if each[0] is _ANSWER][-1:]
     return [*asides, *answers, *(each for each in shown if each[0] in _MODERATION)]
 
 

@@ -7,6 +7,7 @@ may hold several records, and a record may span messages (docs/protocol/chathub.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import msgspec
@@ -29,6 +30,7 @@ _handshake: msgspec.json.Decoder[frames.HandshakeRequest] = msgspec.json.Decoder
 _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
     frames.Update | frames.Final | frames.Completion | frames.Ping | frames.Close
 )
+_decode_server = _server.decode
 _client: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.Chat | frames.Invocation | frames.Ping)
 
 _UNREADABLE: Final = "a record that does not parse"
@@ -43,43 +45,59 @@ class RecordReader:
 
     Args:
         limits: `frame_bytes` is the longest record that is accepted.
+
+    Attributes:
+        records: The records that have come, without their separators, to be taken from the left. Empty ones are left
+            out.
+        failure: Why nothing comes after them: a record was longer than allowed, or over 10,000 came in one message.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.records: deque[bytes] = deque()
+        self.failure: ProtocolError | None = None
         self._limits = limits
         self._max = limits.frame_bytes
         self._tail: list[bytes] = []
         self._tail_bytes = 0
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The records that this completes, without their separators. Empty ones are left out.
-
-        Raises:
-            ProtocolError: A record is longer than allowed, or there are over 10,000 in one message.
-        """
-        if not self._tail and 0 < data.find(SEPARATOR) == len(data) - 1 <= self._max:
-            return [data[:-1]]  # one whole record, as nearly every message is
-        complete: list[bytes] = []
-        start = 0
-        while (end := data.find(SEPARATOR, start)) >= 0:  # on a long record several times as fast as `split`
-            if len(complete) == MAX_RECORDS_A_MESSAGE:
+    def receive(self, data: bytes) -> None:
+        """Take in the content of one message. What follows a failure is left out."""
+        end = data.find(SEPARATOR)
+        if 0 < end == len(data) - 1 <= self._max and not self._tail and self.failure is None:
+            self.records.append(data[:end])  # one whole record, as nearly every message is
+            return
+        start = count = 0
+        while end >= 0 and self.failure is None:  # on a long record several times as fast as `split`
+            count += 1
+            if count > MAX_RECORDS_A_MESSAGE:
                 msg = f"The service sent over {MAX_RECORDS_A_MESSAGE:,} records in one message."
-                raise ProtocolError(msg)
-            complete.append(data[start:end])
+                self._fail(ProtocolError(msg))
+            else:
+                self._complete(data[start:end])
             start = end + 1
-        rest = data[start:]
-        if complete:
-            complete[0] = b"".join((*self._tail, complete[0]))
-            self._tail, self._tail_bytes = [], 0
-        if rest:
-            self._tail.append(rest)
-            self._tail_bytes += len(rest)
-            if len(self._tail) > _PIECES_BEFORE_JOINING:
-                self._tail = [b"".join(self._tail)]
-        longest = max(self._tail_bytes, *map(len, complete)) if complete else self._tail_bytes
-        if longest > self._max:
-            raise self._limits.exceeded("frame_bytes", "bytes in one record")
-        return [record for record in complete if record]
+            end = data.find(SEPARATOR, start)
+        if start < len(data) and self.failure is None:
+            self._keep(data[start:])
+
+    def _complete(self, rest: bytes) -> None:
+        """Note the end of a record, whose beginning is kept."""
+        record, self._tail, self._tail_bytes = b"".join((*self._tail, rest)) if self._tail else rest, [], 0
+        if len(record) > self._max:
+            self._fail(self._limits.exceeded("frame_bytes", "bytes in one record"))
+        elif record:
+            self.records.append(record)
+
+    def _keep(self, piece: bytes) -> None:
+        """Note the beginning of a record."""
+        self._tail.append(piece)
+        self._tail_bytes += len(piece)
+        if len(self._tail) > _PIECES_BEFORE_JOINING:
+            self._tail = [b"".join(self._tail)]
+        if self._tail_bytes > self._max:
+            self._fail(self._limits.exceeded("frame_bytes", "bytes in one record"))
+
+    def _fail(self, failure: ProtocolError) -> None:
+        self.failure, self._tail = failure, []
 
 
 def encode(*items: frames.ServerFrame | frames.ClientFrame) -> bytes:
@@ -127,12 +145,9 @@ def decode_server(record: bytes) -> frames.ServerFrame:
     """
     check_values(record)
     try:
-        frame = _server.decode(record)
+        return _decode_server(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         return _unknown(record, _SERVER_ESSENTIAL, exc)
-    if isinstance(frame, frames.Update) and frame.target != "update":
-        return frames.UnknownFrame(decode_json(record))
-    return frame
 
 
 def decode_client(record: bytes) -> frames.ClientFrame:

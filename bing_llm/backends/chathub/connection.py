@@ -20,7 +20,7 @@ CLOSED          the server closed, or refused the handshake, or the socket has e
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
@@ -93,7 +93,7 @@ TRANSITIONS: Final[dict[State, dict[type, State]]] = {
     _S.CLOSED: {},
 }
 
-# The handshake was sent and not answered yet. A tuple: this is checked for each frame, and an Enum is slow to hash.
+# The handshake was sent and not answered yet.
 UNANSWERED: Final = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
 _STATELESS = (frames.Ping, frames.UnknownFrame)
@@ -112,9 +112,21 @@ class Connection:
         self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
         self.record = b""  # of the last frame
-        self._records = RecordReader(limits)
-        self._incoming: deque[bytes] = deque()
+        self._reader = RecordReader(limits)
+        self._records = self._reader.records
         self._at_end = False
+
+    @property
+    def state(self) -> State:
+        """See the table in the module docstring."""
+        return self._state
+
+    @state.setter
+    def state(self, state: State) -> None:
+        # Looked up here, not for each frame: an Enum is slow to hash, and most frames change nothing.
+        self._state = state
+        self._next_states = TRANSITIONS[state]
+        self._decode = self._decoder()
 
     def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> bytes:
         """The wire form of these frames.
@@ -127,12 +139,8 @@ class Connection:
         return codec.encode(*outgoing)
 
     def receive(self, message: bytes) -> None:
-        """Take the content of one WebSocket message. `next_frame` returns its frames.
-
-        Raises:
-            ProtocolError: A record is longer than allowed.
-        """
-        self._incoming.extend(self._records.feed(message))
+        """Take the content of one WebSocket message. `next_frame` returns its frames."""
+        self._reader.receive(message)
 
     def receive_eof(self) -> None:
         """Note that the socket has ended. An incomplete last record is dropped."""
@@ -142,33 +150,36 @@ class Connection:
         """The next frame from the other end; NEED_DATA, or EOF after the last one.
 
         Raises:
-            ProtocolError: The record does not parse, or the frame is not allowed in this state.
+            ProtocolError: The record does not parse, is longer than allowed, or the frame is not allowed in this state.
         """
-        if not self._incoming:
+        if not self._records:
+            if self._reader.failure is not None:
+                self.record = b""
+                raise self._reader.failure
             if self._at_end:
                 self.state = State.CLOSED
                 return EOF
             return NEED_DATA
-        self.record = self._incoming.popleft()
+        self.record = self._records.popleft()
         frame = self._decode(self.record)
-        self._step(frame, "received")
-        if not isinstance(frame, frames.Ping):
+        kind = type(frame)
+        if self._next_states.get(kind) is not self._state:
+            self._step(frame, "received")
+        if kind is not frames.Ping:
             self.frames_received += 1
         return frame
 
-    def _decode(self, record: bytes) -> frames.ServerFrame | frames.ClientFrame:
+    def _decoder(self) -> Callable[[bytes], frames.ServerFrame | frames.ClientFrame]:
         if self.role is Role.SERVER:
-            return codec.decode_handshake(record) if self.state is State.NEW else codec.decode_client(record)
-        if self.state in UNANSWERED:
-            return codec.decode_ack(record)
-        return codec.decode_server(record)
+            return codec.decode_handshake if self._state is State.NEW else codec.decode_client
+        return codec.decode_ack if self._state in UNANSWERED else codec.decode_server
 
     def _step(self, frame: frames.ServerFrame | frames.ClientFrame, participle: str) -> None:
-        if isinstance(frame, _STATELESS) and self.state is not State.NEW:
+        if isinstance(frame, _STATELESS) and self._state is not State.NEW:
             return
-        after = TRANSITIONS[self.state].get(type(frame))
+        after = self._next_states.get(type(frame))
         if after is None:
-            msg = f"The frame {type(frame).__name__} cannot be {participle} in state {self.state.name}."
+            msg = f"The frame {type(frame).__name__} cannot be {participle} in state {self._state.name}."
             raise ProtocolError(msg)
         refused = isinstance(frame, frames.HandshakeAck) and frame.error is not None
         self.state = State.CLOSED if refused else after

@@ -6,7 +6,7 @@ camelCase. Sources: docs/protocol/chathub.md, sections c to e, and the recording
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -74,7 +74,7 @@ class UpdateArguments(_Wire):
 class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True):
     """Type 1 from the server: news of the running turn."""
 
-    target: str = "update"
+    target: Literal["update"] = "update"
     arguments: list[UpdateArguments] = []
 
 

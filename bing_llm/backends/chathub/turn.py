@@ -40,6 +40,7 @@ class Turn:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._connection = Connection(Role.CLIENT, limits)
         self._reader = AnswerReader(limits)
+        self._events = self._reader.events
         self._failure: errors.BingError | None = None
         self._invocation_id = ""
         self._asked_characters = 0
@@ -99,16 +100,8 @@ class Turn:
         return self._connection.send(frames.Ping())
 
     def receive(self, data: bytes) -> None:
-        """Take in what one WebSocket message held.
-
-        Raises:
-            ProtocolError: A record is longer than allowed.
-        """
-        try:
-            self._connection.receive(data)
-        except errors.ProtocolError as exc:
-            exc.partial_text = self._reader.text
-            raise
+        """Take in what one WebSocket message held."""
+        self._connection.receive(data)
 
     def receive_eof(self, code: int | None) -> None:
         """Take in that the socket is at its end, with this WebSocket close code; None where none came."""
@@ -126,26 +119,23 @@ class Turn:
         Raises:
             BingError: The turn failed; the same error again when called again.
         """
-        while not self._reader.events:
+        events = self._events
+        while not events:
             if self._failure is not None:
                 raise self._failure
-            if self._completed or not self._read():
+            if self._completed:
                 return None
-        event = self._reader.events.popleft()
+            try:
+                frame = self._connection.next_frame()
+                if frame is NEED_DATA:
+                    return None
+                self._take(frame)
+            except errors.BingError as exc:
+                exc.partial_text = exc.partial_text or self._reader.text
+                self._failure = exc
+        event = events.popleft()
         self._completed = isinstance(event, ev.TurnCompleted)
         return event
-
-    def _read(self) -> bool:
-        """Add the events of the next frame, or note why there are none; whether there was one."""
-        try:
-            frame = self._connection.next_frame()
-            if frame is NEED_DATA:
-                return False
-            self._take(frame)
-        except errors.BingError as exc:
-            exc.partial_text = exc.partial_text or self._reader.text
-            self._failure = exc
-        return True
 
     def _take(self, frame: frames.ServerFrame | frames.ClientFrame | Sentinel) -> None:
         """Add the events of one frame."""

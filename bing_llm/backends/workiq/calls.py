@@ -12,7 +12,7 @@ from bing_llm._version import __version__
 from bing_llm.backends.channel import Channel, TurnProtocol
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
-from bing_llm.backends.transport import End, Transport
+from bing_llm.backends.transport import Opening, Transport
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.limits import Deadline, Timeouts
 
@@ -36,54 +36,12 @@ Send = Callable[[bytes], Awaitable[None]]
 
 
 async def _send_nothing(_data: bytes) -> None:
+    """Never called for a turn that has no request to send: it has no ping, and an empty `stop`."""
     raise NotImplementedError
 
 
 Ask = Callable[[Callable[[], None]], Awaitable[ByteStream]]
 """Sends the request of a turn; calls its argument when the request goes out."""
-
-
-class ResponseConnection:
-    """The response to one turn, as a connection. Implements `bing_llm.backends.transport.Connection`.
-
-    The service takes 10 to 60 seconds to its first byte, and it is not known whether the head of the response comes
-    before that. So the request is sent when the first piece is asked for, and both are waited for together.
-
-    Args:
-        ask: Sends the request; the response is the connection's.
-        turn: What reads it, and must know whether it is a stream.
-        send: Sends a request about the running turn. Never called for a turn that has no such request: it has no ping,
-            and an empty `stop`.
-    """
-
-    def __init__(self, ask: Callable[[], Awaitable[ByteStream]], turn: ResponseProtocol, send: Send) -> None:
-        self._ask = ask
-        self._send = send
-        self._turn = turn
-        self._stream: ByteStream | None = None
-        self._left = False
-
-    async def read(self) -> bytes | End:
-        """Wait for the response, and then for what has come of it since."""
-        if self._stream is None:
-            self._stream = await self._ask()
-            if self._left:  # what gives the token may not let itself be cancelled
-                self._stream.abort()
-            if "json" in self._stream.head.headers.get("content-type", ""):
-                self._turn.expect_json()
-        return await self._stream.read()
-
-    async def send(self, data: bytes) -> None:
-        """Send what the turn gave, which is a request of its own."""
-        await self._send(data)
-
-    def abort(self) -> None:
-        """Drop the connection now, unless the response is at its end. May be called twice."""
-        self._left = True
-        if self._stream is not None:
-            self._stream.abort()
-
-    hang_up = abort
 
 
 class Calls:
@@ -199,13 +157,22 @@ class Calls:
             BingError: Nothing was sent.
         """
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        transport = Transport(ResponseConnection(lambda: ask(lambda: _settle(sent)), turn, send))
-        channel = Channel(transport, turn, self._timeouts, deadline, redact=lambda: self.redact)
+
+        async def opened() -> ByteStream:
+            stream = await ask(lambda: _settle(sent))
+            if "json" in stream.head.headers.get("content-type", ""):
+                turn.expect_json()
+            return stream
+
+        # The service takes 10 to 60 seconds to its first byte, and it is not known whether the head of the response
+        # comes before that. So both are waited for together, by the channel.
+        response = Opening(opened, send)
+        channel = Channel(Transport(response), turn, self._timeouts, deadline, redact=lambda: self.redact)
         try:
-            either: set[asyncio.Future[Any]] = {transport.reader, sent}
+            either: set[asyncio.Future[Any]] = {response.task, sent}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not sent.done():
-                transport.ready()  # raises
+                response.check()
         except BaseException:
             channel.close()
             raise

@@ -143,7 +143,7 @@ class MessageConformance(Subject):
     def test_a_block_is_taken_or_refused(self, kind: str) -> None:
         """A content block of each kind is taken, and its text heard; or it is refused, and not lost.
 
-        It is refused in the newest message of the user: an LLM may pass over it in an older one, which nobody can change.
+        It is refused in the newest message of the user. An LLM may pass over it in an older one.
         """
         blocks = [TextBlock(text="About islands:"), block_of(kind)]
         role = "assistant" if kind in OF_THE_ASSISTANT else "user"

@@ -54,14 +54,14 @@ class Network:
         """Seconds since the channel was opened."""
         return self.now - 1000.0
 
-    async def receive(self, seconds: float) -> bytes | End:
+    async def receive(self, seconds: float) -> list[bytes | End]:
         """The next data of the script, or the end of the wait."""
         assert seconds > 0
         self.waits.append(seconds)
         until = self.now + seconds
         while self.script:
-            if (piece := self.ready()) is not None:
-                return piece
+            if pieces := self.ready():
+                return pieces
             step = self.script.popleft()
             if callable(step):
                 await step()
@@ -72,11 +72,11 @@ class Network:
                 break
             self.now += step
         if self._over is not None:
-            return End()
+            return [End()]
         self.now = until
         raise TimeoutError
 
-    def ready(self) -> bytes | End | None:
+    def ready(self) -> list[bytes | End]:
         """The next data of the script, if it comes before anything else; the end and an error each time."""
         step = self.script[0] if self.script else None
         if self._over is None and isinstance(step, End | BingError):
@@ -85,11 +85,11 @@ class Network:
         if isinstance(self._over, BingError):
             raise self._over
         if self._over is not None:
-            return self._over
+            return [self._over]
         if not isinstance(step, str | bytes):
-            return None
+            return []
         self.script.popleft()
-        return step.encode() if isinstance(step, str) else step
+        return [step.encode() if isinstance(step, str) else step]
 
     async def send(self, data: bytes) -> None:
         """Keep what is sent, and when."""

@@ -207,9 +207,7 @@ def test_any_frames_are_read_as_they_were_written(sent: list[frames.ServerFrame]
     """Any texts come through encoding, cutting and decoding unchanged: the separator is escaped inside a record."""
     text = codec.encode(*sent)
     cut = data.draw(st.integers(0, len(text)))
-    reader = RecordReader()
-    records = [*reader.feed(text[:cut]), *reader.feed(text[cut:])]
-    assert [codec.decode_server(record) for record in records] == sent
+    assert [codec.decode_server(record) for record in read([text[:cut], text[cut:]])] == sent
 
 
 @given(
@@ -236,9 +234,17 @@ CHUNKS = st.lists(st.lists(st.sampled_from([b"a", b"b", SEPARATOR]), max_size=6)
 
 
 def read(chunks: list[bytes], max_bytes: int = 1000) -> list[bytes]:
-    """The records of these chunks."""
+    """The records of these chunks.
+
+    Raises:
+        ProtocolError: The reader has failed; the records before are lost.
+    """
     reader = RecordReader(Limits(frame_bytes=max_bytes))
-    return [record for chunk in chunks for record in reader.feed(chunk)]
+    for chunk in chunks:
+        reader.receive(chunk)
+    if reader.failure is not None:
+        raise reader.failure
+    return list(reader.records)
 
 
 def singles(data: bytes) -> list[bytes]:
@@ -296,8 +302,19 @@ def test_a_record_may_have_so_many_bytes(chunks: list[bytes]) -> None:
     read(chunks, 4)
 
 
+@pytest.mark.parametrize(
+    "chunks", [[b"one\x1etwo\x1e" + b"x" * 9], [b"one\x1e", b"two\x1ex", b"x" * 8, b"\x1ethree\x1e"]]
+)
+def test_what_came_before_a_failure_is_read(chunks: list[bytes]) -> None:
+    """The records before one that is too long, and nothing after it, in whatever pieces they come."""
+    reader = RecordReader(Limits(frame_bytes=8))
+    for chunk in chunks:
+        reader.receive(chunk)
+    assert (list(reader.records), type(reader.failure)) == ([b"one", b"two"], ProtocolError)
+
+
 def test_a_message_holds_so_many_records() -> None:
-    """A message full of tiny records is refused, and none of them is read; empty ones count too."""
+    """A message full of tiny records is refused; empty ones count too."""
     assert len(read([b"{}\x1e" * MAX_RECORDS_A_MESSAGE])) == MAX_RECORDS_A_MESSAGE
     with pytest.raises(ProtocolError, match="over 10,000 records in one message"):
         read([b"\x1e" * (MAX_RECORDS_A_MESSAGE + 1)])

@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 import trustme
 
+from bing_llm.backends import http as http_module
 from bing_llm.backends.http import Http, Socket, UpgradeRefused
 from bing_llm.backends.transport import End
 from bing_llm.errors import ConnectionLost, ProtocolError
@@ -71,7 +72,7 @@ async def test_a_socket_brings_messages() -> None:
     http = Http()
     async with Server(upgraded(greet)) as server:
         opened = await open_socket(http, server.url("/a", "ws"))
-        assert await opened.read() == b"hello"
+        assert await opened.read() == [b"hello"]
         assert server.requests[0].headers["x-a"] == "b"
         opened.hang_up()
         await server.idle()
@@ -107,16 +108,16 @@ async def test_the_end_is_taken_with_its_code() -> None:
     async with talking() as (opened, talker):
         talker.say("one")
         talker.writer.write(frame((1000).to_bytes(2, "big"), opcode=8))
-        assert await opened.read() == b"one"
-        assert await opened.read() == End(1000, "socket at its end, code 1000")
-        assert await opened.read() == End(None, "socket at its end, code None")
+        assert await opened.read() == [b"one"]
+        assert await opened.read() == [End(1000, "socket at its end, code 1000")]
+        assert await opened.read() == [End(None, "socket at its end, code None")]
 
 
 async def test_an_end_without_a_code_has_one() -> None:
     """RFC 6455 has a code for that."""
     async with talking() as (opened, talker):
         talker.writer.write(frame(b"", opcode=8))
-        assert await opened.read() == End(1005, "socket at its end, code 1005")
+        assert await opened.read() == [End(1005, "socket at its end, code 1005")]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,53 @@ async def test_a_ping_that_cannot_be_answered_hides_nothing() -> None:
         talker.writer.write(frame(b"", opcode=9) + frame(b"one") + frame(b"", opcode=9) * 2 + frame(b"two"))
         talker.over.set()
         await asyncio.wait_for(closing_of(opened), GRACE_S)
-        assert [await opened.read(), await opened.read()] == [b"one", b"two"]
-        assert isinstance(await opened.read(), End)
+        assert [await opened.read(), await opened.read()] == [[b"one"], [b"two"]]
+        assert isinstance((await opened.read())[0], End)
+
+
+@pytest.mark.parametrize("can_look", [True, False])
+async def test_what_has_come_is_taken_without_a_wait(*, can_look: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts come in order, pings among them are answered, and the end has its code; also if aiohttp hides its queue."""
+    if not can_look:
+        monkeypatch.setattr(http_module, "_waiting_in", lambda _queue: None)
+    async with talking() as (opened, talker):
+        assert opened.ready() == []
+        talker.say("one", "two")
+        talker.writer.write(frame(b"", opcode=9))
+        talker.say("three")
+        talker.writer.write(frame((1000).to_bytes(2, "big"), opcode=8))
+        came: list[bytes | End] = []
+        while not (came and isinstance(came[-1], End)):
+            came += await asyncio.wait_for(looked(opened), GRACE_S)
+        assert came == [b"one", b"two", b"three", End(1000, "socket at its end, code 1000")]
+
+
+async def looked(opened: Socket) -> list[bytes | End]:
+    """What comes next, by looks alone."""
+    while not (pieces := opened.ready()):  # noqa: ASYNC110 - a look has no event
+        await asyncio.sleep(0)
+    return pieces
+
+
+async def test_messages_that_have_come_are_read_together() -> None:
+    """A wait takes all that came with the message it waited for."""
+    async with talking() as (opened, talker):
+        waiting = asyncio.ensure_future(opened.read())
+        await asyncio.sleep(0)
+        talker.say("one", "two", "three")
+        assert await waiting == [b"one", b"two", b"three"]
+
+
+async def test_a_wait_that_is_cancelled_loses_nothing() -> None:
+    """The next one gets the message."""
+    async with talking() as (opened, talker):
+        waiting = asyncio.ensure_future(opened.read())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        talker.say("one")
+        assert await opened.read() == [b"one"]
 
 
 async def test_what_cannot_be_sent_is_a_lost_connection() -> None:

@@ -34,9 +34,9 @@ async def test_a_stream_is_read_as_it_comes() -> None:
         assert (opened.head.status, opened.head.headers["content-type"]) == (200, "text/event-stream")
         for piece in (b"one", b"two"):
             talker.writer.write(chunk(piece))
-            assert await opened.read() == piece
+            assert await opened.read() == [piece]
         talker.writer.write(END)
-        assert [await opened.read(), await opened.read()] == [End(1000, "response at its end")] * 2
+        assert [await opened.read(), await opened.read()] == [[End(1000, "response at its end")]] * 2
 
 
 async def test_what_came_before_a_stream_broke_is_given() -> None:
@@ -46,10 +46,10 @@ async def test_what_came_before_a_stream_broke_is_given() -> None:
         talker.over.set()
         while opened._response.content.exception() is None:  # noqa: ASYNC110 - the connection has no event for it
             await asyncio.sleep(0)
-        assert await opened.read() == b"one"
+        assert await opened.read() == [b"one"]
         for _ in range(2):
             reason = "The connection broke in the middle of the answer (ClientPayloadError)."
-            assert await opened.read() == End(1006, reason)
+            assert await opened.read() == [End(1006, reason)]
 
 
 async def test_a_stream_that_is_aborted_wakes_who_waits() -> None:
@@ -59,7 +59,7 @@ async def test_a_stream_that_is_aborted_wakes_who_waits() -> None:
         await asyncio.sleep(0)
         opened.abort()
         opened.abort()
-        end = await asyncio.wait_for(waiting, GRACE_S)
+        (end,) = await asyncio.wait_for(waiting, GRACE_S)
         assert isinstance(end, End)
         assert end.code == 1006
         talker.over.set()
@@ -70,7 +70,7 @@ async def test_a_stream_at_its_end_gives_its_connection_back() -> None:
     http = Http()
     async with Server(STREAMING + chunk(b"one") + END, reply()) as server:
         opened = await open_stream(http, server.url())
-        while not isinstance(await opened.read(), End):
+        while not isinstance((await opened.read())[0], End):
             pass
         task = asyncio.ensure_future(fetch(http, server.url()))
         await asyncio.sleep(0)
@@ -177,7 +177,7 @@ async def test_an_endless_refusal_is_cut_short(monkeypatch: pytest.MonkeyPatch) 
 async def test_an_empty_answer_is_at_its_end() -> None:
     """A body of no bytes is an end, not a wait."""
     async with streaming(reply(status=401)) as (opened, talker):
-        assert isinstance(await opened.read(), End)
+        assert isinstance((await opened.read())[0], End)
         assert (await opened.response(GRACE_S)).status == 401
         talker.over.set()
 

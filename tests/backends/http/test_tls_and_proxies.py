@@ -63,7 +63,7 @@ async def test_a_context_decides_what_is_trusted(authority: trustme.CA, server_t
         assert (await fetch(http, server.url())).status == 200
         for leave in (Socket.hang_up, Socket.abort):
             opened = await open_socket(http, server.url("/a", "ws"))
-            assert await opened.read() == b"hello"
+            assert await opened.read() == [b"hello"]
             leave(opened)
         await http.aclose()
         await server.idle()

@@ -118,7 +118,7 @@ def test_all_that_the_service_sent_is_in_the_metadata() -> None:
         "finish_reason": "stop",
         "quota": {"used": 1, "limit": 30},
         "citations": [
-            {"number": 1, "url": "https://example.com/a", "title": "A page"},
+            {"number": 1, "url": "https://example.com/a", "title": "A page", "spans": [[9, 14]]},
             {"number": 2, "url": "https://example.com/b", "title": ""},
         ],
         "searches": [{"query": "weather", "results": [page]}],

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, assert_type
 
 import pytest
 from langchain_core.exceptions import OutputParserException
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, field_validator
 from typing_extensions import TypedDict
 
 from bing_llm import events as ev
@@ -46,7 +49,7 @@ class PersonDict(TypedDict):
     age: int
 
 
-SCHEMA = {**Person.model_json_schema(), "title": "PersonSchema"}
+SCHEMA: dict[str, Any] = {**Person.model_json_schema(), "title": "PersonSchema"}
 ADA = {"name": "Ada", "age": 36}
 SCHEMAS: dict[str, Any] = {"Person": Person, "PersonV1": PersonV1, "PersonDict": PersonDict, "PersonSchema": SCHEMA}
 
@@ -120,7 +123,7 @@ def test_raw_answers_come_with_the_error(method: Method) -> None:
     model = model_of(FakeBackend(turn(wrong), turn(wrong)))
     result = model.with_structured_output(Person, method=method, include_raw=True).invoke("Ada is old.")
     assert result["parsed"] is None
-    assert isinstance(result["parsing_error"], OutputParserException | ValidationError)
+    assert isinstance(result["parsing_error"], OutputParserException)
     assert result["raw"].text or result["raw"].tool_calls
 
 
@@ -141,10 +144,156 @@ def test_an_answer_that_never_is_json_is_an_error_of_the_parser(method: Method) 
         model.with_structured_output(Person, method=method).invoke("Ada is 36.")
 
 
-def test_a_call_that_never_comes_is_nothing() -> None:
-    """The parser of calls gives None, as in every model of LangChain."""
-    model = model_of(FakeBackend(turn("No."), turn("No!")))
-    assert model.with_structured_output(Person).invoke("Ada is 36.") is None
+# What a model may write instead of the object, once or twice.
+UNFIT: dict[str, dict[Method, str]] = {
+    "wrong type": {method: written(method, "Person", {"name": "Ada", "age": "old"}) for method in METHODS},
+    "missing": dict.fromkeys(METHODS, "I would rather not."),
+    "unreadable": {
+        "function_calling": '<tool_call>{"name": "Person", "arguments": {"name":</tool_call>',
+        "json_schema": '{"name": "Ada", "age": 36',
+        "json_mode": '```json\n{"name": Ada}\n```',
+    },
+}
+
+
+def results_of(asked: Any) -> list[Callable[[], Any]]:
+    """The ways to ask synchronously: called, and the last part of a stream."""
+    return [lambda: asked().invoke("Ada is 36."), lambda: list(asked().stream("Ada is 36."))[-1]]
+
+
+@pytest.mark.parametrize("kind", ["Person", "PersonV1", "PersonDict", "PersonSchema"])
+@pytest.mark.parametrize("fault", UNFIT)
+@pytest.mark.parametrize("method", METHODS)
+def test_what_does_not_fit_is_asked_for_once_more(method: Method, fault: str, kind: str) -> None:
+    """In every method, for each kind of schema, called and streamed; with what is wrong."""
+    wrong = UNFIT[fault][method].replace("Person", kind)
+    backends: list[FakeBackend] = []
+
+    def asked() -> Any:
+        backends.append(FakeBackend(turn(*wrong), turn(written(method, kind))))
+        return model_of(backends[-1], join_deltas=False).with_structured_output(SCHEMAS[kind], method=method)
+
+    for result in results_of(asked):
+        assert as_dict(result()) == ADA
+    for backend in backends:
+        _, repair = backend.prompts
+        assert repair.text.startswith("Your last reply")
+        assert ("age" in repair.text.splitlines()[0]) == (fault == "wrong type")
+
+
+@pytest.mark.parametrize("fault", UNFIT)
+@pytest.mark.parametrize("method", METHODS)
+async def test_what_never_fits_is_an_error_of_the_parser(method: Method, fault: str) -> None:
+    """Whatever the cause, called and streamed; with `include_raw` it is in `parsing_error`; fallbacks notice it."""
+    wrong = UNFIT[fault][method]
+
+    def asked(**more: Any) -> Any:
+        model = model_of(FakeBackend(turn(*wrong), turn(*wrong)), join_deltas=False)
+        return model.with_structured_output(Person, method=method, **more)
+
+    for result in results_of(asked):
+        with pytest.raises(OutputParserException, match="The model's answer is not a Person"):
+            result()
+    with pytest.raises(OutputParserException):
+        await asked().ainvoke("Ada is 36.")
+    with pytest.raises(OutputParserException):
+        _ = [part async for part in asked().astream("Ada is 36.")]
+    raw = asked(include_raw=True).invoke("Ada is 36.")
+    assert (raw["parsed"], type(raw["parsing_error"])) == (None, OutputParserException)
+    second = model_of(FakeBackend(turn(call("Person", **ADA)))).with_structured_output(Person)
+    assert asked().with_fallbacks([second]).invoke("Ada is 36.") == Person(name="Ada", age=36)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_own_rules_of_a_class_count(method: Method) -> None:
+    """A validator says what no JSON schema can, and the model reads what it said."""
+
+    class Even(BaseModel):
+        """An even number."""
+
+        n: int
+
+        @field_validator("n")
+        @classmethod
+        def check(cls, n: int) -> int:
+            if n % 2:
+                msg = f"{n} is odd"
+                raise ValueError(msg)
+            return n
+
+    backend = FakeBackend(turn(written(method, "Even", {"n": 3})), turn(written(method, "Even", {"n": 4})))
+    assert model_of(backend).with_structured_output(Even, method=method).invoke("Which?") == Even(n=4)
+    assert "n: Value error, 3 is odd" in backend.prompts[1].text
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_withdrawn_answer_is_an_error_of_the_parser(method: Method) -> None:
+    """It is not asked for again, because it would be withdrawn again."""
+    lines = [*turn(written(method, "Person"))[:-1], ev.TextRevoked("I cannot talk about that.")]
+    reply = ev.Reply(text=written(method, "Person"), revoked=True, finish_reason="content_filter", notice="No.")
+    backend = FakeBackend([*lines, ev.TurnCompleted(reply)])
+    with pytest.raises(OutputParserException, match=r"the service withdrew it\. No\."):
+        model_of(backend).with_structured_output(Person, method=method).invoke("Ada is 36.")
+    assert len(backend.prompts) == 1
+
+
+# --- kinds of schemas -------------------------------------------------------------------------------------------------
+
+
+class Numbers(RootModel[list[int]]):
+    """Some numbers."""
+
+
+class City(BaseModel):
+    """A city."""
+
+    city: str
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("schema", "name", "value", "expected"),
+    [
+        (Numbers, "Numbers", [1, 2], Numbers([1, 2])),
+        (list[int], "answer", [1, 2], [1, 2]),
+        (Person | City, "answer", {"city": "Bern"}, City(city="Bern")),
+        ({"title": "Sizes", "type": "array", "items": {"type": "integer"}}, "Sizes", [1, 2], [1, 2]),
+    ],
+    ids=["RootModel", "list", "union", "array schema"],
+)
+def test_a_value_that_is_not_an_object_is_the_argument_root(
+    method: Method, schema: Any, name: str, value: Any, expected: Any
+) -> None:
+    """As pydantic's RootModel has it; as JSON it is the value itself. What is inside is checked too."""
+    answer = {"root": value} if method == "function_calling" else value
+    wrong = {"root": "x"} if method == "function_calling" else ["x"]
+    backend = FakeBackend(turn(written(method, name, wrong)), turn(written(method, name, answer)))
+    assert model_of(backend).with_structured_output(schema, method=method).invoke("Which?") == expected
+    assert len(backend.prompts) == 2
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "json_schema", "json_schema": {"name": "Person", "schema": SCHEMA, "strict": True}},
+        {"type": "json_schema", "name": "Person", "schema": SCHEMA},
+        {"name": "Person", "schema": SCHEMA},
+    ],
+    ids=["chat completions", "responses", "inner"],
+)
+@pytest.mark.parametrize("method", METHODS)
+def test_a_schema_in_openais_form_is_a_schema(method: Method, schema: dict[str, Any]) -> None:
+    """As `response_format` has it."""
+    model = model_of(FakeBackend(turn(written(method, "Person"))))
+    assert model.with_structured_output(schema, method=method).invoke("Ada is 36.") == ADA
+
+
+def test_a_result_has_the_type_of_its_schema() -> None:
+    """Mypy checks this: no cast where a class is given."""
+    model = model_of(FakeBackend(turn(call("Person", **ADA)), turn(call("PersonDict", **ADA)), turn(call("Person"))))
+    assert_type(model.with_structured_output(Person).invoke("Who?"), Person)
+    assert_type(model.with_structured_output(PersonDict).invoke("Who?"), PersonDict)
+    assert_type(model.with_structured_output(Person, include_raw=True), Runnable[LanguageModelInput, dict[str, Any]])
 
 
 def test_strict_calls_must_fit() -> None:

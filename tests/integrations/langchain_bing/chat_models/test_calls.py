@@ -29,7 +29,7 @@ from bing_llm.errors import (
 from bing_llm.services import Emulated
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing import ChatBing
-from langchain_bing.chat_models import as_openai_tool
+from langchain_bing.schemas import as_openai_tool
 from tests.fakes import FakeBackend, Line, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed
 from tests.integrations.turns import call, turn

@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from bing_llm.completion.request import read_format, read_toolbox
 from langchain_bing import ChatBing
-from langchain_bing.chat_models import as_openai_tool
+from langchain_bing.schemas import as_openai_tool
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

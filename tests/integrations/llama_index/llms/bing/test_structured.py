@@ -242,7 +242,7 @@ async def test_an_object_may_be_a_list(way: str, mode: str) -> None:
 async def test_an_agent_gets_the_object_or_says_so() -> None:
     """`output_cls` of an agent is `as_structured_llm` after its answer."""
     backend = FakeBackend(turn("Paris has two million people."), turn(UNFIT), turn(GOOD))
-    output = await FunctionAgent(llm=llm_of(backend), output_cls=City, streaming=False).run("How big is Paris?")
+    output: Any = await FunctionAgent(llm=llm_of(backend), output_cls=City, streaming=False).run("How big is Paris?")
     assert output.get_pydantic_model(City) == PARIS
 
 
