@@ -40,8 +40,9 @@ class BingClient:
         backend: `chathub`, `workiq` or `emulator`; None reads `BING_LLM_BACKEND`. If that is not set either, a
             token or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and without these
             arguments the environment decides by the same rule. The emulator is used only if you ask for it.
-        timeouts: The time limits, in seconds.
-        retries: How often a turn that has no text yet is tried again.
+        timeouts: The time limits, in seconds. A limit that you do not give is the service's own.
+        retries: How often a turn that has no text yet is tried again. A turn that the service may charge for is not,
+            unless you say so (`Retries.resend_metered`).
         limits: How much data is accepted from the service.
         continue_conversations: Whether an adapter continues a live conversation that already holds the beginning of
             its history, so that only the new messages are sent; True, the default. It has no effect on `ask`, `stream`
@@ -87,7 +88,7 @@ class BingClient:
             _check_service(service, beside=[name for name, value in given.items() if value is not None])
         self.service = service
         self.backend_name = service.name
-        self.timeouts = _of(Timeouts, timeouts, "timeouts")
+        self.timeouts = _of(Timeouts, timeouts, "timeouts").of_service(getattr(service, "time_limits", {}))
         self.retries = _of(Retries, retries, "retries")
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):

@@ -85,7 +85,10 @@ class Location(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class Service(Protocol):
-    """What a client needs to know of a service."""
+    """What a client needs to know of a service.
+
+    It may also have `time_limits`: a mapping from names of `Timeouts` to seconds, for the limits that nobody gave.
+    """
 
     @property
     def name(self) -> str:
@@ -160,6 +163,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
     """The models, each with its longest prompt in characters."""
+    time_limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
+    """The fields of `Timeouts` that differ from its defaults, in seconds."""
 
     search: Annotated[bool, Setting("Whether the service may search the web.")] = True
     location: Annotated[Location | None, Setting("Where the user is, for local searches; None leaves it out.")] = None
@@ -298,6 +303,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
+    time_limits: ClassVar[Mapping[str, float]] = workiq.TIME_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
     endpoint: Annotated[str | None, _ENDPOINT] = None

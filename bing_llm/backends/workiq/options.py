@@ -28,6 +28,11 @@ DEFAULT_MODEL = "copilot"
 PROMPT_LIMITS: Mapping[str, int] = MappingProxyType({DEFAULT_MODEL: PROMPT_CHARACTERS})
 """The models, each with its longest prompt in characters: there is one, as the service does not let us choose."""
 
+# The service itself gives up after some 300 s, and its first bytes may come that late (docs/protocol/workiq.md, section
+# 12): 30 s more, so that its own error arrives.
+TIME_LIMITS: Mapping[str, float] = MappingProxyType({"silence": 330.0, "answer": 330.0})
+"""The time limits that differ from the defaults of `Timeouts`, in seconds."""
+
 # The clouds in which the service is offered: global, and the two of the US government.
 _SHAREPOINT = (".sharepoint.com", ".sharepoint.us", ".sharepoint-mil.us")
 _ONEDRIVE = ("onedrive.live.com", "1drv.ms")
