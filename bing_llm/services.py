@@ -160,6 +160,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
     """The models, each with its longest prompt in characters."""
+    images_per_turn: ClassVar[int]
+    """How many pictures go with a turn."""
 
     search: Annotated[bool, Setting("Whether the service may search the web.")] = True
     location: Annotated[Location | None, Setting("Where the user is, for local searches; None leaves it out.")] = None
@@ -256,6 +258,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
@@ -298,6 +301,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = 0
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
     endpoint: Annotated[str | None, _ENDPOINT] = None
@@ -367,6 +371,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     cookies: Annotated[
