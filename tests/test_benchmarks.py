@@ -238,8 +238,9 @@ def test_batch_rows_tells_what_a_row_costs(capsys: pytest.CaptureFixture[str]) -
     """Two lengths, each in a process of its own: memory, and CPU time of a row that is asked or done before."""
     rows, verdicts = table(batch_rows.main, ["--rows", "500"], capsys)
     assert tuple(rows) == ("50", "500")
-    assert all(ask > skip > 0 for _, ask, skip in rows.values())
+    assert all(ask > skip > floor > 0 for _, ask, skip, floor, *_ in rows.values())
     assert verdicts[0].startswith("kept: ")
+    assert len(verdicts) == 2
 
 
 @pytest.mark.parametrize("module", [import_time, langchain_import, llama_index_import])

@@ -48,7 +48,7 @@ class CsvSource:
             found = read_rows(file, MAX_ROW)
             header = read_header(found, self.name)
             for number, cells in found:
-                yield Record(number, _fields(header, cells, number))
+                yield Record(number, _fields(header, cells, number), sum(map(len, cells)))
 
 
 def read_rows(file: TextIO, longest: int) -> Iterator[tuple[int, list[str] | str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -15,28 +16,31 @@ import msgspec
 
 from bing_llm.batch.files import MAX_LINE, atomic_write
 from bing_llm.batch.jsonl import read_lines
-from bing_llm.batch.rows import Fields, row_key
+from bing_llm.batch.rows import Fields, make_key, row_key
 from bing_llm.errors import ConfigurationError
 
 Claim: TypeAlias = Literal["new", "done", "again"]
 
+_BLOCK: Final = (
+    400  # rows that are added to the index at once; each has two variables, of which an old SQLite takes 999
+)
 _BEGINNINGS: Final = (b'{"id":', b'{"line":')
 
 
-class StoredRow(msgspec.Struct, frozen=True):
+class StoredRow(msgspec.Struct, frozen=True, gc=False):
     """The key of a row in the journal, and whether the row has failed."""
 
     key: str
     failed: bool
 
 
-class _Error(msgspec.Struct, frozen=True):
+class _Error(msgspec.Struct, frozen=True, gc=False):
     type: str
     message: str
     hint: str
 
 
-class _Line(msgspec.Struct, frozen=True):
+class _Line(msgspec.Struct, frozen=True, gc=False):
     attempts: int
     seconds: float
     id: str | int | None = None
@@ -44,12 +48,6 @@ class _Line(msgspec.Struct, frozen=True):
     text: str | None = None
     finish_reason: str | None = None
     error: _Error | None = None
-
-    @property
-    def is_output_row(self) -> bool:
-        named = self.id not in (None, "") or self.line is not None
-        answered = self.text is not None and self.finish_reason is not None
-        return named and answered == (self.error is None)
 
 
 _decoder = msgspec.json.Decoder(_Line)
@@ -67,9 +65,11 @@ def decode_row(line: bytes) -> StoredRow | None:
         found = _decoder.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
-    if not found.is_output_row:
+    named = found.id not in {None, ""} or found.line is not None
+    answered = found.text is not None and found.finish_reason is not None
+    if not named or answered != (found.error is None):
         return None
-    return StoredRow(row_key({"id": found.id, "line": found.line}), found.error is not None)
+    return StoredRow(make_key(found.id, found.line), found.error is not None)
 
 
 def is_torn(tail: bytes) -> bool:
@@ -101,17 +101,43 @@ class Index:
         self._run("CREATE TABLE rows (key TEXT PRIMARY KEY, number INTEGER, place INTEGER) WITHOUT ROWID")
         self._run("BEGIN")
 
-    def add(self, key: str, place: int) -> bool:
-        """Add a row of an earlier run, at this byte of the output; False if its key is there already."""
-        return self._run("INSERT OR IGNORE INTO rows VALUES (?, NULL, ?)", key, place).rowcount == 1
+    def add(self, rows: Sequence[tuple[str, int]]) -> int | None:
+        """Add rows of an earlier run, each its key and its byte of the output.
 
-    def claim(self, key: str, number: int) -> Claim:
-        """Claim a row of the input: it is new, was done by an earlier run, or comes again in this one."""
-        if self._run("INSERT OR IGNORE INTO rows VALUES (?, ?, NULL)", key, number).rowcount == 1:
-            return "new"
-        if self._run("UPDATE rows SET number = ? WHERE key = ? AND number IS NULL", number, key).rowcount == 1:
-            return "done"
-        return "again"
+        Returns:
+            The position of the first whose key is there already; None if all are new.
+        """
+        if not rows:
+            return None
+        marks = ",".join(["(?, ?)"] * len(rows))  # in one statement, which takes half the time of one for each row
+        values: Iterator[str | int] = chain.from_iterable(rows)
+        if self._run(f"INSERT OR IGNORE INTO rows (key, place) VALUES {marks}", *values).rowcount == len(rows):  # noqa: S608 - no value
+            return None
+        kept = self._column_of("place", [key for key, _ in rows])
+        return next(position for position, (key, place) in enumerate(rows) if kept[key] != place)
+
+    def claim(self, rows: Sequence[tuple[str, int]]) -> list[Claim]:
+        """Claim rows of the input, each its key and its number, which no other has.
+
+        Each is new, was done by an earlier run, or comes again in this one. Many rows at once cost a third of what they
+        cost one by one.
+        """
+        before = self._database.total_changes
+        self._run_all("UPDATE rows SET number = ?2 WHERE key = ?1 AND number IS NULL", rows)
+        if self._database.total_changes - before == len(rows):
+            return ["done"] * len(rows)
+        numbers = self._column_of("number", [key for key, _ in rows])
+        claims: list[Claim] = []
+        new: list[tuple[str, int]] = []
+        for key, number in rows:
+            if key not in numbers:
+                numbers[key] = number
+                new.append((key, number))
+                claims.append("new")
+            else:
+                claims.append("done" if numbers[key] == number else "again")
+        self._run_all("INSERT INTO rows VALUES (?, ?, NULL)", new)
+        return claims
 
     def put(self, key: str, place: int) -> None:
         """Record that a claimed row is at this byte of the output."""
@@ -126,6 +152,10 @@ class Index:
         except sqlite3.OperationalError as exc:
             raise _database_error(exc) from exc
 
+    def is_sorted(self) -> bool:
+        """Whether the output has its rows in the order of the input already."""
+        return all(before < after for before, after in pairwise(self.places()))
+
     def clear(self) -> None:
         """Forget all rows."""
         self._run("DELETE FROM rows")
@@ -133,6 +163,17 @@ class Index:
     def close(self) -> None:
         """Remove the database. It may be called twice."""
         self._database.close()
+
+    def _column_of(self, column: Literal["number", "place"], keys: Sequence[str]) -> dict[str, int | None]:
+        """The values of this column by the keys that are there."""
+        marks = ",".join("?" * len(keys))
+        return dict(self._run(f"SELECT key, {column} FROM rows WHERE key IN ({marks})", *keys))  # noqa: S608 - no value
+
+    def _run_all(self, statement: str, rows: Sequence[tuple[str | int, ...]]) -> None:
+        try:
+            self._database.executemany(statement, rows)
+        except sqlite3.OperationalError as exc:
+            raise _database_error(exc) from exc
 
     def _run(self, statement: str, *values: str | int) -> sqlite3.Cursor:
         try:
@@ -208,6 +249,8 @@ class Journal:
             OSError: The sorted file could not be written; the journal is as it was.
         """
         self.close()
+        if self._index.is_sorted():
+            return
         with atomic_write(self._path) as new, self._path.open("rb") as old:
             for place in self._index.places():
                 old.seek(place)
@@ -231,23 +274,35 @@ class Journal:
 
     def _scan(self) -> tuple[int, bool]:
         """Count and index the rows: the byte where they end, and whether the last one has its line break."""
-        self.earlier = self.earlier_failed = end = 0
+        self.earlier = self.earlier_failed = failed = end = 0
         is_ended = True
+        block: list[tuple[str, int]] = []
         self._index.clear()
         with self._path.open("rb") as file:
             for number, line in read_lines(file, MAX_LINE):
                 found = None if line is None else decode_row(line)
                 if line is None or found is None:
+                    self._add(block)
                     if line is not None and not line.endswith(b"\n") and is_torn(line):
                         break
                     raise self._refused(number, "is not a row of an output")
-                if not self._index.add(found.key, end):
-                    raise self._refused(number, "has the id of an earlier line")
-                self.earlier += 1
-                self.earlier_failed += found.failed
+                block.append((found.key, end))
+                failed += found.failed
                 is_ended = line.endswith(b"\n")
                 end += len(line)
+                if len(block) == _BLOCK:
+                    self._add(block)
+        self._add(block)
+        self.earlier_failed = failed
         return end, is_ended
+
+    def _add(self, block: list[tuple[str, int]]) -> None:
+        """Add the next rows of the file, one a line, to the index; empties the block."""
+        twice = self._index.add(block)
+        if twice is not None:
+            raise self._refused(self.earlier + twice + 1, "has the id of an earlier line")
+        self.earlier += len(block)
+        block.clear()
 
     def _refused(self, number: int, why: str) -> ConfigurationError:
         return ConfigurationError(

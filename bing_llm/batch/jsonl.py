@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from itertools import count
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -16,6 +17,7 @@ from bing_llm.errors import InvalidRequest
 
 _MAX_VALUES: Final = 500_000  # of one row: in memory each takes many times the size of its text
 _MAX_DEPTH: Final = 100  # of one row: encoding it must not run out of stack where decoding it did not
+_PIECE: Final = 2**20  # bytes that are read at once to count lines
 _BOM: Final = b"\xef\xbb\xbf"
 _HINT: Final = "Write one JSON object a line, in UTF-8."
 
@@ -31,7 +33,7 @@ class JsonlSource:
     def count(self) -> int | None:
         """How many rows the file has."""
         with self._path.open("rb") as file:
-            return sum(1 for _ in _non_blank(file))
+            return _count_non_blank(file)
 
     def records(self) -> Iterator[Record]:
         """The rows, in order."""
@@ -41,39 +43,50 @@ class JsonlSource:
 
 def read_records(file: BinaryIO) -> Iterator[Record]:
     """The rows of a JSONL file. Blank lines count as lines, but not as rows."""
-    for number, line in _non_blank(file):
-        place = f"Line {number}"
-        yield Record(number, _too_long(place) if line is None else _parsed(line, place))
+    for number, line in read_lines(file, MAX_ROW):
+        if line is None:
+            yield Record(number, _too_long(f"Line {number}"))
+            continue
+        if number == 1:
+            line = line.removeprefix(_BOM)  # noqa: PLW2901 - the line without it
+        if line and not line.isspace():
+            yield Record(number, _parsed(line, "Line", number), len(line))
 
 
-def json_fields(row: Mapping[str, object], place: str) -> Fields | InvalidRequest:
+def json_record(number: int, row: Mapping[str, object]) -> Record:
     """A row of Python objects as if read from JSONL: dates become texts, NaN becomes null, names become texts."""
+    place = f"Row {number}"
     try:
         line = msgspec.json.encode(dict(row), enc_hook=_to_builtin)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as exc:
-        return InvalidRequest(f"{place} cannot be written as JSON: {exc}.", hint="Use texts, numbers, lists and dicts.")
-    return _too_long(place) if len(line) > MAX_ROW else _parsed(line, place)
+        why = InvalidRequest(f"{place} cannot be written as JSON: {exc}.", hint="Use texts, numbers, lists and dicts.")
+        return Record(number, why)
+    return Record(number, _too_long(place) if len(line) > MAX_ROW else _parsed(line, "Row", number), len(line))
 
 
 def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
     """Each line with its number from 1 on and its line break; None in place of one over `longest` bytes."""
-    for number in count(1):
-        line = file.readline(longest + 1)
-        if not line:
-            return
+    read = partial(file.readline, longest + 1)
+    for number, line in enumerate(iter(read, b""), 1):
         if len(line) <= longest or line.endswith(b"\n"):
             yield number, line
             continue
-        while line and not line.endswith(b"\n"):
-            line = file.readline(longest + 1)
+        rest = line
+        while rest and not rest.endswith(b"\n"):
+            rest = read()
         yield number, None
 
 
-def _non_blank(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    for number, line in read_lines(file, MAX_ROW):
-        found = line.removeprefix(_BOM) if line is not None and number == 1 else line
-        if found is None or found.strip():
-            yield number, found
+def _count_non_blank(file: BinaryIO) -> int:
+    """How many lines have something in them. It looks at pieces: a line may be longer than the memory."""
+    lines, has_text = 0, False
+    for piece in chain([file.read(_PIECE).removeprefix(_BOM)], iter(partial(file.read, _PIECE), b"")):
+        first, *others = piece.split(b"\n")
+        has_text = has_text or bool(first.strip())
+        for part in others:
+            lines += has_text
+            has_text = bool(part.strip())
+    return lines + has_text
 
 
 def _to_builtin(value: object) -> object:
@@ -94,19 +107,20 @@ def _too_long(place: str) -> InvalidRequest:
     return InvalidRequest(f"{place} is over {MAX_ROW // 2**20} MiB.", hint="Write shorter rows, one a line.")
 
 
-def _parsed(line: bytes, place: str) -> Fields | InvalidRequest:
+def _parsed(line: bytes, unit: str, number: int) -> Fields | InvalidRequest:
     opened = line.count(b"{") + line.count(b"[")
-    if opened + line.count(b",") > _MAX_VALUES:
-        return InvalidRequest(f"{place} has over {_MAX_VALUES:,} values.", hint="Write smaller rows.")
+    if len(line) > _MAX_VALUES and opened + line.count(b",") > _MAX_VALUES:
+        return InvalidRequest(f"{unit} {number} has over {_MAX_VALUES:,} values.", hint="Write smaller rows.")
     try:
         fields = msgspec.json.decode(line)
     except RecursionError:
-        return _too_deep(place)
+        return _too_deep(f"{unit} {number}")
     except (msgspec.MsgspecError, ValueError) as exc:
-        return InvalidRequest(f"{place} is not a JSON object: {exc}.", hint=_HINT)
+        return InvalidRequest(f"{unit} {number} is not a JSON object: {exc}.", hint=_HINT)
     if not isinstance(fields, dict):
-        return InvalidRequest(f"{place} is not a JSON object but of type {type(fields).__name__}.", hint=_HINT)
-    return _too_deep(place) if opened > _MAX_DEPTH and _is_deep(fields) else fields
+        kind = type(fields).__name__
+        return InvalidRequest(f"{unit} {number} is not a JSON object but of type {kind}.", hint=_HINT)
+    return _too_deep(f"{unit} {number}") if opened > _MAX_DEPTH and _is_deep(fields) else fields
 
 
 def _too_deep(place: str) -> InvalidRequest:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, Protocol, TypeAlias
@@ -37,8 +37,8 @@ class Output(Protocol):
     earlier: int
     earlier_failed: int
 
-    def claim(self, key: str, number: int) -> Claim:
-        """Claim the row of the input with this key and number: it is new, done by an earlier run, or comes again.
+    def claim(self, rows: Sequence[tuple[str, int]]) -> list[Claim]:
+        """Claim rows of the input, each its key and its number: it is new, done by an earlier run, or comes again.
 
         Raises:
             OSError: There is no room to remember it.
@@ -99,8 +99,8 @@ class _Stdout:
             raise ConfigurationError("stdout is closed.", hint="Name a file for the output.")
         self._index = Index()
 
-    def claim(self, key: str, number: int) -> Claim:
-        return self._index.claim(key, number)
+    def claim(self, rows: Sequence[tuple[str, int]]) -> list[Claim]:
+        return self._index.claim(rows)
 
     def append(self, row: Fields) -> None:
         sys.stdout.buffer.write(encode_row(row))
@@ -132,8 +132,8 @@ class _File:
         self.earlier = self._journal.earlier
         self.earlier_failed = self._journal.earlier_failed
 
-    def claim(self, key: str, number: int) -> Claim:
-        return self._index.claim(key, number)
+    def claim(self, rows: Sequence[tuple[str, int]]) -> list[Claim]:
+        return self._index.claim(rows)
 
     def append(self, row: Fields) -> None:
         self._journal.append(row)

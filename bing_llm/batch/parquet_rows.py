@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 import msgspec
 
 from bing_llm.batch.files import load_extra
-from bing_llm.batch.jsonl import json_fields
+from bing_llm.batch.jsonl import json_record
 from bing_llm.batch.rows import Fields, Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
@@ -49,8 +49,10 @@ class ParquetSource:
             for batch in _batches(file, self.name):
                 for row in _rows(batch):
                     number += 1
-                    place = f"Row {number}"
-                    yield Record(number, _unreadable(place, row) if isinstance(row, str) else json_fields(row, place))
+                    if isinstance(row, str):
+                        yield Record(number, _unreadable(f"Row {number}", row))
+                    else:
+                        yield json_record(number, row)
 
 
 def column_names(path: Path) -> list[str]:

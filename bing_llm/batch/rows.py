@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -18,16 +18,18 @@ Fields: TypeAlias = dict[str, Any]
 """The fields of a record or of an output row: values of JSON by name."""
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True):
     """One record of the input, not yet parsed.
 
     Attributes:
         number: Its place, from 1 on: in JSONL and CSV the line where it begins, else the row.
         fields: Its values by name, or the error if it cannot be read.
+        size: About how many bytes its text has; 0 if that is not known.
     """
 
     number: int
     fields: Fields | InvalidRequest
+    size: int = 0
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,7 +56,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Identifies the row: ids that are written alike are the same."""
-        return row_key({"id": self.id})
+        return make_key(self.id, None)
 
 
 class BadRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,7 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def key(self) -> str:
         """Identifies the row: its id, else its place."""
-        return row_key({"id": self.id, "line": self.number})
+        return make_key(self.id, self.number)
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -120,6 +122,12 @@ def parse_row(record: Record) -> Row | BadRow:
         return bad_row(record.number, record.fields, exc, id=own if _is_id(own) else None)
 
 
+def own_key(record: Record) -> str | None:
+    """The key of the row that a record will be, which is its id, whether it can be asked or not; None without an id."""
+    own = record.fields.get("id") if isinstance(record.fields, dict) else None
+    return f"id {own}" if _is_id(own) else None
+
+
 def bad_row(number: int, fields: Fields, why: InvalidRequest, *, id: str | int | None = None) -> BadRow:  # noqa: A002 - its name in the row
     """A row that asks nothing, whose error names its place."""
     error = InvalidRequest(f"Row {number}: {why.message}", hint=why.hint)
@@ -128,8 +136,12 @@ def bad_row(number: int, fields: Fields, why: InvalidRequest, *, id: str | int |
 
 def row_key(row: Fields) -> str:
     """Identifies an output row: its id as text, else its line."""
-    own = row.get("id")
-    return f"id {own}" if _is_id(own) else f"line {row.get('line')}"
+    return make_key(row.get("id"), row.get("line"))
+
+
+def make_key(own: object, line: object) -> str:
+    """The key of a row with this id, if that is one, else with this line."""
+    return f"id {own}" if _is_id(own) else f"line {line}"
 
 
 def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
@@ -191,7 +203,7 @@ def _id(number: int, fields: Fields) -> str | int:
 
 def _is_id(own: object) -> TypeGuard[str | int]:
     if isinstance(own, str):
-        return own != "" and "\0" not in own  # CSV cannot hold NUL
+        return bool(own) and "\0" not in own  # CSV cannot hold NUL
     return isinstance(own, int) and not isinstance(own, bool)
 
 

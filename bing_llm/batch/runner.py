@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeAlias, TypedDict, Unpack
 
@@ -15,7 +16,7 @@ from bing_llm.batch.cluster import MakeClient, RayWorkers
 from bing_llm.batch.engine import Engine, LocalWorker, Worker
 from bing_llm.batch.outputs import Output, open_output
 from bing_llm.batch.progress import Summary, Tally
-from bing_llm.batch.rows import BadRow, Failed, Fields, Row, bad_row, parse_row, render_row
+from bing_llm.batch.rows import BadRow, Failed, Fields, Record, Row, bad_row, own_key, parse_row, render_row
 from bing_llm.batch.sources import Rows, Source, open_source, prefetch
 from bing_llm.client import BingClient
 from bing_llm.errors import BatchStopped, BingError, ConfigurationError, InvalidRequest, Throttled
@@ -166,35 +167,52 @@ class Batch:
 
     async def _todo(self, source: Source, output: Output) -> AsyncGenerator[Row, None]:
         """The rows to ask."""
-        async with aclosing(prefetch(source.records())) as records:
+        async with aclosing(prefetch(source.records())) as blocks:
             while not self._is_stopping:
                 try:
-                    record = await anext(records)
+                    block = await anext(blocks)
                 except StopAsyncIteration:
                     self._is_read = True
                     return
                 except OSError as exc:
                     raise BatchStopped(f"{source.name} cannot be read any further: {exc.strerror or exc}.") from exc
-                row = self._claim(parse_row(record), output)
-                if row is not None:
+                for row in takewhile(lambda _: not self._is_stopping, self._claim(block, output)):
                     self.tally.open += 1
                     yield row
 
-    def _claim(self, row: Row | BadRow, output: Output) -> Row | None:
-        """The row, if it should be asked. The error of a row that cannot be asked is written here."""
+    def _claim(self, records: Sequence[Record], output: Output) -> Iterator[Row]:
+        """The rows that should be asked. The errors of those that cannot be asked are written here."""
+        # A row with an id of its own is parsed only if it is not done; without one, its key depends on what it is.
+        rows = [own_key(record) or parse_row(record) for record in records]
+        keys = (
+            (row if isinstance(row, str) else row.key, record.number) for row, record in zip(rows, records, strict=True)
+        )
         with _writing():
-            claim = output.claim(row.key, row.number)
-            if claim == "again":
-                row = bad_row(row.number, row.fields, _TWICE)
-                claim = output.claim(row.key, row.number)
-        if claim == "done":
-            self.tally.earlier += 1
-            return None
-        if isinstance(row, Row):
-            return row
-        self.tally.open += 1
-        self._keep(output, render_row(row, Failed(row.error)))
-        return None
+            claims = output.claim([*keys])
+        done = claims.count("done")
+        self.tally.earlier += done
+        if done == len(claims):
+            return
+        for record, row, claim in zip(records, rows, claims, strict=True):
+            if claim != "done":
+                parsed = parse_row(record) if isinstance(row, str) else row
+                if isinstance(parsed, Row) and claim == "new":
+                    yield parsed
+                else:
+                    self._keep_bad(parsed, output, is_new=claim == "new")
+
+    def _keep_bad(self, row: Row | BadRow, output: Output, *, is_new: bool) -> None:
+        """Write the error of a row that cannot be asked, unless an earlier run did."""
+        if not is_new:
+            row = bad_row(row.number, row.fields, _TWICE)
+            with _writing():
+                (claim,) = output.claim([(row.key, row.number)])
+            if claim == "done":
+                self.tally.earlier += 1
+                return
+        if isinstance(row, BadRow):
+            self.tally.open += 1
+            self._keep(output, render_row(row, Failed(row.error)))
 
     def _keep(self, output: Output, row: Fields) -> None:
         with _writing():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sized
 from contextlib import suppress
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Protocol, TypeAlias
 
 from bing_llm.batch.csv_rows import CsvSource
 from bing_llm.batch.files import format_of
-from bing_llm.batch.jsonl import JsonlSource, json_fields, read_records
+from bing_llm.batch.jsonl import JsonlSource, json_record, read_records
 from bing_llm.batch.parquet_rows import ParquetSource
-from bing_llm.batch.rows import Fields, Record
+from bing_llm.batch.rows import Record
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 Rows: TypeAlias = Iterable[Mapping[str, object] | str]
@@ -103,55 +103,56 @@ class _Given:
 
     def records(self) -> Iterator[Record]:
         for number, row in enumerate(self._rows, 1):
-            yield Record(number, _given_fields(row, f"Row {number}"))
+            yield _given_record(number, row)
 
 
-def _given_fields(row: object, place: str) -> Fields | InvalidRequest:
+def _given_record(number: int, row: object) -> Record:
     if isinstance(row, str):
-        return json_fields({"prompt": row}, place)
+        return json_record(number, {"prompt": row})
     if isinstance(row, Mapping):
-        return json_fields(row, place)
-    return InvalidRequest(
-        f"{place} is of type {type(row).__name__}.", hint="A row is a mapping, or a str for its prompt."
+        return json_record(number, row)
+    why = InvalidRequest(
+        f"Row {number} is of type {type(row).__name__}.", hint="A row is a mapping, or a str for its prompt."
     )
+    return Record(number, why)
 
 
-async def prefetch(records: Iterator[Record], *, limit: int = 32) -> AsyncGenerator[Record, None]:
-    """Read records in a thread, at most `limit` of them ahead: each may take megabytes.
+async def prefetch(
+    records: Iterator[Record], *, limit: int = 512, most_bytes: int = 2**20
+) -> AsyncGenerator[list[Record], None]:
+    """Read records in a thread, and give all that have come since, as a block of one or more.
+
+    As long as `limit` records or `most_bytes` of them wait, it reads no further: a record may take megabytes. Handing
+    over a record costs more than reading it, so blocks are what makes it cheap to skip the rows that are done.
 
     The event loop never waits for a disk, and can abandon a read that never ends. What the thread raises is raised
     here. When the generator is closed it ends at once; the thread ends after the read in progress, closes `records`,
     and does not keep the process alive.
     """
-    reader = _Reader(records, limit)
+    reader = _Reader(records, limit, most_bytes)
     reader.start()
     try:
-        while True:
-            found = await reader.next()
-            if isinstance(found, Record):
-                yield found
-            elif found.exception is None:
-                return
-            else:
-                raise found.exception
+        while block := await reader.next():
+            yield block
+            await asyncio.sleep(0)  # skipping rows that are done must not block the loop
     finally:
         reader.abandon()
 
 
-class _End:
-    """The end of the records, with the exception that ended them."""
-
-    def __init__(self, exception: BaseException | None) -> None:
-        self.exception = exception
-
-
 class _Reader:
-    def __init__(self, records: Iterator[Record], limit: int) -> None:
+    """The thread that reads, and what it has read. All is shared without a lock but the wait for room."""
+
+    def __init__(self, records: Iterator[Record], limit: int, most_bytes: int) -> None:
         self._records = records
-        self._queue: queue.Queue[Record | _End] = queue.Queue(limit)
         self._limit = limit
-        self._taken = 0
+        self._most_bytes = most_bytes
+        self._waiting: deque[Record] = deque()
+        self._bytes_read = 0  # set by the thread
+        self._bytes_taken = 0  # set on the loop
+        self._ended = False
+        self._exception: BaseException | None = None
         self._abandoned = False
+        self._has_room = threading.Event()
         self._is_awaited = False
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -159,23 +160,31 @@ class _Reader:
     def start(self) -> None:
         threading.Thread(target=self._read, name="bing-llm-batch-reader", daemon=True).start()
 
-    async def next(self) -> Record | _End:
-        self._taken += 1
-        if self._taken % self._limit == 0:  # skipping rows that are done must not block the loop
-            await asyncio.sleep(0)
-        while True:
-            with suppress(queue.Empty):
-                return self._queue.get_nowait()
+    async def next(self) -> list[Record]:
+        """The records that wait, at least one; none at the end."""
+        while not self._waiting:
+            if self._ended:
+                if self._has_some():  # looked at again: the end comes after the last record
+                    break
+                if self._exception is not None:
+                    raise self._exception
+                return []
             self._arrived.clear()
             self._is_awaited = True
-            if self._queue.empty():  # checked after the flag is set: what arrives from now on wakes us
+            if not (self._has_some() or self._ended):  # after the flag is set: what arrives from now on wakes us
                 await self._arrived.wait()
+        take = self._waiting.popleft
+        block = [take() for _ in range(len(self._waiting))]
+        self._bytes_taken += sum([record.size for record in block])
+        self._has_room.set()
+        return block
+
+    def _has_some(self) -> bool:
+        return bool(self._waiting)
 
     def abandon(self) -> None:
         self._abandoned = True
-        with suppress(queue.Empty):  # makes room for a thread that waits for it, which then sees that it can end
-            while True:
-                self._queue.get_nowait()
+        self._has_room.set()  # a thread that waits for it sees that it can end
 
     def _read(self) -> None:
         exception: BaseException | None = None
@@ -183,23 +192,39 @@ class _Reader:
             self._read_all()
         except BaseException as exc:  # noqa: BLE001 - it is raised where the records are taken
             exception = exc
-        self._put(_End(exception))
+        self._exception = exception
+        self._ended = True
+        self._wake()
 
     def _read_all(self) -> None:
         try:
             for record in self._records:
-                self._put(record)
+                if self._is_full():
+                    self._wait_for_room()
                 if self._abandoned:
                     return
+                self._bytes_read += record.size
+                self._waiting.append(record)
+                if self._is_awaited:
+                    self._wake()
         finally:
             close = getattr(self._records, "close", None)
             if close is not None:
                 close()
 
-    def _put(self, found: Record | _End) -> None:
-        if self._abandoned:
-            return
-        self._queue.put(found)
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= self._limit or self._bytes_read - self._bytes_taken >= self._most_bytes
+
+    def _wait_for_room(self) -> None:
+        while self._must_wait():
+            self._has_room.clear()
+            if self._must_wait():  # again: what is taken from now on sets the event
+                self._has_room.wait()
+
+    def _must_wait(self) -> bool:
+        return self._is_full() and not self._abandoned
+
+    def _wake(self) -> None:
         if self._is_awaited:
             self._is_awaited = False
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more

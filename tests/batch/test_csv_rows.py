@@ -24,8 +24,8 @@ def found(tmp_path: Path, data: bytes) -> list[tuple[int, Any]]:
     path.write_bytes(data)
     source = CsvSource(path)
     taken = [
-        (number, fields.message if isinstance(fields, InvalidRequest) else fields)
-        for number, fields in source.records()
+        (record.number, record.fields.message if isinstance(record.fields, InvalidRequest) else record.fields)
+        for record in source.records()
     ]
     assert source.count() == len(taken)
     return taken
@@ -123,10 +123,10 @@ def test_a_long_cell_is_read_and_the_limit_of_the_process_stays(tmp_path: Path) 
     """The limit of csv is one for all who use it: it is given back after each row, also a wrong one."""
     before = csv.field_size_limit()
     long = "x" * (before + 1)
-    for _, fields in CsvSource(_written(tmp_path, f'prompt\n{long}\n"a"b\n')).records():
+    for record in CsvSource(_written(tmp_path, f'prompt\n{long}\n"a"b\n')).records():
         assert csv.field_size_limit() == before
-        if not isinstance(fields, InvalidRequest):
-            assert fields == {"prompt": long}
+        if not isinstance(record.fields, InvalidRequest):
+            assert record.fields == {"prompt": long}
 
 
 def _written(tmp_path: Path, text: str) -> Path:

@@ -122,35 +122,73 @@ def index() -> Iterator[Index]:
     made.close()
 
 
+def claim(index: Index, key: str, number: int) -> str:
+    """Claim one row."""
+    (claimed,) = index.claim([(key, number)])
+    return claimed
+
+
+def add(index: Index, key: str, place: int) -> bool:
+    """Add one row of an earlier run; whether it is new."""
+    return index.add([(key, place)]) is None
+
+
 def test_a_key_is_new_once(index: Index) -> None:
     """Then this run has it."""
-    assert [index.claim("a", 1), index.claim("a", 2), index.claim("b", 3)] == ["new", "again", "new"]
+    assert [claim(index, "a", 1), claim(index, "a", 2), claim(index, "b", 3)] == ["new", "again", "new"]
 
 
 def test_a_row_of_an_earlier_run_is_done_once(index: Index) -> None:
     """A second row of the input with its key is a repetition, as it is in a first run."""
-    assert index.add("a", 0)
-    assert [index.claim("a", 1), index.claim("a", 2)] == ["done", "again"]
+    assert add(index, "a", 0)
+    assert [claim(index, "a", 1), claim(index, "a", 2)] == ["done", "again"]
 
 
 def test_an_output_has_a_key_once(index: Index) -> None:
     """A second row with it is reported."""
-    assert [index.add("a", 0), index.add("a", 9), index.add("b", 20)] == [True, False, True]
+    assert [add(index, "a", 0), add(index, "a", 9), add(index, "b", 20)] == [True, False, True]
+
+
+def test_rows_are_claimed_in_blocks(index: Index) -> None:
+    """A block may hold all kinds of rows, and a key twice; each is claimed as if it came alone."""
+    assert index.add([("a", 0), ("b", 9)]) is None
+    assert index.claim([("a", 1), ("c", 2), ("a", 3), ("c", 4), ("b", 5)]) == ["done", "new", "again", "again", "done"]
+    assert index.claim([("c", 6), ("d", 7)]) == ["again", "new"]
+    assert index.claim([]) == []
+    index.put("c", 20)
+    assert list(index.places()) == [0, 20, 9]
+
+
+def test_the_first_repetition_of_a_block_is_found(index: Index) -> None:
+    """Of an output, the line is named; it may repeat one of the same block or of an earlier one."""
+    assert index.add([("a", 0), ("b", 9), ("a", 20), ("b", 30)]) == 2
+    assert index.add([("c", 40), ("b", 50)]) == 1
+    assert index.add([]) is None
+
+
+@given(st.permutations([10, 20, 30]))
+def test_sorted_means_in_the_order_of_the_input(places: list[int]) -> None:
+    """Then nothing is written again."""
+    index = Index()
+    index.add([(str(number), place) for number, place in enumerate(places)])
+    index.claim([(str(number), number) for number in range(3)])
+    assert index.is_sorted() == (places == [10, 20, 30])
+    index.close()
 
 
 def test_a_cleared_index_knows_nothing(index: Index) -> None:
     """A cleared index is as before the first row."""
-    index.add("a", 0)
+    add(index, "a", 0)
     index.clear()
-    assert index.claim("a", 1) == "new"
+    assert claim(index, "a", 1) == "new"
 
 
 def test_places_come_in_the_order_of_the_input(index: Index) -> None:
     """Those that the input has not follow in their own order; a row that was never kept has no place."""
     for key, place in (("gone", 0), ("c", 10), ("also gone", 20)):
-        index.add(key, place)
+        add(index, key, place)
     for number, key in enumerate("abcd", 1):
-        index.claim(key, number)
+        claim(index, key, number)
     index.put("d", 30)
     index.put("a", 40)
     assert list(index.places()) == [40, 10, 30, 0, 20]
@@ -161,7 +199,7 @@ def test_any_order_of_ends_gives_the_order_of_the_input(ends: list[int]) -> None
     """Rows end in any order."""
     index = Index()
     for number in range(20):
-        index.claim(str(number), number)
+        claim(index, str(number), number)
     for place, number in enumerate(ends):
         index.put(str(number), place)
     assert [ends[place] for place in index.places()] == list(range(20))
@@ -173,7 +211,7 @@ def test_a_full_disk_is_an_os_error(index: Index) -> None:
     index._database.execute("COMMIT")
     index._database.execute("PRAGMA max_page_count = 1")
     with pytest.raises(OSError, match="temporary database") as caught:
-        list(map(index.claim, map(str, range(10_000)), range(10_000)))
+        index.claim([(str(number), number) for number in range(10_000)])
     assert isinstance(caught.value.__cause__, sqlite3.OperationalError)
 
 
@@ -225,7 +263,7 @@ def run(path: Path, rows: list[dict[str, Any]], *, retry_failed: bool = False) -
     """One run of a batch: claim all rows, append those that are new."""
     with opened(path, retry_failed=retry_failed) as (journal, index):
         for number, row in enumerate(rows, 1):
-            if index.claim(row_key(row), number) == "new":
+            if claim(index, row_key(row), number) == "new":
                 journal.append(row)
 
 
@@ -370,7 +408,7 @@ def test_a_full_disk_keeps_the_whole_lines(path: Path, room: int) -> None:
     first, second = answered(1), answered(2, "x" * 200)
     with opened(path) as (journal, index):
         for number, row in enumerate((first, second), 1):
-            index.claim(row_key(row), number)
+            claim(index, row_key(row), number)
         journal.append(first)
         with files_of_at_most(len(encode_row(first)) + room), pytest.raises(OSError, match=r".*") as caught:
             journal.append(second)
@@ -411,8 +449,8 @@ def test_a_part_that_cannot_be_taken_back_at_once_is_before_the_next_row(path: P
     """A row is never written after a torn line; the error is that of the write."""
     first, second = answered(1), answered(2)
     with opened(path) as (journal, index):
-        index.claim("id 1", 1)
-        index.claim("id 2", 2)
+        claim(index, "id 1", 1)
+        claim(index, "id 2", 2)
         journal.append(first)
         real = journal._file
         failing = Failing(real, takes=20)
@@ -431,7 +469,7 @@ def test_a_part_that_cannot_be_taken_back_at_once_is_before_the_next_row(path: P
 def test_a_part_that_stays_is_dropped_by_the_next_run(path: Path) -> None:
     """It is what a kill leaves."""
     with opened(path) as (journal, index):
-        index.claim("id 1", 1)
+        claim(index, "id 1", 1)
         journal._file = Failing(journal._file, takes=20)  # type: ignore[assignment]  # it can what append needs
         with pytest.raises(OSError, match="No space left"):
             journal.append(answered(1))
@@ -444,7 +482,7 @@ def test_each_row_is_one_write(path: Path) -> None:
     """It is in the file when append returns, so that a kill takes no row that was reported."""
     with opened(path) as (journal, index):
         for number in (1, 2):
-            index.claim(f"id {number}", number)
+            claim(index, f"id {number}", number)
             journal.append(answered(number))
             assert len(kept_in(path)) == number
 
@@ -454,7 +492,7 @@ def test_rows_are_sorted_by_the_input(path: Path) -> None:
     run(path, [answered("gone"), answered("c"), answered("also gone")])
     with opened(path) as (journal, index):
         for number, own in enumerate("abcd", 1):
-            index.claim(f"id {own}", number)
+            claim(index, f"id {own}", number)
         for own in "dba":
             journal.append(answered(own))
         journal.sort()
@@ -465,7 +503,7 @@ def test_a_sort_that_fails_keeps_the_rows(path: Path, monkeypatch: pytest.Monkey
     """The rows stay in their order."""
     with opened(path) as (journal, index):
         for number, own in enumerate("ab", 1):
-            index.claim(f"id {own}", number)
+            claim(index, f"id {own}", number)
         for own in "ba":
             journal.append(answered(own))
         before = path.read_bytes()
@@ -481,7 +519,7 @@ def test_a_sorted_journal_can_be_gone_on_with(path: Path) -> None:
     """By the next run, which finds all rows where they are now."""
     with opened(path) as (journal, index):
         for number, own in enumerate("ab", 1):
-            index.claim(f"id {own}", number)
+            claim(index, f"id {own}", number)
         for own in "ba":
             journal.append(answered(own, "x" * ord(own)))
         journal.sort()

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bing_llm.batch.files import MAX_ROW
-from bing_llm.batch.jsonl import JsonlSource, json_fields, read_lines, read_records
+from bing_llm.batch.jsonl import JsonlSource, json_record, read_lines, read_records
 from bing_llm.errors import InvalidRequest
 
 GOOD = b'{"prompt":"x"}\n'
@@ -34,8 +34,8 @@ VALUES = st.recursive(
 def found(data: bytes) -> list[tuple[int, Any]]:
     """Number and fields of each record, an error as its text."""
     return [
-        (number, fields.message if isinstance(fields, InvalidRequest) else fields)
-        for number, fields in read_records(io.BytesIO(data))
+        (record.number, record.fields.message if isinstance(record.fields, InvalidRequest) else record.fields)
+        for record in read_records(io.BytesIO(data))
     ]
 
 
@@ -154,7 +154,7 @@ def test_objects_become_what_json_has() -> None:
         "tuple": (1, 2),
         7: "seven",
     }
-    assert json_fields(row, "Row 1") == {
+    assert json_record(1, row).fields == {
         "at": "2024-05-01T12:30:00",
         "day": "2024-05-01",
         "nan": None,
@@ -195,7 +195,7 @@ def test_objects_of_subclasses_are_what_they_are_made_of() -> None:
         "array": Array(),
         "mapping": MappingProxyType({"a": Text("b")}),
     }
-    assert json_fields(row, "Row 1") == {
+    assert json_record(1, row).fields == {
         "text": "a",
         "whole": 7,
         "at": "2024-05-01T12:30:00",
@@ -211,7 +211,7 @@ CIRCLE.append(CIRCLE)
 @pytest.mark.parametrize("value", [object(), "\ud800", 10**5000, CIRCLE, {(1, 2): 3}], ids=range(5))
 def test_an_object_that_is_not_json_is_an_error_of_its_row(value: Any) -> None:
     """The error names the row."""
-    error = json_fields({"a": value}, "Row 3")
+    error = json_record(3, {"a": value}).fields
     assert isinstance(error, InvalidRequest)
     assert error.message.startswith("Row 3 cannot be written as JSON: ")
 
@@ -221,8 +221,8 @@ def test_objects_have_the_limits_of_lines() -> None:
     deep: Any = 1
     for _ in range(150):
         deep = [deep]
-    assert "nested over 100" in str(json_fields({"a": deep}, "Row 1"))
-    assert "over 16 MiB" in str(json_fields({"a": "x" * MAX_ROW}, "Row 1"))
+    assert "nested over 100" in str(json_record(1, {"a": deep}).fields)
+    assert "over 16 MiB" in str(json_record(1, {"a": "x" * MAX_ROW}).fields)
 
 
 def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
@@ -231,3 +231,19 @@ def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
     path.write_bytes(b"\xef\xbb\xbf\n" + GOOD + b"\n\nnonsense\n" + GOOD[:-1])
     source = JsonlSource(path)
     assert source.count() == len(list(source.records())) == 3
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n", b"a", b"a\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n b\n", b" \n\t\na\r\n\r\nb", b"\x0c\n\n\nab\n \nc\n "],
+)
+@pytest.mark.parametrize("piece", [3, 4, 5, 1000])
+def test_rows_are_counted_piece_by_piece(
+    tmp_path: Path, data: bytes, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as are read, wherever a piece of the file ends."""
+    monkeypatch.setattr("bing_llm.batch.jsonl._PIECE", piece)  # the first has the whole byte order mark
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(data)
+    source = JsonlSource(path)
+    assert source.count() == len(list(source.records()))

@@ -40,7 +40,7 @@ TABLES = EXTENSIONS[1:]
 def fill(output: Output, rows: Iterable[dict[str, Any]]) -> None:
     """Claim all rows, append those that are new."""
     for number, row in enumerate(rows, 1):
-        if output.claim(row_key(row), number) == "new":
+        if output.claim([(row_key(row), number)]) == ["new"]:
             output.append(row)
 
 
@@ -90,7 +90,12 @@ def test_a_run_goes_on_where_one_was_broken_off(path: Path) -> None:
     broken_off(path, [answered("a"), failed("b")])
     output = open_output(path)
     assert (output.earlier, output.earlier_failed) == (2, 1)
-    assert [output.claim(key, 1) for key in ("id a", "id a", "id c", "id c")] == ["done", "again", "new", "again"]
+    assert output.claim([("id a", 1), ("id a", 2), ("id c", 3), ("id c", 4)]) == [
+        "done",
+        "again",
+        "new",
+        "again",
+    ]
     output.close()
     run(path, [answered("a"), answered("b"), answered("c")])
     assert shown(path) == ["a", "b", "c"]
@@ -258,7 +263,7 @@ from pathlib import Path
 from bing_llm.batch.outputs import open_output
 output = open_output(sys.argv[1])
 for number in (1, 2):
-    output.claim(f"id {number}", number)
+    output.claim([(f"id {number}", number)])
     output.append({"id": number, "text": "x", "finish_reason": "stop", "attempts": 1, "seconds": 1.0})
 output._journal._file.write(b'{"id":3,"te')
 os.kill(os.getpid(), signal.SIGKILL)
@@ -322,7 +327,7 @@ def test_stdout_has_each_row_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs.sys, "stdout", SimpleNamespace(buffer=buffer))  # type: ignore[attr-defined]
     output = open_output("-", retry_failed=True)
     assert (output.earlier, output.earlier_failed) == (0, 0)
-    assert [output.claim("id 1", 1), output.claim("id 1", 2)] == ["new", "again"]
+    assert output.claim([("id 1", 1), ("id 1", 2)]) == ["new", "again"]
     output.append(answered(1))
     output.append(answered(2))
     assert flushed == [encode_row(answered(1)), encode_row(answered(1)) + encode_row(answered(2))]

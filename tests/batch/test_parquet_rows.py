@@ -53,8 +53,8 @@ def test_values_become_what_json_has(tmp_path: Path) -> None:
         nan=pa.array([math.nan]),
         kind=pa.array(["a"]).dictionary_encode(),
     )
-    ((_, fields),) = ParquetSource(path).records()
-    assert fields == {
+    (record,) = ParquetSource(path).records()
+    assert record.fields == {
         "messages": [{"role": "user", "content": "Hi"}],
         "null": None,
         "at": "2024-05-01T12:30:00Z",

@@ -140,10 +140,10 @@ def test_stdin_is_read_as_it_comes(stdin: int) -> None:
     assert (source.name, source.count()) == ("stdin", None)
     records = source.records()
     os.write(stdin, b'{"prompt": "a"}\n{"pro')
-    assert next(records) == Record(1, {"prompt": "a"})
+    assert next(records).fields == {"prompt": "a"}
     os.write(stdin, b'mpt": "b"}')
     os.close(stdin)
-    assert list(records) == [Record(2, {"prompt": "b"})]
+    assert [(record.number, record.fields) for record in records] == [(2, {"prompt": "b"})]
     assert os.fstat(0), "it is not ours to close"
 
 
@@ -158,10 +158,7 @@ def test_given_rows_are_read_as_they_are_asked_for() -> None:
     source = open_source(rows())
     assert (source.name, source.count()) == ("the given rows", None)
     records = source.records()
-    assert [next(records), next(records)] == [
-        Record(1, {"prompt": "Hi"}),
-        Record(2, {"id": 1, "prompt": "Ho"}),
-    ]
+    assert [next(records).fields, next(records).fields] == [{"prompt": "Hi"}, {"id": 1, "prompt": "Ho"}]
 
 
 def test_given_rows_have_their_length() -> None:
@@ -173,11 +170,11 @@ def test_given_rows_have_their_length() -> None:
 def test_the_objects_of_the_caller_are_not_ours() -> None:
     """What is done with a row never changes what was given."""
     given = {"prompt": "a", "tags": ["x"]}
-    ((_, fields),) = open_source([given]).records()
-    assert fields == given
-    assert isinstance(fields, dict)
-    assert fields is not given
-    assert fields["tags"] is not given["tags"]
+    (record,) = open_source([given]).records()
+    assert record.fields == given
+    assert isinstance(record.fields, dict)
+    assert record.fields is not given
+    assert record.fields["tags"] is not given["tags"]
 
 
 @pytest.mark.parametrize("row", [7, None, b"Hi", ["Hi"], {"prompt": object()}, "\ud800"])
@@ -187,7 +184,7 @@ def test_a_given_row_that_is_none_costs_only_itself(row: Any) -> None:
     assert wrong.number == 2
     assert isinstance(wrong.fields, InvalidRequest)
     assert wrong.fields.message.startswith("Row 2 ")
-    assert last == Record(3, {"prompt": "b"})
+    assert (last.number, last.fields) == (3, {"prompt": "b"})
 
 
 @pytest.mark.parametrize("source", [{"prompt": "Hi"}, b"in.jsonl", 7, None])
@@ -207,53 +204,70 @@ def numbered(until: int) -> Iterator[Record]:
 
 @pytest.mark.parametrize("limit", [1, 2, 256])
 async def test_all_records_come_in_order(limit: int) -> None:
-    """However many are read ahead."""
-    assert [record.number async for record in prefetch(numbered(600), limit=limit)] == list(range(600))
+    """However many are read ahead, in blocks of at most so many."""
+    blocks = [block async for block in prefetch(numbered(600), limit=limit)]
+    assert [record.number for block in blocks for record in block] == list(range(600))
+    assert max(map(len, blocks)) <= limit
 
 
 async def test_no_records_come_to_an_end() -> None:
     """At once."""
-    assert [record async for record in prefetch(iter(()))] == []
+    assert [block async for block in prefetch(iter(()))] == []
 
 
-async def test_only_so_many_are_read_ahead() -> None:
-    """The thread waits for room, and goes on when there is some."""
-    read = 0
-    enough = threading.Event()
+class Counted:
+    """Records of this size without an end; `full` is set when so many were read."""
+
+    def __init__(self, full_at: int, size: int = 0) -> None:
+        self.read = 0
+        self.full = threading.Event()
+        self._full_at = full_at
+        self._size = size
+
+    def __iter__(self) -> Iterator[Record]:
+        return self
+
+    def __next__(self) -> Record:
+        self.read += 1
+        if self.read == self._full_at:
+            self.full.set()
+        return Record(self.read, {}, self._size)
+
+
+@pytest.mark.parametrize(
+    ("limits", "size", "ahead"),
+    [({"limit": 5}, 0, 5), ({}, 0, 512), ({"most_bytes": 30}, 10, 3), ({}, 2**19, 2), ({}, 2**24, 1)],
+)
+async def test_only_so_much_is_read_ahead(limits: dict[str, int], size: int, ahead: int) -> None:
+    """A row may take megabytes: the thread waits for room, with one more record in its hand, and then goes on."""
+    records = Counted(ahead + 1, size)
+    blocks = prefetch(records, **limits)
+    taken = 0
+    waiting = asyncio.ensure_future(anext(blocks))
+    await asyncio.sleep(0)  # its thread has begun
+    for _ in range(20):
+        block = await waiting
+        assert len(block) <= ahead
+        taken += len(block)
+        assert records.read <= taken + ahead + 1
+        waiting = asyncio.ensure_future(anext(blocks))
+    await waiting
+    await asyncio.to_thread(records.full.wait)
+    await blocks.aclose()
+
+
+async def test_what_has_come_is_not_kept_for_a_full_block() -> None:
+    """The next line of a pipe may be long in coming."""
+    silence = threading.Event()
 
     def records() -> Iterator[Record]:
-        nonlocal read
-        for read in range(1, 100):
-            if read == 6:
-                enough.set()
-            yield Record(read, {})
+        yield Record(1, {})
+        silence.wait()
 
-    taken = prefetch(records(), limit=5)
-    assert (await anext(taken)).number == 1
-    await asyncio.to_thread(enough.wait)
-    for expected in range(2, 50):
-        assert (await anext(taken)).number == expected
-        assert read <= expected + 6  # five wait, and one is in the hand of the thread
-    await taken.aclose()
-
-
-async def test_few_are_read_ahead_where_nothing_is_said() -> None:
-    """A row may take megabytes, and the service is slower than the disk."""
-    read = 0
-    enough = threading.Event()
-
-    def records() -> Iterator[Record]:
-        nonlocal read
-        for read in range(1, 1000):
-            if read == 34:  # one is taken, 32 wait, and one is in the hand of the thread
-                enough.set()
-            yield Record(read, {})
-
-    taken = prefetch(records())
-    assert (await anext(taken)).number == 1
-    await asyncio.to_thread(enough.wait)
-    assert read == 34
-    await taken.aclose()
+    blocks = prefetch(records())
+    assert await anext(blocks) == [Record(1, {})]
+    silence.set()
+    await blocks.aclose()
 
 
 async def test_an_error_comes_out_after_what_was_read() -> None:
@@ -264,7 +278,7 @@ async def test_an_error_comes_out_after_what_was_read() -> None:
         raise OSError("It cannot be read.")
 
     taken = prefetch(records())
-    assert (await anext(taken)).number == 1
+    assert await anext(taken) == [Record(1, {})]
     with pytest.raises(OSError, match="It cannot be read"):
         await anext(taken)
 
@@ -293,7 +307,7 @@ async def test_records_are_closed_where_they_are_left() -> None:
     def records() -> Iterator[Record]:
         try:
             for number in range(1, 100):
-                if number == 5:  # one was taken, three wait, and so does the thread with this one
+                if number == 7:  # at most three were taken, three wait, and so does the thread with this one
                     full.set()
                 yield Record(number, {})
         finally:
@@ -323,7 +337,7 @@ async def test_closing_does_not_wait_for_a_read() -> None:
             closed.set()
 
     taken = prefetch(records())
-    assert (await anext(taken)).number == 1
+    assert await anext(taken) == [Record(1, {})]
     await asyncio.to_thread(reads.wait)
     await taken.aclose()
     assert not closed.is_set()
@@ -356,27 +370,21 @@ async def test_waiting_for_a_record_can_be_cancelled() -> None:
 async def test_the_loop_is_not_kept_from_other_work() -> None:
     """Records that are there already come without a wait, and a run may skip thousands of them."""
     turns = 0
-    full = threading.Event()
-
-    def records() -> Iterator[Record]:
-        for number in range(1, 100):
-            if number == 12:  # one was taken, and ten wait
-                full.set()
-            yield Record(number, {})
+    going = True
 
     async def other() -> None:
         nonlocal turns
-        turns += 1
+        while going:
+            turns += 1
+            await asyncio.sleep(0)
 
-    taken = prefetch(records(), limit=10)
-    await anext(taken)
-    await asyncio.to_thread(full.wait)
     task = asyncio.create_task(other())
-    for _ in range(10):
-        await anext(taken)
-    assert turns == 1
+    blocks = 0
+    async for _ in prefetch(numbered(200), limit=10):
+        blocks += 1
+        assert turns >= blocks - 1
+    going = False
     await task
-    await taken.aclose()
 
 
 def test_a_loop_that_is_gone_ends_the_thread() -> None:
