@@ -59,7 +59,7 @@ class Attempts:
 
     def __init__(self, retries: Retries, deadline: Deadline, metering: Metering) -> None:
         self.deadline = deadline
-        self._metering = metering
+        self._metering = retries.applied_to(metering)
         self._attempts = aiter(_retrying(retries, deadline, lambda exc: isinstance(exc, BingError)))
         self._current: AttemptManager | None = None
 
@@ -69,6 +69,7 @@ class Attempts:
         Raises:
             BingError: This error: another attempt would be of no use, must not be made, or none is left.
         """
+        exc.metering = self._metering
         step = next_step(exc, attempt, self._metering)
         if step == "raise":
             raise exc

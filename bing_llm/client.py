@@ -11,6 +11,7 @@ from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Semaphore
+from bing_llm.backends.base import AgentBackend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
@@ -21,7 +22,7 @@ from bing_llm.services import Service, ServiceSettings, make_service
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import AnyBackend, ConversationInfo, WarmConversation
+    from bing_llm.backends.base import AgentCard, AnyBackend, ConversationInfo, WarmConversation
 
 T = TypeVar("T")
 
@@ -38,10 +39,12 @@ class BingClient:
         service: `ChatHub(...)`, `WorkIQ(...)`, `Emulated(...)`, or a service of your own. None: the keywords
             choose it.
         backend: `chathub`, `workiq` or `emulator`; None reads `BING_LLM_BACKEND`. If that is not set either, a
-            token or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and without these
-            arguments the environment decides by the same rule. The emulator is used only if you ask for it.
-        timeouts: The time limits, in seconds.
-        retries: How often a turn that has no text yet is tried again.
+            token, an agent or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and
+            without these arguments the environment decides by the same rule. The emulator is used only if you ask for
+            it.
+        timeouts: The time limits, in seconds. A limit that you do not give is the service's own.
+        retries: How often a turn that has no text yet is tried again. A turn that the service may charge for is not,
+            unless you say so (`Retries.resend_metered`).
         limits: How much data is accepted from the service.
         continue_conversations: Whether an adapter continues a live conversation that already holds the beginning of
             its history, so that only the new messages are sent; True, the default. It has no effect on `ask`, `stream`
@@ -60,8 +63,8 @@ class BingClient:
             `help(bing_llm.Emulated)` say what they mean. All three have `model`, `search`, `location` and
             `prompt_limit`; ChatHub and Work IQ have `endpoint`, `proxy`, `trust_env`, `ssl_context` and
             `allow_insecure`; ChatHub and the emulator have `cookies`, `locale` and `option_sets`; only ChatHub has
-            `ip_address`; only Work IQ has `token`, `time_zone`, `files`, `entity_tags`, `citation_markers` and
-            `over_stream`. A setting that the chosen service does not have is refused.
+            `ip_address`; only Work IQ has `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`,
+            `citation_markers` and `over_stream`. A setting that the chosen service does not have is refused.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -87,7 +90,7 @@ class BingClient:
             _check_service(service, beside=[name for name, value in given.items() if value is not None])
         self.service = service
         self.backend_name = service.name
-        self.timeouts = _of(Timeouts, timeouts, "timeouts")
+        self.timeouts = _of(Timeouts, timeouts, "timeouts").of_service(getattr(service, "time_limits", {}))
         self.retries = _of(Retries, retries, "retries")
         limits = _of(Limits, limits, "limits")
         for part in (self.timeouts, self.retries, limits):
@@ -202,6 +205,21 @@ class BingClient:
         deadline = new_deadline(self)
         handle = await self._retried(lambda: self.backend.open_conversation(conversation_id, deadline), deadline)
         await Conversation(self, handle).delete()
+
+    async def agent_card(self) -> AgentCard:
+        """What the agent of Work IQ that this client asks says of itself; asked for once, and kept.
+
+        Raises:
+            ConfigurationError: The client does not speak A2A.
+            InvalidRequest: There is no such agent.
+            BingError: The service refused, or could not be reached in all attempts.
+        """
+        backend = self.backend
+        if not isinstance(backend, AgentBackend):
+            msg = f"The backend {self.backend_name} has no agent card: only agents over A2A have one."
+            raise ConfigurationError(msg, hint="Pass agent=, or protocol='a2a' for Copilot itself.")
+        deadline = new_deadline(self)
+        return await self._retried(lambda: backend.agent_card(deadline), deadline)
 
     async def _retried(self, operation: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         return await retried(operation, self.retries, deadline, self.backend.metering)

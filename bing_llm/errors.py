@@ -67,6 +67,22 @@ __all__ = [
 _LONGEST_SHOWN = 1000  # characters of a message in `str()`; ours have at most some 600, a service may send more
 
 
+class Metering(NamedTuple):
+    """What a service says about its own turns.
+
+    Attributes:
+        metered: Whether each turn that was sent is paid for. Such a turn is not sent again automatically.
+        throttling_passes: Whether `Throttled` without `Retry-After` ends within seconds. Else (ChatHub) it is a quota
+            that is counted in hours, and more requests make it worse.
+    """
+
+    metered: bool = False
+    throttling_passes: bool = False
+
+
+UNMETERED: Final = Metering()
+
+
 class BingError(Exception):
     """The base of all errors of this package. `str()` escapes the text for a terminal, and shortens a long message.
 
@@ -81,6 +97,8 @@ class BingError(Exception):
 
     Attributes:
         sent: Whether the request of the turn had gone out, so that the service may have acted on it.
+        begun: Whether the service had accepted the turn and begun to answer it before this error.
+        metering: What the service says about its turns; known after a turn has failed.
     """
 
     default_hint: ClassVar[str] = ""
@@ -103,6 +121,13 @@ class BingError(Exception):
         self.partial_text = partial_text
         self.retry_after = retry_after
         self.sent = False
+        self.begun = False
+        self.metering = UNMETERED
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether the service may charge for the turn that failed: it meters its turns, and did not refuse this one."""
+        return _may_be_charged(self, sent=self.sent, metering=self.metering)
 
     def __str__(self) -> str:
         # It may hold text of the service, and a traceback is printed on a terminal unchanged. It is cut only here,
@@ -221,7 +246,12 @@ class TurnLimitReached(ConversationError):
 
 
 class ServiceFault(BingError):
-    """Abstract: the service, or the connection to it, failed."""
+    """Abstract: the service, or the connection to it, failed.
+
+    `permanent` says that another attempt would soon fail in the same way.
+    """
+
+    permanent: bool = False
 
 
 class ServiceError(ServiceFault):
@@ -239,10 +269,9 @@ class ProtocolError(ServiceFault):
 class ConnectionFailed(ServiceFault):
     """No connection could be opened; the request was not sent.
 
-    `permanent` says that another attempt would fail in the same way, such as with an untrusted certificate.
+    It is `permanent` with an untrusted certificate, for example.
     """
 
-    permanent: bool = False
     default_hint = "Check the network, the endpoint and the proxy."
 
 
@@ -308,22 +337,6 @@ RETRY_TABLE: Final[Mapping[type[BingError], RetryRule]] = {
 """The policy, one error a line. Change it here, or in `next_step` if the decision needs more than the error."""
 
 
-class Metering(NamedTuple):
-    """What a service says about its own turns.
-
-    Attributes:
-        metered: Whether each turn that was sent is paid for. Such a turn is not sent again automatically.
-        throttling_passes: Whether `Throttled` without `Retry-After` ends within seconds. Else (ChatHub) it is a quota
-            that is counted in hours, and more requests make it worse.
-    """
-
-    metered: bool = False
-    throttling_passes: bool = False
-
-
-UNMETERED: Final = Metering()
-
-
 class FailedAttempt(NamedTuple):
     """The facts of a failed attempt that decide the next step.
 
@@ -349,9 +362,10 @@ def next_step(error: BingError, attempt: FailedAttempt, metering: Metering) -> N
     if attempt.answered:
         return "raise"
     if attempt.conversation == "own":  # the service may have the turn already, and would answer it twice
-        return "retry" if _may_pass(error, metering) and not attempt.sent else "raise"
-    if metering.metered and attempt.sent and isinstance(error, ServiceFault):
-        return "raise"  # the other errors say that the turn was refused, so it was not paid for
+        has_it = attempt.sent and not _is_refusal(error)
+        return "retry" if _may_pass(error, metering) and not has_it else "raise"
+    if _may_be_charged(error, sent=attempt.sent, metering=metering):
+        return "raise"
     fresh = rule_for(error).fresh
     if attempt.conversation == "used" and fresh != "never":
         return "replace"
@@ -367,15 +381,16 @@ def is_transient(exc: BaseException) -> bool:
     """Whether the same turn may succeed if it is soon tried again in a new conversation.
 
     True for faults of the service and of the connection, unless they are permanent, and for `Throttled` if the service
-    said how long to wait. False for all others:
+    said how long to wait, or if its limits end within seconds (Work IQ). False for all others:
 
+    - A turn that may be paid for (`may_be_charged`) would be paid for twice.
     - A request, a credential or a captcha fails again.
-    - A quota without `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and more requests
-      make it worse.
+    - A quota of ChatHub without `Retry-After` (a result `Throttled`, HTTP 404 at creation) is counted in hours, and
+      more requests make it worse.
     - A `ProtocolError` means that the server is not what we expect.
     - After `SessionExpired`, the owner of the conversation must decide.
     """
-    return isinstance(exc, BingError) and _may_pass(exc, UNMETERED)
+    return isinstance(exc, BingError) and _may_pass(exc, exc.metering) and not exc.may_be_charged
 
 
 def rule_for(error: BingError) -> RetryRule:
@@ -383,8 +398,17 @@ def rule_for(error: BingError) -> RetryRule:
     return next((RETRY_TABLE[kind] for kind in type(error).__mro__ if kind in RETRY_TABLE), RetryRule())
 
 
+def _is_refusal(error: BingError) -> bool:
+    """Whether the service did nothing about the turn: only a fault leaves that open, and what comes in an answer."""
+    return not (isinstance(error, ServiceFault) or error.begun)
+
+
+def _may_be_charged(error: BingError, *, sent: bool, metering: Metering) -> bool:
+    return metering.metered and sent and not _is_refusal(error)
+
+
 def _may_pass(error: BingError, metering: Metering) -> bool:
-    if isinstance(error, ConnectionFailed) and error.permanent:
+    if isinstance(error, ServiceFault) and error.permanent:
         return False
     if isinstance(error, Throttled) and error.retry_after is None:
         return metering.throttling_passes

@@ -5,21 +5,27 @@ All times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
-from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
+from bing_llm.errors import ConfigurationError, Metering, ProtocolError, TimedOut
 
 CONVERSATION_SECONDS: Final = 5 * 3600.0
 """How old an unused conversation may become: a ChatHub keeps one for six hours after its last turn; of Work IQ nothing
 is known."""
 
 
+class _Default(float):
+    """A limit that nobody gave: a service may have another one of its own."""
+
+
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of a turn, in seconds.
+
+    A service may have limits of its own, which hold where you give none: Work IQ has 330 for `silence` and `answer`.
 
     The time that the caller takes between two events counts only for `turn` and `stop`. During that time nothing is
     sent, not even a ping: a service may drop a client that is silent for long (SignalR's default is 30 s).
@@ -35,12 +41,21 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         turn: For the whole turn, retries included. 900: the limit of the original provider.
     """
 
-    connect: float = 10.0
-    handshake: float = 10.0
-    silence: float = 45.0
-    answer: float = 120.0
-    stop: float = 5.0
-    turn: float = 900.0
+    connect: float = _Default(10.0)
+    handshake: float = _Default(10.0)
+    silence: float = _Default(45.0)
+    answer: float = _Default(120.0)
+    stop: float = _Default(5.0)
+    turn: float = _Default(900.0)
+
+    def of_service(self, own: Mapping[str, float]) -> Timeouts:
+        """These limits, but for those that nobody gave: they are the service's own.
+
+        Args:
+            own: The service's limits by their names, in seconds.
+        """
+        missing = {name: _Default(own[name]) for name in own if isinstance(getattr(self, name), _Default)}
+        return msgspec.structs.replace(self, **missing)
 
     def check(self) -> None:
         """Refuse limits that are not positive.
@@ -65,6 +80,9 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
         attempts: All attempts of a turn, creation included. 5, as in the original provider; 1 switches retries off.
         first_wait: The longest wait before the second attempt. 0.5.
         max_wait: The longest wait between two attempts. 30.
+        resend_metered: Whether a turn that the service may charge for (Work IQ) is sent again too, after a `TimedOut`,
+            a `ConnectionLost` or a `ServiceError`. Each attempt may be charged, so it is False. What was refused before
+            any work is tried again in any case.
         sleep: Waits that many seconds; None for `asyncio.sleep`.
         clock: The time in seconds, from any origin; None for `time.monotonic`.
         jitter: A number from 0 to 1 for each wait; None for `random.random`.
@@ -73,9 +91,14 @@ class Retries(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int = 5
     first_wait: float = 0.5
     max_wait: float = 30.0
+    resend_metered: bool = False
     sleep: Callable[[float], Awaitable[None]] | None = None
     clock: Callable[[], float] | None = None
     jitter: Callable[[], float] | None = None
+
+    def applied_to(self, metering: Metering) -> Metering:
+        """What a service says about its turns, as far as these retries respect it."""
+        return metering._replace(metered=metering.metered and not self.resend_metered)
 
     def check(self) -> None:
         """Refuse what could not work.

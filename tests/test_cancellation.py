@@ -94,7 +94,7 @@ class Service:
         to = {"endpoint": self._emulator.url}
         if self._name == "workiq":
             to = {"endpoint": self._emulator.workiq_url, "token": self._emulator.token}
-        retries = Retries(sleep=_one_turn, jitter=lambda: 1.0)
+        retries = Retries(sleep=_one_turn, jitter=lambda: 1.0, resend_metered=True)
         return {"backend": self._name, "retries": retries, **to, **more}
 
     def fail_next(self, *, creations: int = 0, turns: int = 0) -> None:

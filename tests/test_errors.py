@@ -193,6 +193,7 @@ AGAIN: Steps = ("retry", "retry", "retry", "retry", "retry", "raise")
 REPLACED: Steps = ("raise", "raise", "replace", "replace", "raise", "raise")
 ALWAYS_REPLACED: Steps = ("retry", "retry", "replace", "replace", "raise", "raise")
 AGAIN_OR_REPLACED: Steps = ("retry", "retry", "replace", "replace", "retry", "raise")
+REFUSED: Steps = ("retry",) * 6
 NEVER_SENT_TWICE: Steps = ("retry", "raise", "retry", "raise", "retry", "raise")
 NEVER_SENT_TWICE_OR_REPLACED: Steps = ("retry", "raise", "replace", "raise", "retry", "raise")
 
@@ -206,9 +207,13 @@ class Policy(NamedTuple):
     stops: bool = False
 
 
-def _permanent() -> BingError:
-    failure = errors.ConnectionFailed("x")
+def _permanent(failure: errors.ServiceFault) -> BingError:
     failure.permanent = True
+    return failure
+
+
+def _begun(failure: BingError) -> BingError:
+    failure.begun = True
     return failure
 
 
@@ -221,16 +226,19 @@ POLICIES = [
     Policy(errors.UploadFailed("x"), RAISED, RAISED),
     Policy(errors.Unauthorized("x"), REPLACED, REPLACED, stops=True),
     Policy(errors.CaptchaRequired("x"), RAISED, RAISED, stops=True),
-    Policy(errors.Throttled("x"), RAISED, AGAIN),
-    Policy(errors.Throttled("x", retry_after=1.0), AGAIN, AGAIN),
+    Policy(errors.Throttled("x"), RAISED, REFUSED),
+    Policy(errors.Throttled("x", retry_after=1.0), REFUSED, REFUSED),
     Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
     Policy(errors.ConversationEnded("x"), RAISED, RAISED),
     Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
+    Policy(_begun(errors.ConversationBusy("x")), ALWAYS_REPLACED, NEVER_SENT_TWICE_OR_REPLACED[:4] + RAISED[:2]),
+    Policy(_begun(errors.Throttled("x", retry_after=1.0)), AGAIN, NEVER_SENT_TWICE),
     Policy(errors.TurnLimitReached("x"), REPLACED, REPLACED),
     Policy(errors.ServiceError("x"), AGAIN, NEVER_SENT_TWICE),
+    Policy(_permanent(errors.ServiceError("x")), RAISED, RAISED),
     Policy(errors.ProtocolError("x"), RAISED, RAISED),
     Policy(errors.ConnectionFailed("x"), AGAIN, NEVER_SENT_TWICE),
-    Policy(_permanent(), RAISED, RAISED, stops=True),
+    Policy(_permanent(errors.ConnectionFailed("x")), RAISED, RAISED, stops=True),
     Policy(errors.ConnectionLost("x"), AGAIN_OR_REPLACED, NEVER_SENT_TWICE_OR_REPLACED),
     Policy(errors.TimedOut("x"), AGAIN_OR_REPLACED, NEVER_SENT_TWICE_OR_REPLACED),
 ]
@@ -238,8 +246,10 @@ POLICIES = [
 
 def name_of(policy: Policy) -> str:
     """The error's name, and what makes it special."""
-    special = policy.error.retry_after is not None or getattr(policy.error, "permanent", False)
-    return f"{type(policy.error).__name__}{' (special)' if special else ''}"
+    error = policy.error
+    facts = {"retry after": error.retry_after is not None, "permanent": getattr(error, "permanent", False)}
+    special = [fact for fact, holds in {**facts, "begun": error.begun}.items() if holds]
+    return " ".join((type(error).__name__, *special))
 
 
 @pytest.mark.parametrize("policy", POLICIES, ids=name_of)
@@ -271,6 +281,30 @@ def test_a_class_of_an_adapter_is_judged_as_ours() -> None:
         """Ours and another's."""
 
     assert is_transient(Both("x"))
+
+
+@pytest.mark.parametrize(
+    ("error", "charged"),
+    [
+        (errors.TimedOut("x"), True),
+        (errors.ConnectionLost("x"), True),
+        (errors.ServiceError("x"), True),
+        (errors.ProtocolError("x"), True),
+        (errors.Throttled("x"), False),
+        (errors.SessionExpired("x"), False),
+        (errors.Unauthorized("x"), False),
+        (_begun(errors.ConversationBusy("x")), True),
+    ],
+)
+def test_a_turn_that_may_be_charged_is_not_worth_another_try(error: BingError, *, charged: bool) -> None:
+    """Only what the service refused is free; what was not sent, or is not metered, costs nothing either."""
+    facts = ((False, False), (True, False), (False, True), (True, True))
+    found = []
+    for error.sent, metered in facts:
+        error.metering = Metering(metered=metered)
+        found.append(error.may_be_charged)
+    assert found == [False, False, False, charged]
+    assert not (charged and is_transient(error))
 
 
 def test_an_error_was_not_sent_unless_someone_says_so() -> None:

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bing_llm.errors import ConfigurationError, ProtocolError, TimedOut
+from bing_llm.errors import ConfigurationError, Metering, ProtocolError, TimedOut
 from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Retries, Timeouts
 
 
@@ -28,7 +28,8 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
         for name in limits.__struct_fields__:
             value = getattr(limits, name)
             assert f"{name}: " in documentation
-            assert value is None or f" {value:.10g}" in documentation
+            shown = str(value) if isinstance(value, bool) else "" if value is None else f"{value:.10g}"
+            assert f" {shown}" in documentation
         limits.check()
 
 
@@ -121,3 +122,19 @@ def test_the_error_of_a_deadline_names_its_length() -> None:
     error = Deadline(0.25, Clock()).timed_out()
     assert "0.25 seconds" in error.message
     assert "timeouts=" in error.hint
+
+
+def test_a_service_fills_in_what_nobody_gave() -> None:
+    """Its own limits hold where there is none; one that was given stays, even if it equals the default."""
+    own = {"silence": 330.0, "answer": 330.0}
+    assert Timeouts().of_service(own) == Timeouts(silence=330.0, answer=330.0)
+    given = Timeouts(answer=120.0, turn=60.0).of_service(own)
+    assert (given.answer, given.silence, given.turn, given.connect) == (120.0, 330.0, 60.0, 10.0)
+    assert Timeouts().of_service(own).of_service({"answer": 5.0}).answer == 5.0
+
+
+def test_retries_may_send_again_what_is_charged() -> None:
+    """Only where it is said."""
+    paid = Metering(metered=True, throttling_passes=True)
+    assert Retries().applied_to(paid) == paid
+    assert Retries(resend_metered=True).applied_to(paid) == Metering(throttling_passes=True)

@@ -102,7 +102,8 @@ def prepare_turn(client: BingClient, row: Row) -> Turn | BingError:
         client.stream(prompt.text, context=prompt.context)  # checks them, and sends nothing
     except RequestError as exc:
         return exc
-    return Turn(partial(client.ask, prompt.text, context=prompt.context), client.backend.metering)
+    metering = client.retries.applied_to(client.backend.metering)
+    return Turn(partial(client.ask, prompt.text, context=prompt.context), metering)
 
 
 async def ask_row(worker: Worker, row: Row, limiter: Limiter, retries: Retries) -> Outcome | None:

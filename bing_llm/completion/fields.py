@@ -42,6 +42,8 @@ SERVICE_FIELDS = (
     "endpoint",
     "cookies",
     "token",
+    "agent",
+    "protocol",
     "search",
     "locale",
     "time_zone",
@@ -153,6 +155,8 @@ class ServiceFields(BaseModel):
     endpoint: Endpoint | None = Field(default=None, description=describe("endpoint"))
     cookies: SecretStr | None = Field(default=None, exclude=True, repr=False, description=describe("cookies"))
     token: Any = Field(default=None, exclude=True, repr=False, description=describe("token"))
+    agent: str | None = Field(default=None, description=describe("agent"))
+    protocol: Literal["rest", "a2a"] | None = Field(default=None, description=describe("protocol"))
     search: bool = Field(default=True, description=describe("search"))
     locale: str = Field(default="en-US", description=describe("locale"))
     time_zone: str | None = Field(default=None, description=describe("time_zone"))
@@ -376,7 +380,7 @@ def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
         if value is not None and not (name == "cookies" and _unwrap(value) == os.environ.get("BING_COOKIES")):
             msg = f"{name} and api_key are both given; api_key means the credential of the chosen service."
             raise ConfigurationError(msg, hint=f"Leave {name} or api_key out.")
-    settings = ServiceSettings(model=others.get("model"), endpoint=others.get("endpoint"))
+    settings = ServiceSettings(model=others.get("model"), endpoint=others.get("endpoint"), agent=others.get("agent"))
     return {**others, credential_of(others.get("backend"), settings): key}
 
 

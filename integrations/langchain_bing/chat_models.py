@@ -60,7 +60,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
+          Work IQ also `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -346,8 +346,13 @@ class ChatBing(ServiceFields, BaseChatModel):
         return structured_runnable(bind, schema, method=method, include_raw=include_raw, strict=strict, tools=tools)
 
     def with_retry(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
-        """A model that LangChain retries. Our own retries are switched off, because two budgets would multiply."""
-        return BaseChatModel.with_retry(self.model_copy(update={"max_retries": 0}), **kwargs)
+        """A model that LangChain retries. Our own retries are switched off, because two budgets would multiply.
+
+        A turn that the service may charge for is not sent again, whatever `retry_if_exception_type` says.
+        """
+        from langchain_bing.retry import Retry  # noqa: PLC0415 - brings tenacity, which is slow to import
+
+        return Retry.of(BaseChatModel.with_retry(self.model_copy(update={"max_retries": 0}), **kwargs))
 
     # --- tokens ---------------------------------------------------------------------------------------------------
 

@@ -62,7 +62,8 @@ def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
     """The same error, as LangChain's too; as it is where LangChain has no such class.
 
     `is_retryable` is True where the same turn may succeed when it is asked again soon, and our own retries were not
-    used up on it: whoever retries on top would multiply them. A quota without a time comes back after hours.
+    used up on it: whoever retries on top would multiply them. A quota without a time comes back after hours. A turn
+    that the service may charge for is never retryable.
 
     Args:
         exc: The error.
@@ -73,7 +74,7 @@ def as_model_error(exc: errors.BingError, *, attempts: int) -> errors.BingError:
         return exc
     same = kind(exc.message)
     same.__dict__.update(exc.__dict__)
-    step = errors.next_step(exc, errors.FailedAttempt("new", exc.sent), errors.UNMETERED)
+    step = errors.next_step(exc, errors.FailedAttempt("new", exc.sent), exc.metering)
     was_tried = attempts > 1 and not exc.partial_text
     same.is_retryable = step != "raise" and not was_tried  # type: ignore[attr-defined]
     return same

@@ -20,6 +20,7 @@ from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import (
     ConfigurationError,
     InvalidRequest,
+    Metering,
     ServiceError,
 )
 from bing_llm.limits import Retries, Timeouts
@@ -139,8 +140,12 @@ def test_settings_reach_work_iq() -> None:
 
 
 def test_defaults_of_work_iq() -> None:
-    """Its one model, the web allowed, the tags kept, the limit of one client."""
+    """Its one model, the web allowed, the tags kept, the limit of one client, and time for its slowest answers."""
     client = BingClient(**WORKIQ)
+    assert client.timeouts == Timeouts(silence=330.0, answer=330.0)
+    assert client.backend.metering == Metering(metered=True, throttling_passes=True)
+    on_graph = BingClient(**{**WORKIQ, "token": "t"}, endpoint="https://graph.microsoft.com/beta/copilot")
+    assert on_graph.backend.metering == Metering(throttling_passes=True)
     assert client.service == WorkIQ(token=SECRET, time_zone="Europe/Zurich")
     assert (client.model, client.prompt_limit) == ("copilot", 16_000)
     with pytest.raises(InvalidRequest, match=r"16,001 characters; copilot takes at most 16,000"):
@@ -220,9 +225,16 @@ async def test_work_iq_is_asked_over_a_socket(bing_emulator: Emulator) -> None:
 
 
 async def test_a_failing_turn_of_work_iq_is_opened_again(bing_emulator: Emulator) -> None:
-    """In a new conversation, as often as the retries say; a wrong token is not tried again."""
+    """In a new conversation, as often as the retries say, if they may; a wrong token is not tried again."""
     settings = {**WORKIQ, "token": bing_emulator.token, "endpoint": bing_emulator.workiq_url}
-    retries = Retries(attempts=2, first_wait=0.0)
+    bing_emulator.brain = Scripted([[ServiceError()]])
+    async with BingClient(**settings, retries=Retries(attempts=2, first_wait=0.0)) as bing:
+        with pytest.raises(ServiceError) as caught:
+            await bing.ask("Hello")
+    assert caught.value.may_be_charged
+    assert [request.kind for request in bing_emulator.requests] == ["creation", "chat"]
+    bing_emulator.clear()
+    retries = Retries(attempts=2, first_wait=0.0, resend_metered=True)
     bing_emulator.brain = Scripted([[ServiceError()], ["Hi"], [ServiceError()], [ServiceError()]])
     async with BingClient(**settings, retries=retries) as bing:
         assert (await bing.ask("Hello")).text == "Hi"

@@ -75,11 +75,16 @@ UNREACHED = Ends(errors.ConnectionFailed, again=True)
 LOST = Ends(errors.ConnectionLost, again=True)
 FAILED = Ends(errors.ServiceError, again=True)
 TIMED_OUT = Ends(errors.TimedOut, again=True)
+# Work IQ charges for a turn that was sent, so it is asked once (docs/protocol/workiq.md, section 12).
+LOST_ONCE = Ends(errors.ConnectionLost)
+FAILED_ONCE = Ends(errors.ServiceError)
+TIMED_OUT_ONCE = Ends(errors.TimedOut)
 GARBLED = Ends(errors.ProtocolError)
 UNAUTHORIZED = Ends(errors.Unauthorized)
 INVALID = Ends(errors.InvalidRequest)
 THROTTLED = Ends(errors.Throttled)
 THROTTLED_A_WHILE = Ends(errors.Throttled, again=True, wait=7.0)
+THROTTLED_BRIEFLY = Ends(errors.Throttled, again=True)
 CAPTCHA = Ends(errors.CaptchaRequired)
 EXPIRED = Ends(errors.SessionExpired, again=True)  # a single turn loses nothing with its conversation
 BUSY = Ends(errors.ConversationBusy, again=True)  # as EXPIRED
@@ -150,20 +155,20 @@ _CHATHUB: dict[str, tuple[FaultKind, _Cells]] = {
 
 _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     # --- HTTP ---
-    "200 empty": (HttpAnswer(200), {"creation": FAILED, "request": LOST}),
-    "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "request": LOST}),
+    "200 empty": (HttpAnswer(200), {"creation": FAILED, "request": LOST_ONCE}),
+    "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "request": LOST_ONCE}),
     "302": (HttpAnswer(302), {"creation": INVALID, "request": INVALID}),
     "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
-    "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED}),
-    "502": (HttpAnswer(502, _PAGE), {"creation": FAILED, "request": FAILED}),
-    "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED}),
+    "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
+    "502": (HttpAnswer(502, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
+    "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
     "slow body": (Split(1), {"creation": WHOLE}),
     # --- the connection ends ---
-    "abort": (Cut(), {"creation": UNREACHED, "request": LOST, **_turn(LOST)}),
-    "no final event": (Cut("end"), _turn(LOST)),
+    "abort": (Cut(), {"creation": UNREACHED, "request": LOST_ONCE, **_turn(LOST_ONCE)}),
+    "no final event": (Cut("end"), _turn(LOST_ONCE)),
     # --- what comes ---
     "malformed JSON": (Raw(_TORN), _turn(GARBLED)),
     "20 MB": (Raw(_HUGE), {"mid": GARBLED}),  # at one step: it is the dearest of all
@@ -174,12 +179,12 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "new message id": (NewMessage(), {"first": WHOLE, "mid": WHOLE}),
     # --- what the service says ---
     "disengagedForRai": (errors.ConversationEnded(), _turn(ENDED, WITHDRAWN)),
-    "TooManyRequests": (errors.Throttled(), {"creation": THROTTLED, **_turn(THROTTLED)}),
+    "TooManyRequests": (errors.Throttled(), {"creation": THROTTLED_BRIEFLY, **_turn(THROTTLED_BRIEFLY)}),
     "InvalidAuthenticationToken": (errors.Unauthorized(), {"creation": UNAUTHORIZED, **_turn(UNAUTHORIZED)}),
     "BadRequest": (errors.InvalidRequest(), _turn(INVALID)),
     "RequestEntityTooLarge": (errors.PromptTooLong(), _turn(TOO_LONG)),
     "Conflict": (errors.ConversationBusy(), {"first": BUSY}),
-    "InternalServerError": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED)}),
+    "InternalServerError": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
 }
 
 _REWRITES: dict[str, tuple[tuple[Fault, ...], Ends]] = {
@@ -199,9 +204,9 @@ _SILENT: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {
         "pings alone": (Silence(pings=True), _turn(TIMED_OUT)),
     },
     "workiq": {
-        "silence": (Silence(), {"creation": TIMED_OUT, "request": TIMED_OUT, **_turn(TIMED_OUT)}),
+        "silence": (Silence(), {"creation": TIMED_OUT, "request": TIMED_OUT_ONCE, **_turn(TIMED_OUT_ONCE)}),
         "slow body": (Split(1, pause=3600.0), {"creation": TIMED_OUT}),
-        "pings alone": (Silence(pings=True), _turn(TIMED_OUT)),
+        "pings alone": (Silence(pings=True), _turn(TIMED_OUT_ONCE)),
     },
 }
 _LOUD: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ}

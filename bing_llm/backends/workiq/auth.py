@@ -83,6 +83,11 @@ def scope_of(host: str) -> str:
     return WORKIQ_SCOPE if known is None else known.scope
 
 
+def is_graph(host: str) -> bool:
+    """Whether this is a host of Microsoft Graph."""
+    return host in _HOSTS and host != "workiq.svc.cloud.microsoft"
+
+
 def check_token(token: object, *, host: str, now: float | None = None) -> None:
     """Refuse what cannot be a token, or is seen not to be one for this host. The text never holds the token.
 

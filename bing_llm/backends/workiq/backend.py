@@ -14,13 +14,13 @@ from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.workiq.answer import AnswerReader
-from bing_llm.backends.workiq.auth import TokenSource
+from bing_llm.backends.workiq.auth import TokenSource, is_graph
 from bing_llm.backends.workiq.calls import Calls
 from bing_llm.backends.workiq.errors import error_for, parse_creation
 from bing_llm.backends.workiq.options import resolve
 from bing_llm.backends.workiq.request import chat_body, create_body
 from bing_llm.backends.workiq.turn import Turn
-from bing_llm.errors import UNMETERED, InvalidRequest, ServiceError
+from bing_llm.errors import InvalidRequest, Metering, ServiceError
 from bing_llm.limits import Deadline, Limits, Timeouts
 from bing_llm.messages import Prompt
 
@@ -75,8 +75,6 @@ class WorkIQBackend:
         ConfigurationError: The endpoint is not allowed, or the token cannot be one for it.
     """
 
-    metering = UNMETERED
-
     def __init__(self, service: WorkIQ, *, timeouts: Timeouts, limits: Limits) -> None:
         self._endpoints = resolve(service.endpoint, allow_insecure=service.allow_insecure)
         self._service = service
@@ -94,6 +92,14 @@ class WorkIQBackend:
     def keeps_context(self) -> bool:
         """False: `additionalContext` is documented as grounding for a message (docs/protocol/workiq.md, section 4)."""
         return False
+
+    @property
+    def metering(self) -> Metering:
+        """Work IQ charges for each turn, Microsoft Graph for none (docs/protocol/workiq.md, section 3).
+
+        Limits of either end within seconds or minutes (section 12).
+        """
+        return Metering(metered=not is_graph(self._endpoints.host), throttling_passes=True)
 
     def with_model(self, model: str) -> Self:
         """The same service for another model, over the same connections."""

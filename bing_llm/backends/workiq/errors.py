@@ -27,6 +27,9 @@ _PLACE_HINT = (
     "/beta/copilot. Or the conversation does not exist."
 )
 
+# A short limit, not a quota of hours (docs/protocol/workiq.md, section 12).
+_THROTTLED_HINT = "Send fewer requests at once, or wait a minute."
+
 _STATUSES: Final = {
     "authenticationerror": 401,  # comes with HTTP 400: the issuer of the token is not the user's home tenant
     "invalidauthenticationtoken": 401,
@@ -63,7 +66,7 @@ _KINDS: Final[dict[int, _Kind]] = {
     408: (errors.ServiceError, None),
     _CONFLICT: (errors.ConversationBusy, None),
     413: (errors.PromptTooLong, None),
-    _TOO_MANY: (errors.Throttled, None),
+    _TOO_MANY: (errors.Throttled, _THROTTLED_HINT),
 }
 """Errors and their hints by HTTP status; None for the hint of the error itself."""
 
@@ -96,7 +99,9 @@ def fault_error(fault: Fault, what: str) -> errors.BingError:
     """The error that came in place of an event of a stream."""
     status = _STATUSES.get(fault.code.lower()) or _inner(fault.message) or _SERVERS
     details = {"value": fault.code or None, "service_message": fault.message or None}
-    return _error(status, f"The service ended {what} with an error{_words(fault)}.", details)
+    error = _error(status, f"The service ended {what} with an error{_words(fault)}.", details)
+    error.begun = True
+    return error
 
 
 def parse_creation(answer: Response) -> str:

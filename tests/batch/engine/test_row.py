@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from bing_llm import errors
@@ -267,3 +268,21 @@ async def test_a_row_goes_through_a_real_limiter() -> None:
     assert isinstance(outcome, Answered)
     assert outcome.attempts == 2
     assert asked.time.waits == [20.0]
+
+
+@pytest.mark.parametrize(("kind", "turns"), [(errors.TimedOut, 1), (errors.ConnectionLost, 1), (errors.Throttled, 2)])
+async def test_a_row_that_may_be_charged_is_asked_once(kind: type[BingError], turns: int) -> None:
+    """It has failed; what was refused is asked again."""
+    asked = Asked([kind("x")], answer("Hi"))
+    asked.backend.metering = Metering(metered=True, throttling_passes=True)
+    outcome = await asked.outcome()
+    assert isinstance(outcome, Failed if turns == 1 else Answered)
+    assert len(asked.limiter.ends) == turns
+
+
+async def test_a_row_is_asked_again_if_the_retries_say_so() -> None:
+    """Though it may be charged twice."""
+    asked = Asked([errors.TimedOut("x")], answer("Hi"))
+    asked.backend.metering = Metering(metered=True)
+    asked.client.retries = msgspec.structs.replace(asked.client.retries, resend_metered=True)
+    assert isinstance(await asked.outcome(), Answered)
