@@ -119,7 +119,7 @@ def _turns(client: BingClient, size: int) -> Callable[[], Awaitable[object]]:
 
 
 def _rows(client: BingClient, size: int, *, runs: int) -> Callable[[], Awaitable[object]]:
-    async def ask() -> object:
+    async def ask() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(runs):
                 await arun(["Go on."] * size, Path(folder) / "out.jsonl", client=client, ordered=True)
