@@ -7,6 +7,8 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 
+import msgspec
+
 from bing_llm._checks import check_text
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
@@ -129,7 +131,9 @@ class BingClient:
         """
         return self.backend.prompt_limit
 
-    def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
+    def with_options(
+        self, *, model: str | None = None, retries: Retries | None = None, timeout: float | None = None
+    ) -> Self:
         """The same client with other options, over the same connections. It is cheap, and sends nothing.
 
         Closing it has no effect. Closing the client that `BingClient(...)` made closes both.
@@ -137,15 +141,19 @@ class BingClient:
         Args:
             model: A name that `BingClient(model=...)` takes; None keeps the current one.
             retries: As in `BingClient(retries=...)`; None keeps the current ones.
+            timeout: The time for a whole turn, in seconds, retries included; None keeps the current one.
 
         Raises:
-            ConfigurationError: The model is not known, or the retries cannot work.
+            ConfigurationError: The model is not known, or the retries or the time cannot work.
         """
         service = self.service if model is None else self.service.with_model(model)
         retries = self.retries if retries is None else _of(Retries, retries, "retries")
         retries.check()
         derived = type(self).__new__(type(self))  # not by __init__, which would read the environment again
         derived.__dict__.update(self.__dict__, service=service, retries=retries, _owns_connections=False)
+        if timeout is not None:
+            derived.timeouts = msgspec.structs.replace(self.timeouts, turn=timeout)
+            derived.timeouts.check()
         return derived
 
     def __repr__(self) -> str:

@@ -164,6 +164,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
     """The models, each with its longest prompt in characters."""
+    images_per_turn: ClassVar[int]
+    """How many pictures go with a turn."""
     time_limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """The fields of `Timeouts` that differ from its defaults, in seconds."""
 
@@ -262,6 +264,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
@@ -304,6 +307,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = 0
     time_limits: ClassVar[Mapping[str, float]] = workiq.TIME_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
@@ -410,6 +414,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     cookies: Annotated[

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import pickle
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -188,6 +187,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             "response_format",
             "stop",
             "strict",
+            "timeout",
             "tool_choice",
             "tools",
         ),
@@ -457,12 +457,6 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
-        copied = copy.copy(self)  # connections cannot be copied
-        own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
-        copied.__dict__.update(copy.deepcopy(own, memo))
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """The settings, without secrets. What cannot be pickled is left out, as in LlamaIndex, but `self` keeps it.
