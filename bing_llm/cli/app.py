@@ -221,6 +221,23 @@ def logout() -> ExitCode:
 
 
 @_command()
+def agents(
+    agent_id: Annotated[
+        str | None, typer.Argument(metavar="[AGENT_ID]", help="The agent. Default: Copilot itself.")
+    ] = None,
+    *,
+    endpoint: Annotated[str | None, setting_option("endpoint", "workiq")] = None,
+) -> ExitCode:
+    """Show what an agent of Microsoft 365 Copilot says of itself: its name, its description and its skills.
+
+    Without an id, it shows Copilot's, and says where the ids of agents are found.
+    """
+    from bing_llm.cli.agents import agents as run_agents  # noqa: PLC0415 - the other commands need none
+
+    return run_agents(agent_id, endpoint=endpoint)
+
+
+@_command()
 def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",

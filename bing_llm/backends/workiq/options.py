@@ -163,3 +163,41 @@ def resolve(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
         endpoint, ("http", "https"), allow_insecure=allow_insecure, allowed=_ALLOWED, credentials="token="
     )
     return Endpoints(base.rstrip("/"))
+
+
+# --- where its agents are (docs/protocol/a2a.md, section 1) -----------------------------------------------------------
+
+PUBLIC_A2A_BASE = "https://workiq.svc.cloud.microsoft/a2a"
+
+_REST_PATHS = ("/rest/beta", "/rest")
+_GRAPH_PATH = "/copilot"
+
+
+def resolve_a2a(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
+    """The base URL of A2A: `/a2a` beside a base URL of REST, else the URL itself; None for Work IQ's.
+
+    Raises:
+        ConfigurationError: No URL, plain http to another machine without `allow_insecure`, or the preview on Microsoft
+            Graph, which has no agents.
+    """
+    if endpoint is None:
+        return Endpoints(PUBLIC_A2A_BASE)
+    base = resolve(endpoint, allow_insecure=allow_insecure).base
+    for path in _REST_PATHS:
+        if base.endswith(path):
+            return Endpoints(f"{base.removesuffix(path)}/a2a")
+    if base.endswith(_GRAPH_PATH):
+        msg = f"The endpoint {base!r} is the preview on Microsoft Graph, which has no A2A."
+        raise ConfigurationError(msg, hint=f"Leave endpoint= out, or pass Work IQ's own, such as {PUBLIC_A2A_BASE!r}.")
+    return Endpoints(base)
+
+
+def check_agent(agent: str | None) -> None:
+    """Refuse what cannot be the id of an agent.
+
+    Raises:
+        ConfigurationError: It is blank or not printable, or a path (`.` and `..`).
+    """
+    if agent is not None and (not agent.strip() or not agent.isprintable() or agent in {".", ".."}):
+        msg = f"agent is {agent!r}, which is not the id of an agent."
+        raise ConfigurationError(msg, hint="Copy it from the address bar of Copilot Chat, or leave agent= out.")

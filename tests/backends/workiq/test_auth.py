@@ -269,7 +269,7 @@ class Challenged(Credential):
         super().__init__()
         self.options: list[dict[str, Any]] = []
 
-    def get_token(  # type: ignore[override]
+    def get_token(
         self, *scopes: str, claims: str | None = None, enable_cae: bool = False, **_more: Any
     ) -> azure.AccessToken:
         """The next one."""

@@ -9,7 +9,10 @@ from bing_llm._lazy import Extra, lazy_exports
 
 if TYPE_CHECKING:
     from llama_index.llms.bing.base import Bing
+    from llama_index.llms.bing.messages import convert
 
-__all__ = ["Bing", "__version__"]
+__all__ = ["Bing", "__version__", "convert"]
 
-__getattr__, __dir__ = lazy_exports(__name__, {"Bing": "base"}, needs=Extra("llama_index.core", "llama-index"))
+__getattr__, __dir__ = lazy_exports(
+    __name__, {"Bing": "base", "convert": "messages"}, needs=Extra("llama_index.core", "llama-index")
+)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import pickle
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -24,8 +23,6 @@ from llama_index.core.instrumentation.events.llm import LLMStructuredPredictEndE
 from llama_index.core.llms import CustomLLM
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.function_calling import FunctionCallingLLM
-from llama_index.core.program.function_program import FunctionCallingProgram
-from llama_index.core.prompts import ChatPromptTemplate
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, Field
@@ -40,7 +37,14 @@ from bing_llm.sync import run
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
 from llama_index.llms.bing.streams import StreamedCall, aclosing_now, closing
-from llama_index.llms.bing.structured import StructuredCall, areport_objects, report_objects
+from llama_index.llms.bing.structured import (
+    CallForm,
+    Form,
+    JsonForm,
+    StructuredCall,
+    areport_objects,
+    report_objects,
+)
 from llama_index.llms.bing.tool_calls import AnyTool, as_openai_tool, schema_of, selections
 
 if TYPE_CHECKING:
@@ -52,6 +56,13 @@ _dispatcher = get_dispatcher(__name__)
 _log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
+
+_FORMS: dict[PydanticProgramMode, Callable[[type[BaseModel]], Form]] = {
+    PydanticProgramMode.DEFAULT: JsonForm,
+    PydanticProgramMode.LLM: JsonForm,
+    PydanticProgramMode.FUNCTION: CallForm,
+}
+"""How the model is asked for an object in each mode that needs no other package."""
 
 _NEVER_PICKLED = ("cookies", "token", "client", "service")
 
@@ -75,7 +86,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
+          Work IQ also `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -176,6 +187,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             "response_format",
             "stop",
             "strict",
+            "timeout",
             "tool_choice",
             "tools",
         ),
@@ -357,8 +369,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return selections(response, error_on_no_tool_call=error_on_no_tool_call)
 
     # --- structured output ----------------------------------------------------------------------------------------
-    # LlamaIndex's own programs ask for a function call, which comes in one piece. An answer that is JSON text can be
-    # streamed. So those programs are used only where a `pydantic_program_mode` is set.
+    # LlamaIndex's own programs do not ask again, and their streams end with an object that does not fit. So an answer
+    # that is JSON, and a call of a function, are both read here; only the programs of other packages are theirs.
 
     def structured_predict(
         self,
@@ -368,6 +380,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         **prompt_args: object,
     ) -> M:
         """An object of a pydantic class. If the answer does not fit the class, the model is asked once more.
+
+        The model answers with JSON, or calls a function if `pydantic_program_mode` is `FUNCTION`.
 
         Args:
             output_cls: The class.
@@ -379,7 +393,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             ValueError: The model answered twice without such an object.
             BingError: The turn failed.
         """
-        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+        if self.pydantic_program_mode not in _FORMS:
             by_program: M = super().structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return by_program
         _dispatcher.event(_start_of(output_cls, prompt, prompt_args))
@@ -395,10 +409,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         **prompt_args: object,
     ) -> M:
         """An object of a pydantic class, on the caller's loop; arguments and errors as for `structured_predict`."""
-        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
-            if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:  # whose program drops the system prompt here
-                messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
-                prompt, prompt_args = ChatPromptTemplate(messages), {}  # type: ignore[assignment]  # as StructuredLLM
+        if self.pydantic_program_mode not in _FORMS:
             by_program: M = await super().astructured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
             return by_program
         _dispatcher.event(_start_of(output_cls, prompt, prompt_args))
@@ -417,13 +428,9 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
 
         The arguments and errors are those of `structured_predict`.
         """
-        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
-            program = self._function_program(output_cls, prompt)
-            objects = program.stream_call(llm_kwargs=llm_kwargs, **prompt_args)
-        elif self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+        if self.pydantic_program_mode not in _FORMS:
             return super().stream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
-        else:
-            objects = self._structured(output_cls, prompt, llm_kwargs, prompt_args).stream()
+        objects = self._structured(output_cls, prompt, llm_kwargs, prompt_args).stream()
         return report_objects(objects, _start_of(output_cls, prompt, prompt_args))
 
     async def astream_structured_predict(
@@ -434,18 +441,10 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         **prompt_args: object,
     ) -> AsyncGenerator[Any, None]:
         """What is known of an object, as `stream_structured_predict` yields it, on the caller's loop."""
-        if self.pydantic_program_mode == PydanticProgramMode.FUNCTION:
-            program = self._function_program(output_cls, prompt)
-            objects = await program.astream_call(llm_kwargs=llm_kwargs, **prompt_args)
-            return areport_objects(objects, _start_of(output_cls, prompt, prompt_args))
-        if self.pydantic_program_mode != PydanticProgramMode.DEFAULT:
+        if self.pydantic_program_mode not in _FORMS:
             return await super().astream_structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
         call = self._structured(output_cls, prompt, llm_kwargs, prompt_args)
         return aclosing_now(areport_objects(call.astream(), _start_of(output_cls, prompt, prompt_args)), call)
-
-    def _function_program(self, output_cls: type[M], prompt: PromptTemplate) -> FunctionCallingProgram[M]:
-        """LlamaIndex's program for streamed objects. It requires the call here, which it does not do by itself."""
-        return FunctionCallingProgram.from_defaults(output_cls, prompt=prompt, llm=self, tool_choice="required")
 
     def _structured(
         self,
@@ -455,15 +454,9 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         prompt_args: Mapping[str, object],
     ) -> StructuredCall[M]:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
-        return StructuredCall(self, output_cls, messages, llm_kwargs or {})
+        return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
-        copied = copy.copy(self)  # connections cannot be copied
-        own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
-        copied.__dict__.update(copy.deepcopy(own, memo))
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """The settings, without secrets. What cannot be pickled is left out, as in LlamaIndex, but `self` keeps it.

@@ -1,30 +1,9 @@
 """LlamaIndex's messages as a history: text that the service takes, and the pictures of the turn.
 
-=========================  ============================================================================================
-role                       what becomes of the message
-=========================  ============================================================================================
-system, developer          a message of the role `system`
-user                       a message of the role `user`
-assistant, chatbot, model  a message of the role `assistant`, its calls after its text
-tool, function             a result block, which names the tool
-=========================  ============================================================================================
-
-=========================  ============================================================================================
-block                      what becomes of it
-=========================  ============================================================================================
-text                       its text, on lines of its own
-image                      `[image]`; a user's goes with the turn that asks with it, and with the results of its tools
-document                   its text after its title: text from data, a path or a `data:` URL
-citable, citation          title, source and what they quote; citations of an assistant are left out
-tool call                  the form in which the model is asked to write it; in assistant messages only
-thinking, cache            left out
-audio, video, others       refused; in the results of tools `[audio]` and so on
-=========================  ============================================================================================
-
-In `additional_kwargs`, `name` goes before the text, or names the tool of a result; `tool_call_id` says which call a
-result answers; `tool_calls` and `function_call` are read if no block repeats them. LlamaIndex does not say whether a
-tool failed. Pictures in system messages are refused. In assistant messages nothing is refused: what cannot be sent back
-is left out. Files that `path` names are read, as everywhere in LlamaIndex: do not let strangers choose it.
+`convert` has the table of what becomes of each role and of each block. In `additional_kwargs`, `name` goes before the
+text, or names the tool of a result; `tool_call_id` says which call a result answers; `tool_calls` and `function_call`
+are read if no block repeats them. LlamaIndex does not say whether a tool failed. Files that `path` names are read, as
+everywhere in LlamaIndex: do not let strangers choose it.
 """
 
 from __future__ import annotations
@@ -52,7 +31,15 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
-from bing_llm.completion.prompt import History, HistoryBuilder, HistoryCall, image_url, join_lines
+from bing_llm.completion.prompt import (
+    History,
+    HistoryBuilder,
+    HistoryCall,
+    image_url,
+    join_lines,
+    placeholder,
+    render_context,
+)
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 
@@ -82,14 +69,63 @@ _LONGEST_SHOWN = 200  # characters of a path in an error: someone will pass a wh
 
 # These may consist of characters only, and still are not text to read.
 _not_text = re.compile(r"(?:image|audio|video|font)/(?!.*\+xml)|application/(?:pdf|rtf|postscript)", re.IGNORECASE)
-_SIGNATURES = (b"%PDF-", b"{\\rtf")
+_SIGNATURES = {b"%PDF-": "application/pdf", b"{\\rtf": "application/rtf"}
+
+
+def convert(messages: Sequence[ChatMessage]) -> str:
+    """Write a history as the text that the service takes as context: what `Bing` sends for these messages.
+
+    Each message becomes `[role](#message)`, a line break, its text and an empty line, in this order. For a turn of its
+    own, `Bing` sends the newest message beside this text, not in it.
+
+    =========================  =========================================================================================
+    role                       what becomes of the message
+    =========================  =========================================================================================
+    system, developer          a message of the role `system`
+    user                       a message of the role `user`
+    assistant, chatbot, model  a message of the role `assistant`, its calls after its text
+    tool, function             a message of the role `tool`: a result block, which names the tool
+    =========================  =========================================================================================
+
+    =========================  =========================================================================================
+    block                      what becomes of it
+    =========================  =========================================================================================
+    text                       as it is, each block on a line of its own
+    document                   its text after its title: text from data, a path or a `data:` URL
+    citable, citation          title, source and what they quote; citations of an assistant are left out
+    tool call                  the form in which the model is asked to write it; in assistant messages only
+    thinking, cache            left out
+    image                      `[image]`; those of the question go with the turn, or else those of the newest results
+    other documents, audio,    `[file: application/pdf]`, `[audio]`, `[video]`; `Bing` refuses it in the newest user
+    video, other blocks        message while that has no answer, and leaves it out in assistant messages
+    =========================  =========================================================================================
+
+    No message can pass for another: text in it that looks like the header of a message, or like a result, is escaped,
+    and so are calls in what a tool returned.
+
+    Args:
+        messages: The messages, the oldest first. They are not changed.
+
+    Raises:
+        InvalidRequest: It is not a list of `ChatMessage`s, or one has an unknown role.
+    """
+    return render_context(collect(messages).messages)
 
 
 def to_history(messages: Sequence[ChatMessage]) -> History:
     """Convert messages, the oldest first. They are not changed.
 
     Raises:
-        InvalidRequest: It is not a list of `ChatMessage`s, or one holds what the service cannot take.
+        InvalidRequest: It is not a list of `ChatMessage`s, or this turn's author wrote what the service cannot take.
+    """
+    return collect(messages).build()
+
+
+def collect(messages: Sequence[ChatMessage]) -> HistoryBuilder:
+    """The history of messages that are perhaps not sent: nothing in them is refused yet, and no picture is read.
+
+    Raises:
+        InvalidRequest: It is not a list of `ChatMessage`s, or one has an unknown role.
     """
     given: object = messages
     if isinstance(given, str | ChatMessage) or not isinstance(given, Iterable):
@@ -97,24 +133,25 @@ def to_history(messages: Sequence[ChatMessage]) -> History:
     history = HistoryBuilder()
     for message in given:
         _add(history, message)
-    return history.build()
+    return history
 
 
 def _add(history: HistoryBuilder, message: object) -> None:
     if not isinstance(message, ChatMessage):
         raise InvalidRequest(f"One of the messages is a {type(message).__name__}.", hint=_MESSAGES_ALLOWED)
     role = _role_of(message)
-    text = text_of(message, role)
     name = _additional(message, "name")
     match role:
         case "tool":
-            history.add_result(text, call_id=_additional(message, "tool_call_id"), name=name)
+            call_id, images = _additional(message, "tool_call_id"), pictures_in(message.blocks)
+            history.add_result(text_of(message, role), call_id=call_id, name=name, images=images)
         case "assistant":
-            history.add_answer(text, calls_of(message), name=name)
+            history.add_answer(text_of(message, role), calls_of(message), name=name)
         case "user":
-            history.add(role, text, name=name, images=pictures_in(message.blocks))
+            text, problem = text_and_problem_of(message, role)
+            history.add(role, text, name=name, images=pictures_in(message.blocks), problem=problem)
         case _:
-            history.add(role, text, name=name)
+            history.add(role, text_of(message, role), name=name)
 
 
 def _role_of(message: ChatMessage) -> str:
@@ -136,38 +173,60 @@ def _additional(message: ChatMessage, key: str) -> str:
 def text_of(message: ChatMessage, role: str) -> str:
     """The text of a message, each block on a line of its own, without its calls.
 
+    A short text stands for what the service cannot take. In an assistant's message that is left out, with a log entry.
+
     Args:
         message: The message.
         role: `system`, `user`, `assistant` or `tool`, which decides what it may hold.
-
-    Raises:
-        InvalidRequest: It holds what the service cannot take. In a message of the assistant that is left out, and in a
-            tool's result its kind is shown instead, both with a log entry.
     """
-    return join_lines(_text_of_block(block, role) for block in message.blocks)
+    return text_and_problem_of(message, role)[0]
 
 
-def _text_of_block(block: object, role: str) -> str:
-    match block:
-        case ThinkingBlock() | CachePoint():
-            return ""
-        case CitationBlock() | ToolCallBlock() if role == "assistant":  # a service's own notes; and see `calls_of`
-            return ""
-        case CitableBlock() | CitationBlock():
-            return join_lines((block.title, block.source, *(_text_of_leaf(leaf, role) for leaf in block.nested_blocks)))
-        case _:
-            return _text_of_leaf(block, role)
+def text_and_problem_of(message: ChatMessage, role: str) -> tuple[str, InvalidRequest | None]:
+    """The text of a message as `text_of` gives it, and what the service cannot take of it: the first such block."""
+    texts = _Texts(role)
+    return join_lines(map(texts.of_block, message.blocks)), texts.problem
 
 
-def _text_of_leaf(block: object, role: str) -> str:
-    """The text of a block that holds no others: what is quoted quotes nothing."""
-    try:
-        return _sendable_text(block, role)
-    except InvalidRequest as exc:
-        if role not in {"assistant", "tool"}:
-            raise
-        _log.debug("not sent back: %s", exc.message)
-        return f"[{getattr(block, 'block_type', 'data')}]" if role == "tool" else ""
+class _Texts:
+    """The texts of the blocks of one message.
+
+    Attributes:
+        problem: What the service cannot take: the first such block; None for nothing.
+    """
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        self.problem: InvalidRequest | None = None
+
+    def of_block(self, block: object) -> str:
+        """The text that stands for a block."""
+        match block:
+            case ThinkingBlock() | CachePoint():
+                return ""
+            case CitationBlock() | ToolCallBlock() if self._role == "assistant":  # a service's own; and see `calls_of`
+                return ""
+            case CitableBlock() | CitationBlock():
+                return join_lines((block.title, block.source, *map(self._of_leaf, block.nested_blocks)))
+            case _:
+                return self._of_leaf(block)
+
+    def _of_leaf(self, block: object) -> str:
+        """The text of a block that holds no others: what is quoted quotes nothing."""
+        try:
+            return _sendable_text(block, self._role)
+        except InvalidRequest as exc:
+            if self._role == "assistant":
+                _log.debug("not sent back: %s", exc.message)
+                return ""
+            self.problem = self.problem or exc
+            return _placeholder_of(block)
+
+
+def _placeholder_of(block: object) -> str:
+    if not isinstance(block, DocumentBlock):
+        return placeholder(getattr(block, "block_type", None))
+    return join_lines((_title_of(block), placeholder("file", _kind_of(block))))
 
 
 def _sendable_text(block: object, role: str) -> str:
@@ -176,8 +235,8 @@ def _sendable_text(block: object, role: str) -> str:
             return block.text
         case DocumentBlock():
             return text_of_document(block, role)
-        case ImageBlock() if role in {"user", "assistant", "tool"}:
-            return "[image]"
+        case ImageBlock():
+            return placeholder("image")
     msg = f"A {role} message holds a block of type {type(block).__name__}, which the service does not take."
     raise InvalidRequest(msg, hint=_BLOCKS_ALLOWED)
 
@@ -244,7 +303,7 @@ def pictures_in(blocks: Iterable[BaseContentBlock]) -> Iterator[ImageSource]:
 
 
 def _picture(block: ImageBlock) -> ImageSource:
-    where = "An ImageBlock in a user message"
+    where = "An ImageBlock in a user message"  # the only one in which a picture is refused
     data = block.image
     if isinstance(data, IOBase):
         try:
@@ -303,7 +362,20 @@ def text_of_document(block: DocumentBlock, role: str) -> str:
         reason = getattr(exc, "strerror", None) or exc
         msg = f"A DocumentBlock in a {role} message cannot be read: {reason}."
         raise InvalidRequest(msg, hint=_DOCUMENTS_ALLOWED) from exc
-    return join_lines((block.title if block.title != _NO_TITLE else "", text))
+    return join_lines((_title_of(block), text))
+
+
+def _title_of(block: DocumentBlock) -> str:
+    return block.title if block.title and block.title != _NO_TITLE else ""
+
+
+def _kind_of(block: DocumentBlock) -> str:
+    """The MIME type of a document that is not sent, "" if it is not known."""
+    try:
+        kind, data = _content_of(block)
+    except (InvalidRequest, OSError, ValueError):
+        return block.document_mimetype or ""
+    return kind or next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), "")
 
 
 def _content_of(block: DocumentBlock) -> tuple[str, bytes]:
@@ -348,7 +420,7 @@ def _read_data_url(url: str) -> tuple[str, bytes]:
 
 
 def _decode(kind: str, data: bytes) -> str:
-    if _not_text.match(kind) or data.startswith(_SIGNATURES) or b"\0" in data:
+    if _not_text.match(kind) or data.startswith(tuple(_SIGNATURES)) or b"\0" in data:
         raise InvalidRequest(f"is not text{f' but {kind:.64}' if kind else ''}.")
     try:
         return data.decode("utf-8-sig")  # the mark that some editors put before the text is not part of it

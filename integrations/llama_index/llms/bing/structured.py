@@ -1,12 +1,21 @@
-"""Objects of a pydantic class, from answers that are JSON."""
+"""Objects of a pydantic class, from answers that are JSON, or from calls of a function that takes the object."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
+import inspect
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from llama_index.core.base.llms.types import ChatMessage, ChatResponse, ImageBlock, MessageRole, TextBlock
+from llama_index.core.base.llms.types import (
+    ChatMessage,
+    ChatResponse,
+    ImageBlock,
+    MessageRole,
+    TextBlock,
+    ToolCallBlock,
+)
 from llama_index.core.instrumentation.events.llm import (
     LLMStructuredPredictEndEvent,
     LLMStructuredPredictInProgressEvent,
@@ -15,12 +24,12 @@ from llama_index.core.instrumentation.events.llm import (
 from llama_index.core.llms import LLM
 from llama_index.core.program.utils import FlexibleModel, create_flexible_model
 from llama_index_instrumentation import get_dispatcher
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json
 
 from bing_llm.errors import ContentFiltered
-from bing_llm.tools.calls import JsonObject
-from bing_llm.tools.prompt import render_json_repair
+from bing_llm.tools.calls import JsonObject, Tool, Toolbox
+from bing_llm.tools.prompt import render_call_repair, render_json_repair
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -33,28 +42,98 @@ _MOST_PROBLEMS = 5  # in the repair request: later ones often follow from the fi
 _LONGEST_SHOWN = 200  # characters of an answer, in an error
 
 
+class Form(Protocol):
+    """How the model is asked for an object, and where its JSON is in the answer."""
+
+    @property
+    def options(self) -> dict[str, object]:
+        """Options of `chat`, as plain data: events hold them, and traces write events as JSON."""
+
+    def json_in(self, answer: ChatResponse) -> str:
+        """The JSON of the object, as far as it has come."""
+
+    def repair_request(self, problem: str) -> str:
+        """The user's next message if the object does not fit.
+
+        Args:
+            problem: What is wrong, in one sentence.
+        """
+
+
+class JsonForm:
+    """The answer itself is the JSON, which can be streamed."""
+
+    def __init__(self, output_cls: type[BaseModel]) -> None:
+        schema = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
+        self.options: dict[str, object] = {"response_format": {"type": "json_schema", "json_schema": schema}}
+
+    def json_in(self, answer: ChatResponse) -> str:
+        """The text of the answer."""
+        return answer.message.content or ""
+
+    def repair_request(self, problem: str) -> str:
+        """Ask for the JSON again."""
+        return render_json_repair(problem)
+
+
+class CallForm:
+    """The object is the arguments of a call, which come in one piece. That of a `RootModel` is the argument `root`."""
+
+    def __init__(self, output_cls: type[BaseModel]) -> None:
+        schema = output_cls.model_json_schema()
+        self._has_root = issubclass(output_cls, RootModel)
+        if self._has_root:
+            definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
+            schema = {"type": "object", "properties": {"root": schema}, "required": ["root"], **definitions}
+        tool = Tool(output_cls.__name__, inspect.getdoc(output_cls) or "", schema)
+        self._toolbox = Toolbox(tools=(tool,), only=tool.name)
+        function = {"name": tool.name, "description": tool.description, "parameters": schema}
+        self.options: dict[str, object] = {
+            "tools": [{"type": "function", "function": function}],
+            "tool_choice": tool.name,
+            "parallel_tool_calls": False,
+        }
+
+    def json_in(self, answer: ChatResponse) -> str:
+        """The arguments of the call; "" if there is none."""
+        calls = (block for block in answer.message.blocks if isinstance(block, ToolCallBlock))
+        call = next(calls, None)
+        if call is None or isinstance(call.tool_kwargs, str):
+            return "" if call is None else str(call.tool_kwargs)
+        return json.dumps(call.tool_kwargs.get("root") if self._has_root else call.tool_kwargs)
+
+    def repair_request(self, problem: str) -> str:
+        """Ask for the call again."""
+        return render_call_repair(self._toolbox, problem)
+
+
 class StructuredCall(Generic[M]):
     """One question whose answer is an object. If the answer is not such an object, the model is asked once more.
 
     It uses the LLM's own `chat` and `stream_chat`, so that callbacks, limits and events apply.
 
     Args:
-        llm: The LLM; its `chat` takes `response_format`.
+        llm: The LLM.
         output_cls: The class of the object.
         messages: What is asked.
         options: Options of `chat`.
+        form: How the model is asked.
     """
 
     def __init__(
-        self, llm: LLM, output_cls: type[M], messages: Sequence[ChatMessage], options: Mapping[str, object]
+        self,
+        llm: LLM,
+        output_cls: type[M],
+        messages: Sequence[ChatMessage],
+        options: Mapping[str, object],
+        form: Callable[[type[M]], Form] = JsonForm,
     ) -> None:
         self._llm = llm
         self._output_cls = output_cls
         self._messages = list(messages)
+        self._form = form(output_cls)
         kept = {name: value for name, value in options.items() if name not in _OF_PROGRAMS}
-        schema = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
-        # As plain data: events hold the options, and traces write events as JSON.
-        self._options = {"response_format": {"type": "json_schema", "json_schema": schema}, **kept}
+        self._options = {**self._form.options, **kept}
         self._is_second = False
         self._answers: AsyncIterator[ChatResponse] | None = None
 
@@ -77,7 +156,7 @@ class StructuredCall(Generic[M]):
         Raises:
             ValueError: As of `predict`.
         """
-        growing = _GrowingObject(self._output_cls)
+        growing = _GrowingObject(self._output_cls, self._form)
         answer = ChatResponse(message=ChatMessage())
         with closing(self._llm.stream_chat(self._messages, **self._options)) as answers:
             for answer in answers:
@@ -90,7 +169,7 @@ class StructuredCall(Generic[M]):
 
     async def astream(self) -> AsyncGenerator[M | FlexibleModel, None]:
         """What is known of the object, as `stream` yields it; asks on the caller's loop."""
-        growing = _GrowingObject(self._output_cls)
+        growing = _GrowingObject(self._output_cls, self._form)
         answer = ChatResponse(message=ChatMessage())
         # Only `self` holds the answers: to let go of them, as `close` does, closes their socket at once.
         self._answers = await self._llm.astream_chat(self._messages, **self._options)
@@ -127,7 +206,7 @@ class StructuredCall(Generic[M]):
         if raw.get("finish_reason") == "content_filter":
             msg = "The service withdrew its answer."
             raise ContentFiltered(msg, service_message=raw.get("notice") or "", partial_text=_text(answer))
-        return self._output_cls.model_validate_json(_text(answer))
+        return self._output_cls.model_validate_json(self._form.json_in(answer))
 
     def _read_again(self, answer: ChatResponse) -> M:
         self._is_second = True
@@ -146,10 +225,11 @@ class StructuredCall(Generic[M]):
         raw = answer.raw or {}
         if raw.get("turns", 1) > 1 or raw.get("finish_reason") == "length":
             raise self._failure(answer, exc) from exc
-        request = render_json_repair(f"The JSON does not fit the schema: {_problems(exc)}.")
+        request = self._form.repair_request(f"The JSON does not fit the schema: {_problems(exc)}.")
+        said = [block for block in answer.message.blocks if isinstance(block, TextBlock | ToolCallBlock)]
         return [
             *self._messages,
-            ChatMessage(_text(answer), role=MessageRole.ASSISTANT),
+            ChatMessage(said, role=MessageRole.ASSISTANT),
             ChatMessage([*self._pictures(), TextBlock(text=request)], role=MessageRole.USER),
         ]
 
@@ -165,23 +245,23 @@ class StructuredCall(Generic[M]):
             how = ", asked once more" if raw.get("turns", 1) > 1 or self._is_second else ""
         return ValueError(
             f"The model's answer is not a {self._output_cls.__name__}{how}: {_problems(exc)}. "
-            f"It is {_text(answer)[:_LONGEST_SHOWN]!r}."
+            f"It is {(self._form.json_in(answer) or _text(answer))[:_LONGEST_SHOWN]!r}."
         )
 
 
 class _GrowingObject(Generic[M]):
     """What is known of an object while its JSON streams."""
 
-    def __init__(self, output_cls: type[M]) -> None:
+    def __init__(self, output_cls: type[M], form: Form) -> None:
         self._output_cls = output_cls
-        self._flexible = create_flexible_model(output_cls)
+        self._form = form
         self._read: object = {}
         self.known: M | FlexibleModel | None = None
 
     def update(self, answer: ChatResponse) -> M | FlexibleModel | None:
         """What is known now; None if that has not grown."""
         try:
-            read = from_json(_text(answer), allow_partial="trailing-strings")
+            read = from_json(self._form.json_in(answer), allow_partial="trailing-strings")
         except ValueError:  # no JSON yet
             return None
         if read == self._read or not isinstance(read, dict):
@@ -194,7 +274,7 @@ class _GrowingObject(Generic[M]):
         try:
             return self._output_cls.model_validate(read)
         except ValidationError:
-            return self._flexible.model_validate(read)
+            return create_flexible_model(self._output_cls).model_validate(read)
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------

@@ -61,9 +61,9 @@ def test_the_namespace_is_shared() -> None:
 
 
 def test_the_public_names() -> None:
-    """One class, and the version, which is that of the distribution."""
-    assert bing.__all__ == ["Bing", "__version__"]
-    assert {"Bing", "__version__"} <= set(dir(bing))
+    """One class, the mapping of messages, and the version, which is that of the distribution."""
+    assert bing.__all__ == ["Bing", "__version__", "convert"]
+    assert set(bing.__all__) <= set(dir(bing))
     assert bing.__version__ == bing_llm.__version__
     assert bing.Bing.__module__ == "llama_index.llms.bing.base"
 

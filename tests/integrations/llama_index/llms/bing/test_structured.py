@@ -7,9 +7,10 @@ import inspect
 from typing import Any
 
 import pytest
+from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from bing_llm import events as ev
 from bing_llm.errors import ContentFiltered
@@ -17,7 +18,6 @@ from bing_llm.sync import run
 from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend, Line
 from tests.integrations.llama_index.llms.bing.models import llm_of
-from tests.integrations.llama_index_version import STREAMS_OBJECTS_OF_TEXT
 from tests.integrations.turns import turn
 
 
@@ -173,27 +173,77 @@ async def test_an_option_of_a_call_reaches_it(way: str) -> None:
         await objects_of(llm_of(FakeBackend(turn(GOOD))), way, max_tokens=2)
 
 
-@pytest.mark.parametrize("mode", ["function", "llm"])
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_mode_takes_llama_index_own_program(way: str, mode: str) -> None:
-    """Function calls or plain text, the system prompt kept in each."""
-    call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
-    backend = FakeBackend(turn(call if mode == "function" else GOOD))
-    llm = llm_of(backend, system_prompt="Be exact.", pydantic_program_mode=mode)
-    if "stream" in way and mode == "llm" and not STREAMS_OBJECTS_OF_TEXT:
-        with pytest.raises(NotImplementedError):
-            await last_of(llm, way)
-        return
-    assert await last_of(llm, way) == PARIS
-    assert (backend.prompts[0].context or "").count("Be exact.") + backend.prompts[0].text.count("Be exact.") == 1
+MODES = ("default", "llm", "function")
+"""The modes that need no other package."""
 
 
+def in_mode(mode: str, arguments: str, name: str = "City") -> str:
+    """What a model writes: JSON, or a call with it."""
+    return (
+        f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
+        if mode == "function"
+        else arguments
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_function_call_is_required(way: str) -> None:
-    """In streams too, where LlamaIndex's own program would take text for an answer."""
-    call = f'<tool_call>\n{{"name": "City", "arguments": {GOOD}}}\n</tool_call>'
-    backend = FakeBackend(turn("It is a city."), turn(call))
-    assert await last_of(llm_of(backend, pydantic_program_mode="function"), way) == PARIS
+async def test_every_mode_gives_the_object(way: str, mode: str) -> None:
+    """By JSON or by a call, the system prompt kept in each."""
+    backend = FakeBackend(turn(in_mode(mode, GOOD)))
+    assert await last_of(llm_of(backend, system_prompt="Be exact.", pydantic_program_mode=mode), way) == PARIS
+    assert f"{backend.prompts[0].context}{backend.prompts[0].text}".count("Be exact.") == 1
+
+
+FAILURES = {"a wrong type": UNFIT, "a field is missing": "{}", "text": "It is in France.", "cut": '{"name": "Pa'}
+
+
+@pytest.mark.parametrize("first", FAILURES)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS)
+async def test_every_mode_asks_once_more(way: str, mode: str, first: str) -> None:
+    """Whatever was wrong, the second answer counts; it is asked for with what was wrong, and a call as a call."""
+    wrong = FAILURES[first] if first == "text" else in_mode(mode, FAILURES[first])
+    backend = FakeBackend(turn(wrong), turn(in_mode(mode, GOOD)))
+    assert await last_of(llm_of(backend, pydantic_program_mode=mode), way) == PARIS
+    _, again = backend.prompts
+    assert ("with only a call of the tool" if mode == "function" else "with only the JSON object") in again.text
+
+
+@pytest.mark.parametrize("first", FAILURES)
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_mode_ends_in_silence(way: str, mode: str, first: str) -> None:
+    """A second failure is a ValueError, so that fallbacks take over, and never a blank object."""
+    wrong = FAILURES[first] if first == "text" else in_mode(mode, FAILURES[first])
+    backend = FakeBackend(turn(wrong), turn(wrong), turn(in_mode(mode, GOOD)))
+    with pytest.raises(ValueError, match="not a City, asked once more"):
+        await objects_of(llm_of(backend, pydantic_program_mode=mode), way)
+    assert len(backend.prompts) == 2
+
+
+class Cities(RootModel[list[City]]):
+    """Cities."""
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_object_may_be_a_list(way: str, mode: str) -> None:
+    """The JSON of a RootModel is its value; a call has it as the argument `root`."""
+    written = in_mode(mode, f'{{"root": [{GOOD}]}}' if mode == "function" else f"[{GOOD}]", "Cities")
+    backend = FakeBackend(turn(written))
+    made = await last_of(llm_of(backend, pydantic_program_mode=mode), way, output_cls=Cities)
+    assert made == Cities([PARIS])
+    assert '"people"' in backend.prompts[0].text
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # in agents
+@pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
+async def test_an_agent_gets_the_object_or_says_so() -> None:
+    """`output_cls` of an agent is `as_structured_llm` after its answer."""
+    backend = FakeBackend(turn("Paris has two million people."), turn(UNFIT), turn(GOOD))
+    output: Any = await FunctionAgent(llm=llm_of(backend), output_cls=City, streaming=False).run("How big is Paris?")
+    assert output.get_pydantic_model(City) == PARIS
 
 
 class Falsy(BaseModel):

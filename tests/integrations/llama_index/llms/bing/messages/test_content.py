@@ -26,7 +26,7 @@ from llama_index.core.llms.llm import ToolSelection
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
 from bing_llm.tools.prompt import render_call
-from llama_index.llms.bing.messages import calls_of, text_of
+from llama_index.llms.bing.messages import calls_of, text_and_problem_of, text_of
 
 WRITTEN = render_call(Call("add", {"a": 1}))
 IMAGE = ImageBlock(url="https://example.com/a.png?secret=1")
@@ -48,11 +48,13 @@ def text(role: str, *blocks: Any) -> str:
     return text_of(message, role)
 
 
-def refused(role: str, *blocks: Any) -> str:
-    """The text of the error."""
-    with pytest.raises(InvalidRequest) as caught:
-        text(role, *blocks)
-    return str(caught.value)
+def problem(role: str, *blocks: Any) -> str:
+    """What the service cannot take of a message, as the error that a turn of its author raises."""
+    message = ChatMessage()
+    message.blocks = list(blocks)
+    _, found = text_and_problem_of(message, role)
+    assert found is not None
+    return str(found)
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -65,42 +67,42 @@ def test_texts_and_documents_are_lines(role: str) -> None:
     assert text(role, *blocks) == "One.\nTwo.\nThree."
 
 
-@pytest.mark.parametrize("role", ["user", "assistant", "tool"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_picture_is_a_word(role: str) -> None:
     """The history says where it stood."""
     assert text(role, TextBlock(text="Look:"), IMAGE) == "Look:\n[image]"
 
 
-@pytest.mark.parametrize("role", ["system"])
-def test_a_picture_of_a_system_is_refused(role: str) -> None:
-    """The service takes pictures of the user alone."""
-    quoted = CitableBlock(title="T", source="S", content=[IMAGE])
-    noted = NOTED.model_copy(update={"cited_content": IMAGE})
-    for block in (IMAGE, quoted, noted):
-        assert refused(role, block) == (
-            f"A {role} message holds a block of type ImageBlock, which the service does not take. "
-            "Allowed: text, documents of text, calls in assistant messages, and pictures in user messages."
-        )
-
-
+@pytest.mark.parametrize("role", ["system", "user", "tool"])
 @pytest.mark.parametrize(
     ("block", "word"),
-    [(AUDIO, "[audio]"), (VIDEO, "[video]"), (PDF, "[document]"), (ToolCallBlock(tool_name="x"), "[tool_call]")],
+    [
+        (AUDIO, "[audio]"),
+        (VIDEO, "[video]"),
+        (PDF, "[file: application/pdf]"),
+        (
+            DocumentBlock(data=b"\xff", title="scan.tiff", document_mimetype="image/tiff"),
+            "scan.tiff\n[file: image/tiff]",
+        ),
+        (DocumentBlock(url="https://example.com/a.pdf"), "[file: application/pdf]"),
+        (DocumentBlock(url="data:application/zip;base64,AA=="), "[file: application/zip]"),
+        (DocumentBlock(), "[file]"),
+        (ToolCallBlock(tool_name="x"), "[tool_call]"),
+        ("secret", "[block]"),
+        (None, "[block]"),
+    ],
 )
-def test_a_result_names_what_cannot_be_sent(block: Any, word: str) -> None:
-    """Nobody can change what a tool gives back: an error would end the agent after the tool has run."""
-    assert text("tool", TextBlock(text="See:"), block) == f"See:\n{word}"
+def test_a_word_stands_for_what_cannot_be_sent(role: str, block: Any, word: str) -> None:
+    """Whoever has it: only the author of a turn can take it back."""
+    assert text(role, TextBlock(text="See:"), block) == f"See:\n{word}"
 
 
-@pytest.mark.parametrize("role", ["system", "user"])
 @pytest.mark.parametrize("block", [AUDIO, VIDEO, "secret", None])
-def test_what_the_service_cannot_take_is_refused(role: str, block: Any) -> None:
-    """The error says who has what, but nothing of its content."""
-    complaint = refused(role, block)
-    assert (
-        f"A {role} message holds a block of type {type(block).__name__}, which the service does not take." in complaint
-    )
-    assert "secret" not in complaint
+def test_the_problem_names_the_block(block: Any) -> None:
+    """It says who has what, but nothing of its content; the first block counts."""
+    found = problem("user", TextBlock(text="See:"), block, PDF)
+    assert f"A user message holds a block of type {type(block).__name__}, which the service does not take." in found
+    assert "secret" not in found
 
 
 @pytest.mark.parametrize("block", [AUDIO, VIDEO, PDF, DocumentBlock(url="https://example.com/secret"), None])
@@ -127,7 +129,6 @@ def test_what_can_be_cited_has_its_title_and_its_source() -> None:
     content: list[Any] = [TextBlock(text="One."), IMAGE, DocumentBlock(data=b"Two.", title="D")]
     block = CitableBlock(title="T", source="S", content=content)
     assert text("user", block, TextBlock(text="So?")) == "T\nS\nOne.\n[image]\nD\nTwo.\nSo?"
-    assert "A system message holds a block of type ImageBlock" in refused("system", block)
 
 
 @pytest.mark.parametrize("role", ["system", "user", "tool"])
@@ -145,14 +146,13 @@ def test_what_is_quoted_quotes_nothing() -> None:
     """So no depth ends the program, not even of a block that holds itself."""
     block = CitableBlock(title="T", source="S", content=[])
     block.content.append(block)  # type: ignore[arg-type] # nothing checks it
-    assert "A user message holds a block of type CitableBlock" in refused("user", block)
+    assert "A user message holds a block of type CitableBlock" in problem("user", block)
 
 
-@pytest.mark.parametrize("role", ["system", "user"])
-def test_only_a_model_makes_calls(role: str) -> None:
-    """A call in another's message is refused, and not passed over; in its own it is not text."""
+def test_only_a_model_makes_calls() -> None:
+    """A call in a user's message is a problem, and not passed over; in its own it is not text."""
     block = ToolCallBlock(tool_name="add", tool_kwargs={"a": "secret"})
-    assert f"A {role} message holds a block of type ToolCallBlock" in refused(role, block)
+    assert "A user message holds a block of type ToolCallBlock" in problem("user", block)
     assert text("assistant", block) == ""
 
 
