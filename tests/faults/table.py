@@ -87,6 +87,7 @@ THROTTLED_A_WHILE = Ends(errors.Throttled, again=True, wait=7.0)
 THROTTLED_BRIEFLY = Ends(errors.Throttled, again=True)
 CAPTCHA = Ends(errors.CaptchaRequired)
 EXPIRED = Ends(errors.SessionExpired, again=True)  # a single turn loses nothing with its conversation
+BUSY_ONCE = Ends(errors.ConversationBusy)  # it came after the work began, which may be charged
 BUSY = Ends(errors.ConversationBusy, again=True)  # as EXPIRED
 ENDED = Ends(errors.ConversationEnded)
 FILTERED = Ends(errors.ContentFiltered)
@@ -98,6 +99,7 @@ _TORN = '{"type":2,"item":{"messages":[{"text":"Zw'
 _HUGE = '{"x":"' + "x" * 20_000_000 + '"}'
 _STRANGE_FRAME = '{"type":42,"target":"tango","arguments":[1,2,3]}'
 _STRANGE_EVENT = '{"@odata.type":"#microsoft.graph.somethingNew","value":[1,2,3]}'
+_CONFLICT = '{"error":{"code":"Conflict","message":"Another turn runs."}}'
 _SHRUNK = ev.TextRevised(PIECES[0])
 _REWRITTEN = ev.TextRevised("Etwas anderes: ")
 
@@ -161,7 +163,10 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
+    "403 scopes": (HttpAnswer(403, "Required scopes = [WorkIQAgent.Ask]"), {"request": UNAUTHORIZED}),
+    "410": (HttpAnswer(410), {"request": EXPIRED}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
+    "429 alone": (HttpAnswer(429), {"creation": THROTTLED_BRIEFLY, "request": THROTTLED_BRIEFLY}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
     "502": (HttpAnswer(502, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
     "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
@@ -184,6 +189,7 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "BadRequest": (errors.InvalidRequest(), _turn(INVALID)),
     "RequestEntityTooLarge": (errors.PromptTooLong(), _turn(TOO_LONG)),
     "Conflict": (errors.ConversationBusy(), {"first": BUSY}),
+    "Conflict in the stream": (Raw(_CONFLICT), {"first": BUSY_ONCE}),
     "InternalServerError": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
 }
 

@@ -265,6 +265,7 @@ LOST_CONVERSATIONS = [
     Gone("workiq", errors.SessionExpired(), errors.SessionExpired),
     Gone("workiq", errors.SessionExpired(value="400"), errors.SessionExpired),
     Gone("workiq", errors.SessionExpired(value="409"), errors.SessionExpired),
+    Gone("workiq", errors.SessionExpired(value="410"), errors.SessionExpired),
     Gone("a2a", errors.SessionExpired(), errors.SessionExpired),
 ]
 
