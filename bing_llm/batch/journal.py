@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
@@ -20,10 +21,8 @@ from bing_llm.batch.jsonl import read_lines
 from bing_llm.batch.rows import Fields, make_key, row_key
 from bing_llm.errors import ConfigurationError
 
-try:
+if sys.platform != "win32":  # which has no such locks
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 Claim: TypeAlias = Literal["new", "done", "again"]
 
@@ -359,7 +358,7 @@ def _open_locked(path: Path) -> FileIO:
     """
     # Unbuffered: what append has written survives a kill. "a": nothing is ever overwritten.
     file = path.open("ab", buffering=0)
-    if fcntl is None:
+    if sys.platform == "win32":
         return file
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
