@@ -194,6 +194,14 @@ def login(
             "--plain-cache", help="Where there is no key store, keep the tokens in a file that is not encrypted."
         ),
     ] = False,
+    claims: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="The challenge of conditional access that another program was given. One that was met with this login "
+            "is known.",
+        ),
+    ] = None,
 ) -> ExitCode:
     """Sign in to Work IQ with a work account.
 
@@ -201,7 +209,15 @@ def login(
     """
     from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
 
-    return run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache)
+    return run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache, claims=claims)
+
+
+@_command()
+def logout() -> ExitCode:
+    """Sign out of Work IQ: forget the login, and remove its tokens from this machine."""
+    from bing_llm.cli.login import logout as run_logout  # noqa: PLC0415 - the other commands need none
+
+    return run_logout()
 
 
 @_command()
