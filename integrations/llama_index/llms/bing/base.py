@@ -31,7 +31,6 @@ from pydantic import BaseModel, Field
 from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.prompt import History
 from bing_llm.completion.stream import Completion
-from bing_llm.completion.tokens import CONTEXT_TOKENS
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
@@ -64,6 +63,14 @@ _FORMS: dict[PydanticProgramMode, Callable[[type[BaseModel]], Form]] = {
     PydanticProgramMode.FUNCTION: CallForm,
 }
 """How the model is asked for an object in each mode that needs no other package."""
+
+CONTEXT_WINDOW = 5_500
+"""Tokens of a prompt and of an answer as LlamaIndex counts them, by the tokenizer of GPT-3.5.
+
+A ChatHub refused about 8,000 tokens (docs/protocol/chathub.md, section b); the emulator refuses 32,000 characters.
+LlamaIndex leaves 256 tokens of the window for the answer. At 5.6 characters a token, the rest is 29,400 characters.
+English prose has 4 to 5, the densest of 400 pieces of Python 5.4. So 2,600 characters are left for what LlamaIndex does
+not count: the headers of messages, the description of tools, and a schema."""
 
 _NEVER_PICKLED = ("cookies", "token", "client", "service")
 
@@ -195,10 +202,9 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     )
 
     context_window: int = Field(
-        default=CONTEXT_TOKENS,
+        default=CONTEXT_WINDOW,
         ge=1,
-        description="How many tokens a prompt and its answer may have together. A ChatHub refused prompts from about "
-        "8,000 tokens on.",
+        description="The size to which LlamaIndex packs prompts, in tokens as LlamaIndex counts them.",
     )
 
     @classmethod
@@ -211,7 +217,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         """What LlamaIndex needs to know about the model. Nothing is sent."""
         return LLMMetadata(
             context_window=self.context_window,
-            num_output=self.max_tokens or DEFAULT_NUM_OUTPUTS,
+            # The services do not count the answer to the prompt, so it never takes all the room of one.
+            num_output=min(self.max_tokens or DEFAULT_NUM_OUTPUTS, max(1, self.context_window // 4)),
             is_chat_model=True,
             is_function_calling_model=True,
             model_name=self.model,
