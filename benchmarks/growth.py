@@ -1,7 +1,8 @@
-"""How the cost grows: with the length of an answer, and with the number of turns at once.
+"""How the cost grows: with the length of an answer, the number of turns at once, and the size of what is asked.
 
-A ChatHub in another process answers as fast as it can; each of its frames repeats the whole text so far. What is
-measured is this process alone: a client that takes every event, beside a bare aiohttp session that parses nothing.
+For the first two, a ChatHub in another process answers as fast as it can; each of its frames repeats the whole text so
+far. What is measured is this process alone: a client that takes every event, beside a bare aiohttp session that parses
+nothing. For the others, the answer is in memory: see `benchmarks.inputs`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ __all__ = ["main"]
 
 MOST_BY_NUMBER = 2.0
 """CPU time a turn of the most turns at once, in that of a tenth as many; bare aiohttp's grows too."""
+
+MOST_BY_SIZE = 2.0
+"""CPU time of one part of what is eight times as large, in that of a part of the smaller; a square would be eight."""
 
 HEADER = ("answer, turns at once", "CPU ms/turn", "us/word", "us/KiB", "of bare aiohttp's")
 
@@ -103,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--words", type=int, default=10_000, help="of the longest answer, 100 or more")
     parser.add_argument("--turns", type=int, default=1000, help="the most turns at once, 100 or more")
     parser.add_argument("--rounds", type=int, default=3, help="samples of each case")
+    parser.add_argument("--divisor", type=int, default=1, help="by which the sizes of inputs are divided")
     sizes = parser.parse_args(arguments)
     measured = asyncio.run(run(cases_of(sizes.words, sizes.turns), sizes.rounds), debug=False)
     *_, fewer, most = measured
@@ -114,7 +119,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "times",
         ),
     ]
-    return report(HEADER, [each.row for each in measured], bounds)
+    code = report(HEADER, [each.row for each in measured], bounds)
+    return report_inputs(sizes.divisor, sizes.rounds) or code
+
+
+def report_inputs(divisor: int, rounds: int) -> int:
+    """Measure and report each kind of input, at its sizes divided by this; 1 where a bound is broken."""
+    from benchmarks import inputs  # noqa: PLC0415 - it brings both frameworks, which crowds of turns do not need
+
+    rows, bounds = [], []
+    for name, kind in inputs.KINDS.items():
+        grown = asyncio.run(inputs.grown(name, divisor=divisor, rounds=rounds), debug=False)
+        values = f"{grown.small_us:.1f}", f"{grown.large_us:.1f}", f"{grown.ratio:.2f}", f"{MOST_BY_SIZE:g}"
+        rows.append((name, str(max(2, kind.size // divisor)), *values))
+        bounds.append(Bound(f"CPU of one of {inputs.GROWTH} times as many: {name}", grown.ratio, MOST_BY_SIZE, "times"))
+    print()  # noqa: T201 - as `report` does
+    header = ("grows", "size", "us/part", f"of {inputs.GROWTH} times", "ratio", "bound")
+    return report(header, rows, bounds)
 
 
 if __name__ == "__main__":

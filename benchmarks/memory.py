@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
@@ -25,15 +26,17 @@ def words(count: int) -> list[str]:
     return list(itertools.islice(itertools.cycle(_VOCABULARY), count))
 
 
-def client_from_memory(texts: list[str]) -> BingClient:
-    """A client each of whose turns answers with these deltas."""
-    return BingClient(_InMemory(tuple(texts)))
+def client_from_memory(texts: list[str], *, reply: ev.Reply | None = None) -> BingClient:
+    """A client each of whose turns answers with these deltas, or with the text of this reply."""
+    whole = ev.Reply(text="".join(texts)) if reply is None else reply
+    return BingClient(_InMemory(tuple(texts if reply is None else [reply.text]), whole))
 
 
 class _InMemory(msgspec.Struct, frozen=True):
     """Implements `bing_llm.services.Service`."""
 
     texts: tuple[str, ...]
+    reply: ev.Reply
     name: str = "memory"
     model: str = "memory"
     models: tuple[str, ...] = ("memory",)
@@ -44,7 +47,7 @@ class _InMemory(msgspec.Struct, frozen=True):
 
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         del timeouts, limits
-        return _Backend(list(self.texts))
+        return _Backend(self.texts, self.reply)
 
 
 class _Handle(msgspec.Struct, frozen=True):
@@ -96,9 +99,8 @@ class _Backend:
 
     metering = UNMETERED
 
-    def __init__(self, texts: list[str]) -> None:
-        end = ev.TurnCompleted(ev.Reply(text="".join(texts)))
-        self._events: list[ev.Event] = [*map(ev.TextDelta, texts), end]
+    def __init__(self, texts: Sequence[str], reply: ev.Reply) -> None:
+        self._events: list[ev.Event] = [*map(ev.TextDelta, texts), ev.TurnCompleted(reply)]
 
     def with_model(self, model: str) -> _Backend:
         del model

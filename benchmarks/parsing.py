@@ -61,6 +61,17 @@ def read_frame(arguments: Callable[[int], object], characters: int) -> Iterator[
 FRAMES: dict[str, Callable[[int], object]] = {
     "one text": lambda size: [{"messages": [{"author": "bot", "text": "x" * size}]}],
     "many texts": lambda size: [{"messages": [{"author": "bot", "text": "x"}] * (size // 32)}],
+    "many sources": lambda size: [
+        {
+            "messages": [
+                {
+                    "author": "bot",
+                    "text": "x",
+                    "sourceAttributions": [{"seeMoreUrl": "https://example.com/tide"}] * (size // 44),
+                }
+            ]
+        }
+    ],
     "many pieces": lambda size: [{"writeAtCursor": "x" * 100}] * (size // 124),
 }
 """The arguments of updates, by about how many characters they have."""

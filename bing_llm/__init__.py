@@ -12,7 +12,7 @@ from bing_llm._version import __version__
 
 if TYPE_CHECKING:
     from bing_llm import bing as Bing  # noqa: N812 - the original provider's name
-    from bing_llm.backends.base import ConversationInfo
+    from bing_llm.backends.base import AgentCard, AgentSkill, ConversationInfo
     from bing_llm.client import BingClient
     from bing_llm.conversation import Conversation
     from bing_llm.errors import (
@@ -74,6 +74,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessError",
+    "AgentCard",
+    "AgentSkill",
     "BatchStopped",
     "Bing",
     "BingClient",
@@ -159,6 +161,8 @@ _OWNERS = {
     "ConversationBusy": "errors",
     "ConversationEnded": "errors",
     "ConversationError": "errors",
+    "AgentCard": "backends.base",
+    "AgentSkill": "backends.base",
     "ConversationInfo": "backends.base",
     "Emulated": "services",
     "Event": "events",

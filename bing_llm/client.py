@@ -7,10 +7,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 
+import msgspec
+
 from bing_llm._checks import check_text
+from bing_llm._loops import check_asyncio
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Semaphore
+from bing_llm.backends.base import AgentBackend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.errors import ConfigurationError
 from bing_llm.events import Reply
@@ -21,7 +25,7 @@ from bing_llm.services import Service, ServiceSettings, make_service
 from bing_llm.turn import TurnStream, new_deadline
 
 if TYPE_CHECKING:
-    from bing_llm.backends.base import AnyBackend, ConversationInfo, WarmConversation
+    from bing_llm.backends.base import AgentCard, AnyBackend, ConversationInfo, WarmConversation
 
 T = TypeVar("T")
 
@@ -38,8 +42,9 @@ class BingClient:
         service: `ChatHub(...)`, `WorkIQ(...)`, `Emulated(...)`, or a service of your own. None: the keywords
             choose it.
         backend: `chathub`, `workiq` or `emulator`; None reads `BING_LLM_BACKEND`. If that is not set either, a
-            token or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and without these
-            arguments the environment decides by the same rule. The emulator is used only if you ask for it.
+            token, an agent or the model `copilot` chooses `workiq`, cookies or an endpoint choose `chathub`, and
+            without these arguments the environment decides by the same rule. The emulator is used only if you ask for
+            it.
         timeouts: The time limits, in seconds. A limit that you do not give is the service's own.
         retries: How often a turn that has no text yet is tried again. A turn that the service may charge for is not,
             unless you say so (`Retries.resend_metered`).
@@ -61,8 +66,8 @@ class BingClient:
             `help(bing_llm.Emulated)` say what they mean. All three have `model`, `search`, `location` and
             `prompt_limit`; ChatHub and Work IQ have `endpoint`, `proxy`, `trust_env`, `ssl_context` and
             `allow_insecure`; ChatHub and the emulator have `cookies`, `locale` and `option_sets`; only ChatHub has
-            `ip_address`; only Work IQ has `token`, `time_zone`, `files`, `entity_tags`, `citation_markers` and
-            `over_stream`. A setting that the chosen service does not have is refused.
+            `ip_address`; only Work IQ has `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`,
+            `citation_markers` and `over_stream`. A setting that the chosen service does not have is refused.
 
     Raises:
         ConfigurationError: A value is not allowed, or no backend is chosen; nothing was sent.
@@ -127,7 +132,9 @@ class BingClient:
         """
         return self.backend.prompt_limit
 
-    def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
+    def with_options(
+        self, *, model: str | None = None, retries: Retries | None = None, timeout: float | None = None
+    ) -> Self:
         """The same client with other options, over the same connections. It is cheap, and sends nothing.
 
         Closing it has no effect. Closing the client that `BingClient(...)` made closes both.
@@ -135,15 +142,19 @@ class BingClient:
         Args:
             model: A name that `BingClient(model=...)` takes; None keeps the current one.
             retries: As in `BingClient(retries=...)`; None keeps the current ones.
+            timeout: The time for a whole turn, in seconds, retries included; None keeps the current one.
 
         Raises:
-            ConfigurationError: The model is not known, or the retries cannot work.
+            ConfigurationError: The model is not known, or the retries or the time cannot work.
         """
         service = self.service if model is None else self.service.with_model(model)
         retries = self.retries if retries is None else _of(Retries, retries, "retries")
         retries.check()
         derived = type(self).__new__(type(self))  # not by __init__, which would read the environment again
         derived.__dict__.update(self.__dict__, service=service, retries=retries, _owns_connections=False)
+        if timeout is not None:
+            derived.timeouts = msgspec.structs.replace(self.timeouts, turn=timeout)
+            derived.timeouts.check()
         return derived
 
     def __repr__(self) -> str:
@@ -204,7 +215,23 @@ class BingClient:
         handle = await self._retried(lambda: self.backend.open_conversation(conversation_id, deadline), deadline)
         await Conversation(self, handle).delete()
 
+    async def agent_card(self) -> AgentCard:
+        """What the agent of Work IQ that this client asks says of itself; asked for once, and kept.
+
+        Raises:
+            ConfigurationError: The client does not speak A2A.
+            InvalidRequest: There is no such agent.
+            BingError: The service refused, or could not be reached in all attempts.
+        """
+        backend = self.backend
+        if not isinstance(backend, AgentBackend):
+            msg = f"The backend {self.backend_name} has no agent card: only agents over A2A have one."
+            raise ConfigurationError(msg, hint="Pass agent=, or protocol='a2a' for Copilot itself.")
+        deadline = new_deadline(self)
+        return await self._retried(lambda: backend.agent_card(deadline), deadline)
+
     async def _retried(self, operation: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+        check_asyncio()
         return await retried(operation, self.retries, deadline, self.backend.metering)
 
     async def aclose(self) -> None:
@@ -214,6 +241,7 @@ class BingClient:
             await self._backends.aclose()
 
     async def __aenter__(self) -> Self:
+        check_asyncio()
         await self.pool.start()
         return self
 

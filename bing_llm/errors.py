@@ -221,7 +221,7 @@ class ConversationError(BingError):
 class SessionExpired(ConversationError):
     """The conversation does not exist any more; ChatHub keeps it for six hours.
 
-    `InvalidSession`; with Work IQ, HTTP 400, 404 and 409 for a conversation that was used before.
+    `InvalidSession`; with Work IQ, HTTP 410, and HTTP 400, 404 and 409 for a conversation that was used before.
     """
 
     default_hint = "Create a new conversation and send the history as context."

@@ -7,8 +7,9 @@ its check beside it, and its keyword of `BingClient` in `ServiceSettings`.
 once, when the value is made. A service reads only the variables of its own settings.
 
 **Which service.** A service value, else `backend=`, else `BING_LLM_BACKEND`. Without any of these the arguments decide,
-and then the environment variables: a token (or the model `copilot`) chooses Work IQ, else cookies or an endpoint choose
-ChatHub. The emulator is used only if you ask for it. It starts a server of its own, so it has no endpoint:
+and then the environment variables: a token, an agent or the model `copilot` chooses Work IQ, else cookies or an
+endpoint choose ChatHub. The emulator is used only if you ask for it. It starts a server of its own, so it has no
+endpoint:
 
 - `BING_LLM_BACKEND=emulator` with an endpoint argument: the argument wins.
 - `BING_LLM_BACKEND=emulator` with `BING_LLM_ENDPOINT`: an error.
@@ -163,6 +164,8 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
     """The setting that an `api_key` means."""
     prompt_limits: ClassVar[Mapping[str, int]]
     """The models, each with its longest prompt in characters."""
+    images_per_turn: ClassVar[int]
+    """How many pictures go with a turn."""
     time_limits: ClassVar[Mapping[str, float]] = MappingProxyType({})
     """The fields of `Timeouts` that differ from its defaults, in seconds."""
 
@@ -261,6 +264,7 @@ class ChatHub(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "ChatHub"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     endpoint: Annotated[Endpoint | None, _ENDPOINT] = None
@@ -303,6 +307,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     title: ClassVar[str] = "Work IQ"
     credential: ClassVar[Literal["cookies", "token"]] = "token"
     prompt_limits: ClassVar[Mapping[str, int]] = workiq.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = 0
     time_limits: ClassVar[Mapping[str, float]] = workiq.TIME_LIMITS
 
     model: Annotated[str, Setting("`copilot` (the default), which is the only one.")] = workiq.DEFAULT_MODEL
@@ -314,6 +319,17 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
             "None takes what `bing-llm login` has kept.",
             variable="WORKIQ_TOKEN",
             own_check=True,
+        ),
+    ] = None
+    agent: Annotated[
+        str | None,
+        Setting("The id of an agent of Microsoft 365 Copilot that answers; None for Copilot itself."),
+    ] = None
+    protocol: Annotated[
+        Literal["rest", "a2a"] | None,
+        Setting(
+            "How it is asked: over REST (`rest`), which alone takes files and can switch off the search, or over the "
+            "Agent2Agent protocol (`a2a`), which alone reaches agents; None takes `a2a` for an agent, else `rest`."
         ),
     ] = None
     time_zone: Annotated[
@@ -350,13 +366,38 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
             workiq.check_location(self.location)
         workiq.check_files(self.files)
         check_proxy(self.proxy)
-        host = workiq.resolve(self.endpoint, allow_insecure=self.allow_insecure).host
+        self._complete_protocol()
+        resolve = workiq.resolve_a2a if self.protocol == "a2a" else workiq.resolve_rest
+        host = resolve(self.endpoint, allow_insecure=self.allow_insecure).host
         if self.token is None:
             self._set("token", saved_login())
         check_token(self.token, host=host)
 
+    def _complete_protocol(self) -> None:
+        """Choose the protocol where none is given, and refuse what it does not have."""
+        if self.agent == "":
+            self._set("agent", None)
+        workiq.check_agent(self.agent)
+        if self.protocol is None:
+            self._set("protocol", "rest" if self.agent is None else "a2a")
+        if self.protocol == "rest":
+            if self.agent is not None:
+                msg = "agent is given, and protocol is 'rest', which reaches Copilot alone."
+                raise ConfigurationError(msg, hint="Leave protocol= out, or pass protocol='a2a'.")
+            return
+        refused = {"files": bool(self.files), "search=False": not self.search, "location": self.location is not None}
+        for name, given in refused.items():
+            if given:
+                msg = f"{name} is given, and the protocol is A2A, which has nothing like it: only REST does."
+                hint = "Leave it out, or ask Copilot itself over REST: leave agent= and protocol= out."
+                raise ConfigurationError(msg, hint=hint)
+
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to it. Nothing is sent."""
+        if self.protocol == "a2a":
+            from bing_llm.backends.workiq.a2a.backend import A2ABackend  # noqa: PLC0415 - brings aiohttp
+
+            return A2ABackend(self, timeouts=timeouts, limits=limits)
         from bing_llm.backends.workiq.backend import WorkIQBackend  # noqa: PLC0415 - brings aiohttp
 
         return WorkIQBackend(self, timeouts=timeouts, limits=limits)
@@ -373,6 +414,7 @@ class Emulated(_BuiltIn, frozen=True, kw_only=True):
     title: ClassVar[str] = "emulator"
     credential: ClassVar[Literal["cookies", "token"]] = "cookies"
     prompt_limits: ClassVar[Mapping[str, int]] = chathub.PROMPT_LIMITS
+    images_per_turn: ClassVar[int] = chathub.IMAGES_PER_TURN
 
     model: _ChatHubModel = chathub.DEFAULT_MODEL
     cookies: Annotated[
@@ -415,6 +457,8 @@ class ServiceSettings(TypedDict, total=False):
     ip_address: str | None
     # Work IQ
     token: Token | None
+    agent: str | None
+    protocol: Literal["rest", "a2a"] | None
     time_zone: str | None
     files: Sequence[str]
     entity_tags: Literal["keep", "strip"]
@@ -532,7 +576,7 @@ def _owners(name: str) -> list[_Kind]:
 
 def _is_blank(name: str, value: object) -> bool:
     """Whether a setting says nothing. An empty Cookie header does: none are sent, whatever the environment has."""
-    return value is None or (value == "" and name in {"model", "endpoint", "token"})
+    return value is None or (value == "" and name in {"model", "endpoint", "token", "agent", "protocol"})
 
 
 def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
@@ -564,7 +608,7 @@ def _choose(backend: str | None, given: Mapping[str, object]) -> str | None:
 
 def _pointed_to(settings: Mapping[str, object]) -> str | None:
     """The service that these settings point to; None for none."""
-    if "token" in settings or settings.get("model") in tuple(WorkIQ.prompt_limits):
+    if not settings.keys().isdisjoint({"token", "agent"}) or settings.get("model") in tuple(WorkIQ.prompt_limits):
         return WorkIQ.name
     if settings.get("cookies") or "endpoint" in settings:
         return ChatHub.name

@@ -124,6 +124,7 @@ class SyncBingClient(_Twin[BingClient]):
     """`BingClient` without `async`; the same arguments. Close it with `with` or `close()`."""
 
     ask = _blocking(BingClient.ask)
+    agent_card = _blocking(BingClient.agent_card)
     list_conversations = _blocking(BingClient.list_conversations)
     delete_conversation = _blocking(BingClient.delete_conversation)
     close = _blocking(BingClient.aclose)

@@ -25,6 +25,7 @@ from benchmarks import (
     frames,
     growth,
     import_time,
+    inputs,
     langchain_import,
     langchain_overhead,
     langchain_socket,
@@ -106,7 +107,7 @@ class LlamaIndexReader(llama_index_overhead.Floor):
 def table(main: Callable[[Sequence[str]], int], arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> Any:
     """The rows of the table that a benchmark prints, by their first cell, and its verdicts."""
     code = main(arguments)
-    header, *lines = capsys.readouterr().out.splitlines()
+    header, *lines = capsys.readouterr().out.strip().splitlines()
     rows = lines[: lines.index("")]
     verdicts = lines[lines.index("") + 1 :]
     assert code == any(verdict.startswith("BROKEN: ") for verdict in verdicts)
@@ -207,12 +208,21 @@ def test_frames_are_read_by_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert verdicts == []
 
 
-def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str]) -> None:
+def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers of three lengths, and three numbers of turns at once."""
+    monkeypatch.setattr(growth, "report_inputs", lambda _divisor, _rounds: 0)
     rows, verdicts = table(growth.main, ["--words", "200", "--turns", "200", "--rounds", "1"], capsys)
     assert tuple(rows) == ("2 words, 1", "20 words, 1", "200 words, 1", "2 words, 2", "2 words, 20", "2 words, 200")
     assert all(value > 0 for row in rows.values() for value in row)
     assert len(verdicts) == 1
+
+
+def test_growth_measures_each_kind_of_input(capsys: pytest.CaptureFixture[str]) -> None:
+    """Histories, messages, tools, schemas, citations, turns and rows, each with a bound of its own."""
+    rows, verdicts = table(lambda _: growth.report_inputs(100, 1), [], capsys)
+    assert tuple(rows) == tuple(inputs.KINDS)
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert len(verdicts) == len(rows)
 
 
 def test_parsing_has_a_row_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -26,6 +26,50 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     id: str
     name: str
     raw: dict[str, Any]
+
+
+class AgentSkill(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that an agent can do, in its own words."""
+
+    id: str = ""
+    name: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+
+
+class AgentCard(msgspec.Struct, frozen=True, kw_only=True):
+    """What an agent says of itself. All texts are the agent's, and as trustworthy as the agent.
+
+    Attributes:
+        name: Its name.
+        description: What it is for.
+        version: Its own version.
+        streaming: Whether it answers in pieces; else each answer comes when it is complete.
+        skills: What it can do.
+        url: Where it is asked: on the origin of the endpoint.
+        raw: The whole card, as parsed JSON.
+    """
+
+    name: str = ""
+    description: str = ""
+    version: str = ""
+    streaming: bool = False
+    skills: tuple[AgentSkill, ...] = ()
+    url: str = ""
+    raw: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+@runtime_checkable
+class AgentBackend(Protocol):
+    """A backend that speaks to an agent."""
+
+    async def agent_card(self, deadline: Deadline) -> AgentCard:
+        """What the agent says of itself.
+
+        Raises:
+            BingError: There is no such agent, the service refused, or it could not be reached.
+        """
 
 
 class TurnChannel(Protocol):

@@ -579,6 +579,12 @@ async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
     return _head(response.status, response.headers, bytes(body))
 
 
+_CHALLENGE = "www-authenticate"
+
+
 def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Response:
     lower = {name.lower(): value for name, value in headers.items()}
+    challenges = [value for name, value in headers.items() if name.lower() == _CHALLENGE]
+    if challenges:  # one header each, or all in one list (RFC 9110, section 11.6.1)
+        lower[_CHALLENGE] = ", ".join(challenges)
     return Response(status, lower, body, retry_after(lower.get("retry-after"), time.time()))

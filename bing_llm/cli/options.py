@@ -17,7 +17,7 @@ from typer.models import OptionInfo
 from bing_llm.client import BingClient
 from bing_llm.services import SERVICES, ChatHub, Emulated, ServiceSettings, WorkIQ, default_of, settings_of
 
-OFFERED = ("model", "search", "endpoint", "time_zone")
+OFFERED = ("model", "search", "endpoint", "agent", "protocol", "time_zone")
 """The settings that are options. Secrets never are, because a list of processes shows options."""
 
 VARIABLES = {

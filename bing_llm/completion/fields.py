@@ -5,8 +5,10 @@ Only the adapters import this module, because pydantic comes with their framewor
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self
@@ -42,6 +44,8 @@ SERVICE_FIELDS = (
     "endpoint",
     "cookies",
     "token",
+    "agent",
+    "protocol",
     "search",
     "locale",
     "time_zone",
@@ -57,6 +61,12 @@ CLIENT_FIELDS = ("timeout", "continue_conversations", "max_concurrency", "warm")
 _OF_A_CLIENT = frozenset({*inspect.signature(BingClient).parameters, *ServiceSettings.__annotations__} - {"settings"})
 
 
+_ALIASES = {"model_name": "model", "base_url": "endpoint"}
+"""What these fields are called by the models of other providers."""
+
+_connecting = threading.Lock()  # so that threads that share a model share its client too
+
+
 class Names:
     """Which names an adapter's model and its calls take, and the errors and warnings about all others.
 
@@ -69,7 +79,8 @@ class Names:
     def __init__(self, owner: str, *, of_a_call: Iterable[str], of_a_model: Iterable[str] = ()) -> None:
         self.of_a_call = frozenset(of_a_call)
         self._owner = owner
-        self._of_a_model = _OF_A_CLIENT | {"api_key", "client", "join_deltas", "max_retries", "timeout", *of_a_model}
+        own = {"api_key", "client", "join_deltas", "max_retries", "timeout", *_ALIASES, *of_a_model}
+        self._of_a_model = (_OF_A_CLIENT | own) - self.of_a_call
         self._warned_of: set[str] = set()
 
     def check_options(self, names: Iterable[str]) -> None:
@@ -153,6 +164,8 @@ class ServiceFields(BaseModel):
     endpoint: Endpoint | None = Field(default=None, description=describe("endpoint"))
     cookies: SecretStr | None = Field(default=None, exclude=True, repr=False, description=describe("cookies"))
     token: Any = Field(default=None, exclude=True, repr=False, description=describe("token"))
+    agent: str | None = Field(default=None, description=describe("agent"))
+    protocol: Literal["rest", "a2a"] | None = Field(default=None, description=describe("protocol"))
     search: bool = Field(default=True, description=describe("search"))
     locale: str = Field(default="en-US", description=describe("locale"))
     time_zone: str | None = Field(default=None, description=describe("time_zone"))
@@ -209,6 +222,7 @@ class ServiceFields(BaseModel):
     def _read_names(cls, values: Any) -> Any:
         if not isinstance(values, Mapping):
             return values
+        values = _without_aliases(values)
         cls.names.check_fields(values.keys() - cls.model_fields.keys() - {"class_name"})  # LlamaIndex's dumps have it
         return _place_key(values)
 
@@ -223,11 +237,15 @@ class ServiceFields(BaseModel):
         return wrap_secret(info.field_name, value)
 
     @model_validator(mode="after")
-    def _check_fields(self) -> Self:
+    def _connect_and_check(self) -> Self:
         if self.temperature is not None:
             self.names.warn_of_unused(["temperature"])
         self.model = self._connection.model
+        self._after_connecting()
         return self
+
+    def _after_connecting(self) -> None:
+        """What an adapter adds to a new model, whose client is known. For subclasses."""
 
     def _refuse_beside(self, owner: str, names: Iterable[str]) -> None:
         """Refuse fields that would be ignored. A default is not refused, because frameworks pass every field on.
@@ -246,8 +264,12 @@ class ServiceFields(BaseModel):
         """The client for the current fields. A changed field gives a new client, but a changed `model` does not."""
         fields = tuple(_unwrap(getattr(self, name)) for name in ("client", "service", *SERVICE_FIELDS, *CLIENT_FIELDS))
         before = self._connected
-        if before is None or before.fields != fields:
-            self._connected = before = Connected(self._connect(), fields, self.client is None)
+        if before is not None and before.fields == fields:
+            return before.client
+        with _connecting:
+            before = self._connected
+            if before is None or before.fields != fields:  # another thread may have made it just now
+                self._connected = before = Connected(self._connect(), fields, self.client is None)
         return before.client
 
     def _connect(self) -> BingClient:
@@ -312,7 +334,10 @@ class ServiceFields(BaseModel):
             max_tokens=self.max_tokens,
         )
         own = self._connection
-        client = own.with_options(model=str(options.get("model") or self.model), retries=self._retries_of(own))
+        timeout: Any = options.get("timeout")
+        client = own.with_options(
+            model=str(options.get("model") or self.model), retries=self._retries_of(own), timeout=timeout
+        )
         return Completion(client, request, join=self.join_deltas)
 
     def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
@@ -320,6 +345,13 @@ class ServiceFields(BaseModel):
         changed = {self._field_of(name): value for name, value in (update or {}).items()}
         update = {name: wrap_secret(name, value) for name, value in changed.items()}
         return super().model_copy(update=update, deep=deep)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """A copy with lists and dicts of its own. It shares the connections, which cannot be copied."""
+        copied = copy.copy(self)
+        own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
+        copied.__dict__.update(copy.deepcopy(own, memo))
+        return copied
 
     def __setattr__(self, name: str, value: object) -> None:
         name = self._field_of(name)
@@ -357,6 +389,22 @@ class ServiceFields(BaseModel):
         await self.aclose()
 
 
+def _without_aliases(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments of a model, under the names of its fields.
+
+    Raises:
+        ConfigurationError: A field is given under both of its names.
+    """
+    for alias, name in _ALIASES.items():
+        if alias not in values:
+            continue
+        if values.get(name):
+            msg = f"{alias} and {name} are both given, and mean the same."
+            raise ConfigurationError(msg, hint=f"Leave {alias} out.")
+        values = {**{key: value for key, value in values.items() if key != alias}, name: values[alias]}
+    return values
+
+
 def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The arguments of a model, with `api_key` renamed to the credential that it means.
 
@@ -376,7 +424,7 @@ def _place_key(values: Mapping[str, Any]) -> Mapping[str, Any]:
         if value is not None and not (name == "cookies" and _unwrap(value) == os.environ.get("BING_COOKIES")):
             msg = f"{name} and api_key are both given; api_key means the credential of the chosen service."
             raise ConfigurationError(msg, hint=f"Leave {name} or api_key out.")
-    settings = ServiceSettings(model=others.get("model"), endpoint=others.get("endpoint"))
+    settings = ServiceSettings(model=others.get("model"), endpoint=others.get("endpoint"), agent=others.get("agent"))
     return {**others, credential_of(others.get("backend"), settings): key}
 
 

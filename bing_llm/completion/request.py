@@ -125,6 +125,29 @@ def read_choice(choice: object, names: Sequence[str]) -> str:
     return name
 
 
+def read_allowed_tools(choice: object, names: Sequence[str]) -> tuple[tuple[str, ...], str] | None:
+    """The tools and the mode of OpenAI's choice `allowed_tools`, nested or flat; None for another choice.
+
+    Args:
+        choice: `{"type": "allowed_tools", "mode": "auto" or "required", "tools": [...]}`; mode and tools may also stand
+            under `allowed_tools`.
+        names: The names of the tools that there are.
+
+    Raises:
+        ValueError: It names a tool that is not there, or its mode is neither of the two.
+    """
+    if not (isinstance(choice, dict) and choice.get("type") == "allowed_tools"):
+        return None
+    nested = choice.get("allowed_tools")
+    spec = nested if isinstance(nested, dict) else choice
+    allowed = tuple(read_choice(tool, names) for tool in spec.get("tools") or ())
+    mode = spec.get("mode", _AUTO)
+    if mode not in {_AUTO, "required"}:
+        msg = f"tool_choice has the mode {mode!r}; allowed: 'auto', 'required'."
+        raise ValueError(msg)
+    return allowed, mode
+
+
 def _name_in(choice: object) -> str:
     """The name in `{"type": "function", "function": {"name"}}`, `{"type": "tool", "name"}`, `{"name"}` or a str."""
     if isinstance(choice, dict):
@@ -145,7 +168,7 @@ def read_toolbox(
 
     Args:
         tools: Tools in OpenAI's form, `{"type": "function", "function": {"name", "description", "parameters"}}`.
-        choice: Which of them must be called; see `read_choice`.
+        choice: Which of them may or must be called; see `read_choice` and `read_allowed_tools`.
         parallel: False for at most one call.
         strict: Whether arguments must fit their schema; a tool in OpenAI's form may demand it too.
         checks: What the arguments of the tools of these names must pass, instead of their schema.
@@ -164,7 +187,11 @@ def read_toolbox(
         )
         for function in functions
     )
-    chosen = read_choice(choice, [tool.name for tool in converted])
+    names = [tool.name for tool in converted]
+    if (only := read_allowed_tools(choice, names)) is not None:
+        allowed, choice = only
+        converted = tuple(tool for tool in converted if tool.name in allowed)
+    chosen = read_choice(choice, names)
     if chosen == _NONE:
         return Toolbox()
     return Toolbox(

@@ -12,7 +12,10 @@ CHARACTERS_PER_TOKEN = 4
 """For `max_tokens`, which cuts text by its length in characters."""
 
 CONTEXT_TOKENS = 8_000
-"""A ChatHub refused a prompt and context of this many tokens together (docs/protocol/chathub.md, sections b and j)."""
+"""What adapters tell their frameworks to send at most, prompt and context together.
+
+A ChatHub refused more (docs/protocol/chathub.md, sections b and j). No limit of Work IQ is documented.
+"""
 
 
 def count_tokens(text: str) -> int:

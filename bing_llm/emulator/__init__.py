@@ -3,6 +3,7 @@
     async with Emulator() as emulator:
         ...  # BingClient(backend="chathub", endpoint=emulator.url)
         ...  # BingClient(backend="workiq", endpoint=emulator.workiq_url, token=emulator.token)
+        ...  # BingClient(agent="P_researcher.emulator", endpoint=emulator.a2a_url, token=emulator.token)
 
 Its answers come from a brain: `Obedient` (the default), `Scripted` or `Upstream`. Each `Fault` is something that goes
 wrong on purpose. Names are loaded when first used, so that importing this package imports no network code.
@@ -33,8 +34,10 @@ if TYPE_CHECKING:
     )
     from bing_llm.emulator.server import Emulator
     from bing_llm.emulator.state import Received
+    from bing_llm.emulator.workiq.a2a.agents import Agent
 
 __all__ = [
+    "Agent",
     "Brain",
     "Cut",
     "Duplicate",
@@ -57,6 +60,7 @@ __all__ = [
 ]
 
 _OWNERS = {
+    "Agent": "workiq.a2a.agents",
     "Brain": "brains.base",
     "Cut": "faults",
     "Duplicate": "faults",

@@ -31,18 +31,20 @@ from bing_llm.emulator.faults import (
     Split,
     WireFault,
 )
+from bing_llm.emulator.workiq.shapes import is_refusal
 from bing_llm.errors import BingError, CaptchaRequired, ConfigurationError
 from bing_llm.events import Event
 
-Service: TypeAlias = Literal["chathub", "workiq"]
+Service: TypeAlias = Literal["chathub", "workiq", "a2a"]
 
-Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first", "mid", "last"]
+Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first", "mid", "last", "subscription", "task"]
 
 FaultKind: TypeAlias = WireFault | Event | BingError
 """A fault on the wire, or an event or error that comes as if the brain had yielded it."""
 
 _Place: TypeAlias = tuple[Service, Step]
 
+_OF_TASKS: frozenset[Step] = frozenset(("subscription", "task"))
 _EVENTS: tuple[type, ...] = get_args(Event)
 _SERVICES: tuple[Service, ...] = get_args(Service)
 
@@ -55,12 +57,14 @@ _TURN = _places(_SERVICES, "first", "mid", "last")
 _CHATHUB_TURN = _places(("chathub",), "first", "mid", "last")
 _CREATION = _places(_SERVICES, "creation")
 _HANDSHAKE = _places(("chathub",), "handshake")
-_HTTP = _CREATION | _places(("chathub",), "upgrade") | _places(("workiq",), "request")
+_REQUEST = _places(("workiq", "a2a"), "request")
+_TASK = _places(("a2a",), "subscription", "task")
+_HTTP = _CREATION | _places(("chathub",), "upgrade") | _REQUEST | _TASK
 
 _OF_CUTS: dict[How, frozenset[_Place]] = {
     "abort": _HTTP | _HANDSHAKE | _TURN,
     "type 3": _CHATHUB_TURN,
-    "end": _places(("workiq",), "first", "mid", "last"),
+    "end": _places(("workiq", "a2a"), "first", "mid", "last"),
 }
 _OF_KINDS: dict[type, frozenset[_Place]] = {
     HttpAnswer: _HTTP,
@@ -70,7 +74,7 @@ _OF_KINDS: dict[type, frozenset[_Place]] = {
     Split: _CREATION | _HANDSHAKE | _TURN,
     Merge: _places(_SERVICES, "first", "mid"),
     Duplicate: _TURN,
-    NewMessage: _places(_SERVICES, "first", "mid"),
+    NewMessage: _places(("chathub", "workiq"), "first", "mid"),
     HandshakeRefused: _HANDSHAKE,
 }
 
@@ -81,16 +85,18 @@ class Fault(msgspec.Struct, frozen=True):
     ==============  ======================================================  =================================
     step            where it hits                                           what may hit there
     ==============  ======================================================  =================================
-    `creation`      in place of the answer to a creation                    HttpAnswer, Cut, Silence, Split;
-                                                                            Throttled, Unauthorized,
+    `creation`      in place of the answer to a creation; over A2A, of an   HttpAnswer, Cut, Silence, Split;
+                    agent's card                                            Throttled, Unauthorized,
                                                                             ServiceError, ProtocolError
     `upgrade`       ChatHub: in place of an open socket                     HttpAnswer, Cut, Silence
     `handshake`     ChatHub: in place of the answer to the handshake        HandshakeRefused, Cut, Silence,
                                                                             Raw, Split
-    `request`       Work IQ: in place of the answer to a turn               HttpAnswer, Cut, Silence
+    `request`       Work IQ, A2A: in place of the answer to a turn          HttpAnswer, Cut, Silence
     `first`         before the first piece of an answer                     Cut, Silence, Raw, Split, Merge,
     `mid`           after `after` pieces of it                              Duplicate, NewMessage; events and
     `last`          after the last piece, before the final frame            errors, as in `Scripted`
+    `subscription`  A2A: in place of the answer to `SubscribeToTask`        HttpAnswer, Cut, Silence; errors that
+    `task`          A2A: in place of the answer to `GetTask`                refuse a turn
     ==============  ======================================================  =================================
 
     A connection is refused where nobody listens: close the emulator for that.
@@ -101,6 +107,8 @@ class Fault(msgspec.Struct, frozen=True):
         turn: At which one, from 1 on, counted for each step since the plan was set: with `mid`, 2 is the second turn
             that is answered, with `creation` the second creation. None for the next one.
         after: With `mid`, after how many pieces: events of the brain, a frame each.
+        optional: Whether a test may end without reaching it. The fixture `bing_emulator` fails at the end of a test
+            whose plan has other faults left: the test did not test what it says.
 
     Raises:
         ConfigurationError: No service can play it there.
@@ -110,6 +118,7 @@ class Fault(msgspec.Struct, frozen=True):
     step: Step
     turn: int | None = None
     after: int = 1
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.step not in get_args(Step):
@@ -134,7 +143,7 @@ def fits(what: FaultKind, service: Service, step: Step) -> bool:
 
 
 def check_kind(what: FaultKind, step: Step) -> None:
-    """Refuse a fault that neither service can have at this step.
+    """Refuse a fault that no service can have at this step.
 
     Raises:
         ConfigurationError: The text says why.
@@ -145,6 +154,8 @@ def check_kind(what: FaultKind, step: Step) -> None:
     _check_values(what)
     if isinstance(what, BingError):
         (check_refusable if step == "creation" else check_playable)(what)
+        if step in _OF_TASKS and not is_refusal(what):
+            raise ConfigurationError(f"The emulator cannot answer about a task with {type(what).__name__}.")
     elif not isinstance(what, WIRE_FAULTS) and (why := unplayable(what)) is not None:
         raise ConfigurationError(f"The emulator cannot send {why}.")
     if not any(fits(what, service, step) for service in _SERVICES):
@@ -161,6 +172,8 @@ def _places_of(what: FaultKind, step: Step) -> frozenset[_Place]:
             return _CHATHUB_TURN
         case BingError() if step == "creation":
             return _CREATION
+        case BingError() if step in _OF_TASKS:
+            return _TASK
         case _:
             return _OF_KINDS.get(type(what), _TURN)
 
@@ -181,7 +194,7 @@ class FaultPoint(msgspec.Struct, frozen=True):
     """A place where a fault may hit.
 
     Attributes:
-        service: Which of the two.
+        service: Which of the three; Work IQ is `workiq` over REST, and `a2a`.
         step: As in `Fault`.
         turn: At which one, from 1 on, counted for each step of each service.
         after: With `mid`, after how many pieces.

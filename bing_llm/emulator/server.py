@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket as sockets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, Self
 
 from aiohttp import web
@@ -19,6 +19,8 @@ from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
 from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.http_faults import play
 from bing_llm.emulator.state import Received, State
+from bing_llm.emulator.workiq.a2a.agents import AGENTS, Agent
+from bing_llm.emulator.workiq.a2a.endpoint import A2A
 from bing_llm.emulator.workiq.rest import WorkIQ
 from bing_llm.errors import ConfigurationError
 from bing_llm.limits import DEFAULT_LIMITS
@@ -60,6 +62,7 @@ class Emulator:
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
             is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
         token: The bearer token that Work IQ takes.
+        agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 
     Raises:
@@ -80,6 +83,7 @@ class Emulator:
         signatures: Literal["headers", "body"] = "headers",
         faults: Faults = (),
         token: str = TOKEN,
+        agents: Mapping[str, Agent] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         limits = {
@@ -99,6 +103,7 @@ class Emulator:
             brain=Obedient() if brain is None else brain,
             conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
             workiq_conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
+            a2a_conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
             clock=clock,
             turn_limit=turn_limit,
             lifetime=lifetime,
@@ -109,6 +114,8 @@ class Emulator:
             token=token,
         )
         self._workiq = WorkIQ(self._state)
+        self._agents = AGENTS if agents is None else agents
+        self._a2a = A2A(self._state, self._agents)
         self._sessions: set[Session] = set()
         self._runner: web.AppRunner | None = None
         self._pid = 0
@@ -152,6 +159,22 @@ class Emulator:
             ConfigurationError: It is not running.
         """
         return f"{self.url}/rest"
+
+    @property
+    def a2a_url(self) -> str:
+        """The base URL of Work IQ over A2A, for `BingClient(agent=..., endpoint=..., token=emulator.token)`.
+
+        `workiq_url` does as well: a client finds one beside the other.
+
+        Raises:
+            ConfigurationError: It is not running.
+        """
+        return f"{self.url}/a2a/"
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        """The agents by their ids; Copilot itself has none."""
+        return self._agents
 
     @property
     def token(self) -> str:
@@ -205,7 +228,14 @@ class Emulator:
         if self._runner is not None:
             raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
         app = web.Application(client_max_size=DEFAULT_LIMITS.frame_bytes)
-        app.add_routes([*Rest(self._state).routes(), *self._workiq.routes(), web.get("/sydney/ChatHub", self._chat)])
+        app.add_routes(
+            [
+                *Rest(self._state).routes(),
+                *self._workiq.routes(),
+                *self._a2a.routes(),
+                web.get("/sydney/ChatHub", self._chat),
+            ]
+        )
         app.on_shutdown.append(self._break_connections)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
@@ -255,5 +285,6 @@ class Emulator:
         for session in self._sessions:
             session.abort()
         self._workiq.abort()
+        self._a2a.abort()
         for transport in self._state.held:
             transport.abort()

@@ -23,20 +23,22 @@ from bing_llm.images import Image, load_image
 
 REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
 
-Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion"]
+Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion", "card", "subscription", "task"]
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
     """One request, for assertions. Its repr leaves out headers and body, which hold cookies, tokens and signatures.
 
     Attributes:
-        kind: What was asked for; `path` tells the services apart.
+        kind: What was asked for; `path` tells the services apart. Over A2A, an agent's `card`, a turn (`chat`), a
+            `subscription` to a task, a `task` itself, and its end (`stop`).
         path: The path of the URL, without its query.
         headers: As sent, by name in any case; of a `chat` and a `stop`, those of the socket.
         query: The query of the URL.
         body: The parsed JSON of the body or frame; of an upload, its `knowledgeRequest`; None for none.
         arguments: Of a `chat` of the ChatHub, its arguments as typed data; None otherwise.
-        chat_body: Of a `chat` of Work IQ, its body as typed data where that could be read; None otherwise.
+        chat_body: Of a `chat` of Work IQ, its body as typed data where that could be read; None otherwise. That of A2A
+            is given in the form of REST.
         invocation_id: Of a `chat` or a `stop` of the ChatHub, its invocation id; "" otherwise.
         conversation_id: The conversation it is about; "" where it names none.
     """
@@ -115,6 +117,7 @@ class State:
     brain: Brain
     conversations: Conversations
     workiq_conversations: Conversations
+    a2a_conversations: Conversations
     clock: Callable[[], float]
     turn_limit: int
     lifetime: float

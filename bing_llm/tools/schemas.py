@@ -105,6 +105,7 @@ class _Compactor:
     def __init__(self, root: JsonObject) -> None:
         self._root = root
         self._left = _MAX_INLINED
+        self._keeps_all = False
 
     def compact(self) -> JsonObject:
         """The root, with the definitions that it still needs."""
@@ -160,6 +161,9 @@ class _Compactor:
         if reference == "#" or reference.startswith("#/"):
             home, name = (*_steps(reference), "", "")[:2]
             return [(home, name)] if home in _DEFINITIONS and self._is_defined((home, name)) else []
+        if self._keeps_all:  # once is enough, however many such references there are
+            return []
+        self._keeps_all = True
         homes = [home for home in _DEFINITIONS if isinstance(self._root.get(home), dict)]
         return [(home, name) for home in homes for name in self._root[home]]
 

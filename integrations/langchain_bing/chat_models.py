@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
+from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.utils import secret_from_env
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 
 from bing_llm import __version__
 from bing_llm.completion.fields import SERVICE_FIELDS, Names, ServiceFields
-from bing_llm.completion.request import ToolChoice, read_choice, read_toolbox
+from bing_llm.completion.request import ToolChoice, read_allowed_tools, read_choice, read_toolbox
 from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
-from bing_llm.services import describe, fingerprint
+from bing_llm.services import Service, describe, fingerprint
 from bing_llm.sync import iterate, run
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing.blocks import PROVIDER
@@ -60,7 +60,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
+          Work IQ also `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -159,6 +159,7 @@ class ChatBing(ServiceFields, BaseChatModel):
                 "response_format",
                 "stop",
                 "strict",
+                "timeout",
                 "tool_choice",
                 "tools",
             ),
@@ -178,12 +179,10 @@ class ChatBing(ServiceFields, BaseChatModel):
         "marked as one.",
     )
 
-    @model_validator(mode="after")
-    def _check_chat_bing(self) -> Self:
+    def _after_connecting(self) -> None:
         self._add_version("langchain-bing", __version__)
         if self.profile is None:  # LangChain asked for it before the model had a name
             self.profile = self._resolve_model_profile()
-        return self
 
     # --- one call -------------------------------------------------------------------------------------------------
 
@@ -270,7 +269,7 @@ class ChatBing(ServiceFields, BaseChatModel):
         Args:
             tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.
             tool_choice: `auto` (None, False), `any` (`required`, True), `none`, or a tool's name, also in OpenAI's or
-                Anthropic's form of a dict.
+                Anthropic's form of a dict; or OpenAI's `{"type": "allowed_tools", ...}`.
             parallel_tool_calls: False for at most one call an answer.
             strict: True: a call whose arguments do not fit their schema is invalid.
             response_format: A schema for an answer without calls; see `with_structured_output`.
@@ -280,8 +279,9 @@ class ChatBing(ServiceFields, BaseChatModel):
             ValueError: `tool_choice` does not name one of these tools.
         """
         formatted = [as_openai_tool(tool, strict=strict) for tool in tools]
-        if tool_choice is not None:
-            tool_choice = read_choice(tool_choice, [tool["function"]["name"] for tool in formatted])
+        names = [tool["function"]["name"] for tool in formatted]
+        if tool_choice is not None and read_allowed_tools(tool_choice, names) is None:
+            tool_choice = read_choice(tool_choice, names)
         given = {
             "tool_choice": tool_choice,
             "parallel_tool_calls": parallel_tool_calls,
@@ -388,9 +388,9 @@ class ChatBing(ServiceFields, BaseChatModel):
         }
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        # The key of LangChain's caches, made of what it may serialize; service, client and token are left out of that.
-        own = self.service if self.client is None else self.client.service
-        return f"{super()._get_llm_string(stop, **kwargs)}---{fingerprint(own or self._connection.service)}"
+        # The key of LangChain's caches, made of what it may serialize. Service, client and secrets are left out there.
+        settings = (*self._identifying_params.items(), self.output_version, self.estimate_usage)
+        return f"{super()._get_llm_string(stop, **kwargs)}---{settings}---{fingerprint(self._connection.service)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -408,12 +408,21 @@ class ChatBing(ServiceFields, BaseChatModel):
         return params
 
     def _resolve_model_profile(self) -> ModelProfile | None:
-        return profile_of(self.model) if self.model else None
+        return profile_of(self._connection.service) if self.model else None
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
         """Whether LangChain may serialize it; secrets are left out."""
         return True
+
+    def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
+        """What LangChain writes of it, also into traces.
+
+        With a `service` or a `client` of your own, only that it is one: its settings cannot be written, and a model
+        that is read again without them would ask another service. Reading it again is then an error of LangChain.
+        """
+        is_own = self.service is not None or self.client is not None
+        return self.to_json_not_implemented() if is_own else super().to_json()
 
     @classmethod
     def get_lc_namespace(cls) -> list[str]:
@@ -426,9 +435,6 @@ class ChatBing(ServiceFields, BaseChatModel):
         return {"cookies": "BING_COOKIES", "token": "WORKIQ_TOKEN"}
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
-        return copy.copy(self)  # connections cannot be copied, and its settings do not change
 
     def __getstate__(self) -> dict[object, object]:
         for name in ("client", "service"):
@@ -445,32 +451,30 @@ class ChatBing(ServiceFields, BaseChatModel):
         self.cookies = _cookies_from_environment()
 
 
-def profile_of(model: str) -> ModelProfile:
-    """What LangChain can know about a model before a call. All models are alike, except that `copilot` has no pictures.
+def profile_of(service: Service) -> ModelProfile:
+    """What LangChain can know about a model before a call.
 
-    `structured_output` is False, because True would mean native support. Agents then use a tool call, which is asked
-    for again if it is missing.
+    Tools and structured output are ours, made of text, and checked: so they are there with every service.
     """
-    is_copilot = model == "copilot"
-    profile = ModelProfile(
-        name=model,
+    images = getattr(service, "images_per_turn", 0) > 0
+    return ModelProfile(
+        name=service.model,
+        max_input_tokens=CONTEXT_TOKENS,
         text_inputs=True,
-        image_inputs=not is_copilot,
-        image_url_inputs=not is_copilot,
+        image_inputs=images,
+        image_url_inputs=images,
         pdf_inputs=False,
         audio_inputs=False,
         video_inputs=False,
-        image_tool_message=False,
+        image_tool_message=images,
         pdf_tool_message=False,
         text_outputs=True,
-        image_outputs=not is_copilot,
+        image_outputs=images,
         audio_outputs=False,
         video_outputs=False,
-        reasoning_output=False,
+        reasoning_output=True,
         tool_calling=True,
         tool_choice=True,
-        structured_output=False,
+        structured_output=True,
+        temperature=False,
     )
-    if not is_copilot:  # whose limit is unknown
-        profile["max_input_tokens"] = CONTEXT_TOKENS
-    return profile

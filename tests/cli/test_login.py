@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.cli import login as module
 from bing_llm.cli.errors import ExitCode
-from bing_llm.cli.login import login
+from bing_llm.cli.login import login, logout
 from bing_llm.errors import ConfigurationError
 
 
@@ -37,7 +39,7 @@ def test_it_says_what_to_do_and_who_signed_in(capsys: pytest.CaptureFixture[str]
     assert "Signed in as ada@contoso.com." in out
     [(args, options)] = asked
     assert args == ("app-1", "tenant-1")
-    assert options == {"scope": "api://workiq.svc.cloud.microsoft/.default", "plain_cache": True}
+    assert options == {"scope": "api://workiq.svc.cloud.microsoft/.default", "plain_cache": True, "challenge": None}
 
 
 def test_the_environment_names_app_and_place(monkeypatch: pytest.MonkeyPatch, asked: list[Any]) -> None:
@@ -59,3 +61,24 @@ def test_without_an_app_nobody_can_sign_in(asked: list[Any]) -> None:
         login()
     assert "AZURE_CLIENT_ID" in caught.value.hint
     assert asked == []
+
+
+def test_a_challenge_can_be_passed_on(asked: list[Any]) -> None:
+    """As it stands in the header; what is neither JSON nor base64 of it is refused."""
+    claims = '{"access_token":{}}'
+    login("app-1", claims=base64.b64encode(claims.encode()).decode())
+    assert asked[0][1]["challenge"] == Challenge(claims)
+    with pytest.raises(ConfigurationError, match="neither JSON nor base64"):
+        login("app-1", claims="nonsense")
+
+
+@pytest.mark.parametrize(
+    ("user", "said"), [("ada@contoso.com", "Signed out ada@contoso.com."), (None, "Nobody is signed in.")]
+)
+def test_a_logout_says_who_was_signed_in(
+    user: str | None, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or that nobody was."""
+    monkeypatch.setattr(module, "sign_out", lambda: user)
+    assert logout() is ExitCode.OK
+    assert capsys.readouterr().out.strip() == said

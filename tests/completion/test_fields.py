@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, get_args
 
 import pytest
@@ -169,6 +172,53 @@ def test_a_client_is_made_once() -> None:
     assert model.model_copy(update={"search": False})._connection is not first
     model.search = False
     assert model._connection is not first
+
+
+def test_threads_that_share_a_model_share_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A changed setting makes one new client, not one in each thread: the others would never be closed."""
+    model = Model(backend="emulator")
+    made: list[BingClient] = []
+    together = threading.Barrier(4)
+    connect = Model._connect
+
+    def connect_slowly(self: Model) -> BingClient:
+        made.append(connect(self))
+        return made[-1]
+
+    def look() -> BingClient:
+        together.wait(timeout=10)
+        return model._connection
+
+    monkeypatch.setattr(Model, "_connect", connect_slowly)
+    model.search = False
+    with ThreadPoolExecutor(4) as threads:
+        clients = [task.result() for task in [threads.submit(look) for _ in range(4)]]
+    assert all(client is made[0] for client in clients)
+    assert len(made) == 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: model.model_copy(deep=True)])
+def test_a_deep_copy_has_lists_of_its_own(copied: Any) -> None:
+    """And the same connections, which cannot be copied."""
+    model = Model(service=WorkIQ(token="x", time_zone="UTC"), stop=["a"])
+    other = copied(model)
+    other.stop.append("b")
+    assert model.stop == ["a"]
+    assert other._connection is model._connection
+
+
+@pytest.mark.parametrize(
+    ("alias", "name", "value"),
+    [("model_name", "model", "bing-precise"), ("base_url", "endpoint", "http://127.0.0.1:1")],
+)
+def test_names_of_other_providers_are_aliases(alias: str, name: str, value: str) -> None:
+    """Not dropped with a warning; not given twice, and not an option of a call."""
+    model: Any = Model
+    assert getattr(model(backend="chathub" if name == "endpoint" else "emulator", **{alias: value}), name) == value
+    with pytest.raises(ConfigurationError, match=f"{alias} and {name} are both given"):
+        model(**{alias: value, name: value})
+    with pytest.raises(ConfigurationError, match=f"{alias} is a setting of the model"):
+        Model.names.check_options([alias])
 
 
 async def test_a_client_of_the_users_own_stays_open() -> None:

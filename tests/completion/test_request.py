@@ -132,6 +132,22 @@ def test_several_calls_may_come_unless_it_is_said(parallel: Any, expected: bool)
     assert read_toolbox([ADD], None, parallel=parallel).parallel is expected
 
 
+@pytest.mark.parametrize("mode", ["auto", "required"])
+@pytest.mark.parametrize("is_nested", [True, False])
+def test_only_allowed_tools_are_offered(mode: str, *, is_nested: bool) -> None:
+    """OpenAI's choice of several tools, in the form of chat completions and in that of responses."""
+    tools = [{**ADD, "function": {**ADD["function"], "name": name}} for name in ("add", "mul", "sub")]
+    named = [{"type": "function", "function": {"name": "add"}}, {"type": "function", "name": "sub"}]
+    spec: dict[str, Any] = {"mode": mode, "tools": named}
+    choice = {"type": "allowed_tools", **({"allowed_tools": spec} if is_nested else spec)}
+    box = read_toolbox(tools, choice, parallel=None)
+    assert ([tool.name for tool in box.offered], box.required) == (["add", "sub"], mode == "required")
+    with pytest.raises(ValueError, match="the bound tools are: add"):
+        read_toolbox([ADD], choice, parallel=None)
+    with pytest.raises(ValueError, match="has the mode 'none'; allowed: 'auto', 'required'"):
+        read_toolbox(tools, {**choice, "allowed_tools": {**spec, "mode": "none"}}, parallel=None)
+
+
 def test_strictness_is_of_the_call_or_of_a_tool() -> None:
     """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
     marked = {**ADD, "function": {**ADD["function"], "strict": True}}

@@ -24,36 +24,39 @@ from bing_llm.emulator.faults import (
 )
 
 TURN = "first mid last"
+TASK = "subscription task"
+ALL = f"creation request {TURN} {TASK}"
 GENTLY: Any = "gently"
 
 
 @pytest.mark.parametrize(
-    ("what", "chathub", "workiq"),
+    ("what", "chathub", "workiq", "a2a"),
     [
-        (HttpAnswer(503), "creation upgrade", "creation request"),
-        (Cut(), f"creation upgrade handshake {TURN}", f"creation request {TURN}"),
-        (Cut("close 1000"), f"handshake {TURN}", ""),
-        (Cut("type 7"), f"handshake {TURN}", ""),
-        (Cut("type 3"), TURN, ""),
-        (Cut("end"), "", TURN),
-        (Silence(), f"creation upgrade handshake {TURN}", f"creation request {TURN}"),
-        (Silence(pings=True), TURN, TURN),
-        (Raw("{"), f"handshake {TURN}", TURN),
-        (Split(), f"creation handshake {TURN}", f"creation {TURN}"),
-        (Merge(), "first mid", "first mid"),
-        (Duplicate(), TURN, TURN),
-        (NewMessage(), "first mid", "first mid"),
-        (HandshakeRefused(), "handshake", ""),
-        (errors.Throttled(), f"creation {TURN}", f"creation {TURN}"),
-        (errors.SessionExpired(), TURN, TURN),
-        (errors.CaptchaRequired(), TURN, ""),
-        (ev.TextRevised("new"), TURN, TURN),
+        (HttpAnswer(503), "creation upgrade", "creation request", f"creation request {TASK}"),
+        (Cut(), f"creation upgrade handshake {TURN}", f"creation request {TURN}", ALL),
+        (Cut("close 1000"), f"handshake {TURN}", "", ""),
+        (Cut("type 7"), f"handshake {TURN}", "", ""),
+        (Cut("type 3"), TURN, "", ""),
+        (Cut("end"), "", TURN, TURN),
+        (Silence(), f"creation upgrade handshake {TURN}", f"creation request {TURN}", ALL),
+        (Silence(pings=True), TURN, TURN, TURN),
+        (Raw("{"), f"handshake {TURN}", TURN, TURN),
+        (Split(), f"creation handshake {TURN}", f"creation {TURN}", f"creation {TURN}"),
+        (Merge(), "first mid", "first mid", "first mid"),
+        (Duplicate(), TURN, TURN, TURN),
+        (NewMessage(), "first mid", "first mid", ""),
+        (HandshakeRefused(), "handshake", "", ""),
+        (errors.Throttled(), f"creation {TURN}", f"creation {TURN}", f"creation {TURN} {TASK}"),
+        (errors.SessionExpired(), TURN, TURN, f"{TURN} {TASK}"),
+        (errors.ContentFiltered(), TURN, TURN, TURN),
+        (errors.CaptchaRequired(), TURN, "", ""),
+        (ev.TextRevised("new"), TURN, TURN, TURN),
     ],
     ids=lambda value: repr(value)[:30],
 )
-def test_a_fault_fits_some_steps(what: FaultKind, chathub: str, workiq: str) -> None:
+def test_a_fault_fits_some_steps(what: FaultKind, chathub: str, workiq: str, a2a: str) -> None:
     """Each kind may hit the steps of the table in the docstring, and is refused for those of no service."""
-    allowed: dict[Service, list[str]] = {"chathub": chathub.split(), "workiq": workiq.split()}
+    allowed: dict[Service, list[str]] = {"chathub": chathub.split(), "workiq": workiq.split(), "a2a": a2a.split()}
     for step in get_args(Step):
         places = [service for service, steps in allowed.items() if step in steps]
         if places:

@@ -124,7 +124,7 @@ class ChatHubBackend:
     def check_prompt(self, prompt: Prompt) -> None:
         """Refuse an empty or over-long prompt, and more than the one picture that a message can hold."""
         self._service.check_prompt(prompt.text)
-        if len(prompt.images) > 1:
+        if len(prompt.images) > self._service.images_per_turn:
             msg = f"The prompt has {len(prompt.images)} images; a ChatHub message takes one."
             raise InvalidRequest(msg, hint="Send one image a turn.")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -38,6 +38,9 @@ _STYLES = (
     Style("bing-precise", "Precise", ("h3precise", "clgalileo", "gencontentv3"), 8000),
 )
 MODELS: Mapping[str, Style] = MappingProxyType({style.name: style for style in _STYLES})
+IMAGES_PER_TURN: Final = 1
+"""A message refers to one picture by its `imageUrl` (docs/protocol/chathub.md, section d)."""
+
 PROMPT_LIMITS: Mapping[str, int] = MappingProxyType({style.name: style.prompt_limit for style in _STYLES})
 DEFAULT_MODEL = "bing-balanced"
 DEFAULT_LOCALE = "en-US"

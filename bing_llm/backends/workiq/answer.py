@@ -14,7 +14,7 @@ from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import find_markers
 from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark
-from bing_llm.backends.workiq.errors import fault_error
+from bing_llm.backends.workiq.errors import NO_ANSWER_HINT, fault_error
 from bing_llm.backends.workiq.snapshots import (
     DISENGAGED,
     Conversation,
@@ -124,8 +124,11 @@ class AnswerReader:
             self._read_text(message.text or "", final=final)
             if final:
                 self.complete()
-        elif final and (whole or not self.text):
-            raise errors.ServiceError("The service completed the turn without an answer.")
+        elif final and self.text:  # it was there, and is gone: not lost, but withdrawn (section 12 there)
+            self._reply.add(ev.TextRevoked(""))
+            self.complete()
+        elif final:
+            raise _no_answer()
 
     def complete(self) -> None:
         """Add `TurnCompleted`: what had come is the answer.
@@ -188,6 +191,12 @@ class AnswerReader:
         """The text as it is given, and its markers."""
         text = text if final else without_half_tag(text)
         return mark(without_tags(text) if self._strips else text, self._citation_markers, final=final)
+
+
+def _no_answer() -> errors.ServiceError:
+    error = errors.ServiceError("The service completed the turn without an answer.", hint=NO_ANSWER_HINT)
+    error.permanent = True
+    return error
 
 
 def _metadata(conversation: Conversation, **of_the_answer: object) -> dict[str, object]:

@@ -13,17 +13,23 @@ import re
 import sys
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
 from bing_llm._secrets import Redactor, refuse_to_pickle
+from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Unauthorized
 
 
 class AzureCredential(Protocol):
-    """A credential of azure-identity, or another with its method; that of `azure.identity.aio` is a coroutine."""
+    """A credential of azure-identity, or another with its method; that of `azure.identity.aio` is a coroutine.
+
+    One that also takes the keywords `claims` (JSON) and `enable_cae`, as azure-core defines them, can answer a
+    challenge of conditional access.
+    """
 
     def get_token(self, *scopes: str) -> Any:
         """A token for these scopes, with `token` and `expires_on` (seconds since 1970)."""
@@ -131,6 +137,7 @@ class TokenSource:
         self._clock = clock
         self._kept: tuple[str, float] | None = None  # and when to replace it
         self._seen: tuple[str, ...] = (self._token,) if isinstance(self._token, str) else ()
+        self._was_challenged = False  # then tokens are asked for with `enable_cae`, which have a cache of their own
         # One call at a time: a credential may ask the user. A lock belongs to one loop.
         self._locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
@@ -139,8 +146,12 @@ class TokenSource:
         """Takes the last tokens that were given out of a text."""
         return Redactor(*self._seen)
 
-    async def bearer(self) -> str:
+    async def bearer(self, challenge: Challenge | None = None) -> str:
         """The token to send now.
+
+        Args:
+            challenge: What the service wanted of a token that it refused, and that was forgotten. A text or a function
+                cannot answer it.
 
         Raises:
             ConfigurationError: What came is not a token, or not one for this host.
@@ -153,7 +164,7 @@ class TokenSource:
         lock = self._locks.setdefault(asyncio.get_running_loop(), asyncio.Lock())
         async with lock:
             if self._kept is None or self._kept[1] <= self._clock():
-                await self._renew()
+                await self._renew(challenge)
             assert self._kept is not None  # noqa: S101 - for the type checker
             return self._kept[0]
 
@@ -162,8 +173,17 @@ class TokenSource:
         if self._kept is not None and self._kept[0] == token:
             self._kept = None
 
-    async def _renew(self) -> None:
-        token, ends = await _obtained(self._token, scope_of(self._host))
+    async def _renew(self, challenge: Challenge | None) -> None:
+        self._was_challenged = self._was_challenged or challenge is not None
+        options: dict[str, object] = {"enable_cae": True} if self._was_challenged else {}
+        if challenge is not None:
+            options["claims"] = challenge.claims
+        try:
+            token, ends = await _obtained(self._token, scope_of(self._host), options)
+        except Unauthorized as exc:
+            if challenge is None:
+                raise
+            raise Unauthorized(f"{needs_sign_in(challenge)} {exc.message}", hint=exc.hint) from exc
         claims = _check(token, self._host, self._clock())
         if ends is None:
             ends = _number(claims.get("exp"))
@@ -181,20 +201,38 @@ class TokenSource:
 # --- where a token comes from -----------------------------------------------------------------------------------------
 
 
-async def _obtained(source: Any, scope: str) -> tuple[str, float | None]:
-    """A token, and when it ends in seconds since 1970, None where nobody says."""
+async def _obtained(source: Any, scope: str, options: Mapping[str, object]) -> tuple[str, float | None]:
+    """A token, and when it ends in seconds since 1970, None where nobody says.
+
+    Args:
+        source: A function or a credential.
+        scope: What the token is for.
+        options: What a credential is also asked for, if it takes these keywords.
+    """
     get_token = getattr(source, "get_token", None)
     failure: BingError
     try:
         if get_token is None:
             return _text(await _called(source)), None
-        given = await _called(get_token, scope)
+        given = await _called(partial(get_token, **options) if _takes(get_token, options) else get_token, scope)
         return _text(given.token), _number(given.expires_on)
     except BingError:
         raise
     except Exception as exc:  # noqa: BLE001 - a function of the user's, which may fail in any way
         failure, cause = failure_of(exc, type(source).__name__ if get_token else "token="), exc
     raise failure from cause
+
+
+def _takes(function: Callable[..., Any], names: Iterable[str]) -> bool:
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return False
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return True
+    return {each.name for each in parameters if each.kind in {each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD}} >= {
+        *names
+    }
 
 
 async def _called(function: Callable[..., Any], *args: object) -> Any:
@@ -209,6 +247,11 @@ def _text(token: object) -> str:
     if not isinstance(token, str):
         raise ConfigurationError(f"What gives the token gave a {type(token).__name__}; it must give a str.")
     return token.strip()
+
+
+def needs_sign_in(challenge: Challenge) -> str:
+    """What a challenge means, as a sentence."""
+    return f"Conditional access wants {challenge.meaning}."
 
 
 def failure_of(exc: Exception, name: str) -> BingError:

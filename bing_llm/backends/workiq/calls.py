@@ -14,6 +14,7 @@ from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
 from bing_llm.backends.transport import Opening, Transport
 from bing_llm.backends.workiq.auth import TokenSource
+from bing_llm.backends.workiq.challenge import Challenge, find_challenge
 from bing_llm.limits import Deadline, Timeouts
 
 _OK = 200
@@ -184,15 +185,15 @@ class Calls:
         answered = await send(token)
         if isinstance(answered, Response) and answered.status == _UNAUTHENTICATED:
             self._tokens.forget(token)
-            fresh = await self._bearer(deadline)
+            fresh = await self._bearer(deadline, find_challenge(answered.headers))
             if fresh != token:
                 return await send(fresh)
         return answered
 
-    async def _bearer(self, deadline: Deadline) -> str:
+    async def _bearer(self, deadline: Deadline, challenge: Challenge | None = None) -> str:
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
-                return await self._tokens.bearer()
+                return await self._tokens.bearer(challenge)
         except TimeoutError:
             raise deadline.timed_out() from None
 

@@ -11,6 +11,8 @@ from typing import Any, Final, TypeAlias
 from bing_llm import errors
 from bing_llm.backends.json_text import decode_or_none
 from bing_llm.backends.response import Response
+from bing_llm.backends.workiq.auth import needs_sign_in
+from bing_llm.backends.workiq.challenge import find_challenge
 from bing_llm.backends.workiq.snapshots import Fault, decode_conversation, fault_of
 from bing_llm.errors import ProtocolError
 
@@ -18,10 +20,26 @@ _CREDENTIAL_HINT = (
     "Check that the token is for this endpoint (its audience), not expired, and of a user of the home tenant: "
     "tokens of an app alone are refused."
 )
-_ACCESS_HINT = (
-    "Check that the user has a licence or a billing plan, that the tenant has the service enabled, and that an admin "
-    "consented to the scope (WorkIQAgent.Ask, or all seven Graph scopes)."
+_AUDIENCE_HINT = "Get a token for this endpoint (its audience): for Work IQ, of the scope WorkIQAgent.Ask."
+_EXPIRED_HINT = (
+    "Get a new token; in Python, a function or a credential of azure-identity as token= renews it before it ends."
 )
+_SIGN_IN_HINT = (
+    "Sign in again with `bing-llm login`, or get a new token; in Python, a credential of azure-identity as token= can "
+    "answer this."
+)
+_PLAN_HINT = (
+    "The user is in no billing plan of Work IQ, or for Microsoft Graph has no Copilot licence; or the tenant has not "
+    "enabled the service. Plans are assigned in the Microsoft 365 admin centre (Cost management, Copilot Credits), "
+    "before in Copilot Studio; a new assignment takes 15 to 30 minutes."
+)
+_CONSENT_HINT = "An administrator must consent to {scopes} for this app; then get a new token."
+NO_ANSWER_HINT = (
+    "If the user's licence or billing plan is new, wait 15 to 30 minutes: the index that answers come from is not yet "
+    "built. Asking again at once would be charged, and would fail again."
+)
+"""The hint where a turn succeeds without any text (docs/protocol/workiq.md, section 12)."""
+
 _PLACE_HINT = (
     "Check the endpoint: on Work IQ it ends in /rest or /rest/beta, without /copilot; on Microsoft Graph in "
     "/beta/copilot. Or the conversation does not exist."
@@ -39,6 +57,8 @@ _STATUSES: Final = {
     "authorization_requestdenied": 403,
     "forbidden": 403,
     "badrequest": 400,
+    "conflict": 409,
+    "gone": 410,
     "invalidrequest": 400,
     "itemnotfound": 404,
     "notfound": 404,
@@ -50,21 +70,28 @@ _STATUSES: Final = {
 }
 """HTTP statuses by the service's names for errors, in lower case; an error in a stream has no status of its own."""
 
+_LONGEST_LOOK: Final = 65_536  # bytes of a body that may say why; an error has some hundred
+
 _INNER = re.compile(r"\bstatus ?(?:code)? ?[=:]? ?([1-5]\d\d)\b", re.IGNORECASE | re.ASCII)
 _REQUEST_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
-_BAD_REQUEST, _UNAUTHENTICATED, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVERS = 400, 401, 404, 409, 429, 500
-_OF_AN_OLD_CONVERSATION = frozenset((_BAD_REQUEST, _NOT_FOUND, _CONFLICT))
+_REQUIRED_SCOPES = re.compile(r"Required scopes ?= ?\[([^\]]{1,500})\]", re.IGNORECASE)
+_SCOPE = re.compile(r"[A-Za-z][\w.:/-]{0,99}", re.ASCII)
+
+_BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE = 400, 401, 403, 404, 409, 410
+_TOO_MANY, _SERVERS = 429, 500
+_OF_AN_OLD_CONVERSATION = frozenset((_BAD_REQUEST, _NOT_FOUND, _CONFLICT, _GONE))
 
 _Kind: TypeAlias = tuple[type[errors.BingError], str | None]
 
 _KINDS: Final[dict[int, _Kind]] = {
     _UNAUTHENTICATED: (errors.Unauthorized, _CREDENTIAL_HINT),
-    402: (errors.Unauthorized, _ACCESS_HINT),
-    403: (errors.Unauthorized, _ACCESS_HINT),
+    402: (errors.Unauthorized, _PLAN_HINT),
+    _FORBIDDEN: (errors.Unauthorized, _PLAN_HINT),
     _NOT_FOUND: (errors.InvalidRequest, _PLACE_HINT),
     408: (errors.ServiceError, None),
     _CONFLICT: (errors.ConversationBusy, None),
+    _GONE: (errors.SessionExpired, None),
     413: (errors.PromptTooLong, None),
     _TOO_MANY: (errors.Throttled, _THROTTLED_HINT),
 }
@@ -77,8 +104,8 @@ def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.Bi
     Args:
         answer: The answer, with its body.
         what: What was asked for, for the message: "the turn", "the creation of a conversation".
-        reused: Whether it was a turn of a conversation that had been used before. HTTP 400, 404 and 409 then mean that
-            it has expired or is full.
+        reused: Whether it was a turn of a conversation that had been used before. HTTP 400, 404, 409 and 410 then mean
+            that it has expired or is full.
     """
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own range
@@ -92,14 +119,18 @@ def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.Bi
     details: dict[str, Any] = {"value": fault.code or str(status), "service_message": fault.message or None}
     if reused and status in _OF_AN_OLD_CONVERSATION and effective is None:
         return errors.SessionExpired(said, **details)
-    return _error(effective or status, said, {**details, "retry_after": answer.retry_after})
+    challenge = find_challenge(answer.headers) if status == _UNAUTHENTICATED else None
+    if challenge is not None:
+        return errors.Unauthorized(f"{said} {needs_sign_in(challenge)}", hint=_SIGN_IN_HINT, **details)
+    details["retry_after"] = answer.retry_after
+    return _error(effective or status, said, details, _text_of(answer.body) if status == _FORBIDDEN else fault.message)
 
 
 def fault_error(fault: Fault, what: str) -> errors.BingError:
     """The error that came in place of an event of a stream."""
     status = _STATUSES.get(fault.code.lower()) or _inner(fault.message) or _SERVERS
     details = {"value": fault.code or None, "service_message": fault.message or None}
-    error = _error(status, f"The service ended {what} with an error{_words(fault)}.", details)
+    error = _error(status, f"The service ended {what} with an error{_words(fault)}.", details, fault.message)
     error.begun = True
     return error
 
@@ -125,10 +156,30 @@ def parse_creation(answer: Response) -> str:
     return created.id
 
 
-def _error(status: int, said: str, details: dict[str, Any]) -> errors.BingError:
-    """The error by status. A `ServiceError` may pass by itself, so only what may do so is one."""
+def _error(status: int, said: str, details: dict[str, Any], words: str) -> errors.BingError:
+    """The error by status. A `ServiceError` may pass by itself, so only what may do so is one.
+
+    Args:
+        status: The HTTP status, or the one that the service's name for the error means.
+        said: The message.
+        details: Further values of the error.
+        words: The service's own words, for the hint.
+    """
     kind, hint = _KINDS.get(status, _kind_by_range(status))
-    return kind(said, hint=hint, **details)
+    return kind(said, hint=_hint_by_words(status, words) or hint, **details)
+
+
+def _hint_by_words(status: int, words: str) -> str | None:
+    """Which of the causes of a 401 or a 403 it is, where the service says so (docs/protocol/workiq.md, section 12)."""
+    if status == _UNAUTHENTICATED and "audience" in words.lower():
+        return _AUDIENCE_HINT
+    if status == _UNAUTHENTICATED and ("expired" in words.lower() or "lifetime" in words.lower()):
+        return _EXPIRED_HINT
+    required = _REQUIRED_SCOPES.search(words) if status == _FORBIDDEN else None
+    if required is None:
+        return None
+    scopes = _SCOPE.findall(required[1])
+    return _CONSENT_HINT.format(scopes=", ".join(scopes) or "the permission WorkIQAgent.Ask")
 
 
 def _kind_by_range(status: int) -> _Kind:
@@ -161,6 +212,10 @@ def _explained(body: bytes) -> str:
     except ProtocolError:
         return ""
     return (replies[-1].text or "") if replies else ""
+
+
+def _text_of(body: bytes) -> str:
+    return body[:_LONGEST_LOOK].decode("utf-8", "replace")
 
 
 def _words(fault: Fault) -> str:

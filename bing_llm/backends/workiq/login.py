@@ -1,31 +1,72 @@
-"""Signing a user in by device code, and the credential that goes on from there in later processes.
+"""Signing a user in by device code and out again, and the credential that goes on from there in later processes.
 
 azure-identity keeps the tokens in its own persistent cache, encrypted by the operating system. Beside it one file says
-whose they are: an account's name and ids, and no secret.
+whose they are: an account's name and ids, and no secret. If conditional access wants a new sign-in, the file also says
+which claims it wants, and the next `login` asks for them.
 """
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bing_llm.backends.workiq.auth import AzureCredential, failure_of
+from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.errors import BingError, ConfigurationError
 
 _CACHE = "bing-llm"
 _INSTALL = 'pip install "bing-llm[workiq]"'
 
 
-class _Saved(msgspec.Struct):
-    """What the file holds: azure-identity's record of the account, and whether its cache may be a plain file."""
+class _Saved(msgspec.Struct, omit_defaults=True):
+    """What the file holds.
+
+    Attributes:
+        record: azure-identity's record of the account.
+        plain_cache: Whether its cache may be a plain file.
+        claims: What a service wants of the next sign-in, as JSON; "" for nothing.
+        cae: Whether the sign-in answered a challenge, so that its tokens are in azure-identity's cache for continuous
+            access evaluation.
+    """
 
     record: str
     plain_cache: bool = False
+    claims: str = ""
+    cae: bool = False
+
+
+class SavedLogin:
+    """The credential of the user who has signed in. It never asks the user.
+
+    Args:
+        credential: azure-identity's.
+        saved: What the file held.
+    """
+
+    def __init__(self, credential: Any, saved: _Saved) -> None:
+        self._credential = credential
+        self._saved = saved
+
+    def get_token(self, *scopes: str, claims: str | None = None, **options: Any) -> Any:
+        """A token; if one with these claims takes a new sign-in, the next `login` asks for them."""
+        if self._saved.cae:
+            options["enable_cae"] = True
+        if claims is None:
+            return self._credential.get_token(*scopes, **options)
+        try:
+            return self._credential.get_token(*scopes, claims=claims, **options)
+        except Exception:
+            with suppress(ConfigurationError):  # then the user is asked for the ordinary claims
+                _save(msgspec.structs.replace(self._saved, claims=claims))
+            raise
 
 
 def login_file() -> Path:
@@ -44,6 +85,7 @@ def login(
     scope: str,
     tell: Callable[[str, str], None],
     plain_cache: bool = False,
+    challenge: Challenge | None = None,
 ) -> str:
     """Sign a user in. It waits until the user has entered the code, or the code has expired (some 15 minutes).
 
@@ -54,6 +96,7 @@ def login(
         tell: Called with the address to open and the code to enter there.
         plain_cache: Whether the tokens may be kept in a file that is not encrypted, where the system offers no key
             store. Whoever can read it can act as the user.
+        challenge: What conditional access wants of this sign-in; None takes what it wanted of the last one.
 
     Returns:
         The user's name.
@@ -64,6 +107,8 @@ def login(
         ConnectionFailed: The authority could not be reached.
     """
     identity = _identity()
+    claims = challenge.claims if challenge is not None else _wanted_claims()
+    options: dict[str, Any] = {"claims": claims, "enable_cae": True} if claims else {}
     failure: BingError
     try:
         credential = identity.DeviceCodeCredential(
@@ -72,13 +117,57 @@ def login(
             cache_persistence_options=_cache(identity, plain=plain_cache),
             **({} if tenant_id is None else {"tenant_id": tenant_id}),
         )
-        record = credential.authenticate(scopes=[scope])
+        record = credential.authenticate(scopes=[scope], **options)
     except Exception as exc:  # noqa: BLE001 - azure-identity raises what its parts raise
         failure, cause = failure_of(exc, "The sign-in"), exc
     else:
-        _save(_Saved(record.serialize(), plain_cache))
+        _save(_Saved(record.serialize(), plain_cache, cae=bool(claims)))
         return str(record.username)
     raise failure from cause
+
+
+def logout() -> str | None:
+    """Forget the user who has signed in by `login`, and remove the tokens from azure-identity's cache.
+
+    Returns:
+        The user's name; None if nobody has signed in.
+
+    Raises:
+        ConfigurationError: The file or the tokens cannot be removed, or azure-identity is not installed.
+    """
+    file = login_file()
+    saved = _read(file)
+    if saved is None:
+        return None
+    identity = _identity()
+    try:
+        record = identity.AuthenticationRecord.deserialize(saved.record)
+        _remove_tokens(identity, record, plain=saved.plain_cache)
+    except Exception as exc:  # the cache is the system's key store, which may fail in any way
+        msg = f"The tokens of the login in {file} cannot be removed ({type(exc).__name__})."
+        raise ConfigurationError(msg, hint="Unlock the system's key store, and try again.") from exc
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as exc:
+        msg = f"The login in {file} cannot be removed ({exc.strerror})."
+        raise ConfigurationError(msg, hint="Remove that file.") from exc
+    return str(record.username)
+
+
+def _remove_tokens(identity: Any, record: Any, *, plain: bool) -> None:
+    """Remove what the cache has of this account: azure-identity offers no call for that, but its cache is msal's."""
+    persistent_cache = importlib.import_module("azure.identity._persistent_cache")
+    for is_cae in (True, False):
+        cache = persistent_cache._load_persistent_cache(_cache(identity, plain=plain), is_cae)  # noqa: SLF001
+        kinds = cache.CredentialType
+        for kind, remove in (
+            (kinds.REFRESH_TOKEN, cache.remove_rt),
+            (kinds.ACCESS_TOKEN, cache.remove_at),
+            (kinds.ID_TOKEN, cache.remove_idt),
+            (kinds.ACCOUNT, cache.remove_account),
+        ):
+            for entry in list(cache.search(kind, query={"home_account_id": record.home_account_id})):
+                remove(entry)
 
 
 def saved_login() -> AzureCredential | None:
@@ -88,23 +177,39 @@ def saved_login() -> AzureCredential | None:
         ConfigurationError: azure-identity is not installed, or the file cannot be read.
     """
     file = login_file()
-    try:
-        saved = msgspec.json.decode(file.read_bytes(), type=_Saved)
-    except FileNotFoundError:
+    saved = _read(file)
+    if saved is None:
         return None
-    except (OSError, msgspec.DecodeError) as exc:
-        raise _unreadable(file) from exc
     identity = _identity()
     try:
         record = identity.AuthenticationRecord.deserialize(saved.record)
     except (ValueError, KeyError) as exc:
         raise _unreadable(file) from exc
-    credential: AzureCredential = identity.DeviceCodeCredential(
+    credential = identity.DeviceCodeCredential(
         authentication_record=record,
         disable_automatic_authentication=True,
         cache_persistence_options=_cache(identity, plain=saved.plain_cache),
     )
-    return credential
+    return SavedLogin(credential, saved)
+
+
+def _read(file: Path) -> _Saved | None:
+    """What the file holds; None if there is none."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Saved)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError) as exc:
+        raise _unreadable(file) from exc
+
+
+def _wanted_claims() -> str:
+    """What conditional access wanted of the last login; "" for nothing, and if the file cannot be read."""
+    try:
+        saved = _read(login_file())
+    except ConfigurationError:
+        return ""
+    return "" if saved is None else saved.claims
 
 
 def _identity() -> Any:
@@ -113,6 +218,11 @@ def _identity() -> Any:
     except ImportError as exc:
         msg = "Signing in needs azure-identity, which is not installed."
         raise ConfigurationError(msg, hint=f"{_INSTALL}; or set WORKIQ_TOKEN.") from exc
+    # They also log each error that they raise, which Python prints unless somebody has set up logging.
+    for name in ("azure.identity", "msal"):
+        logger = logging.getLogger(name)
+        if not logger.handlers:
+            logger.addHandler(logging.NullHandler())
     return azure.identity
 
 

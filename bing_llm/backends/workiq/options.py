@@ -163,3 +163,55 @@ def resolve(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
         endpoint, ("http", "https"), allow_insecure=allow_insecure, allowed=_ALLOWED, credentials="token="
     )
     return Endpoints(base.rstrip("/"))
+
+
+# --- where its agents are (docs/protocol/a2a.md, section 1) -----------------------------------------------------------
+
+PUBLIC_A2A_BASE = "https://workiq.svc.cloud.microsoft/a2a"
+
+_A2A_PATH = "/a2a"
+_REST_PATHS = ("/rest/beta", "/rest")
+_GRAPH_PATH = "/copilot"
+
+
+def resolve_rest(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
+    """As `resolve`, for who asks over REST.
+
+    Raises:
+        ConfigurationError: Also, that it is the base URL of A2A.
+    """
+    endpoints = resolve(endpoint, allow_insecure=allow_insecure)
+    if endpoints.base.endswith(_A2A_PATH):
+        msg = f"The endpoint {endpoints.base!r} is that of A2A, and the protocol is REST."
+        raise ConfigurationError(msg, hint="Pass agent=, or protocol='a2a' for Copilot itself.")
+    return endpoints
+
+
+def resolve_a2a(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
+    """The base URL of A2A: `/a2a` beside a base URL of REST, else the URL itself; None for Work IQ's.
+
+    Raises:
+        ConfigurationError: No URL, plain http to another machine without `allow_insecure`, or the preview on Microsoft
+            Graph, which has no agents.
+    """
+    if endpoint is None:
+        return Endpoints(PUBLIC_A2A_BASE)
+    base = resolve(endpoint, allow_insecure=allow_insecure).base
+    for path in _REST_PATHS:
+        if base.endswith(path):
+            return Endpoints(f"{base.removesuffix(path)}{_A2A_PATH}")
+    if base.endswith(_GRAPH_PATH):
+        msg = f"The endpoint {base!r} is the preview on Microsoft Graph, which has no A2A."
+        raise ConfigurationError(msg, hint=f"Leave endpoint= out, or pass Work IQ's own, such as {PUBLIC_A2A_BASE!r}.")
+    return Endpoints(base)
+
+
+def check_agent(agent: str | None) -> None:
+    """Refuse what cannot be the id of an agent.
+
+    Raises:
+        ConfigurationError: It is blank or not printable, or a path (`.` and `..`).
+    """
+    if agent is not None and (not agent.strip() or not agent.isprintable() or agent in {".", ".."}):
+        msg = f"agent is {agent!r}, which is not the id of an agent."
+        raise ConfigurationError(msg, hint="Copy it from the address bar of Copilot Chat, or leave agent= out.")

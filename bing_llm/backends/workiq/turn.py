@@ -124,6 +124,13 @@ class Turn:
         """Nothing: the service has no such request."""
         return b""
 
+    def resume(self) -> None:
+        """Another response follows, which goes on with the turn where the last one broke."""
+        self._stream = EventReader(self._limits)
+        self._body = None
+        self._end_code, self._at_end = None, False
+        self._failure = None
+
     def stop(self) -> bytes:
         """End the answer with what came. Empty where the service has no such request: it sees the connection end."""
         self._stopped = True

@@ -41,6 +41,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
         tone: The conversation style, such as `Balanced`; "" where none was sent.
         conversation_id: The id of the conversation.
         number: Which turn of the conversation this is, 0 for the first.
+        agent: The id of the agent that is asked; "" for none.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     tone: str = ""
     conversation_id: str = ""
     number: int = 0
+    agent: str = ""
 
 
 class Brain(Protocol):

@@ -100,7 +100,7 @@ def read_chat(body: bytes) -> ChatBody:
     if not chat.message.text:
         raise _refusal("The message has no text.")
     zone = chat.location_hint.time_zone
-    if not _is_iana(zone):
+    if not is_time_zone(zone):
         raise _refusal(f"The time zone '{zone}' of locationHint is not an IANA name.")
     for uri in chat.files:
         if not uri.startswith("https://"):
@@ -108,7 +108,7 @@ def read_chat(body: bytes) -> ChatBody:
     return chat
 
 
-def _is_iana(zone: str) -> bool:
+def is_time_zone(zone: str) -> bool:
     """Whether it is a name of the time zone database; without a database, any name that has no space."""
     known = _zones()
     return zone in known if known else bool(zone) and " " not in zone

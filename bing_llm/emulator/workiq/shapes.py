@@ -8,7 +8,7 @@ Unauthorized       status 401; with value "403" that status, and where it has a 
 Throttled          status 429, with `Retry-After` where it has a `retry_after`
 InvalidRequest     status 400
 PromptTooLong      status 413
-SessionExpired     status 404; with value "400" or "409" that status
+SessionExpired     status 404; with value "400", "409" or "410" that status
 ConversationBusy   status 409
 TurnLimitReached   status 400; with value "404" or "409" that status
 ServiceError       status 500; with value "502", "503" or "504" that status
@@ -156,7 +156,7 @@ _FAULTS: dict[type[errors.BingError], _Fault] = {
     errors.Throttled: _Fault((429,), "TooManyRequests", "Too many requests. Try again later."),
     errors.InvalidRequest: _Fault((400,), "BadRequest", "The request is not valid."),
     errors.PromptTooLong: _Fault((413,), "RequestEntityTooLarge", "The message is too long."),
-    errors.SessionExpired: _Fault((404, 400, 409), "NotFound", "The conversation does not exist or has expired."),
+    errors.SessionExpired: _Fault((404, 400, 409, 410), "NotFound", "The conversation does not exist or has expired."),
     errors.ConversationBusy: _Fault((409,), "Conflict", "The conversation is processing a message."),
     errors.TurnLimitReached: _Fault((400, 404, 409), "BadRequest", "The conversation has had all its turns."),
     errors.ServiceError: _Fault((500, 502, 503, 504), "InternalServerError", "An unexpected error occurred."),

@@ -48,6 +48,8 @@ class AccessToken(NamedTuple):
 class Record:
     """Who has signed in."""
 
+    home_account_id = "home-1"
+
     def __init__(self, username: str) -> None:
         self.username = username
 
@@ -68,26 +70,39 @@ class FakeIdentity:
         made: The arguments of each credential.
         scopes: For what somebody signed in.
         failure: What a sign-in raises; None where it works.
+        sign_ins: What each sign-in was asked for besides the scopes.
+        tokens: What each token was asked for besides the scopes.
+        refusal: What it raises for a token with claims; None where it gives one.
     """
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []
         self.scopes: list[str] = []
         self.failure: Exception | None = None
+        self.sign_ins: list[dict[str, Any]] = []
+        self.tokens: list[dict[str, Any]] = []
+        self.refusal: Exception | None = None
 
     def credential(self, *, prompt_callback: Callable[..., None] | None = None, **options: Any) -> Any:
         """A `DeviceCodeCredential`."""
         self.made.append(options)
 
-        def authenticate(*, scopes: list[str]) -> Record:
+        def authenticate(*, scopes: list[str], **more: Any) -> Record:
             self.scopes += scopes
+            self.sign_ins.append(more)
             assert prompt_callback is not None
             prompt_callback("https://login.example/device", "ABC-DEF", None)
             if self.failure is not None:
                 raise self.failure
             return Record("ada@contoso.com")
 
-        return SimpleNamespace(authenticate=authenticate, get_token=lambda *_scopes: AccessToken("a-token", 0))
+        def get_token(*_scopes: str, **more: Any) -> AccessToken:
+            self.tokens.append(more)
+            if self.refusal is not None and "claims" in more:
+                raise self.refusal
+            return AccessToken("a-token", 0)
+
+        return SimpleNamespace(authenticate=authenticate, get_token=get_token)
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> FakeIdentity:

@@ -14,6 +14,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm.backends.workiq.auth import WORKIQ_SCOPE, TokenSource, check_token, scope_of
+from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.errors import BingError, ConfigurationError
 from tests.backends.workiq import azure
 
@@ -254,6 +255,88 @@ async def test_a_function_is_asked_as_its_tokens_tell() -> None:
     await tokens.bearer()
     await tokens.bearer()
     assert asked == 3
+
+
+# --- conditional access -----------------------------------------------------------------------------------------------
+
+CHALLENGE = Challenge('{"access_token":{"nbf":{"essential":true,"value":"1780000000"}}}')
+
+
+class Challenged(Credential):
+    """A credential of azure-core's protocol, and what it was asked for besides the scope."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.options: list[dict[str, Any]] = []
+
+    def get_token(
+        self, *scopes: str, claims: str | None = None, enable_cae: bool = False, **_more: Any
+    ) -> azure.AccessToken:
+        """The next one."""
+        self.options.append({"claims": claims, "enable_cae": enable_cae})
+        return super().get_token(*scopes)
+
+
+class AsyncChallenged(Challenged):
+    """The same as a coroutine."""
+
+    async def get_token(self, *scopes: str, **options: Any) -> azure.AccessToken:  # type: ignore[override]
+        """The next one."""
+        await asyncio.sleep(0)
+        return super().get_token(*scopes, **options)
+
+
+@pytest.mark.parametrize("kind", [Challenged, AsyncChallenged])
+async def test_a_credential_answers_a_challenge(kind: type[Challenged]) -> None:
+    """It is asked for the claims once, and for tokens of the same cache from then on."""
+    credential = kind()
+    tokens = source(credential, clock=credential.clock)
+    await tokens.bearer()
+    tokens.forget("token-1")
+    assert await tokens.bearer(CHALLENGE) == "token-2"
+    assert await tokens.bearer() == "token-2"
+    credential.now += 3600
+    await tokens.bearer()
+    assert credential.options == [
+        {"claims": None, "enable_cae": False},
+        {"claims": CHALLENGE.claims, "enable_cae": True},
+        {"claims": None, "enable_cae": True},
+    ]
+
+
+async def test_a_token_that_came_since_answers_the_challenge() -> None:
+    """Of many turns that are refused at once, one asks."""
+    credential = Challenged()
+    tokens = source(credential, clock=credential.clock)
+    await tokens.bearer()
+    for _ in range(3):
+        tokens.forget("token-1")
+        assert await tokens.bearer(CHALLENGE) == "token-2"
+    assert len(credential.options) == 2
+
+
+@pytest.mark.parametrize("kind", [Credential, AsyncCredential])
+async def test_a_credential_without_keywords_is_asked_as_before(kind: type[Credential]) -> None:
+    """It may have a new token all the same."""
+    credential = kind()
+    tokens = source(credential, clock=credential.clock)
+    await tokens.bearer()
+    tokens.forget("token-1")
+    assert await tokens.bearer(CHALLENGE) == "token-2"
+
+
+async def test_a_credential_that_cannot_answer_says_what_is_wanted() -> None:
+    """The challenge's meaning, and not its text."""
+    credential = Challenged()
+
+    def refuse(*_scopes: str, **_options: Any) -> azure.AccessToken:
+        raise ValueError("x")
+
+    credential.get_token = refuse  # type: ignore[method-assign]
+    error = await failure(source(credential).bearer(CHALLENGE))
+    assert type(error) is errors.Unauthorized
+    assert "a new sign-in; one after 2026-05-28 20:26 UTC" in error.message
+    assert "essential" not in str(error)
 
 
 # --- what fails -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -24,6 +25,7 @@ from bing_llm.limits import DEFAULT_LIMITS, Deadline, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.services import WorkIQ
 from tests.backends.serving import Answer, Request, Server, cut_off, reply, silent
+from tests.backends.workiq.azure import AccessToken
 from tests.backends.workiq.wire import final, partial
 
 T = TypeVar("T")
@@ -253,6 +255,49 @@ async def test_a_token_that_does_not_change_is_not_sent_again(
         assert len(server.requests) == 1
 
 
+CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1780000000"}}}'
+CHALLENGE = (
+    f'Bearer realm="", error="insufficient_claims", claims="{base64.urlsafe_b64encode(CLAIMS.encode()).decode()}"'
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_challenge_is_answered_by_the_credential(
+    call: Callable[[WorkIQBackend], Coroutine[Any, Any, object]],
+) -> None:
+    """In the same attempt, since the service did nothing; the claims are the decoded ones."""
+    asked: list[dict[str, Any]] = []
+
+    class Credential:
+        def get_token(self, *_scopes: str, **options: Any) -> AccessToken:
+            asked.append(options)
+            return AccessToken(f"token-{len(asked)}", 2**40)
+
+    answer = refused(401, "InvalidAuthenticationToken", headers={"WWW-Authenticate": CHALLENGE})
+    good = CREATED if call is to_open else HI
+    async with Server(answer, good) as server, backend_at(server.url(""), Credential()) as backend:
+        await call(backend)
+        assert [request.headers["authorization"] for request in server.requests] == ["Bearer token-1", "Bearer token-2"]
+    assert asked == [{}, {"claims": CLAIMS, "enable_cae": True}]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("token", [SECRET, lambda: SECRET])
+async def test_a_challenge_that_cannot_be_answered_is_explained(
+    token: Any, call: Callable[[WorkIQBackend], Coroutine[Any, Any, object]]
+) -> None:
+    """A text or a function cannot ask for claims: somebody has to sign in, and the error says when."""
+    answer = refused(401, "InvalidAuthenticationToken", headers={"WWW-Authenticate": CHALLENGE})
+    async with Server(answer) as server, backend_at(server.url(""), token) as backend:
+        error = await failure(call(backend))
+        assert len(server.requests) == 1
+    assert type(error) is errors.Unauthorized
+    assert "Conditional access wants a new sign-in; one after 2026-05-28 20:26 UTC." in error.message
+    assert "bing-llm login" in error.hint
+    assert "essential" not in str(error)
+    assert CHALLENGE[-20:-1] not in str(error)
+
+
 @pytest.mark.parametrize("call", CALLS)
 async def test_a_failing_source_of_tokens_sends_nothing(
     call: Callable[[WorkIQBackend], Coroutine[Any, Any, object]],
@@ -332,7 +377,7 @@ async def test_a_refused_turn_is_the_failure_of_its_channel(
         assert (type(error), error.retry_after) == (kind, retry_after)
 
 
-@pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.parametrize("status", [400, 404, 409, 410])
 @pytest.mark.parametrize(("handle", "number"), [(CONVERSATION, 1), (WorkIQConversation("c1", taken_up=True), 0)])
 async def test_a_conversation_that_is_gone_is_expired(status: int, handle: WorkIQConversation, number: int) -> None:
     """These statuses mean that of a conversation that has been used before."""

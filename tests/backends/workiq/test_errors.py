@@ -52,6 +52,7 @@ def test_success_is_not_an_error(status: int) -> None:
         (405, b"", errors.InvalidRequest),
         (408, b"", errors.ServiceError),
         (409, b"", errors.ConversationBusy),
+        (410, b"", errors.SessionExpired),
         (413, b"", errors.PromptTooLong),
         (429, b"", errors.Throttled),
         (302, b"", errors.InvalidRequest),
@@ -73,7 +74,7 @@ def test_a_status_is_an_error(status: int, body: Any, kind: type[errors.BingErro
     assert f"the turn with HTTP {status}" in error.message
 
 
-@pytest.mark.parametrize("status", [400, 404, 409])
+@pytest.mark.parametrize("status", [400, 404, 409, 410])
 def test_a_conversation_that_was_used_before_has_expired(status: int) -> None:
     """On such a conversation these statuses say that it takes no further turn."""
     assert type(error_of(answered(status, envelope("x", "gone")), reused=True)) is errors.SessionExpired
@@ -102,6 +103,32 @@ def test_other_errors_are_the_same_on_any_conversation(status: int, code: str, k
 def test_a_hint_says_what_to_look_at(status: int, words: str) -> None:
     """Credentials, access and place each have their own hint."""
     assert words in error_of(answered(status)).hint
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (401, envelope("x", "Access token validation failure. Invalid audience."), "WorkIQAgent.Ask"),
+        (401, envelope("x", "Lifetime validation failed, the token is expired."), "renews it"),
+        (401, b"", "audience), not expired"),
+        (
+            403,
+            envelope("x", "Required scopes = [WorkIQAgent.Ask, Chat.Read]."),
+            "consent to WorkIQAgent.Ask, Chat.Read",
+        ),
+        (403, b"Forbidden. Required scopes = [ WorkIQAgent.Ask ]", "consent to WorkIQAgent.Ask for"),
+        (403, b"Required scopes = [\x1b[2J]", "consent to J for"),
+        (403, b"Required scopes = [\x1b]", "consent to the permission"),
+        (403, envelope("Forbidden", "Access denied."), "15 to 30 minutes"),
+        (402, b"", "Cost management"),
+        (429, b"", "wait a minute"),
+    ],
+)
+def test_causes_of_one_status_are_told_apart(status: int, body: Any, words: str) -> None:
+    """By what the service says, where it says it."""
+    error = error_of(answered(status, body))
+    assert words in error.hint
+    assert "daily" not in str(error)
 
 
 def test_an_error_says_what_the_service_said() -> None:
@@ -194,3 +221,11 @@ def test_a_creation_without_an_id_is_an_error(answer: Response, kind: type[error
     """A refusal is what it is elsewhere; an answer that is not a conversation is a fault of the service."""
     with pytest.raises(kind, match=words):
         parse_creation(answer)
+
+
+def test_an_error_in_a_stream_came_after_the_work_began() -> None:
+    """So its turn may be charged."""
+    busy = fault_error(Fault(code="Conflict", message="Another turn runs."), "the turn")
+    assert type(busy) is errors.ConversationBusy
+    assert busy.begun
+    assert not error_of(answered(409)).begun

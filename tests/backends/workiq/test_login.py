@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bing_llm import errors
-from bing_llm.backends.workiq.login import login, login_file, saved_login
+from bing_llm.backends.workiq.auth import TokenSource
+from bing_llm.backends.workiq.challenge import Challenge
+from bing_llm.backends.workiq.login import login, login_file, logout, saved_login
 from bing_llm.errors import BingError, ConfigurationError
 from tests.backends.workiq import azure
 
@@ -155,3 +159,95 @@ def test_the_file_is_where_settings_are(monkeypatch: pytest.MonkeyPatch, home: P
         monkeypatch.delenv(name)
     usual = ("AppData", "Local") if sys.platform == "win32" else (".config",)
     assert login_file() == home.joinpath(*usual, "bing-llm", "workiq-login.json")
+
+
+# --- conditional access, and the way out ------------------------------------------------------------------------------
+
+CLAIMS = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
+
+
+async def test_the_next_login_answers_the_challenge(identity: azure.FakeIdentity) -> None:
+    """What a turn met with this login is asked of the user then, and tokens come from the cache that it filled."""
+    sign_in()
+    identity.refusal = azure.AuthenticationRequiredError("Interactive authentication is required.")
+    credential = saved_login()
+    assert credential is not None
+    tokens = TokenSource(credential, host="127.0.0.1")
+    with pytest.raises(errors.Unauthorized, match="authentication context c1") as caught:
+        await tokens.bearer(Challenge(CLAIMS))
+    assert "bing-llm login" in caught.value.hint
+    sign_in()
+    assert identity.sign_ins == [{}, {"claims": CLAIMS, "enable_cae": True}]
+    credential = saved_login()
+    assert credential is not None
+    credential.get_token(SCOPE)
+    assert identity.tokens == [{"claims": CLAIMS, "enable_cae": True}, {"enable_cae": True}]
+    sign_in()
+    assert identity.sign_ins[2] == {}
+
+
+def test_a_login_may_be_given_the_challenge(identity: azure.FakeIdentity) -> None:
+    """That of another program."""
+    sign_in(challenge=Challenge(CLAIMS))
+    assert identity.sign_ins == [{"claims": CLAIMS, "enable_cae": True}]
+
+
+@pytest.mark.usefixtures("identity")
+def test_what_the_package_logs_is_not_printed() -> None:
+    """Its errors are raised too; where somebody has set up logging, they are in the log."""
+    sign_in()
+    for name in ("azure.identity", "msal"):
+        assert logging.getLogger(name).handlers
+
+
+class Cache:
+    """What msal keeps of two accounts."""
+
+    CredentialType = SimpleNamespace(REFRESH_TOKEN="rt", ACCESS_TOKEN="at", ID_TOKEN="idt", ACCOUNT="account")
+
+    def __init__(self) -> None:
+        self.left = [(kind, home) for kind in vars(self.CredentialType).values() for home in ("home-1", "home-2")]
+
+    def search(self, kind: str, *, query: dict[str, str]) -> list[tuple[str, str]]:
+        """The entries of this kind and account."""
+        return [entry for entry in self.left if entry == (kind, query["home_account_id"])]
+
+    def remove(self, entry: tuple[str, str]) -> None:
+        """Remove one."""
+        self.left.remove(entry)
+
+    remove_rt = remove_at = remove_idt = remove_account = remove
+
+
+@pytest.fixture
+def caches(monkeypatch: pytest.MonkeyPatch) -> dict[bool, Cache]:
+    """The two caches of the package."""
+    found = {True: Cache(), False: Cache()}
+    module: Any = ModuleType("azure.identity._persistent_cache")
+    module._load_persistent_cache = lambda _options, is_cae: found[is_cae]
+    monkeypatch.setitem(sys.modules, "azure.identity._persistent_cache", module)
+    return found
+
+
+@pytest.mark.usefixtures("identity")
+def test_a_logout_removes_the_login_and_its_tokens(caches: dict[bool, Cache]) -> None:
+    """Of this account, in both caches; another account keeps its own."""
+    sign_in()
+    assert logout() == "ada@contoso.com"
+    assert not login_file().exists()
+    assert saved_login() is None
+    assert logout() is None
+    for cache in caches.values():
+        assert {home for _, home in cache.left} == {"home-2"}
+
+
+@pytest.mark.usefixtures("identity")
+def test_tokens_that_cannot_be_removed_keep_the_login(
+    caches: dict[bool, Cache], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the logout can be done again."""
+    sign_in()
+    monkeypatch.setattr(caches[True], "search", None)
+    with pytest.raises(ConfigurationError, match="cannot be removed"):
+        logout()
+    assert login_file().exists()

@@ -115,7 +115,6 @@ def test_done_is_not_proof() -> None:
         event(conversation(message("All"), displayName="Title", turnCount=1)),
         event(conversation(message("Ask", "u1"), message("All"), displayName=INTERMEDIATE, turnCount=1)),
         event(conversation(displayName="Title")),
-        event(conversation(message("Ask", "u1"), message(""), displayName="Title")),
         final("All more").rstrip()[:-40],
         b": keep-alive\n\n",
     ],
@@ -492,3 +491,44 @@ def test_an_answer_with_too_many_markers_is_refused() -> None:
     outcome = hear(final(text), limits=Limits(citations=2))
     assert outcome.error is errors.ProtocolError
     assert "sources of one answer" in outcome.details["message"]
+
+
+# --- answers that are not there ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_an_answer_that_is_gone_at_the_end_was_withdrawn(text: str | None) -> None:
+    """It is not lost: the text that was shown is kept, and the reply says that it does not count."""
+    outcome = hear(partial("All"), final(text))
+    assert outcome.events[:-1] == [Delta("All"), ev.TextRevoked("")]
+    reply = outcome.reply
+    assert (reply.text, reply.revoked, reply.finish_reason, reply.conversation_ended) == (
+        "All",
+        True,
+        "content_filter",
+        False,
+    )
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_turn_without_any_text_says_what_to_wait_for(whole: bool) -> None:  # noqa: FBT001
+    """The index of a new licence is not built yet, so another attempt is of no use."""
+    asked, empty = message("Ask", "u1"), message("")
+    if whole:
+        turn = new_turn(asked="Ask")
+        turn.expect_json()
+        turn.receive(json.dumps(conversation(asked, empty, displayName="Title")).encode())
+        turn.receive_eof(1000)
+    else:
+        turn = new_turn(asked="Ask")
+        turn.receive(final(""))
+    with pytest.raises(errors.ServiceError, match="without an answer") as caught:
+        list(drained(turn))
+    assert "15 to 30 minutes" in caught.value.hint
+    assert not errors.is_transient(caught.value)
+
+
+def test_a_conflict_in_the_stream_is_a_running_turn() -> None:
+    """It came after the work began, so it is not the refusal that HTTP 409 is."""
+    outcome = hear(EMPTY, event({"error": {"code": "Conflict", "message": "Another turn runs."}}))
+    assert (outcome.error, outcome.details["begun"]) == (errors.ConversationBusy, True)

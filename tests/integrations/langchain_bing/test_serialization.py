@@ -243,9 +243,33 @@ def test_a_model_is_written_as_a_constructor() -> None:
     assert "not_implemented" not in json.dumps(written)
 
 
-def test_a_client_of_your_own_is_not_written() -> None:
-    """It holds connections."""
-    assert "client" not in dumpd(ChatBing(client=client_of(FakeBackend())))["kwargs"]
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+def test_a_service_or_a_client_of_your_own_is_not_written() -> None:
+    """A model that is read again without their settings would ask another service, so reading it is an error."""
+    for model in (
+        ChatBing(client=client_of(FakeBackend())),
+        ChatBing(service=WorkIQ(token=SECRET, endpoint=BASE, time_zone="UTC")),
+    ):
+        written = dumpd(model)
+        assert (written["type"], SECRET in json.dumps(written)) == ("not_implemented", False)
+        with pytest.raises(NotImplementedError, match="doesn't implement serialization"):
+            load(written, allowed_objects=[ChatBing], valid_namespaces=["langchain_bing"])
+        assert model.is_lc_serializable()
+
+
+def test_the_cache_tells_models_apart_that_are_not_written() -> None:
+    """By all that changes an answer; the service by its settings."""
+    service = WorkIQ(token=SECRET, endpoint=BASE, time_zone="UTC")
+    models = [
+        ChatBing(service=service),
+        ChatBing(service=service, max_tokens=7),
+        ChatBing(service=service, output_version="v1"),
+        ChatBing(service=WorkIQ(token=SECRET, endpoint=BASE, time_zone="Europe/Zurich")),
+    ]
+    keys = [model._get_llm_string() for model in models]
+    assert len(set(keys)) == len(models)
+    assert not any(SECRET in key for key in keys)
+    assert ChatBing(service=service)._get_llm_string() == keys[0]
 
 
 # --- pickles and copies -----------------------------------------------------------------------------------------------

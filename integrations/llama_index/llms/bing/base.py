@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import pickle
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from llama_index.core.base.llms.types import (
     ChatMessage,
@@ -94,7 +93,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     Settings:
         - `model`: `bing-creative`, `bing-balanced` (the default) or `bing-precise`; also as an option of each call
         - `backend`, `endpoint`, `cookies`, `search`, `locale`: the settings of a service, as in `BingClient`; for
-          Work IQ also `token`, `time_zone`, `files`, `entity_tags`, `citation_markers`
+          Work IQ also `token`, `agent`, `protocol`, `time_zone`, `files`, `entity_tags`, `citation_markers`
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
@@ -195,6 +194,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             "response_format",
             "stop",
             "strict",
+            "timeout",
             "tool_choice",
             "tools",
         ),
@@ -464,12 +464,6 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
 
     # --- life -----------------------------------------------------------------------------------------------------
-
-    def __deepcopy__(self, memo: dict[int, object] | None = None) -> Self:
-        copied = copy.copy(self)  # connections cannot be copied
-        own = {name: value for name, value in self.__dict__.items() if isinstance(value, list | dict | set)}
-        copied.__dict__.update(copy.deepcopy(own, memo))
-        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """The settings, without secrets. What cannot be pickled is left out, as in LlamaIndex, but `self` keeps it.

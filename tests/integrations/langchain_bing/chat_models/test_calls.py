@@ -26,6 +26,7 @@ from bing_llm.errors import (
     ServiceError,
     Throttled,
 )
+from bing_llm.limits import Timeouts
 from bing_llm.services import Emulated
 from bing_llm.tools.prompt import render_instructions
 from langchain_bing import ChatBing
@@ -462,7 +463,7 @@ def test_cookies_of_a_wrong_form_are_not_shown(cookies: Any) -> None:
         assert "sesame" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["search", "timeout", "locale", "max_retries", "cookies"])
+@pytest.mark.parametrize("name", ["search", "base_url", "model_name", "locale", "max_retries", "cookies"])
 def test_a_setting_is_not_an_option_of_a_call(name: str) -> None:
     """It would be dropped in silence; the error says what to do."""
     model: Any = model_of(FakeBackend(turn("Hi")))
@@ -634,3 +635,34 @@ def test_the_type_of_a_client_is_checked() -> None:
     """Something else would fail at the first call."""
     with pytest.raises(ValueError, match="BingClient"):
         ChatBing(client=BingClient)  # type: ignore[arg-type]
+
+
+async def test_the_time_of_one_call_may_be_given() -> None:
+    """In seconds, for the whole turn, in every way of asking; the model keeps its own."""
+    backend = FakeBackend(*[turn("Hi")] * 6)
+    model: Any = ChatBing(client=client_of(backend))
+    model.invoke("Hello", timeout=2)
+    await model.ainvoke("Hello", timeout=2)
+    list(model.stream("Hello", timeout=2))
+    _ = [chunk async for chunk in model.astream("Hello", timeout=2)]
+    model.bind(timeout=2).invoke("Hello")
+    assert {deadline._seconds for deadline in backend.deadlines} == {2}
+    model.invoke("Hello")
+    assert backend.deadlines[-1]._seconds == Timeouts().turn
+    with pytest.raises(ConfigurationError, match=r"timeouts\.turn is 0 seconds"):
+        model.invoke("Hello", timeout=0)
+
+
+def test_only_allowed_tools_may_be_called() -> None:
+    """OpenAI's choice of several tools, through `bind_tools`."""
+    choice: dict[str, Any] = {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "function", "name": "mul"}],
+    }
+    backend = FakeBackend(turn("No."), turn(call("mul", a=1, b=2)))
+    bound = model_of(backend).bind_tools([add, mul], tool_choice=choice)
+    assert [made["name"] for made in bound.invoke("Hi").tool_calls] == ["mul"]
+    assert '"add"' not in backend.prompts[0].text
+    with pytest.raises(ValueError, match="the bound tools are: add"):
+        model_of(backend).bind_tools([add], tool_choice=choice)

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-import pytest
-from langchain_core.language_models import ModelProfile
+from typing import Any
 
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
+from langchain_core.language_models import ModelProfile
+from langchain_core.messages import HumanMessage
+
+from bing_llm import ChatHub, Emulated, Service, WorkIQ
 from bing_llm.emulator import Emulator
 from langchain_bing import ChatBing
 from langchain_bing.chat_models import profile_of
 
+WORK_IQ = WorkIQ(token="x", time_zone="UTC")
+SERVICES: list[Service] = [ChatHub(endpoint="https://example.com"), WORK_IQ, Emulated()]
 
-def test_a_profile_has_only_what_langchain_knows() -> None:
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_profile_has_only_what_langchain_knows(service: Service) -> None:
     """An unknown key would warn in every program."""
-    assert profile_of("bing-balanced").keys() <= ModelProfile.__annotations__.keys()
+    assert profile_of(service).keys() <= ModelProfile.__annotations__.keys()
 
 
 @pytest.mark.parametrize("model", ["bing-creative", "bing-balanced", "bing-precise"])
 def test_a_model_finds_its_profile(model: str) -> None:
-    """It is there without being asked for; summarization needs `max_input_tokens`."""
+    """It is there without being asked for."""
     profile = ChatBing(model=model, backend="emulator").profile
     assert profile is not None
     assert profile["name"] == model
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_profile_says_what_every_service_can(service: Service) -> None:
+    """Summarization by a fraction needs `max_input_tokens`; tools and structured output are ours; no temperature."""
+    profile = ChatBing(service=service).profile
+    assert profile is not None
     assert profile["max_input_tokens"] > 0
-
-
-def test_a_work_account_has_its_own_profile() -> None:
-    """It takes no pictures, and nobody knows how much text."""
-    profile = profile_of("copilot")
-    for pictures in (profile["image_inputs"], profile["image_url_inputs"], profile["image_outputs"]):
-        assert not pictures
-    assert "max_input_tokens" not in profile
-    assert profile["tool_calling"]
-
-
-def test_agents_ask_for_structure_by_tools() -> None:
-    """`structured_output` means a service's own, which agents would trust without a second try."""
-    profile = profile_of("bing-balanced")
     assert profile["tool_calling"]
     assert profile["tool_choice"]
-    assert not profile["structured_output"]
+    assert profile["structured_output"]
+    assert profile["temperature"] is False
+
+
+def test_pictures_are_those_of_the_service() -> None:
+    """Work IQ takes text alone."""
+    for service in SERVICES:
+        profile = profile_of(service)
+        for key in ("image_inputs", "image_url_inputs", "image_tool_message"):
+            assert profile[key] is (service.name != "workiq")
 
 
 def test_the_input_fits_what_the_service_takes() -> None:
     """The emulator closes the socket where the service was seen to; the profile promises no more than that."""
     from bing_llm.emulator.server import CONTEXT_LIMIT  # noqa: PLC0415
 
-    assert profile_of("bing-balanced")["max_input_tokens"] * 4 <= CONTEXT_LIMIT
+    assert profile_of(Emulated())["max_input_tokens"] * 4 <= CONTEXT_LIMIT
+
+
+def test_summarization_by_a_fraction_works(bing_emulator: Emulator) -> None:
+    """On both services: the middleware asks the profile for the size of the window."""
+    for model in (
+        ChatBing(endpoint=bing_emulator.url),
+        ChatBing(endpoint=bing_emulator.workiq_url, token=bing_emulator.token, time_zone="UTC"),
+    ):
+        agent: Any = create_agent(model, middleware=[SummarizationMiddleware(model, trigger=("fraction", 0.8))])
+        assert agent.invoke({"messages": [HumanMessage("Hello")]})["messages"][-1].content
 
 
 def test_a_profile_of_your_own_counts(bing_emulator: Emulator) -> None:

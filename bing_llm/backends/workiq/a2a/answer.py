@@ -1,0 +1,423 @@
+"""From the JSON-RPC responses of one turn to its events (docs/protocol/a2a.md, sections 2 and 3).
+
+The answer is the text of the task's artifacts. Each comes whole, or goes on with what is appended to it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any, Final, Literal, assert_never
+
+import msgspec
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm._secrets import refuse_to_pickle
+from bing_llm._urls import web_url
+from bing_llm.backends.json_text import decode_json, decode_or_none, objects_in
+from bing_llm.backends.markers import Markers, find_markers, unfinished_from
+from bing_llm.backends.reply import ReplyBuilder
+from bing_llm.backends.workiq.a2a.wire import (
+    Artifact,
+    ArtifactUpdate,
+    Message,
+    Part,
+    Response,
+    Status,
+    StatusUpdate,
+    Task,
+    decode_response,
+    error_in,
+    task_request,
+    text_of,
+)
+from bing_llm.backends.workiq.answer import without_half_tag, without_tags
+from bing_llm.backends.workiq.citations import CitationMarkers, Sources, annotations_in, cite, label_of, mark
+from bing_llm.limits import DEFAULT_LIMITS, Limits
+
+_BETWEEN = "\n\n"  # two artifacts, and the answer and the question of an agent that wants to know more
+
+_REFERENCE = "application/vnd.workiq-reference"
+_REFERENCE_FIELDS = frozenset(("targetLink", "seeMoreWebUrl"))
+
+_COMPLETED = "TASK_STATE_COMPLETED"
+_CANCELED = "TASK_STATE_CANCELED"
+_INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
+
+_FAILURES: Final[dict[str, tuple[type[errors.BingError], str]]] = {
+    "TASK_STATE_FAILED": (errors.ServiceError, "The agent failed"),
+    "TASK_STATE_REJECTED": (errors.ContentFiltered, "The agent rejected the message"),
+    "TASK_STATE_AUTH_REQUIRED": (errors.Unauthorized, "The agent wants its user to sign in"),
+    _CANCELED: (errors.ServiceError, "The task was canceled at the service"),  # unless we asked for it
+}
+_SUCCESSES: Final = frozenset((_COMPLETED, _INPUT_REQUIRED))
+"""All other states, known or not, are those of a task that runs."""
+
+# Characters that each part, artifact and message of progress counts for besides its own, as in `Limits`.
+_PIECE_COST = 100
+
+
+class AgentConversation:
+    """A conversation with an agent. The service names it in its first answer, so it learns from its turns.
+
+    Attributes:
+        id: The service's id (`contextId`); "" before the first answer.
+        task_id: The task that waits for the user's next message; "" for none.
+        waiting: How that task stood when it asked.
+        given: What that task had given, by the ids of its artifacts: its next answer is what is new.
+    """
+
+    __slots__ = ("given", "id", "task_id", "waiting")
+
+    def __init__(self, context_id: str = "") -> None:
+        self.id = context_id
+        self.task_id = ""
+        self.waiting: Status | None = None
+        self.given: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"AgentConversation({self.id!r})"
+
+    def __reduce__(self) -> Any:
+        refuse_to_pickle(self)
+
+
+class TaskReader:
+    """Folds the responses of one turn into events. Implements `bing_llm.backends.workiq.turn.ResponseReader`.
+
+    Args:
+        conversation: Where the turn takes place; it is told what the service says of it.
+        entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
+        citation_markers: How markers of citations stand in the text. Half a marker is never given.
+        limits: How much the turn may make us hold.
+
+    Attributes:
+        events: The events, for the caller to take from the left.
+        completed: Whether `TurnCompleted` is among them, or was.
+        task_id: The task; "" before the service named it, and for an answer without one.
+        ended: Whether a state came that ends the turn.
+        results: How many results were read.
+    """
+
+    def __init__(
+        self,
+        conversation: AgentConversation,
+        *,
+        entity_tags: Literal["keep", "strip"] = "keep",
+        citation_markers: CitationMarkers = "keep",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._conversation = conversation
+        self._waiting, self._given = conversation.waiting, conversation.given
+        self._strips = entity_tags == "strip"
+        self._citation_markers = citation_markers
+        self._limits = limits
+        self._reply = ReplyBuilder()
+        self.events: deque[ev.Event] = self._reply.events
+        self.completed = False
+        self.ended = False
+        self.task_id = ""
+        self.results = 0
+        self._artifacts: dict[str, _Output] = {}
+        self._answer_characters = 0  # of all artifacts
+        self._half_tag = ""  # what may be one, at the end of the text
+        self._half_marker = ""  # as well; the tag comes after it
+        self._markers = Markers((), (), 0)
+        self._shown: set[str] = set()  # as progress
+        self._shown_characters = 0
+        self._status = Status()
+        self._message: Message | None = None  # an answer without a task
+        self._metadata: dict[str, Any] = {}  # of the newest message that has some
+        self._stopping = False
+
+    @property
+    def text(self) -> str:
+        """The whole text so far."""
+        return self._reply.text
+
+    # --- bing_llm.backends.workiq.turn.ResponseReader ---------------------------------------------------------------
+
+    def parse(self, data: str | bytes) -> Response:
+        """A JSON-RPC response as typed data.
+
+        Raises:
+            ProtocolError: It is not one.
+        """
+        return decode_response(data)
+
+    def read(self, response: Response, data: str | bytes, *, whole: bool = False) -> None:
+        """Add the events of one response.
+
+        Args:
+            response: The response.
+            data: What it was parsed from.
+            whole: Whether no further one follows.
+
+        Raises:
+            BingError: The service refused the turn, or the task failed.
+        """
+        error = error_in(response, "the turn")
+        if error is not None:
+            raise error
+        event = None if response.result is None else response.result.event
+        if event is None:
+            self._reply.add(ev.Unknown(decode_json(data)))
+        else:
+            self.results += 1
+            self._read(event)
+        if whole and not self.completed:
+            raise errors.ConnectionLost("The service answered the turn before the task was complete.")
+
+    def stop_request(self) -> bytes:
+        """The request that cancels the task; empty while the service has not named it."""
+        self._stopping = True
+        return msgspec.json.encode(task_request("CancelTask", self.task_id)) if self.task_id else b""
+
+    def complete(self) -> None:
+        """Add `TurnCompleted`: what had come is the answer.
+
+        Raises:
+            ProtocolError: It has more sources than any answer has.
+        """
+        question = self._status.words if self._asks else ""
+        whole = _BETWEEN.join(part for part in (self._whole(), question) if part)
+        if whole or not self.text:
+            self._show(whole, final=True)
+        markers = find_markers(self.text) if self._citation_markers == "keep" else self._markers
+        sources, most = self._sources(), self._limits.citations
+        cited = cite(markers, sources, most + 1)
+        if max(len(markers.links), len(cited.citations), len(cited.uncited)) > most:
+            raise self._limits.exceeded("citations", "sources of one answer")
+        known = {
+            "taskId": self.task_id,
+            "state": self._status.state,
+            "annotations": annotations_in(sources.attributions),
+            "sensitivityLabel": label_of(self._metadata.get("sensitivityLabel")),
+            "uncitedReferences": cited.uncited,
+            "files": [file for output in self._artifacts.values() for file in output.files],
+        }
+        self.completed = True
+        self.events.append(
+            self._reply.complete(
+                citations=cited.citations,
+                conversation_id=self._conversation.id,
+                message_id=self.task_id or (self._message and self._message.message_id) or "",
+                metadata={name: value for name, value in known.items() if value},
+            )
+        )
+
+    def _sources(self) -> Sources:
+        """What the service says of its sources: beside its last words, or in parts of their own (section 3)."""
+        said = (self._message or self._status.message or Message()).parts
+        parts = [*references_in(said), *(each for output in self._artifacts.values() for each in output.references)]
+        listed = self._metadata.get("attributions")
+        attributions = [*objects_in(listed), *(each for each in parts if "seeMoreWebUrl" in each)]
+        references = self._metadata.get("references")
+        known = dict(references) if isinstance(references, dict) else {}
+        for number, each in enumerate((each for each in parts if "targetLink" in each), 1):
+            known.setdefault(f"part {number}", each)
+        return Sources(attributions, known)
+
+    # --- what comes -------------------------------------------------------------------------------------------------
+
+    def _read(self, event: Task | Message | ArtifactUpdate | StatusUpdate) -> None:
+        match event:
+            case Task():
+                self._begin(event.id, event.context_id)
+                self._replace_all(event.artifacts)
+                # A task that goes on may come first as it was left, waiting for the message that is its next.
+                if event.status is not None and (self._waiting is None or event.status != self._waiting):
+                    self._read_status(event.status)
+            case ArtifactUpdate():
+                self._begin(event.task_id, event.context_id)
+                if event.artifact is not None:
+                    self._update(event.artifact, appended=bool(event.append))
+            case StatusUpdate():
+                self._begin(event.task_id, event.context_id)
+                self._read_status(event.status or Status())
+            case Message():
+                self._begin(None, event.context_id)
+                self._message = event
+                self._keep_metadata(event)
+                self._end()
+            case _:
+                assert_never(event)
+
+    def _begin(self, task_id: str | None, context_id: str | None) -> None:
+        self.task_id = task_id or self.task_id
+        conversation = self._conversation
+        conversation.id = context_id or conversation.id
+        conversation.task_id, conversation.waiting, conversation.given = "", None, {}
+
+    # --- artifacts --------------------------------------------------------------------------------------------------
+
+    def _replace_all(self, artifacts: list[Artifact | None] | None) -> None:
+        """All artifacts as they are now. An agent may name a task without them: then they are as they were."""
+        known = [artifact for artifact in artifacts or () if artifact is not None]
+        if not known:
+            return
+        self._artifacts = {}
+        self._answer_characters = 0
+        for artifact in known:
+            self._keep(artifact, appended=False)
+        self._show_whole()
+
+    def _update(self, artifact: Artifact, *, appended: bool) -> None:
+        key = artifact.artifact_id or ""
+        last = next(reversed(self._artifacts), None)
+        goes_on = appended and key == last and self._artifacts[key].has_text and key not in self._given
+        goes_on = goes_on and self._citation_markers == "keep"  # else a marker is not as long as it was written
+        piece = self._keep(artifact, appended=appended)
+        if goes_on:
+            self._append(piece)
+        else:
+            self._show_whole()
+
+    def _keep(self, artifact: Artifact, *, appended: bool) -> str:
+        """Keep what came of an artifact; answer with its text."""
+        key = artifact.artifact_id or ""
+        before = self._artifacts.get(key)
+        output = self._artifacts[key] = before if before is not None and appended else _Output()
+        self._answer_characters -= 0 if before is None else before.characters
+        text = output.add(artifact.parts)
+        self._answer_characters += output.characters
+        if self._answer_characters > self._limits.answer_characters:
+            raise self._limits.exceeded("answer_characters", "characters in one answer")
+        return text
+
+    def _whole(self) -> str:
+        """The text of the answer: of all artifacts, or of the message that is the answer."""
+        if self._message is not None:
+            return text_of(self._message.parts)
+        texts = (output.text.removeprefix(self._given.get(key, "")) for key, output in self._artifacts.items())
+        whole = _BETWEEN.join(text for text in texts if text)
+        if not (whole or self.text) and self._status.state == _COMPLETED:
+            return self._status.words  # of an agent that makes no artifacts
+        return whole
+
+    def _show_whole(self) -> None:
+        whole = self._whole()
+        if whole:  # an empty one may be filled again: only the end can withdraw what was shown
+            self._show(whole, final=False)
+
+    def _show(self, whole: str, *, final: bool) -> None:
+        ready = whole if final else without_half_tag(whole)
+        text = without_tags(ready) if self._strips else ready
+        marked = mark(text, self._citation_markers, final=final)
+        self._half_tag, self._half_marker = whole[len(ready) :], text[len(marked.text) :]
+        self._markers = marked.markers
+        self._reply.replace(marked.text)
+
+    def _append(self, piece: str) -> None:
+        """As `_show`, for a text that goes on: only its end is looked at."""
+        tagged = self._half_tag + piece
+        ready = without_half_tag(tagged)
+        text = self._half_marker + (without_tags(ready) if self._strips else ready)
+        end = unfinished_from(text)
+        self._half_tag, self._half_marker = tagged[len(ready) :], text[end:]
+        if end:
+            self._reply.append(text[:end])
+
+    # --- states -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the agent asks its user."""
+        return self._status.state == _INPUT_REQUIRED
+
+    def _read_status(self, status: Status) -> None:
+        self._status = status
+        self._keep_metadata(status.message)
+        said = status.words
+        failure = _FAILURES.get(status.state or "")
+        if failure is not None and not (self._stopping and status.state == _CANCELED):
+            self.ended = True
+            kind, what = failure
+            words = said.strip().rstrip(".")
+            message = f"{what}{f' ({words})' if words else ''}."
+            raise kind(message, value=status.state, service_message=said or None, partial_text=self.text)
+        if failure is not None or status.state in _SUCCESSES:
+            self._end()
+        else:
+            self._show_progress(said)
+
+    def _keep_metadata(self, message: Message | None) -> None:
+        metadata = None if message is None else decode_or_none(message.metadata)
+        if isinstance(metadata, dict) and metadata:
+            self._metadata = metadata
+
+    def _end(self) -> None:
+        self.ended = True
+        said = self._status.words
+        whole = self._whole()
+        if not whole and self.text and not self._stopping and not self._asks:
+            self._reply.add(ev.TextRevoked(said))
+        elif not (whole or self.text or self._stopping or self._asks):
+            raise errors.ServiceError("The agent completed the turn without an answer.")
+        elif said not in whole and not self._asks:
+            self._show_progress(said)
+        if self._asks:
+            conversation = self._conversation
+            conversation.task_id, conversation.waiting = self.task_id, self._status
+            conversation.given = {key: output.text for key, output in self._artifacts.items()}
+        self.complete()
+
+    def _show_progress(self, text: str) -> None:
+        """Give each message once: a service repeats them."""
+        if not text.strip() or text in self._shown:
+            return
+        self._shown.add(text)
+        self._shown_characters += len(text) + _PIECE_COST
+        if self._shown_characters > self._limits.answer_characters:
+            raise self._limits.exceeded("answer_characters", "characters of progress in one turn")
+        self._reply.add(ev.Progress(text))
+
+
+class _Output:
+    """One artifact: its text in pieces, its files, and what it says of its sources."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.files: list[dict[str, str]] = []
+        self.references: list[dict[str, Any]] = []
+        self.characters = _PIECE_COST
+
+    def add(self, parts: Iterable[Part | None] | None) -> str:
+        """Add some parts; answer with their text."""
+        known = [part for part in parts or () if part is not None]
+        text = text_of(known)
+        if text:
+            self._pieces.append(text)
+        self.files += [_file(part) for part in known if part.url is not None]
+        self.references += references_in(known)
+        self.characters += sum(_PIECE_COST + len(part.text or part.data) for part in known)
+        return text
+
+    @property
+    def has_text(self) -> bool:
+        return bool(self._pieces)
+
+    @property
+    def text(self) -> str:
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+
+def _file(part: Part) -> dict[str, str]:
+    named = {"url": web_url(part.url or ""), "mediaType": part.media_type, "filename": part.filename}
+    return {key: value for key, value in named.items() if value}
+
+
+def references_in(parts: Iterable[Part | None] | None) -> list[dict[str, Any]]:
+    """The sources that some parts name, each an object as over REST, or a list or a map of such objects."""
+    found: list[dict[str, Any]] = []
+    for part in parts or ():
+        if part is None or (part.media_type or "").lower() != _REFERENCE:
+            continue
+        data = decode_or_none(part.data)
+        if isinstance(data, dict) and data.keys().isdisjoint(_REFERENCE_FIELDS):
+            data = list(data.values())
+        found += objects_in(data if isinstance(data, list) else [data])
+    return found
