@@ -25,7 +25,7 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.prompt import History
@@ -33,6 +33,7 @@ from bing_llm.completion.stream import Completion
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
+from llama_index.llms.bing.dumps import dump_owner, refuse_dumped
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
 from llama_index.llms.bing.streams import StreamedCall, aclosing_now, closing
@@ -166,7 +167,10 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     More than text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
         message. Reasoning lines are a `ThinkingBlock`; in streams they come as `thinking_delta`. `raw` has all of
-        this, and `finish_reason`, `conversation_id` and `quota`. It has no usage, because the service counts no tokens.
+        this, and `finish_reason`, `conversation_id` and `quota`. A marker of a citation in the text also has a
+        `CitationBlock` in the message, with its place. There is no usage, because the service counts no tokens. If the
+        model made calls, `completion_tokens` in `additional_kwargs` is an estimate, as `tokens_are_estimated` says, so
+        that `TokenCountingHandler` counts their arguments.
 
         ```python
         answer = llm.chat([ChatMessage("What is new in Python?")])
@@ -234,7 +238,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             messages: The history, the oldest first; it is not changed.
             **kwargs: `tools` (LlamaIndex's, functions, or OpenAI's form), `tool_choice` (`auto`, `required`, `none` or
                 a tool's name), `parallel_tool_calls`, `strict`, `response_format` (a pydantic class or a JSON schema,
-                also in OpenAI's forms), `stop`, `max_tokens`, `model`.
+                also in OpenAI's forms), `stop`, `max_tokens`, `model`, `timeout` (of this turn, in seconds).
 
         Raises:
             InvalidRequest: The history or an option cannot be served; nothing was sent.
@@ -462,6 +466,21 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     ) -> StructuredCall[M]:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
         return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
+
+    # --- dumps ----------------------------------------------------------------------------------------------------
+
+    def to_dict(self, **kwargs: object) -> dict[str, Any]:
+        """The settings, without secrets, for `from_dict`.
+
+        A `service` of this package becomes `backend` and its settings. A service or a client of your own cannot be
+        stored: the dump names it, and `from_dict` is an error unless you pass it, as in `from_dict(dump, client=...)`.
+        """
+        return {**super().to_dict(**kwargs), **dump_owner(self.client, self.service)}
+
+    @field_validator("client", "service", mode="before")
+    @classmethod
+    def _refuse_dumped(cls, value: object, info: ValidationInfo) -> object:
+        return refuse_dumped(info.field_name or "", value)
 
     # --- life -----------------------------------------------------------------------------------------------------
 
