@@ -62,6 +62,8 @@ class Emulator:
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
             is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
         token: The bearer token that Work IQ takes.
+        shapes: How Work IQ cites over REST: as in live answers, by links in the text and a map of references, or as in
+            the documents, by markers `[^n^]` and a list of attributions (docs/protocol/workiq.md, sections 12 and 5).
         agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 
@@ -83,6 +85,7 @@ class Emulator:
         signatures: Literal["headers", "body"] = "headers",
         faults: Faults = (),
         token: str = TOKEN,
+        shapes: Literal["observed", "documented"] = "observed",
         agents: Mapping[str, Agent] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -95,6 +98,8 @@ class Emulator:
         for name, value in limits.items():
             if not value > 0:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0.")
+        if shapes not in {"observed", "documented"}:
+            raise ConfigurationError(f"shapes is {shapes!r}; it must be observed or documented.")
         if not token:
             raise ConfigurationError("token is empty.", hint="Pass the token that clients must send.")
         self._host = host
@@ -112,6 +117,7 @@ class Emulator:
             signed_in_body=signatures == "body",
             plan=FaultPlan(faults),
             token=token,
+            documented=shapes == "documented",
         )
         self._workiq = WorkIQ(self._state)
         self._agents = AGENTS if agents is None else agents
