@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bing_llm.errors import ConfigurationError, InvalidRequest
+
+_SCOPE = re.compile(r"[A-Za-z0-9._~-]{1,64}")  # the name of a network interface, after "%"
 
 
 def check_type(value: object, expected: Any, name: str) -> None:
@@ -88,7 +91,10 @@ def check_address(address: str | None) -> None:
     """
     try:
         if address:
-            ipaddress.ip_address(str(address))
+            parsed = ipaddress.ip_address(str(address))
+            scope = parsed.scope_id if isinstance(parsed, ipaddress.IPv6Address) else None
+            if scope is not None and not _SCOPE.fullmatch(scope):  # which `ipaddress` takes as it is, line breaks too
+                raise ValueError(scope)  # noqa: TRY301 - refused as all others are
     except ValueError as exc:
         msg = f"ip_address is {address!r}, which is not an IPv4 or IPv6 address."
         raise ConfigurationError(msg, hint="Pass one such as '192.0.2.7', or None to send none.") from exc

@@ -19,11 +19,27 @@ from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 from typing import Generic, Protocol, TypeAlias, TypeVar, cast
 
+from bing_llm.errors import ConfigurationError
+
 T = TypeVar("T")
 
 _CLOSING_SECONDS = 2.0  # at the interpreter's end; closing takes milliseconds, and nobody should wait for more
 
 THREAD_NAME = "bing-llm-loop"
+
+
+def check_asyncio() -> None:
+    """Refuse to run where there is no asyncio loop, such as on trio.
+
+    Raises:
+        ConfigurationError: None runs here.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        msg = "This call needs an asyncio event loop, and none runs here."
+        hint = "On trio, call SyncBingClient in a thread: await trio.to_thread.run_sync(client.ask, prompt)."
+        raise ConfigurationError(msg, hint=hint) from None
 
 
 class PerProcess(Generic[T]):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from typing import Final
 
-# C0 but tab and line feed, DEL and C1, line and paragraph separators, bidi embeddings, overrides and isolates (which
-# show text in another order than it is read), and surrogates, which no terminal can be sent.
-_UNSAFE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_SUSPECT: Final = re.compile(r"[^\x20-\x7e\t\n]")
+_HIDDEN: Final = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
+"""The categories of what is not seen but acts: controls, formats (they turn the direction of text, or hide in it as
+tags), halves of surrogate pairs, which no terminal can be sent, and the separators of lines and paragraphs."""
+
+# Joiners and the soft hyphen, without which words of many languages are spelled wrong, and Arabic signs that are seen.
+_SPELLING: Final = frozenset("\u200c\u200d\u00ad\u06dd" + "".join(map(chr, range(0x600, 0x606))))
 
 
 def escape(text: str) -> str:
@@ -15,7 +21,15 @@ def escape(text: str) -> str:
     Line feeds and tabs stay. Works character by character, so pieces of a text may be escaped one by one; a line of
     JSON keeps its meaning.
     """
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return text if text.isprintable() else _SUSPECT.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    sign = found[0]
+    if sign.isprintable() or unicodedata.category(sign) not in _HIDDEN or sign in _SPELLING:
+        return sign
+    units = sign.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
 
 def log_line(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, Self, TypeVar, Unpack
 import msgspec
 
 from bing_llm._checks import check_text
+from bing_llm._loops import check_asyncio
 from bing_llm._retry import retried
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Semaphore
@@ -230,6 +231,7 @@ class BingClient:
         return await self._retried(lambda: backend.agent_card(deadline), deadline)
 
     async def _retried(self, operation: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+        check_asyncio()
         return await retried(operation, self.retries, deadline, self.backend.metering)
 
     async def aclose(self) -> None:
@@ -239,6 +241,7 @@ class BingClient:
             await self._backends.aclose()
 
     async def __aenter__(self) -> Self:
+        check_asyncio()
         await self.pool.start()
         return self
 

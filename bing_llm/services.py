@@ -367,7 +367,7 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         workiq.check_files(self.files)
         check_proxy(self.proxy)
         self._complete_protocol()
-        resolve = workiq.resolve_a2a if self.protocol == "a2a" else workiq.resolve
+        resolve = workiq.resolve_a2a if self.protocol == "a2a" else workiq.resolve_rest
         host = resolve(self.endpoint, allow_insecure=self.allow_insecure).host
         if self.token is None:
             self._set("token", saved_login())

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import NoReturn, Protocol, Self
 
 from bing_llm import events as ev
+from bing_llm._loops import check_asyncio
 from bing_llm._retry import Attempts
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm._semaphore import Permit, Semaphore
@@ -279,6 +280,7 @@ class TurnStream:
 
     async def _begin(self) -> Attempts:
         """Wait for a permit, and start the clock."""
+        check_asyncio()
         context = self._source.context
         if context.semaphore is not None:
             await self._acquire(context.semaphore)

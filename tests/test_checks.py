@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bing_llm import BingClient, ConfigurationError, InvalidRequest, Location, Retries, Timeouts
-from bing_llm._checks import check_text, check_type
+from bing_llm._checks import check_address, check_text, check_type
 
 SECRET = "hunter2"
 
@@ -109,3 +109,18 @@ async def test_a_conversation_id_is_text() -> None:
     """An id that cannot be sent is refused before anything is."""
     with pytest.raises(InvalidRequest, match="The conversation id"):
         await BingClient(backend="emulator").delete_conversation("\ud800")
+
+
+@pytest.mark.parametrize("address", [None, "", "192.0.2.7", "2001:db8::1", "fe80::1%eth0"])
+def test_an_address_is_an_address(address: str | None) -> None:
+    """Of either family, with the name of an interface too."""
+    check_address(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost", "fe80::1%", "fe80::1%a\r\nX-Evil: 1", "fe80::1%\u202e", "fe80::1%a b"]
+)
+def test_nothing_else_goes_into_the_header_of_an_address(address: str) -> None:
+    """Python takes any text for the name of an interface, line breaks too."""
+    with pytest.raises(ConfigurationError, match="not an IPv4 or IPv6 address"):
+        check_address(address)

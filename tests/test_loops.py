@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from bing_llm import BingClient, ConfigurationError
 from bing_llm._loops import PerLoop, PerProcess, close_idle_loops, in_this_process
 from bing_llm.sync import run
 
@@ -172,3 +173,11 @@ def test_a_child_closes_nothing_of_its_parent(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.undo()
     close(things)
     assert thing.ends == ["closed at once"]
+
+
+def test_a_call_on_another_kind_of_loop_says_so() -> None:
+    """Trio runs coroutines too, but without the loop of asyncio that connections need: an error says what to do."""
+    client = BingClient(backend="emulator")
+    for call in (client.ask("Hi"), client.create_conversation(), client.list_conversations(), client.__aenter__()):
+        with pytest.raises(ConfigurationError, match=r"needs an asyncio event loop.*SyncBingClient"):
+            call.send(None)

@@ -8,26 +8,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.environments import INSTALL_TIMEOUT_S, RUN_TIMEOUT_S, install_into, output_of, reader, run
 from tests.snippets import Block, blocks_of, install_of_example
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-
-INSTALL_TIMEOUT_S = 300.0
-"""How long an installation may take, in seconds: a cold download on a slow line."""
-RUN_TIMEOUT_S = 100.0
-"""How long a snippet may take, in seconds. Each needs a few; only one that hangs takes longer."""
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2 * (INSTALL_TIMEOUT_S + RUN_TIMEOUT_S))]
 
@@ -36,9 +30,6 @@ NOT_RUN = {
     ".uv/bin/uv run pytest": "it runs these tests, and the gate runs it as it stands",
 }
 """The blocks that do not run here, each by a part of its code, with the reason."""
-
-UV = (os.environ.get("UV", "uv"), str(Path(sys.executable).with_name("uv")), str(ROOT / ".uv" / "bin" / "uv"), "uv")
-"""Where uv may be: `uv run` says it; the README's test command installs it. Without one, pip does the same, slowly."""
 
 SERVES = "bing-llm emulator"
 """The command that runs until Ctrl-C."""
@@ -67,48 +58,11 @@ def environment(tmp_path_factory: pytest.TempPathFactory, network: dict[str, str
         assert install, "no `pip install` above it says what it needs"
         if install not in made:
             folder = tmp_path_factory.mktemp("environment") / "venv"
-            _install(folder, shlex.split(install), network)
+            install_into(folder, shlex.split(install), network)
             made[install] = folder
         return made[install]
 
     return make
-
-
-def _install(folder: Path, requirements: list[str], network: dict[str, str]) -> None:
-    uv = next(filter(None, map(shutil.which, UV)), None)
-    python = str(folder / "bin" / "python")
-    if uv:
-        make = [uv, "venv", "--quiet", "--python", sys.executable, str(folder)]
-        install = [uv, "pip", "install", "--quiet", "--python", python]
-    else:
-        make = [sys.executable, "-m", "venv", str(folder)]
-        install = [python, "-m", "pip", "install", "--quiet"]
-    for command in (make, [*install, *requirements]):
-        done = run(command, ROOT, network, timeout_s=INSTALL_TIMEOUT_S)
-        assert done.returncode == 0, output_of(done)
-
-
-def run(
-    command: list[str], folder: Path, env: dict[str, str], *, timeout_s: float = RUN_TIMEOUT_S
-) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end with an empty stdin. After the time limit, it is killed with all that it started."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as child:
-        try:
-            output, errors = child.communicate(timeout=timeout_s)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            output, errors = child.communicate()
-            errors += f"killed after {timeout_s} s\n"
-    return subprocess.CompletedProcess(command, child.returncode, output, errors)
 
 
 def serve(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -134,22 +88,6 @@ def serve(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.C
             limit.cancel()
             limit.join()
     return subprocess.CompletedProcess(command, child.returncode, output, "")
-
-
-def reader(venv: Path, folder: Path, **settings: str) -> dict[str, str]:
-    """The environment variables of a reader who has activated a virtual environment and set nothing else."""
-    return {
-        "PATH": f"{venv / 'bin'}{os.pathsep}{os.defpath}",
-        "HOME": str(folder),
-        "LANG": "C.UTF-8",
-        "VIRTUAL_ENV": str(venv),
-        **settings,
-    }
-
-
-def output_of(done: subprocess.CompletedProcess[str]) -> str:
-    """What a command wrote, for a failed assertion."""
-    return f"{shlex.join(done.args)} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
 def commands(block: Block, folder: Path) -> list[list[str]]:

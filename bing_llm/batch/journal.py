@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
@@ -14,10 +15,14 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from bing_llm._safe_text import escape
 from bing_llm.batch.files import MAX_LINE, atomic_write
 from bing_llm.batch.jsonl import read_lines
 from bing_llm.batch.rows import Fields, make_key, row_key
 from bing_llm.errors import ConfigurationError
+
+if sys.platform != "win32":  # which has no such locks
+    import fcntl
 
 Claim: TypeAlias = Literal["new", "done", "again"]
 
@@ -54,9 +59,15 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def encode_row(row: Fields) -> bytes:
-    """Encode an output row as one line of JSON. Its id or line comes first, so that a torn line can be recognized."""
+    """Encode an output row as one line of JSON. Its id or line comes first, so that a torn line can be recognized.
+
+    It has no control characters, which JSON allows in part: people look at such files in a terminal.
+    """
     first = "id" if "id" in row else "line"
-    return msgspec.json.encode({first: row[first], **row}) + b"\n"
+    line = msgspec.json.encode({first: row[first], **row})
+    if not line.isascii() or b"\x7f" in line:
+        line = escape(line.decode()).encode()
+    return line + b"\n"
 
 
 def decode_row(line: bytes) -> StoredRow | None:
@@ -84,6 +95,15 @@ def is_torn(tail: bytes) -> bool:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return True
     return False
+
+
+def _is_damaged(line: bytes, *, is_first: bool) -> bool:
+    """Whether a line that is the last, and not a row, is what a kill or a loss of power left of one.
+
+    After a loss of power, the last blocks of a file may be NULs, which no JSON has. A file that begins with them may be
+    anything.
+    """
+    return (b"\0" in line and not is_first) or (not line.endswith(b"\n") and is_torn(line))
 
 
 class Index:
@@ -195,8 +215,8 @@ class Journal:
         earlier_failed: How many of them have an error.
 
     Raises:
-        ConfigurationError: A line of the file is not a row of an output, or a row is there twice; the file stays as it
-            is.
+        ConfigurationError: A line of the file is not a row of an output, or a row is there twice, or another run writes
+            the file under another name; the file stays as it is.
         OSError: The file cannot be read or written.
     """
 
@@ -205,13 +225,17 @@ class Journal:
         self._index = index
         self.earlier = 0
         self.earlier_failed = 0
-        if path.exists():
+        self._file = _open_locked(path)
+        try:
             self._recover()
             if retry_failed and self.earlier_failed:
                 self._drop_failed()
-        # Unbuffered: what append has written survives a kill. "a": nothing is ever overwritten.
-        self._file = path.open("ab", buffering=0)
-        self._end = self._file.tell()
+                self._file.close()
+                self._file = _open_locked(path)  # which is another file now
+        except BaseException:
+            self._file.close()
+            raise
+        self._end = self._file.seek(0, os.SEEK_END)
         self._torn = False
 
     def append(self, row: Fields) -> None:
@@ -283,7 +307,7 @@ class Journal:
                 found = None if line is None else decode_row(line)
                 if line is None or found is None:
                     self._add(block)
-                    if line is not None and not line.endswith(b"\n") and is_torn(line):
+                    if line is not None and _is_damaged(line, is_first=end == 0) and not file.read(1):
                         break
                     raise self._refused(number, "is not a row of an output")
                 block.append((found.key, end))
@@ -325,6 +349,28 @@ def read_journal(path: Path) -> Iterator[Fields]:
         for _, line in read_lines(file, MAX_LINE):
             if line is not None:
                 yield msgspec.json.decode(line)
+
+
+def _open_locked(path: Path) -> FileIO:
+    """The file, open for appending, and locked as long as it is open: it may have other names, by hard links.
+
+    Windows has no such locks, and some network file systems have none.
+    """
+    # Unbuffered: what append has written survives a kill. "a": nothing is ever overwritten.
+    file = path.open("ab", buffering=0)
+    if sys.platform == "win32":
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise ConfigurationError(
+            f"Another run is writing {str(path)!r}, by another name of the file.",
+            hint="Wait for its end, or choose another output.",
+        ) from None
+    except OSError:  # a file system without locks
+        pass
+    return file
 
 
 def _write(file: FileIO, line: bytes) -> None:

@@ -168,6 +168,7 @@ def _locked(journal: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except filelock.Timeout:
+        _check_takes_files(lock.lock_file)
         raise ConfigurationError(
             f"Another run is writing {str(journal)!r}.", hint="Wait for its end, or choose another output."
         ) from None
@@ -177,6 +178,17 @@ def _locked(journal: Path) -> Iterator[None]:
         with suppress(OSError):  # before the release: afterwards it may be another run's
             os.unlink(lock.lock_file)  # noqa: PTH108 - lock_file is a str
         lock.release()
+
+
+def _check_takes_files(lock_file: str) -> None:
+    """Refuse a place such as /proc, where no file can be made: filelock takes that for a lock that is held."""
+    try:
+        Path(lock_file).touch()
+    except PermissionError:  # Windows says so of a file that is locked
+        return
+    except FileNotFoundError:
+        folder = str(Path(lock_file).parent)
+        raise ConfigurationError(f"No file can be made in {folder!r}.", hint="Choose another output.") from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ exit  meaning
 ====  ===========================================================================================
 0     ok; also when the reader of a pipe has had enough, or a chat or an emulator was ended
 1     the service refused, failed or withdrew its answer, or the output could not be written; of a
-      batch: rows failed, or it was stopped
+      batch: rows failed, or it was stopped, also because the reader of a pipe has left
 2     usage or configuration; nothing was sent
 130   Ctrl-C before the answer was complete, or before all rows were done
 ====  ===========================================================================================
@@ -15,7 +15,12 @@ Needs the extra `cli`. Importing this module does not import the extra, so that 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
+from contextlib import suppress
+from types import FrameType
 
 _EXTRA = {"rich", "typer"}
 _USAGE, _INTERRUPTED = 2, 130
@@ -30,6 +35,19 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: Always, with one of the codes above.
     """
+    # Nothing has begun before the command, and nothing is left to do after it. There Ctrl-C ends the process at once:
+    # as an exception, it would come out of an import or of a handler of the exit, with a traceback.
+    is_process = arguments is None and threading.current_thread() is threading.main_thread()
+    if is_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, exit_at_once)
+    try:
+        _run(arguments)
+    finally:
+        if is_process and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, exit_at_once)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         from bing_llm.cli.app import app  # noqa: PLC0415 - see the module docstring
     except ModuleNotFoundError as exc:
@@ -40,3 +58,17 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:  # the import takes a moment; the commands see to themselves
         raise SystemExit(_INTERRUPTED) from None
     app(arguments, prog_name="bing-llm")
+
+
+def begin_command() -> None:
+    """Let Ctrl-C raise `KeyboardInterrupt` from here on, which commands clean up after."""
+    if signal.getsignal(signal.SIGINT) is exit_at_once:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def exit_at_once(_number: int, _frame: FrameType | None) -> None:
+    """Handle Ctrl-C where there is no command: end the process with 130, and keep what was printed."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # it is closed, or nobody reads it
+            stream.flush()
+    os._exit(_INTERRUPTED)

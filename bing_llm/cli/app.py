@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -11,12 +12,13 @@ from typing import Annotated, NoReturn
 import typer
 
 from bing_llm._version import __version__
+from bing_llm.cli import begin_command
 from bing_llm.cli.ask import Question
 from bing_llm.cli.ask import ask as run_ask
 from bing_llm.cli.chat import chat as run_chat
 from bing_llm.cli.errors import ExitCode, exit_code_of
 from bing_llm.cli.options import SERVICE_OPTIONS, VARIABLES, NewClient, new_client_of, setting_option
-from bing_llm.cli.streams import log_to_stderr, set_stream_errors
+from bing_llm.cli.streams import log_to_stderr, print_traceback, set_stream_errors
 
 _EPILOG = f"""\
 Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
@@ -63,6 +65,7 @@ def _command(epilog: str = _EPILOG) -> Callable[[Callable[..., ExitCode]], None]
         names = {*parameters, *(option.name for option in service_options)}
 
         def run(*, verbose: bool, **given: object) -> NoReturn:
+            begin_command()
             log_to_stderr(verbose=verbose)
             if service_options:
                 given["new_client"] = new_client_of({option.name: given.pop(option.name) for option in service_options})
@@ -90,6 +93,7 @@ def _start(
     ] = False,
 ) -> None:
     set_stream_errors()
+    sys.excepthook = print_traceback
 
 
 @_command()

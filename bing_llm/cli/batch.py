@@ -49,8 +49,7 @@ def batch(source: str, target: str, **options: Unpack[Options]) -> ExitCode:
 
     Raises:
         ConfigurationError: Nothing was asked.
-        BatchStopped: Not all rows were asked; what is done is kept.
-        BrokenPipeError: As BatchStopped, because nobody reads stdout any more.
+        BatchStopped: Not all rows were asked, or nobody reads stdout any more; what is done is kept.
         KeyboardInterrupt: As BatchStopped, by a second Ctrl-C.
     """
     work = Batch(source, target, **options)
@@ -59,10 +58,9 @@ def batch(source: str, target: str, **options: Unpack[Options]) -> ExitCode:
         summary = _run(work, _new_progress(work, source, target))
     except BatchStopped as exc:
         _print_summary(exc.summary, target)
-        if isinstance(exc.__cause__, BrokenPipeError):
-            raise exc.__cause__ from None
         if target == PIPE:
             discard_stdout()
+            exc.hint = "No later run can continue stdout; name a file for an output that can be continued."
         raise
     except KeyboardInterrupt:
         _print_summary(work.tally.summary(time.monotonic() - began, complete=False), target)

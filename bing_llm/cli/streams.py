@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from traceback import format_exception
+from types import TracebackType
 from typing import TextIO
 
 from rich.console import Console
@@ -78,6 +80,11 @@ def log_to_stderr(*, verbose: bool) -> None:
     logger = logging.getLogger("bing_llm")
     logger.handlers = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def print_traceback(kind: type[BaseException], exc: BaseException, traceback: TracebackType | None) -> None:
+    """Print a traceback without control characters; for `sys.excepthook`: its texts may be a service's."""
+    print_to_stderr(escape("".join(format_exception(kind, exc, traceback))).rstrip())
 
 
 class _StderrHandler(logging.Handler):

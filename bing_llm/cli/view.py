@@ -305,7 +305,9 @@ class Exchange(msgspec.Struct, frozen=True):
 
 def render_transcript(model: str, exchanges: list[Exchange]) -> str:
     """A conversation as Markdown. Safe for a terminal, because people look at files with `cat`."""
-    return "\n\n".join([f"# Chat with {model}", *(_render_exchange(exchange) for exchange in exchanges)]) + "\n"
+    return (
+        "\n\n".join([f"# Chat with {one_line(model)}", *(_render_exchange(exchange) for exchange in exchanges)]) + "\n"
+    )
 
 
 def _render_exchange(exchange: Exchange) -> str:

@@ -22,6 +22,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from bing_llm import events as ev
+from bing_llm._safe_text import log_line
 from bing_llm.backends.base import AnyBackend, TurnChannel
 from bing_llm.completion.prompt import build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
@@ -111,7 +112,7 @@ class HistoryTurn(SingleTurn):
         except UploadFailed as exc:
             if self._whole is self._plain:
                 raise
-            _log.info("a picture that this turn's author did not write is left out: %s", exc.message)
+            _log.info("a picture that this turn's author did not write is left out: %s", log_line(exc.message))
             self._whole = self.sent = self._prompt = self._plain
             return await super().open(deadline)
 
@@ -149,7 +150,7 @@ def _with_spare_images(backend: AnyBackend, prompt: Prompt, images: Sequence[Ima
             more = replace(prompt, images=(*prompt.images, load_image(source)))
             backend.check_prompt(more)
         except InvalidRequest as exc:
-            _log.debug("a picture that this turn's author did not write is left out: %s", exc.message)
+            _log.debug("a picture that this turn's author did not write is left out: %s", log_line(exc.message))
         else:
             prompt = more
     return prompt

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm._safe_text import log_line
 from bing_llm.client import BingClient
 from bing_llm.completion.continuation import HistoryTurn
 from bing_llm.completion.output import OutputProcessor
@@ -161,7 +162,7 @@ class Completion(AsyncIterator[Item]):
         try:
             await self._turn.stop()
         except BingError as exc:
-            _log.debug("the answer is complete, but the request to stop it failed: %s", exc.message)
+            _log.debug("the answer is complete, but the request to stop it failed: %s", log_line(exc.message))
 
     def _take(self, event: ev.Event) -> None:
         match event:
@@ -208,7 +209,7 @@ class Completion(AsyncIterator[Item]):
             self._repair(reply, output, replaces=bool(self._given) and (is_rewritten or not output.about_call))
             return
         if output.problem:
-            _log.warning("The model did not answer in the form that was asked for: %s", output.problem)
+            _log.warning("The model did not answer in the form that was asked for: %s", log_line(output.problem))
         pieces += output.unmet
         if not is_rewritten:
             self._give(pieces)
@@ -232,7 +233,7 @@ class Completion(AsyncIterator[Item]):
         """Ask once more, in a turn of its own that knows the first answer."""
         self._may_repair, self._replaces = False, replaces
         problem = output.problem
-        _log.info("The model is asked once more: %s", problem)
+        _log.info("The model is asked once more: %s", log_line(problem))
         is_call = output.about_call
         wanted = render_call_repair(self._request.toolbox, problem) if is_call else render_json_repair(problem)
         self._turn.close()

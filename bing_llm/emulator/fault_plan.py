@@ -110,6 +110,8 @@ class Fault(msgspec.Struct, frozen=True):
         turn: At which one, from 1 on, counted for each step since the plan was set: with `mid`, 2 is the second turn
             that is answered, with `creation` the second creation. None for the next one.
         after: With `mid`, after how many pieces: events of the brain, a frame each.
+        optional: Whether a test may end without reaching it. The fixture `bing_emulator` fails at the end of a test
+            whose plan has other faults left: the test did not test what it says.
 
     Raises:
         ConfigurationError: No service can play it there.
@@ -119,6 +121,7 @@ class Fault(msgspec.Struct, frozen=True):
     step: Step
     turn: int | None = None
     after: int = 1
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if self.step not in get_args(Step):

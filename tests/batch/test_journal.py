@@ -267,6 +267,43 @@ def run(path: Path, rows: list[dict[str, Any]], *, retry_failed: bool = False) -
                 journal.append(row)
 
 
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b'{"id":"x","te\0\0\0', b'\0\0\0xt"}\n', b"\0" * 4096 + b"\n"])
+def test_blocks_of_nuls_after_whole_lines_are_cut(tmp_path: Path, tail: bytes) -> None:
+    """A loss of power leaves them where the last blocks were not written; the whole lines before them are kept."""
+    path = tmp_path / "out.jsonl"
+    whole = encode_row(answered(1)) + encode_row(answered(2))
+    path.write_bytes(whole + tail)
+    run(path, [answered(1), answered(2), answered(3)])
+    assert path.read_bytes() == whole + encode_row(answered(3))
+
+
+@pytest.mark.parametrize("content", [b"\0" * 99, b"\0\n", encode_row(answered(1)) + b"\0\n" + encode_row(answered(2))])
+def test_other_nuls_are_not_ours(tmp_path: Path, content: bytes) -> None:
+    """A file that begins with them may be anything, and a line in the middle would be lost in silence."""
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="is not a row of an output"):
+        run(path, [answered(3)])
+    assert path.read_bytes() == content
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no such locks")
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_file_is_written_by_one_run_whatever_its_names(tmp_path: Path, *, exists: bool) -> None:
+    """Two runs through hard links of one output are told by the file, not by its path; after the first, it is free."""
+    path, link = tmp_path / "out.jsonl", tmp_path / "link.jsonl"
+    if exists:
+        run(path, [answered(1), failed(2)])
+    with opened(path, retry_failed=True) as (journal, index):
+        os.link(path, link)
+        with pytest.raises(ConfigurationError, match=r"Another run is writing .*link"), opened(link):
+            pass
+        assert claim(index, "id 3", 3) == "new"
+        journal.append(answered(3))
+    run(link, [answered(4)])
+    assert ids(path) == [*(["1"] if exists else []), "3", "4"]
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     """Where the journal is."""

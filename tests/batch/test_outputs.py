@@ -559,3 +559,18 @@ def test_places_of_citations_come_back(tmp_path: Path) -> None:
     write_table(journal_of(tmp_path, rows), tmp_path / "table.parquet", "parquet")
     restored = [fields["citations"] for _, fields in parquet_rows.read_table(tmp_path / "table.parquet")]
     assert restored == [row["citations"] for row in rows]
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no such folder")
+def test_a_folder_that_takes_no_files_is_named() -> None:
+    """In /proc no file can be made, which is not another run."""
+    with pytest.raises(ConfigurationError, match="No file can be made in '/proc'"):
+        open_output("/proc/x.jsonl")
+
+
+def test_rows_have_no_control_characters() -> None:
+    """JSON allows most of them in a text, and people look at rows in a terminal; escaped, they mean the same."""
+    row = {"id": "a\x9b\u202e", "text": "\x7f\u200f\U000e0041 \u200c", "finish_reason": "stop"}
+    line = encode_row(row)
+    assert msgspec.json.decode(line) == row
+    assert not set("\x9b\u202e\x7f\u200f\U000e0041") & set(line.decode())

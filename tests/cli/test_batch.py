@@ -273,17 +273,22 @@ def test_a_stop_is_printed_with_the_summary(
     assert done.err.endswith(f"{INCOMPLETE}bing-llm: The batch stopped. {errors.BatchStopped.default_hint}\n")
 
 
-def test_a_full_stdout_is_reported_once(
-    command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("why", [OSError(28, "No space left on device"), BrokenPipeError(32, "Broken pipe")])
+def test_a_lost_stdout_is_reported_once(
+    command: Command, fake: type[FakeBatch], monkeypatch: pytest.MonkeyPatch, why: OSError
 ) -> None:
-    """What is left of the output goes nowhere, or Python would complain about it again when it exits."""
+    """Also if its reader left, who does not have all rows: the exit code is 1, and a line says so.
+
+    What is left of the output goes nowhere, or Python would complain about it again when it exits.
+    """
     discarded: list[bool] = []
     monkeypatch.setattr(module, "discard_stdout", lambda: discarded.append(True))
-    monkeypatch.setattr(fake, "end", stopped(OSError(28, "No space left on device")))
+    monkeypatch.setattr(fake, "end", stopped(why))
     done = command("batch", "a.jsonl", "-")
     assert (done.code, discarded) == (1, [True])
     assert done.err.endswith(
-        "bing-llm: The batch stopped. Run it again with the same output; it goes on where it stopped.\n"
+        "bing-llm: The batch stopped. No later run can continue stdout; name a file for an output that can be "
+        "continued.\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,9 @@ from tests.backends.serving import Request, Talk, reply, served, silent, upgrade
 from tests.cli.conftest import Command
 from tests.echoing import message
 
-EVIL = "\x1b]8;;javascript:x\x07click\x1b]8;;\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\r\x08\x00 [a](javascript:alert)"
-"""A link of a terminal's own, an erased screen, colours, and text that is read backwards."""
+EVIL = "\x1b]8;;javascript:x\x07click\x1b]8;;\x07\x1b[2J\x9b31m\u202egnp.exe\u2066\r\x08\x00 [a](javascript:alert)\
+\u200f\u061c\ufff9\U000e0041\u2029"
+"""A link of a terminal's own, an erased screen, colours, and text that is read backwards or not seen."""
 
 SOURCES = f'[1]: https://e.example/{EVIL} "{EVIL}"\n[2]: https://e.example "{EVIL}"'
 PAGES = json.dumps({"web_search_results": [{"title": EVIL, "url": f"https://e.example/{EVIL}", "snippets": [EVIL]}]})
@@ -68,19 +70,27 @@ def saying(end: str) -> Talk:
 @pytest.mark.parametrize("in_terminal", [False, True])
 @pytest.mark.parametrize("end", ENDS)
 def test_nothing_of_a_service_steers_the_terminal(
-    command: Command, monkeypatch: pytest.MonkeyPatch, end: str, *, in_terminal: bool
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: str, *, in_terminal: bool
 ) -> None:
-    """No control character comes out but line feeds and tabs, and none that turns the direction of text."""
+    """No control character comes out but line feeds and tabs: from no command, in no file, log, table or row."""
     monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
     for module in (ask, chat):
         monkeypatch.setattr(module, "is_terminal", lambda _stream: in_terminal)
     with served(saying(ENDS[end])) as url:
         monkeypatch.setenv("BING_LLM_BACKEND", "chathub")
         monkeypatch.setenv("BING_LLM_ENDPOINT", url)
-        for arguments in (["ask", "Hi"], ["ask", "Hi", "--json"], ["ask", "Hi", "--verbose"], ["chat", "--verbose"]):
-            done = command(*arguments, stdin=b"Hi\n/quit\n")
-            shown = done.out + done.err
-            assert shown
-            assert {sign for sign in shown if unicodedata.category(sign) == "Cc"} <= {"\n", "\t"}
-            assert not set("\u202e\u2066") & set(shown)
+        row = json.dumps({"id": EVIL, "prompt": "Hi", EVIL: EVIL}, ensure_ascii=False).encode()
+        for arguments, stdin in (
+            (["ask", "Hi"], b""),
+            (["ask", "Hi", "--json"], b""),
+            (["ask", "Hi", "--verbose"], b""),
+            (["chat", "--verbose"], f"Hi\n/save {tmp_path / 'saved.md'}\n/quit\n".encode()),
+            (["batch", "-", "-", "--verbose"], row),
+            (["batch", "-", str(tmp_path / "out.jsonl")], row),
+        ):
+            done = command(*arguments, stdin=stdin)
+            files = "".join(path.read_text() for path in tmp_path.iterdir())
+            shown = done.out + done.err + files
+            assert done.out + done.err
+            assert {sign for sign in shown if unicodedata.category(sign) in {"Cc", "Cf", "Zl", "Zp"}} <= {"\n", "\t"}
             assert not any(line.startswith("[turn 1]") for line in shown.splitlines())

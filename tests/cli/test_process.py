@@ -64,6 +64,20 @@ def test_a_reader_that_has_had_enough_is_not_an_error(service: Emulator, argumen
 
 
 @pytest.mark.system
+def test_a_batch_whose_reader_leaves_is_not_complete(service: Emulator) -> None:
+    """`bing-llm batch rows - | head -2` ends with 1, and says so: the reader does not have all rows."""
+    service.brain = Scripted(lambda _: ["Hello."])
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = run("batch", "-", "-", stdin=b'{"prompt": "Hi"}\n' * 50, stdout=write)
+    finally:
+        os.close(write)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(b"bing-llm: The output cannot be written: Broken pipe.")
+
+
+@pytest.mark.system
 def test_a_pipe_gets_no_escape_sequence(service: Emulator) -> None:
     """Without a terminal, or with a dumb, narrow one, there are no colours and nothing is drawn."""
     service.brain = Scripted(lambda _: ["**Hello** \x1b[31m."])
@@ -79,3 +93,36 @@ def test_few_characters_are_enough(service: Emulator) -> None:
     service.brain = Scripted([["é 🌊"]])
     done = run("ask", "Hi", env={"PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "0"})
     assert (done.returncode, done.stdout.rstrip(), done.stderr) == (0, b"\xe9 \\U0001f30a", b"")
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "bing_llm.cli.app":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+from bing_llm.cli import main
+main()
+"""
+
+INTERRUPTED_EXIT = """
+import atexit, os, signal
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+from bing_llm.cli import main
+main()
+"""
+
+
+@pytest.mark.system
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send it to a process")
+@pytest.mark.parametrize(("code", "out"), [(INTERRUPTED_IMPORT, b""), (INTERRUPTED_EXIT, b"bing-llm 0")])
+def test_ctrl_c_before_and_after_the_command_has_no_traceback(code: str, out: bytes) -> None:
+    """It ends with 130, and what was printed stays."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, "--version"], capture_output=True, timeout=TIMEOUT_S, check=False
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+    assert done.stdout.startswith(out)

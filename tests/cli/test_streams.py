@@ -8,7 +8,14 @@ import sys
 
 import pytest
 
-from bing_llm.cli.streams import check_utf8, is_terminal, log_to_stderr, new_console, set_stream_errors
+from bing_llm.cli.streams import (
+    check_utf8,
+    is_terminal,
+    log_to_stderr,
+    new_console,
+    print_traceback,
+    set_stream_errors,
+)
 from bing_llm.errors import ConfigurationError
 
 
@@ -56,3 +63,13 @@ def test_an_encoding_that_lacks_a_character_is_not_a_failure(monkeypatch: pytest
     stdout.write("é 🌊")
     stdout.flush()
     assert raw.getvalue() == b"\xe9 \\U0001f30a"
+
+
+def test_a_traceback_has_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    """An error of another library may have a service's words, and the terminal would act on them."""
+    error = LookupError("a\x1b[2J\u202eb")
+    error.__cause__ = ValueError("c\x9b")
+    print_traceback(type(error), error, None)
+    shown = capsys.readouterr().err
+    assert "LookupError: a\\u001b[2J\\u202eb\n" in shown
+    assert "ValueError: c\\u009b\n" in shown

@@ -55,6 +55,32 @@ def test_a_suite_uses_the_emulator(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:langsmith_plugin").assert_outcomes(passed=4)
 
 
+FAULTS = """
+import pytest
+
+from bing_llm import SyncBingClient, Throttled
+from bing_llm.emulator import Cut, Fault, HttpAnswer, Scripted
+
+
+def test_reached(bing_emulator):
+    bing_emulator.faults = [Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", after=999, optional=True)]
+    with SyncBingClient(backend="chathub", endpoint=bing_emulator.url) as bing:
+        bing.ask("Hi")
+
+
+def test_never_reached(bing_emulator):
+    bing_emulator.faults = [Fault(Cut(), "mid", after=9)]
+"""
+
+
+def test_a_fault_that_is_never_reached_fails_the_test(pytester: pytest.Pytester) -> None:
+    """A test with such a fault did not test what it says, unless the fault is optional."""
+    pytester.makepyfile(FAULTS)
+    done = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:langsmith_plugin")
+    done.assert_outcomes(passed=2, errors=1)
+    done.stdout.fnmatch_lines(["*Faults of bing_emulator were never reached:*", "*Cut(how='abort')*mid*"])
+
+
 def test_the_fixture_runs_beside_the_test(bing_emulator: Emulator) -> None:
     """It answers a blocking call, since it runs on another thread, and begins with the default brain."""
     with urlopen(f"{bing_emulator.url}/turing/conversation/create") as response:  # noqa: S310 - our own server

@@ -193,6 +193,53 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "InternalServerError": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
 }
 
+_A2A: dict[str, tuple[FaultKind, _Cells]] = {
+    # --- HTTP ---
+    "200 empty": (HttpAnswer(200), {"creation": GARBLED, "request": LOST_ONCE}),
+    "200 HTML": (HttpAnswer(200, _PAGE), {"creation": GARBLED, "request": LOST_ONCE}),
+    "302": (HttpAnswer(302), {"creation": INVALID, "request": INVALID}),
+    "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
+    "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
+    "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
+    "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
+    "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
+    "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
+    "slow body": (Split(1), {"creation": WHOLE}),
+    # --- the connection ends: once the task is known, another one goes on with it ---
+    "abort": (Cut(), {"creation": UNREACHED, "request": LOST_ONCE, **_turn(LOST_ONCE, WHOLE)}),
+    "no final event": (Cut("end"), _turn(LOST_ONCE, WHOLE)),
+    # --- what comes ---
+    "malformed JSON": (Raw(_TORN), _turn(GARBLED)),
+    "20 MB": (Raw(_HUGE), {"mid": GARBLED}),
+    "unknown event": (Raw(_STRANGE_EVENT), _turn(WHOLE)),
+    "split": (Split(31), _turn(WHOLE)),
+    "merged": (Merge(), {"first": WHOLE, "mid": WHOLE}),
+    "duplicated": (Duplicate(), _turn(WHOLE)),
+    # --- what the service says: before the task a status or a JSON-RPC error, later a state of the task ---
+    "REJECTED": (errors.ContentFiltered(), _turn(FILTERED)),
+    "withdrawn": (ev.TextRevoked("No."), _turn(FILTERED, WITHDRAWN)),
+    "TooManyRequests": (errors.Throttled(), {"creation": THROTTLED_BRIEFLY, **_turn(THROTTLED_BRIEFLY, FAILED_ONCE)}),
+    "AUTH_REQUIRED": (errors.Unauthorized(), {"creation": UNAUTHORIZED, **_turn(UNAUTHORIZED)}),
+    "-32602": (errors.InvalidRequest(), _turn(INVALID, FAILED_ONCE)),
+    "-32601": (errors.InvalidRequest(value="-32601"), {"first": GARBLED}),
+    "-32001": (errors.SessionExpired(value="-32001"), {"first": EXPIRED}),
+    "RequestEntityTooLarge": (errors.PromptTooLong(), {"first": TOO_LONG}),
+    "Conflict": (errors.ConversationBusy(), {"first": BUSY}),
+    "-32603": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
+}
+
+_BROKEN = Fault(Cut(), "mid", after=2)
+_NOT_HERE = Fault(errors.InvalidRequest(value="-32004"), "subscription")
+
+_TASKS: dict[str, tuple[tuple[Fault, ...], Ends]] = {
+    "subscription broken": ((_BROKEN, Fault(Cut(), "subscription")), WHOLE),
+    "subscription refused": ((_BROKEN, _NOT_HERE), WHOLE),
+    "subscription 404": ((_BROKEN, Fault(HttpAnswer(404), "subscription")), WHOLE),
+    "task refused": ((_BROKEN, _NOT_HERE, Fault(errors.SessionExpired(value="-32001"), "task")), LOST_ONCE),
+    "task broken": ((_BROKEN, _NOT_HERE, Fault(Cut(), "task")), LOST_ONCE),
+}
+"""What comes where a turn that broke goes on."""
+
 _REWRITES: dict[str, tuple[tuple[Fault, ...], Ends]] = {
     "shrunk": ((Fault(_SHRUNK, "mid", after=2),), Ends(final=PIECES[0] + PIECES[2], given=HALF)),
     "rewritten": ((Fault(_REWRITTEN, "mid", after=2),), Ends(final="Etwas anderes: " + PIECES[2], given=HALF)),
@@ -214,8 +261,12 @@ _SILENT: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {
         "slow body": (Split(1, pause=3600.0), {"creation": TIMED_OUT}),
         "pings alone": (Silence(pings=True), _turn(TIMED_OUT_ONCE)),
     },
+    "a2a": {
+        "silence": (Silence(), {"creation": TIMED_OUT, "request": TIMED_OUT_ONCE, **_turn(TIMED_OUT_ONCE)}),
+        "pings alone": (Silence(pings=True), _turn(TIMED_OUT_ONCE)),
+    },
 }
-_LOUD: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ}
+_LOUD: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {"chathub": _CHATHUB, "workiq": _WORKIQ, "a2a": _A2A}
 
 
 def rows() -> Iterator[Row]:
@@ -226,6 +277,8 @@ def rows() -> Iterator[Row]:
     for service in _LOUD:
         for name, (faults, ends) in _REWRITES.items():
             yield Row(service, name, faults, ends)
+    for name, (faults, ends) in _TASKS.items():
+        yield Row("a2a", name, faults, ends)
 
 
 def silences() -> Iterator[Row]:

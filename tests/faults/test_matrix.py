@@ -16,6 +16,7 @@ from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, Fault, FaultPoint
 from bing_llm.emulator.fault_plan import FaultKind, Service
+from bing_llm.emulator.state import Kind
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.sync import run
 from tests.faults.table import TEXT, Ends, Row, rows, silences
@@ -125,12 +126,19 @@ def idle_background() -> Iterator[None]:
 
 def settings_of(emulator: Emulator, service: Service, **more: Any) -> dict[str, Any]:
     """What makes a client of this service of the emulator."""
-    own = (
-        {"endpoint": emulator.url}
-        if service == "chathub"
-        else {"endpoint": emulator.workiq_url, "token": emulator.token, "time_zone": "Europe/Zurich"}
-    )
-    return {"backend": service, **own, **more}
+    workiq = {"backend": "workiq", "token": emulator.token, "time_zone": "Europe/Zurich"}
+    own: dict[Service, dict[str, Any]] = {
+        "chathub": {"backend": "chathub", "endpoint": emulator.url},
+        "workiq": {**workiq, "endpoint": emulator.workiq_url},
+        "a2a": {**workiq, "endpoint": emulator.a2a_url, "agent": "P_researcher.emulator"},
+    }
+    return {**own[service], **more}
+
+
+def attempts(emulator: Emulator, row: Row) -> int:
+    """How often the turn was tried: an agent's card is asked for once, and is the first call of a turn."""
+    first: Kind = "creation" if row.service != "a2a" else "card" if row.step == "creation" else "chat"
+    return [one.kind for one in emulator.requests].count(first)
 
 
 def always(row: Row) -> Callable[[FaultPoint], FaultKind | None]:
@@ -197,7 +205,7 @@ def check(trial: Trial, way: Way, emulator: Emulator) -> None:
     tried_again = row.ends.again and not row.partial
     assert asked.waits == ([row.ends.wait or 0.0] if tried_again else [])
     assert emulator.faults == []
-    assert [one.kind for one in emulator.requests].count("creation") == 1 + len(asked.waits)
+    assert attempts(emulator, row) == 1 + len(asked.waits)
     if row.ends.error is not None and (each_time or not tried_again):
         check_error(asked, row, way, partial=row.partial)
     else:
@@ -229,10 +237,11 @@ def test_each_silence_has_its_limit(row: Row, emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
-@pytest.mark.parametrize("where", ["creation", "creation of Work IQ", "upgrade"])
+@pytest.mark.parametrize("where", ["creation", "creation of Work IQ", "card", "upgrade"])
 def test_a_refused_connection(way: Way, where: str, emulator: Emulator, dead_url: str) -> None:
     """Where nobody listens, it fails as what was not sent, after all attempts."""
-    service: Service = "workiq" if where == "creation of Work IQ" else "chathub"
+    services: dict[str, Service] = {"creation of Work IQ": "workiq", "card": "a2a"}
+    service = services.get(where, "chathub")
     endpoint = (f"{emulator.url}/turing/conversation/create", f"{dead_url}/sydney/ChatHub".replace("http", "ws"))
     settings = {**settings_of(emulator, service), "endpoint": endpoint if where == "upgrade" else dead_url}
     asked = Asked(way, settings, [QUESTION])
@@ -257,6 +266,7 @@ LOST_CONVERSATIONS = [
     Gone("workiq", errors.SessionExpired(value="400"), errors.SessionExpired),
     Gone("workiq", errors.SessionExpired(value="409"), errors.SessionExpired),
     Gone("workiq", errors.SessionExpired(value="410"), errors.SessionExpired),
+    Gone("a2a", errors.SessionExpired(), errors.SessionExpired),
 ]
 
 
@@ -275,7 +285,8 @@ def test_a_conversation_that_is_gone(way: Way, gone: Gone, emulator: Emulator) -
     asked = Asked(way, settings, [QUESTION], [QUESTION, TEXT, "Und dann?"])
     assert asked.error is None
     assert (asked.seen.final, asked.seen.given, asked.waits) == (TEXT, TEXT, [])
-    assert [one.kind for one in emulator.requests].count("creation") == 2
+    kinds = [one.kind for one in emulator.requests]
+    assert kinds.count("chat") == 3 if service == "a2a" else kinds.count("creation") == 2
     assert emulator.faults == []
 
 
@@ -296,6 +307,6 @@ async def second_turn(way: Way, settings: dict[str, Any]) -> errors.BingError:
 
 def test_the_readme_quotes_the_count() -> None:
     """README names how many cases there are."""
-    count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 3 + len(LOST_CONVERSATIONS))
+    count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 4 + len(LOST_CONVERSATIONS))
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"{count:,} cases" in readme

@@ -65,6 +65,8 @@ CHOICES: list[tuple[dict[str, str], dict[str, Any], str]] = [
     ({"BING_LLM_BACKEND": "emulator", "BING_LLM_ENDPOINT": "http://127.0.0.1:2"}, {"endpoint": HERE}, "chathub"),
     # the arguments: a token or the model first
     ({}, {"token": "x"}, "workiq"),
+    ({"WORKIQ_TOKEN": "x", "BING_LLM_ENDPOINT": HERE}, {"agent": "P_1"}, "workiq"),
+    ({"BING_LLM_ENDPOINT": HERE}, {"agent": "", "protocol": ""}, "chathub"),
     ({}, {"token": "x", "endpoint": HERE}, "workiq"),
     ({"WORKIQ_TOKEN": "x"}, {"model": "copilot", "endpoint": HERE}, "workiq"),
     ({}, {"cookies": {"_U": "1"}}, "chathub"),

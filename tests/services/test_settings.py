@@ -19,7 +19,8 @@ from bing_llm.backends.workiq.login import login
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
-from bing_llm.services import SERVICES, ChatHub, Emulated, Location, Service, ServiceSettings, WorkIQ
+from bing_llm.services import SERVICES, ChatHub, Emulated, Location, Service, ServiceSettings, WorkIQ, fingerprint
+from bing_llm.sync_client import SyncBingClient
 from tests.backends.workiq import azure
 
 SECRET = "5ecret-Va1ue"
@@ -529,3 +530,63 @@ def test_services_show_and_give_away_nothing() -> None:
     for service in (hub, work):
         with pytest.raises(TypeError, match="holds cookies"):
             pickle.dumps(service)
+
+
+# --- agents -----------------------------------------------------------------------------------------------------------
+
+
+def work(**settings: Any) -> WorkIQ:
+    """A service that would be asked as somebody."""
+    return WorkIQ(token="x", time_zone="UTC", **settings)
+
+
+def test_an_agent_is_asked_over_a2a() -> None:
+    """Copilot itself over REST, unless that is said; what was read stays as it is when a copy is made."""
+    assert [work().protocol, work(agent="P_1").protocol, work(protocol="a2a").protocol] == ["rest", "a2a", "a2a"]
+    assert work(agent="").agent is None
+    assert work(agent="P_1").with_model("copilot").agent == "P_1"
+    assert fingerprint(work(agent="P_1")) != fingerprint(work(agent="P_2"))
+    with pytest.raises(ConfigurationError, match="reaches Copilot alone"):
+        work(agent="P_1", protocol="rest")
+    with pytest.raises(ConfigurationError, match="protocol"):
+        work(protocol="mcp")
+    with pytest.raises(ConfigurationError, match="agent"):
+        work(agent=7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"files": ["https://contoso.sharepoint.com/plan.docx"]}, "files"),
+        ({"search": False}, "search=False"),
+        ({"location": Location(47.4, 8.5)}, "location"),
+    ],
+)
+@pytest.mark.parametrize("over", [{"agent": "P_1"}, {"protocol": "a2a"}])
+def test_what_only_rest_has_is_refused_over_a2a(settings: dict[str, Any], named: str, over: dict[str, Any]) -> None:
+    """The error says so; nothing is left out in silence."""
+    with pytest.raises(ConfigurationError, match=f"{named} is given, and the protocol is A2A") as caught:
+        work(**settings, **over)
+    assert "REST" in str(caught.value)
+    with pytest.raises(ConfigurationError, match="only REST"):
+        BingClient(backend="workiq", token="x", time_zone="UTC", **settings, **over)
+    assert work(**settings).protocol == "rest"
+
+
+async def test_only_agents_have_cards() -> None:
+    """A client of another service says what to pass."""
+    for client in (BingClient(work()), BingClient(backend="chathub", endpoint=HERE)):
+        with pytest.raises(ConfigurationError, match="has no agent card") as caught:
+            await client.agent_card()
+        assert "agent=" in caught.value.hint
+
+
+def test_a_card_is_shown_by_both_clients() -> None:
+    """Without `async` too."""
+    with Emulator() as emulator:
+        settings: dict[str, Any] = {"endpoint": emulator.a2a_url, "token": emulator.token, "time_zone": "UTC"}
+        with SyncBingClient(agent="P_clerk.emulator", **settings) as client:
+            card = client.agent_card()
+            assert client.agent_card() is card
+        assert (card.name, card.streaming) == ("Clerk", False)
+        assert len(emulator.requests) == 1

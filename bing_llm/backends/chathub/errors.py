@@ -42,6 +42,7 @@ def error_for(result: Result, *, what: str, partial_text: str = "") -> errors.Bi
         value=result.value,
         service_message=said,
         partial_text=partial_text,
+        retry_after=result.wait_s,
     )
 
 

@@ -78,13 +78,27 @@ class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True):
     arguments: list[UpdateArguments] = []
 
 
+_LONGEST_WAIT_S = 1e9  # 30 years; beyond it nobody could wait
+
+
 class Result(_Wire):
-    """How a turn, a creation or a deletion ended."""
+    """How a turn, a creation or a deletion ended.
+
+    `retry_after`, in seconds, was not seen: an HTTP status has a header for it, and a result nothing. The emulator
+    sends it, so that a test's `Throttled(retry_after=7)` arrives as it is.
+    """
 
     value: str | None = None
     message: str | None = None
     error: str | None = None
     service_version: str | None = None
+    retry_after: object = None
+
+    @property
+    def wait_s(self) -> float | None:
+        """How long to wait before the next attempt, in seconds; None where that is not said."""
+        wait = self.retry_after
+        return float(wait) if isinstance(wait, int | float) and 0 <= wait < _LONGEST_WAIT_S else None
 
 
 class FinalItem(_Wire):

@@ -169,8 +169,22 @@ def resolve(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
 
 PUBLIC_A2A_BASE = "https://workiq.svc.cloud.microsoft/a2a"
 
+_A2A_PATH = "/a2a"
 _REST_PATHS = ("/rest/beta", "/rest")
 _GRAPH_PATH = "/copilot"
+
+
+def resolve_rest(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
+    """As `resolve`, for who asks over REST.
+
+    Raises:
+        ConfigurationError: Also, that it is the base URL of A2A.
+    """
+    endpoints = resolve(endpoint, allow_insecure=allow_insecure)
+    if endpoints.base.endswith(_A2A_PATH):
+        msg = f"The endpoint {endpoints.base!r} is that of A2A, and the protocol is REST."
+        raise ConfigurationError(msg, hint="Pass agent=, or protocol='a2a' for Copilot itself.")
+    return endpoints
 
 
 def resolve_a2a(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
@@ -185,7 +199,7 @@ def resolve_a2a(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
     base = resolve(endpoint, allow_insecure=allow_insecure).base
     for path in _REST_PATHS:
         if base.endswith(path):
-            return Endpoints(f"{base.removesuffix(path)}/a2a")
+            return Endpoints(f"{base.removesuffix(path)}{_A2A_PATH}")
     if base.endswith(_GRAPH_PATH):
         msg = f"The endpoint {base!r} is the preview on Microsoft Graph, which has no A2A."
         raise ConfigurationError(msg, hint=f"Leave endpoint= out, or pass Work IQ's own, such as {PUBLIC_A2A_BASE!r}.")

@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 from aiohttp import WSMsgType, web
 
+from bing_llm._safe_text import log_line
 from bing_llm.backends.chathub import codec, frames
 from bing_llm.backends.chathub.codec import SEPARATOR
 from bing_llm.backends.chathub.connection import Connection, Role, Sentinel
@@ -76,7 +77,7 @@ class Session:
                 if not await self._handle(frame):
                     return False
         except ProtocolError as exc:
-            _log.info("A client broke the protocol: %s", exc.message)
+            _log.info("A client broke the protocol: %s", log_line(exc.message))
             await self._refuse_to_go_on()
             return False
         return not self._socket.closed

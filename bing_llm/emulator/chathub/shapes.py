@@ -122,10 +122,13 @@ def is_refusal(error: errors.BingError) -> bool:
 
 
 def result_of(error: errors.BingError) -> frames.Result:
-    """The result that reports the error. If the error has a `value` or a message, they replace the usual ones."""
+    """The result that reports the error. If the error has a `value` or a message, they replace the usual ones.
+
+    A `retry_after` is a field of ours, since the service has none.
+    """
     value, message, code = _RESULTS[type(error)]
     said = error.service_message or error.message or message
-    return frames.Result(value=error.value or value, message=said, error=code)
+    return frames.Result(value=error.value or value, message=said, error=code, retry_after=error.retry_after)
 
 
 def check_playable(error: errors.BingError) -> None:

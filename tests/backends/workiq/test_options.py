@@ -14,11 +14,14 @@ from bing_llm.backends.workiq.options import (
     PROMPT_LIMITS,
     PUBLIC_BASE,
     Endpoints,
+    check_agent,
     check_files,
     check_location,
     check_time_zone,
     local_time_zone,
     resolve,
+    resolve_a2a,
+    resolve_rest,
 )
 from bing_llm.errors import ConfigurationError
 from bing_llm.services import Location
@@ -165,6 +168,50 @@ def test_what_cannot_be_an_endpoint_is_refused(endpoint: Any, words: str) -> Non
 def test_plain_http_may_be_allowed() -> None:
     """Whoever says so reaches another machine without encryption."""
     assert resolve("http://example.com/rest", allow_insecure=True).base == "http://example.com/rest"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "base"),
+    [
+        (None, "https://workiq.svc.cloud.microsoft/a2a"),
+        ("https://gate.example/x/rest", "https://gate.example/x/a2a"),
+        ("https://gate.example/rest/beta/", "https://gate.example/a2a"),
+        ("https://gate.example/a2a/", "https://gate.example/a2a"),
+        ("http://127.0.0.1:9999", "http://127.0.0.1:9999"),
+    ],
+)
+def test_a2a_is_beside_rest(endpoint: str | None, base: str) -> None:
+    """Any other URL is the base of A2A itself."""
+    assert resolve_a2a(endpoint).base == base
+
+
+def test_graph_has_no_agents() -> None:
+    """The preview there speaks REST alone."""
+    with pytest.raises(ConfigurationError, match="Microsoft Graph"):
+        resolve_a2a("https://graph.microsoft.com/beta/copilot")
+    with pytest.raises(ConfigurationError, match="not encrypted"):
+        resolve_a2a("http://example.com/rest")
+
+
+def test_rest_is_not_asked_at_a2a() -> None:
+    """Whoever passes that endpoint wants the other protocol."""
+    with pytest.raises(ConfigurationError, match="protocol is REST") as caught:
+        resolve_rest("https://gate.example/a2a/")
+    assert "protocol='a2a'" in caught.value.hint
+    assert resolve_rest("https://gate.example/rest") == resolve("https://gate.example/rest")
+
+
+@pytest.mark.parametrize("agent", [" ", "", ".", "..", "a\nb", "a\x00", "\u202ea"])
+def test_what_cannot_be_an_agent_is_refused(agent: str) -> None:
+    """It would be another path, or cannot be sent."""
+    with pytest.raises(ConfigurationError, match="not the id of an agent"):
+        check_agent(agent)
+
+
+@pytest.mark.parametrize("agent", [None, "P_1.2-3", "a/b", "...", "Ä b"])
+def test_an_id_is_opaque(agent: str | None) -> None:
+    """Whatever can be written in a path is one."""
+    check_agent(agent)
 
 
 def found(monkeypatch: pytest.MonkeyPatch, name: str | Exception | None) -> None:

@@ -152,6 +152,36 @@ class TestWorkIQBlocks(_WorkIQSuite):
         return {**super().chat_model_params, "output_version": "v1"}
 
 
+class _A2ASuite(_WorkIQSuite):
+    """The same over A2A, from an agent."""
+
+    agent: ClassVar[str]
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """Where the model asks, and whom."""
+        return {**super().chat_model_params, "endpoint": self.emulator.a2a_url, "agent": self.agent}
+
+
+@pytest.mark.system
+class TestA2A(_A2ASuite):
+    """Of an agent whose answers come whole, and grow."""
+
+    agent = "P_researcher.emulator"
+
+
+@pytest.mark.system
+class TestA2AAppended(_A2ASuite):
+    """Of an agent that appends, with standard blocks as content."""
+
+    agent = "P_writer.emulator"
+
+    @property
+    def chat_model_params(self) -> dict[str, Any]:
+        """The parameters of the other suites, with LangChain's newer form of content."""
+        return {**super().chat_model_params, "output_version": "v1"}
+
+
 @pytest.mark.system
 class TestStandardUsage(_Suite):
     """With an estimate of the tokens, as it is given on request."""

@@ -19,7 +19,7 @@ NO_TASK, NOT_CANCELABLE, UNSUPPORTED, NO_VERSION = -32001, -32002, -32004, -3200
 _SPOKEN = f"A2A {VERSION} is spoken here: send the header A2A-Version: {VERSION}, and the methods of that version."
 
 # A message that goes on with others may be headed as they are.
-_LAST_HEADER = re.compile(r"(?:^|.*\n)\[user\]\(#message\)\n", re.DOTALL)
+_LAST_HEADER = re.compile(r"(?:.*\n)?\[user\]\(#message\)\n", re.DOTALL)
 
 
 class RpcError(Exception):

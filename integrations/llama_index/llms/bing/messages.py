@@ -31,6 +31,7 @@ from llama_index.core.base.llms.types import (
     ToolCallBlock,
 )
 
+from bing_llm._safe_text import log_line
 from bing_llm.completion.prompt import (
     History,
     HistoryBuilder,
@@ -217,7 +218,7 @@ class _Texts:
             return _sendable_text(block, self._role)
         except InvalidRequest as exc:
             if self._role == "assistant":
-                _log.debug("not sent back: %s", exc.message)
+                _log.debug("not sent back: %s", log_line(exc.message))
                 return ""
             self.problem = self.problem or exc
             return _placeholder_of(block)

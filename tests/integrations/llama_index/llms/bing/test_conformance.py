@@ -147,6 +147,23 @@ class _WorkIQSubject(_BingSubject):
         }
 
 
+class _A2ASubject(_WorkIQSubject):
+    """The same over A2A, from an agent: one test for each thing that an LLM does, as all else is above the wire."""
+
+    smoke_only = True
+    process_source = WORKIQ_PROCESS.replace('"workiq",', '"workiq", agent="P_writer.emulator",')
+
+    def make_llm(self, **settings: Any) -> Bing:
+        """One that asks an agent of the emulator."""
+        return super().make_llm(**{"agent": "P_writer.emulator", **settings})
+
+    def plain_settings(self) -> dict[str, Any]:
+        """Those of both, without those of REST."""
+        settings = {**super().plain_settings(), "agent": "P_writer.emulator", "protocol": "a2a"}
+        del settings["files"], settings["search"]
+        return settings
+
+
 class TestBing(_BingSubject, LLMConformance):
     """Bing over ChatHub."""
 
@@ -159,3 +176,8 @@ class TestBing(_BingSubject, LLMConformance):
 @pytest.mark.system
 class TestWorkIQ(_WorkIQSubject, LLMConformance):
     """Bing over Work IQ."""
+
+
+@pytest.mark.system
+class TestA2A(_A2ASubject, LLMConformance):
+    """Bing over A2A."""
