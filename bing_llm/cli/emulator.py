@@ -86,6 +86,7 @@ def _setup_lines(emulator: Emulator) -> list[str]:
         f'Try it:       bing-llm ask --backend chathub --endpoint {shlex.quote(url)} "What is new in Python?"',
         f"For programs: {as_chathub}",
         f"As Work IQ:   {as_workiq}",
+        'An agent:     as Work IQ, with: bing-llm ask --agent P_writer.emulator "What is 6 * 7?"',
     ]
 
 

@@ -61,10 +61,16 @@ class Emulator:
             by: `[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)]` answers the first creation
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
             is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
+<<<<<<< HEAD
         token: The bearer token that Work IQ takes; None makes a random one.
         allowed_hosts: Names by which it may be reached, besides those of loopback and `host`. Any other `Host` is
             refused, because a web page may let its own name lead to this machine.
         allowed_origins: Origins of web pages that may use it, besides those of the services themselves.
+=======
+        token: The bearer token that Work IQ takes.
+        shapes: How Work IQ cites over REST: as in live answers, by links in the text and a map of references, or as in
+            the documents, by markers `[^n^]` and a list of attributions (docs/protocol/workiq.md, sections 12 and 5).
+>>>>>>> origin/main
         agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 
@@ -88,6 +94,7 @@ class Emulator:
         token: str | None = None,
         allowed_hosts: Sequence[str] = (),
         allowed_origins: Sequence[str] = (),
+        shapes: Literal["observed", "documented"] = "observed",
         agents: Mapping[str, Agent] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -100,6 +107,8 @@ class Emulator:
         for name, value in limits.items():
             if not value > 0:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0.")
+        if shapes not in {"observed", "documented"}:
+            raise ConfigurationError(f"shapes is {shapes!r}; it must be observed or documented.")
         if token is not None and not token:
             raise ConfigurationError("token is empty.", hint="Pass the token that clients must send.")
         self._guard = Guard(host, allowed_hosts, allowed_origins)
@@ -118,6 +127,7 @@ class Emulator:
             signed_in_body=signatures == "body",
             plan=FaultPlan(faults),
             token=secrets.token_urlsafe(24) if token is None else token,
+            documented=shapes == "documented",
         )
         self._workiq = WorkIQ(self._state)
         self._agents = AGENTS if agents is None else agents

@@ -136,6 +136,7 @@ class State:
     signed_in_body: bool
     plan: FaultPlan
     token: str = field(repr=False)
+    documented: bool = False  # whether Work IQ answers as its documents say, where live answers differ
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)
     held: set[asyncio.Transport] = field(default_factory=set)  # of HTTP calls that get no answer

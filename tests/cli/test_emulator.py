@@ -42,6 +42,7 @@ def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command, monkeypat
         f'Try it:       bing-llm ask --backend chathub --endpoint {url} "What is new in Python?"',
         f"For programs: export BING_LLM_BACKEND=chathub BING_LLM_ENDPOINT={url}",
         f"As Work IQ:   export BING_LLM_BACKEND=workiq BING_LLM_ENDPOINT={url}/rest WORKIQ_TOKEN=emulator-token",
+        'An agent:     as Work IQ, with: bing-llm ask --agent P_writer.emulator "What is 6 * 7?"',
         "",
         "The emulator has ended.",
     ]
