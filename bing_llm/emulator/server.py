@@ -61,16 +61,12 @@ class Emulator:
             by: `[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)]` answers the first creation
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
             is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
-<<<<<<< HEAD
         token: The bearer token that Work IQ takes; None makes a random one.
         allowed_hosts: Names by which it may be reached, besides those of loopback and `host`. Any other `Host` is
             refused, because a web page may let its own name lead to this machine.
         allowed_origins: Origins of web pages that may use it, besides those of the services themselves.
-=======
-        token: The bearer token that Work IQ takes.
         shapes: How Work IQ cites over REST: as in live answers, by links in the text and a map of references, or as in
             the documents, by markers `[^n^]` and a list of attributions (docs/protocol/workiq.md, sections 12 and 5).
->>>>>>> origin/main
         agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 
