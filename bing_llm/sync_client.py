@@ -148,8 +148,7 @@ class SyncBingClient(_Twin[BingClient]):
     ) -> Self:
         """The same client with other options, over the same connections; see `BingClient.with_options`."""
         derived = type(self).__new__(type(self))
-        options = self._async.with_options(model=model, retries=retries, timeout=timeout)
-        derived._async = options  # noqa: SLF001 - it is of this class
+        derived._async = self._async.with_options(model=model, retries=retries, timeout=timeout)  # noqa: SLF001 - it is of this class
         return derived
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
