@@ -10,25 +10,20 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import web
 
 from benchmarks.faulty import faulty
 from benchmarks.memory import words
 from benchmarks.relay import relayed
-from bing_llm.backends.chathub import frames
-from bing_llm.backends.chathub.codec import SEPARATOR, encode
+from benchmarks.written import running, written
 from bing_llm.emulator import Emulator, Question, Scripted
-from bing_llm.emulator.chathub.writer import AnswerWriter
-from bing_llm.events import Quota, TextDelta
+from bing_llm.events import TextDelta
 
 __all__ = ["SERVERS", "served"]
-
-_CHAT = 4  # the type of the frame that asks
 
 PACE_S = 0.05
 """What `paced` waits before each delta, in seconds."""
@@ -120,20 +115,8 @@ async def _openai(deltas: int) -> AsyncGenerator[str, None]:
 
     app = web.Application()
     app.router.add_post("/v1/chat/completions", answer)
-    async with _running(app) as url:
+    async with running(app) as url:
         yield f"{url}/v1"
-
-
-@asynccontextmanager
-async def _running(app: web.Application) -> AsyncGenerator[str, None]:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0][:2]
-        yield f"http://{host}:{port}"
-    finally:
-        await runner.cleanup()
 
 
 def _line(choice: dict[str, object]) -> bytes:
@@ -147,51 +130,14 @@ def _line(choice: dict[str, object]) -> bytes:
     return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
 
-@asynccontextmanager
-async def _frames(deltas: int) -> AsyncGenerator[str, None]:
-    """A ChatHub whose frames are written beforehand: it sends as fast as its client reads."""
-    messages = _messages(deltas)
-
-    async def create(_request: web.Request) -> web.Response:
-        conversation = {"conversationId": "benchmark", "clientId": "benchmark", "result": {"value": "Success"}}
-        signatures = {"X-Sydney-ConversationSignature": "none", "X-Sydney-EncryptedConversationSignature": "none"}
-        return web.json_response(conversation, headers=signatures)
-
-    async def chat(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False)
-        await socket.prepare(request)
-        async for message in socket:
-            for record in filter(None, message.data.split(SEPARATOR.decode())):
-                frame = msgspec.json.decode(record)
-                answer = messages if frame.get("type") == _CHAT else [b"{}" + SEPARATOR] if "protocol" in frame else []
-                for data in answer:
-                    await socket.send_frame(data, WSMsgType.TEXT)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/turing/conversation/create", create)
-    app.router.add_get("/sydney/ChatHub", chat)
-    async with _running(app) as url:
-        yield url
-
-
-def _messages(deltas: int) -> list[bytes]:
-    """All that a ChatHub sends of an answer with so many deltas, after its handshake."""
-    arguments = frames.ChatArguments(conversation_id="benchmark", message=frames.UserMessage(text="Go on."))
-    writer = AnswerWriter(frames.Chat([arguments], "0"), lifetime=3600.0, clock=time.time)
-    writer.quota = Quota(1, 30)
-    written = [writer.opening(), *(writer.write(TextDelta(text)) for text in words(deltas)), writer.closing()]
-    return [encode(*message) for message in written]
-
-
 SERVERS = {
     "delayed": _delayed,
     "distant": _distant,
     "emulator": _emulator,
     "faulty": faulty,
-    "frames": _frames,
     "paced": _paced,
     "openai": _openai,
+    "written": written,
 }
 
 

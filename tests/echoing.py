@@ -167,6 +167,43 @@ def work_iq(fault: str) -> Talk:
     return talk
 
 
+_AGENT: dict[str, Callable[[str], dict[str, Any]]] = {
+    "error": lambda words: {"error": {"code": -32602, "message": words}},
+    "error without a code": lambda words: {"error": words},
+    "failed": lambda words: {"result": {"task": _task("FAILED", words)}},
+    "rejected": lambda words: {"result": {"task": _task("REJECTED", words)}},
+    "sign in": lambda words: {"result": {"task": _task("AUTH_REQUIRED", words)}},
+    "strange": lambda words: {"result": {"task": words}},
+}
+AGENT = [*_AGENT, "card 403", "card of another host", "torn card"]
+
+
+def _task(state: str, words: str) -> dict[str, Any]:
+    said = {"messageId": "m1", "parts": [{"text": words}]}
+    return {"id": "t1", "contextId": "c1", "status": {"state": f"TASK_STATE_{state}", "message": said}}
+
+
+def agent(fault: str) -> Talk:
+    """An agent of Work IQ that fails in this way, or whose card does."""
+
+    async def talk(request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        words = said_back(request, TOKEN)
+        closed = {"Connection": "close", "Content-Type": "application/json"}
+        if request.method == "POST":
+            writer.write(reply(json.dumps(_AGENT[fault](words)).encode(), headers=closed))
+        elif fault == "card 403":
+            writer.write(reply(json.dumps({"error": {"message": words}}).encode(), 403, closed))
+        elif fault == "torn card":
+            writer.write(reply(f'["{words}'.encode(), headers=closed))
+        else:
+            host = "elsewhere.example" if fault == "card of another host" else request.headers["host"]
+            card = {"url": f"http://{host}/rpc?{words}", "capabilities": {"streaming": True}}
+            card = {**card, "url": f"http://{host}/rpc"} if fault in _AGENT else card
+            writer.write(reply(json.dumps(card).encode(), headers=closed))
+
+    return talk
+
+
 def chain(error: BaseException) -> list[BaseException]:
     """An error and all that it leads to."""
     found: list[BaseException] = []

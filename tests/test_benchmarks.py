@@ -41,6 +41,7 @@ from benchmarks import (
     walk,
     warm,
 )
+from benchmarks.forms import WORKIQ
 from tests.children import run_python
 
 pytestmark = pytest.mark.system  # each runs a whole benchmark, if a small one
@@ -201,11 +202,13 @@ def test_batch_is_measured_beside_a_bare_loop(capsys: pytest.CaptureFixture[str]
 
 
 def test_frames_are_read_by_all(capsys: pytest.CaptureFixture[str]) -> None:
-    """The floor reads each frame and parses none; ours give the whole answer."""
-    rows, verdicts = table(frames.main, ["--frames", "50", "--rounds", "1"], capsys)
-    assert tuple(rows) == (frames.FLOOR, frames.STREAM, frames.ASK)
-    assert rows[frames.FLOOR][-1] == 53
-    assert verdicts == []
+    """Each form comes whole, as fast as it is read and paced, and each has a bound."""
+    rows, verdicts = table(frames.main, ["--frames", "50", "--paced", "5", "--rounds", "1"], capsys)
+    names = [case.name for case in frames.CASES]
+    assert list(rows) == [*names, frames.ASK]
+    for case in frames.CASES:
+        assert rows[case.name][-1] == (5 if case.paced else 50) + (1 if case.form == WORKIQ else 2), case.name
+    assert [verdict.split(": ")[1].removeprefix("CPU a frame, ") for verdict in verdicts] == names
 
 
 def test_growth_has_a_row_for_each_size(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

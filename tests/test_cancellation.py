@@ -92,10 +92,12 @@ class Service:
     def settings(self, more: Settings) -> dict[str, Any]:
         """What a client of this service is made with."""
         to = {"endpoint": self._emulator.url}
-        if self._name == "workiq":
+        if self._name != "chathub":
             to = {"endpoint": self._emulator.workiq_url, "token": self._emulator.token}
+        if self._name == "a2a":
+            to["agent"] = "P_writer.emulator"
         retries = Retries(sleep=_one_turn, jitter=lambda: 1.0, resend_metered=True)
-        return {"backend": self._name, "retries": retries, **to, **more}
+        return {"backend": "chathub" if self._name == "chathub" else "workiq", "retries": retries, **to, **more}
 
     def fail_next(self, *, creations: int = 0, turns: int = 0) -> None:
         """Let the next ones fail, each with an error that is worth another attempt."""
@@ -203,7 +205,7 @@ class Case(NamedTuple):
     """Some work, and what fails of it at first: creations and turns, which are tried again."""
 
     work: Work
-    services: tuple[str, ...] = ("chathub", "workiq")
+    services: tuple[str, ...] = ("chathub", "workiq", "a2a")
     creations: int = 0
     turns: int = 0
 
@@ -219,7 +221,7 @@ CASES = {
     "repair": Case(repair),
     "converse": Case(converse),
     "queue": Case(queue),
-    "create": Case(create),
+    "create": Case(create, services=("chathub", "workiq")),  # over A2A, the first answer makes it
     "close": Case(close),
     "send": Case(send, services=("chathub",)),
     "upload": Case(upload, services=("chathub",)),

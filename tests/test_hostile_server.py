@@ -16,8 +16,9 @@ import pytest
 
 from bing_llm import BingClient, BingError, Limits, Retries, Timeouts, errors
 from tests.backends.chathub.wire import ACK, PING, bot, cursor, final, update
-from tests.backends.serving import Answer, Request, Server, frame, reply, silent, upgraded
+from tests.backends.serving import Answer, Request, Server, cut_off, frame, reply, silent, upgraded
 from tests.backends.workiq import wire as workiq
+from tests.backends.workiq.a2a import wire as a2a
 
 CREATE = "/turing/conversation/create"
 SOCKET = "/sydney/ChatHub"
@@ -132,7 +133,8 @@ async def failure(client: BingClient) -> BingError:
 @pytest.fixture(autouse=True, scope="module")
 def loaded() -> None:
     """What is imported when it is first used is not what an attack costs."""
-    for name in ("bing_llm.backends.chathub.backend", "bing_llm.backends.workiq.backend", "tenacity"):
+    backends = ("chathub.backend", "workiq.backend", "workiq.a2a.backend")
+    for name in (*(f"bing_llm.backends.{backend}" for backend in backends), "tenacity"):
         importlib.import_module(name)
 
 
@@ -260,6 +262,66 @@ async def test_a_server_that_sends_each_request_on_is_asked_once() -> None:
     async with work_iq(reply(status=307, headers={"Location": TURN})) as (client, server):
         assert type(await failure(client)) is errors.InvalidRequest
         assert [request.target for request in server.requests] == ["/conversations", TURN]
+
+
+# --- an agent ---------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def agent(turn: Answer, **settings: Any) -> AsyncIterator[tuple[BingClient, Server]]:
+    """A client of an agent, which is asked at `/rpc`."""
+    routes: dict[str, Answer] = {"/rpc": turn}
+    async with Server(reply(status=404), routes=routes) as server:
+        card = {"url": server.url("/rpc"), "capabilities": {"streaming": True}}
+        routes["/a2a/P_1/.well-known/agent-card.json"] = reply(json.dumps(card).encode())
+        given = {"token": "a-token", "time_zone": "Europe/Zurich", **_settings(settings)}
+        async with BingClient(agent="P_1", endpoint=server.url("/a2a"), **given) as client:
+            yield client, server
+
+
+RESULTS_WITHOUT_END: dict[str, tuple[Iterable[bytes], str]] = {
+    "comments": ((b": still here\n" for _ in count()), "timeouts.answer"),
+    "results that are not known": ((a2a.event(hello="there") for _ in count()), "timeouts.turn"),
+    "the same status": ((a2a.update("WORKING", "x") for _ in count()), "timeouts.turn"),
+    "the same task": ((a2a.task("WORKING", a2a.artifact("x")) for _ in count()), "timeouts.turn"),
+    "a text that changes": ((a2a.piece("xy"[number % 2]) for number in count()), "timeouts.turn"),
+    "progress": ((a2a.update("WORKING", f"{number}") for number in count()), "limits.answer_characters"),
+    "pieces": ((a2a.piece("x", append=True) for _ in count()), "limits.answer_characters"),
+    "artifacts": ((a2a.piece(key=f"{number}") for number in count()), "limits.answer_characters"),
+}
+
+
+@pytest.mark.parametrize("name", RESULTS_WITHOUT_END)
+async def test_results_without_an_end_come_to_one(name: str) -> None:
+    """What an agent says for ever ends as what a service says."""
+    results, limit = RESULTS_WITHOUT_END[name]
+    limits = Limits(answer_characters=5_000)
+    with memory(4 * MIB):
+        async with agent(streaming(results), limits=limits, retries=once(Ticking())) as (client, _):
+            error = await failure(client)
+    assert limit in error.message
+
+
+async def test_an_agent_that_breaks_each_connection_is_left() -> None:
+    """It is asked for its task again a few times only, and its message is sent once."""
+    data = a2a.task("WORKING", a2a.artifact("x"))
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
+    async with agent(cut_off(head + data)) as (client, server):
+        assert type(await failure(client)) is errors.ConnectionLost
+    sent = [json.loads(request.body)["method"] for request in server.requests if request.method == "POST"]
+    assert sent[0] == "SendStreamingMessage"
+    assert set(sent[1:]) == {"SubscribeToTask"}
+    assert len(sent) < 30
+
+
+async def test_a_huge_card_is_refused() -> None:
+    """As any other answer."""
+    card = reply(b'{"name": "' + b"x" * 5_000_000 + b'"}')
+    async with (
+        Server(card) as server,
+        BingClient(agent="P_1", endpoint=server.url("/a2a"), token="a-token", time_zone="UTC") as client,
+    ):
+        assert type(await failure(client)) is errors.ProtocolError
 
 
 # --- too much at once -------------------------------------------------------------------------------------------------

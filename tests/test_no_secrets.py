@@ -21,6 +21,7 @@ from bing_llm import BingClient, BingError, ConfigurationError, Retries, SyncBin
 from tests.backends.serving import Server, Talk, served
 from tests.cli.conftest import Command, command, same_logging
 from tests.echoing import (
+    AGENT,
     COOKIE,
     CREATIONS,
     FRAMES,
@@ -29,6 +30,7 @@ from tests.echoing import (
     TOKEN,
     TURNS,
     UPGRADES,
+    agent,
     chathub,
     shown,
     work_iq,
@@ -123,6 +125,17 @@ async def test_a_cookie_header_is_as_secret_as_a_mapping(fault: str) -> None:
 async def test_no_error_of_work_iq_shows_a_secret(fault: str) -> None:
     """No fault of Work IQ puts a secret into an error."""
     async with work_iq_client(fault) as client:
+        assert MARK not in shown(await failure(client))
+
+
+@pytest.mark.parametrize("fault", AGENT)
+async def test_no_error_of_an_agent_shows_a_secret(fault: str) -> None:
+    """Nor that of its card."""
+    asyncio.get_running_loop().slow_callback_duration = 0
+    async with (
+        Server(agent(fault)) as server,
+        BingClient(agent="P_1", endpoint=server.url("/a2a"), token=TOKEN, time_zone="UTC", **SETTINGS) as client,
+    ):
         assert MARK not in shown(await failure(client))
 
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 _any: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-def check_values(text: str | bytes) -> None:
+def check_values(text: str | bytes | memoryview) -> None:
     """Refuse a text that may have more than 500,000 values: as many braces, brackets and commas, in strings or not.
 
     Raises:
@@ -27,12 +27,13 @@ def check_values(text: str | bytes) -> None:
     """
     if len(text) <= MAX_VALUES:
         return
+    text = bytes(text) if isinstance(text, memoryview) else text
     signs = (b"{", b"[", b",") if isinstance(text, bytes) else ("{", "[", ",")
     if sum(map(text.count, signs)) > MAX_VALUES:  # type: ignore[arg-type]  # signs are of the type of the text
         raise ProtocolError(f"The service sent a JSON text of over {MAX_VALUES:,} values.")
 
 
-def decode(decoder: msgspec.json.Decoder[T], text: str | bytes | msgspec.Raw, failure: str) -> T:
+def decode(decoder: msgspec.json.Decoder[T], text: str | bytes | memoryview | msgspec.Raw, failure: str) -> T:
     """What a text holds, by a typed decoder.
 
     Args:
@@ -51,7 +52,7 @@ def decode(decoder: msgspec.json.Decoder[T], text: str | bytes | msgspec.Raw, fa
         raise ProtocolError(f"The other end sent {failure}: {exc}.") from exc
 
 
-def decode_json(text: str | bytes | msgspec.Raw) -> Any:
+def decode_json(text: str | bytes | memoryview | msgspec.Raw) -> Any:
     """What a text holds, whatever it is.
 
     Raises:
@@ -60,7 +61,7 @@ def decode_json(text: str | bytes | msgspec.Raw) -> Any:
     return decode(_any, text, "a text that is not JSON")
 
 
-def decode_or_none(text: str | bytes | msgspec.Raw) -> Any:
+def decode_or_none(text: str | bytes | memoryview | msgspec.Raw) -> Any:
     """What a text holds; None for an empty one, and for one that is not JSON."""
     try:
         return decode_json(text) if text else None

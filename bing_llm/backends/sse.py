@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import Final
 
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
-_FIELD = re.compile(r"[A-Za-z]")  # begins a field, known or not; a line of JSON inside an object begins otherwise
+_FIELD = re.compile(rb"[A-Za-z]")  # begins a field, known or not; a line of JSON inside an object begins otherwise
 _BOM = b"\xef\xbb\xbf"
+_COLON, _SPACE = ord(":"), ord(" ")
+_PIECES_BEFORE_JOINING: Final = 1000  # a line in tiny pieces costs more for the pieces than for its text
 
 
 class EventReader:
@@ -28,11 +30,12 @@ class EventReader:
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
         self._max = limits.frame_bytes
-        self._events: deque[str] = deque()
-        self._tail = bytearray()  # of a line whose end has not come
+        self._events: deque[bytes] = deque()
+        self._tail: list[bytes] = []  # of a line whose end has not come
+        self._tail_bytes = 0
         self._after_cr = False
         self._first = True
-        self._data: list[str] = []
+        self._data: list[bytes] = []
         self._data_bytes = 0
         self._at_end = False
         self._unfinished = False
@@ -54,14 +57,20 @@ class EventReader:
             return
         start = 1 if self._after_cr and data.startswith(b"\n") else 0
         self._after_cr = data.endswith(b"\r")
-        for found in _LINE_END.finditer(data, start):
-            self._tail += data[start : found.start()]
-            if not self._end_line():
+        while start < len(data):
+            feed = data.find(b"\n", start)
+            stop = len(data) if feed < 0 else feed
+            ended = False
+            while (end := data.find(b"\r", start, stop)) >= 0:  # CR LF, or CR alone
+                if not self._end_line(data, start, end):
+                    return
+                start, ended = end + 1, True
+            if feed < 0:
+                self._keep(data[start:])
                 return
-            start = found.end()
-        self._tail += data[start:]
-        if len(self._tail) > self._max:
-            self._fail()
+            if not (ended and start == feed) and not self._end_line(data, start, feed):
+                return
+            start = feed + 1
 
     def receive_eof(self) -> None:
         """Take in that the stream is at its end."""
@@ -69,15 +78,16 @@ class EventReader:
             return
         self._at_end = True
         if self._tail:
-            self._end_line()
+            self._end_line(b"", 0, 0)
         if self._data:
             self._unfinished = True
             self._end_event()
 
-    def next_event(self) -> str | None:
+    def next_event(self) -> bytes | None:
         """The data of the next event; None where it has not come, and after the last one.
 
-        `[DONE]`, with which some services end a stream, is given as any other data.
+        It is UTF-8, unless the service sends something else. `[DONE]`, with which some services end a stream, is given
+        as any other data.
 
         Raises:
             ProtocolError: An event is longer than allowed; the same error again when called again.
@@ -88,37 +98,52 @@ class EventReader:
             raise self._failure
         return None
 
-    def _end_line(self) -> bool:
-        """Read the line that has come; answer whether it could be."""
-        raw, self._tail = self._tail, bytearray()
+    def _keep(self, piece: bytes) -> None:
+        """Note the beginning of a line."""
+        if not piece:
+            return
+        self._tail.append(piece)
+        self._tail_bytes += len(piece)
+        if len(self._tail) > _PIECES_BEFORE_JOINING:
+            self._tail = [b"".join(self._tail)]
+        if self._tail_bytes > self._max:
+            self._fail()
+
+    def _end_line(self, source: bytes, start: int, end: int) -> bool:
+        """Read a line, which ends with the part of `source` from `start` to `end`; whether it could be read."""
+        if self._tail:
+            source = b"".join((*self._tail, source[start:end]))
+            self._tail, self._tail_bytes = [], 0
+            start, end = 0, len(source)
         if self._first:
             self._first = False
-            raw = raw.removeprefix(_BOM)
-        if not raw:
+            start += len(_BOM) if source.startswith(_BOM, start, end) else 0
+        if start == end:
             self._end_event()
             return True
-        value = self._value(raw.decode(errors="replace"))
-        if value is not None:
-            self._data_bytes += len(raw)
-            self._data.append(value)
-        if max(len(raw), self._data_bytes) > self._max:
+        if source.startswith(b"data:", start, end):
+            value = start + len(b"data:")
+            self._add_data(source[value + source.startswith(b" ", value, end) : end], end - start)
+        elif self._data and source[start] != _COLON and _FIELD.match(source, start) is None:
+            self._add_data(source[start:end], end - start)  # goes on with the line before
+        elif source[start:end] == b"data":
+            self._add_data(b"", end - start)
+        if end - start > self._max:
             self._fail()
-            return False
-        return True
+        return self._failure is None
 
-    def _value(self, line: str) -> str | None:
-        """What a line adds to the data; None for a comment or another field."""
-        if line == "data" or line.startswith("data:"):
-            return line[len("data:") :].removeprefix(" ")
-        goes_on = bool(self._data) and not line.startswith(":") and _FIELD.match(line) is None
-        return line if goes_on else None
+    def _add_data(self, value: bytes, line_bytes: int) -> None:
+        self._data.append(value)
+        self._data_bytes += line_bytes
+        if self._data_bytes > self._max:
+            self._fail()
 
     def _end_event(self) -> None:
-        data = "\n".join(self._data)
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
         self._data, self._data_bytes = [], 0
-        if data.strip():
+        if data and (data[0] > _SPACE or not data.isspace()):
             self._events.append(data)
 
     def _fail(self) -> None:
-        self._tail, self._data = bytearray(), []
+        self._tail, self._data = [], []
         self._failure = self._limits.exceeded("frame_bytes", "bytes in one event")

@@ -108,9 +108,9 @@ class Transport:
         except asyncio.CancelledError:
             if not self._cut_short or task.uncancel() > cancelling:  # somebody else cancels the task, too
                 raise
-            if self._ending is None:
-                raise TimeoutError from None
-            return self._known()
+            if ending := self._known():
+                return ending
+            raise TimeoutError from None
         except Exception as exc:
             self._end(exc)
             raise

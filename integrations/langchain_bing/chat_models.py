@@ -64,7 +64,7 @@ class ChatBing(ServiceFields, BaseChatModel):
         - `api_key`: the credential of the chosen service: `cookies` for ChatHub, `token` for Work IQ
         - `service`: a service value such as `WorkIQ(...)`, or a service of your own. It replaces all the settings
           above, except `model`
-        - `timeout`: the time for a whole turn, in seconds; 900
+        - `timeout`: the time for a whole turn, in seconds; 900; also as an option of each call
         - `max_retries`: how often a turn without text yet is tried again; 4
         - `continue_conversations`, `max_concurrency`, `warm`: as in `BingClient`, for speed
         - `client`: a `BingClient` of your own, which you close. It replaces all the settings above, except `model` and
@@ -99,7 +99,8 @@ class ChatBing(ServiceFields, BaseChatModel):
 
     Tool calling:
         The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
-        required call is missing, or a call cannot be parsed, the model is asked once more.
+        required call is missing, or a call cannot be parsed, the model is asked once more. What tools return may hold
+        pictures and files: what the service does not take becomes a word.
 
         ```python
         def add(a: int, b: int) -> int:
@@ -126,15 +127,14 @@ class ChatBing(ServiceFields, BaseChatModel):
         ```
 
     More than text:
-        `response_metadata` has citations, searches, reasoning lines, pictures and suggestions, and also
-        `finish_reason`, `model_name`, `conversation_id` and `quota`. With `output_version="v1"` they are standard
-        content blocks instead, and citations are annotations of the text.
+        `content_blocks` has citations as annotations of the text, with their places, searches, reasoning, pictures and
+        suggestions. `response_metadata` has them too, and also `finish_reason`, `model_name`, `conversation_id` and
+        `quota`. With `output_version="v1"` the content itself is these blocks.
 
         ```python
         answer = ChatBing(search=True).invoke("What is new in Python?")
-        print(answer.response_metadata["citations"])
-        answer = ChatBing(search=True, output_version="v1").invoke("What is new in Python?")
         print(answer.content_blocks)
+        print(answer.response_metadata["citations"])
         ```
 
     Stop sequences and lengths:

@@ -30,8 +30,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command) -> None:
+def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """It prints its URL, the ways to use it, and ends with 0 at Ctrl-C."""
+    monkeypatch.setenv("BING_LLM_EMULATOR_TOKEN", "emulator-token")
     done = command("emulator", "--port", "0")
     assert (done.code, done.err) == (0, "")
     [url, *others] = re.findall(r"http://127\.0\.0\.1:\d+", done.out)
@@ -41,6 +42,7 @@ def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command) -> None:
         f'Try it:       bing-llm ask --backend chathub --endpoint {url} "What is new in Python?"',
         f"For programs: export BING_LLM_BACKEND=chathub BING_LLM_ENDPOINT={url}",
         f"As Work IQ:   export BING_LLM_BACKEND=workiq BING_LLM_ENDPOINT={url}/rest WORKIQ_TOKEN=emulator-token",
+        'An agent:     as Work IQ, with: bing-llm ask --agent P_writer.emulator "What is 6 * 7?"',
         "",
         "The emulator has ended.",
     ]

@@ -17,6 +17,7 @@ import msgspec
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import cards, frames
+from bing_llm.backends.chathub.codec import Record
 from bing_llm.backends.chathub.errors import SUCCESS, error_for
 from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import with_spans
@@ -98,7 +99,7 @@ class AnswerReader:
         self.conversation_id = ""
         self.stopped = False
         # Of the last frame: the name of the part that holds its messages, its text, that part.
-        self._frame: tuple[str, bytes, _Holders] = ("", b"", ())
+        self._frame: tuple[str, Record, _Holders] = ("", b"", ())
         self._raws: dict[int, Any] | None = None  # the parsed JSON of its messages, by their identity
         self._answer = frames.WireMessage()
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
@@ -114,7 +115,7 @@ class AnswerReader:
         """The whole text so far."""
         return self._reply.text
 
-    def update(self, update: frames.Update, record: bytes) -> None:
+    def update(self, update: frames.Update, record: Record) -> None:
         """Add the events of one type 1 frame; `record` is its text, for what only `Unknown` keeps.
 
         Raises:
@@ -124,7 +125,7 @@ class AnswerReader:
         for arguments in update.arguments:
             if arguments.throttling is not None:
                 self._quota(arguments.throttling)
-            is_news = bool(arguments.messages) and self._snapshot(arguments.messages)
+            is_news = self._snapshot(arguments.messages) if arguments.messages else False
             if arguments.references:
                 self._references = arguments.references
             if arguments.cursor is not None:
@@ -133,7 +134,7 @@ class AnswerReader:
             if arguments.write_at_cursor and not is_news:
                 self._append(arguments.write_at_cursor)
 
-    def final(self, item: frames.FinalItem, record: bytes) -> None:
+    def final(self, item: frames.FinalItem, record: Record) -> None:
         """Add the events of the type 2 frame, whose text `record` is; the last is `TurnCompleted`.
 
         Raises:
@@ -173,11 +174,9 @@ class AnswerReader:
 
     def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
         """Take in the messages of an update; whether they changed the text."""
-        newest = None  # the answers before the last are interim texts
-        for message in reversed(messages):
-            if _kind_of(message) is _ANSWER:
-                newest = message
-                break
+        newest: frames.WireMessage | None = messages[-1]  # of the answers; those before it are interim texts
+        if _kind_of(messages[-1]) is not _ANSWER:
+            newest = next((message for message in reversed(messages) if _kind_of(message) is _ANSWER), None)
         is_news = False
         for message in messages:
             if message is newest:

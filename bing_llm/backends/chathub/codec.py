@@ -8,7 +8,7 @@ may hold several records, and a record may span messages (docs/protocol/chathub.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -18,6 +18,9 @@ from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 SEPARATOR: Final = b"\x1e"
+
+Record: TypeAlias = bytes | memoryview
+"""The text of a frame, without its separator."""
 
 # Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
 MAX_RECORDS_A_MESSAGE: Final = 10_000
@@ -30,9 +33,10 @@ _handshake: msgspec.json.Decoder[frames.HandshakeRequest] = msgspec.json.Decoder
 _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
     frames.Update | frames.Final | frames.Completion | frames.Ping | frames.Close
 )
-_decode_server = _server.decode
+_decode_record = msgspec.json.Decoder(frames.ServerRecord).decode
 _client: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.Chat | frames.Invocation | frames.Ping)
 
+_UPDATE: Final = 1
 _UNREADABLE: Final = "a record that does not parse"
 
 # Types whose loss would lose a turn: without the known shape, the protocol is not the one we speak.
@@ -53,7 +57,7 @@ class RecordReader:
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.records: deque[bytes] = deque()
+        self.records: deque[Record] = deque()
         self.failure: ProtocolError | None = None
         self._limits = limits
         self._max = limits.frame_bytes
@@ -64,7 +68,7 @@ class RecordReader:
         """Take in the content of one message. What follows a failure is left out."""
         end = data.find(SEPARATOR)
         if 0 < end == len(data) - 1 <= self._max and not self._tail and self.failure is None:
-            self.records.append(data[:end])  # one whole record, as nearly every message is
+            self.records.append(memoryview(data)[:end])  # one whole record, as nearly every message is: not copied
             return
         start = count = 0
         while end >= 0 and self.failure is None:  # on a long record several times as fast as `split`
@@ -109,7 +113,7 @@ def _payload(item: frames.ServerFrame | frames.ClientFrame) -> object:
     return item.raw if isinstance(item, frames.UnknownFrame) else item
 
 
-def decode_ack(record: bytes) -> frames.HandshakeAck | frames.Close:
+def decode_ack(record: Record) -> frames.HandshakeAck | frames.Close:
     """The server's answer to the handshake, or its word that it closes instead.
 
     Raises:
@@ -125,7 +129,7 @@ def decode_ack(record: bytes) -> frames.HandshakeAck | frames.Close:
     return frame
 
 
-def decode_handshake(record: bytes) -> frames.HandshakeRequest:
+def decode_handshake(record: Record) -> frames.HandshakeRequest:
     """The client's handshake.
 
     Raises:
@@ -134,7 +138,7 @@ def decode_handshake(record: bytes) -> frames.HandshakeRequest:
     return decode(_handshake, record, _UNREADABLE)
 
 
-def decode_server(record: bytes) -> frames.ServerFrame:
+def decode_server(record: Record) -> frames.ServerFrame:
     """A frame from the server.
 
     One of an unknown type, and one of type 1 with an unknown target or shape, is an `UnknownFrame`.
@@ -145,12 +149,38 @@ def decode_server(record: bytes) -> frames.ServerFrame:
     """
     check_values(record)
     try:
-        return _decode_server(record)
+        known = _decode_record(record)
+        if known.type == _UPDATE and known.target == "update":
+            return frames.Update(arguments=known.arguments)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _decode_misfit(record)
+    return _of_other_kind(known) or _decode_misfit(record)
+
+
+def _of_other_kind(record: frames.ServerRecord) -> frames.ServerFrame | None:
+    """The frame of a record that is not an update; None if it lacks a part, or its kind is not known."""
+    match record.type:
+        case 2 if record.item is not None:
+            return frames.Final(record.item, record.invocation_id)
+        case 3:
+            return frames.Completion(record.invocation_id, record.error)
+        case 6:
+            return frames.Ping()
+        case 7:
+            return frames.Close(record.error, record.allow_reconnect)
+        case _:
+            return None
+
+
+def _decode_misfit(record: Record) -> frames.ServerFrame:
+    """A record whose fields are not those of all kinds together: it may still be one of its own kind."""
+    try:
+        return _server.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         return _unknown(record, _SERVER_ESSENTIAL, exc)
 
 
-def decode_client(record: bytes) -> frames.ClientFrame:
+def decode_client(record: Record) -> frames.ClientFrame:
     """A frame from a client, after its handshake.
 
     Raises:
@@ -163,7 +193,7 @@ def decode_client(record: bytes) -> frames.ClientFrame:
         return _unknown(record, _CLIENT_ESSENTIAL, exc)
 
 
-def _unknown(record: bytes, essential: set[int], cause: Exception) -> frames.UnknownFrame:
+def _unknown(record: Record, essential: set[int], cause: Exception) -> frames.UnknownFrame:
     raw = decode_json(record)
     if not isinstance(raw, dict):
         msg = f"The other side sent a JSON {type(raw).__name__} where a frame, an object, must be."

@@ -25,7 +25,7 @@ from enum import Enum, auto
 from typing import Final
 
 from bing_llm.backends.chathub import codec, frames
-from bing_llm.backends.chathub.codec import RecordReader
+from bing_llm.backends.chathub.codec import Record, RecordReader
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -111,7 +111,7 @@ class Connection:
         self.role = role
         self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
-        self.record = b""  # of the last frame
+        self.record: Record = b""  # of the last frame
         self._reader = RecordReader(limits)
         self._records = self._reader.records
         self._at_end = False
@@ -169,7 +169,7 @@ class Connection:
             self.frames_received += 1
         return frame
 
-    def _decoder(self) -> Callable[[bytes], frames.ServerFrame | frames.ClientFrame]:
+    def _decoder(self) -> Callable[[Record], frames.ServerFrame | frames.ClientFrame]:
         if self.role is Role.SERVER:
             return codec.decode_handshake if self._state is State.NEW else codec.decode_client
         return codec.decode_ack if self._state in UNANSWERED else codec.decode_server

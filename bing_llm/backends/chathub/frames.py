@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 
-class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
-    """A JSON object of the wire; absent, null and default are the same."""
+class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc=False):
+    """A JSON object of the wire; absent, null and default are the same. None refers to itself, so `gc=False`."""
 
 
 # --- what the server says ----------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ class UpdateArguments(_Wire):
     references: msgspec.Raw = msgspec.Raw()
 
 
-class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True):
+class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True, gc=False):
     """Type 1 from the server: news of the running turn."""
 
     target: Literal["update"] = "update"
@@ -244,6 +244,21 @@ class Invocation(msgspec.Struct, tag_field="type", tag=1, rename="camel", omit_d
     target: str
     invocation_id: str | None = None
     arguments: list[Any] = []
+
+
+class ServerRecord(msgspec.Struct, rename="camel", kw_only=True, gc=False):
+    """Any frame of the server that is known, with the fields of all kinds, for reading alone.
+
+    A union of kinds reads a record twice where `type` is not its first key.
+    """
+
+    type: int
+    target: str = "update"
+    arguments: list[UpdateArguments] = []
+    item: FinalItem | None = None
+    invocation_id: str | None = None
+    error: str | None = None
+    allow_reconnect: bool | None = None
 
 
 ServerFrame: TypeAlias = Update | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame

@@ -13,7 +13,7 @@ from bing_llm import events as ev
 from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import find_markers
 from bing_llm.backends.reply import ReplyBuilder
-from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark
+from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark, marked_text
 from bing_llm.backends.workiq.errors import NO_ANSWER_HINT, fault_error
 from bing_llm.backends.workiq.snapshots import (
     DISENGAGED,
@@ -162,13 +162,15 @@ class AnswerReader:
 
     def _answer_in(self, conversation: Conversation, *, final: bool) -> Message | None:
         """The message that is the answer: the one that was it before; else the last, which only the end may change."""
-        if self._answer is None:
+        known = self._answer
+        if known is None:
             replies = conversation.replies(self._asked)
-        else:
-            known = self._answer.id
-            others = conversation.replies()
-            replies = [message for message in others if message.id == known] or (others if final else [])
-        return replies[-1] if replies else None
+            return replies[-1] if replies else None
+        replies = conversation.replies()
+        for message in reversed(replies):
+            if message.id == known.id:
+                return message
+        return replies[-1] if replies and final else None
 
     def _disengaged(self, conversation: Conversation) -> None:
         said = [message.text or "" for message in conversation.replies(self._asked)]
@@ -185,12 +187,16 @@ class AnswerReader:
         if len(text) > self._limits.answer_characters:
             raise self._limits.exceeded("answer_characters", "characters in one answer")
         self._shown = text, final
-        self._reply.replace(self._mark(text, final=final).text)
+        text = self._without_tags(text, final=final)
+        self._reply.replace(marked_text(text, self._citation_markers, final=final))
 
     def _mark(self, text: str, *, final: bool) -> MarkedText:
         """The text as it is given, and its markers."""
+        return mark(self._without_tags(text, final=final), self._citation_markers, final=final)
+
+    def _without_tags(self, text: str, *, final: bool) -> str:
         text = text if final else without_half_tag(text)
-        return mark(without_tags(text) if self._strips else text, self._citation_markers, final=final)
+        return without_tags(text) if self._strips else text
 
 
 def _no_answer() -> errors.ServiceError:

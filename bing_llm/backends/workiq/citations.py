@@ -72,10 +72,17 @@ def mark(text: str, form: CitationMarkers, *, final: bool) -> MarkedText:
         final: Whether the text is complete.
     """
     if form == "keep":
-        given = text if final else text[: unfinished_from(text)]
+        given = marked_text(text, form, final=final)
         return MarkedText(given, find_markers(given) if final else Markers((), (), len(given)))
     markers = find_markers(text, final=final)
     return _as_footnotes(text[: markers.decided], markers)
+
+
+def marked_text(text: str, form: CitationMarkers, *, final: bool) -> str:
+    """The text of `mark` alone, which costs little for each beginning of a long text where the markers are kept."""
+    if form == "keep":
+        return text if final else text[: unfinished_from(text)]
+    return mark(text, form, final=final).text
 
 
 def _as_footnotes(text: str, markers: Markers) -> MarkedText:

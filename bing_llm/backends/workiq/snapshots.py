@@ -75,17 +75,15 @@ class Conversation(_Wire):
     @property
     def fault(self) -> Fault | None:
         """The error that came in its place; None for none."""
-        error = decode_or_none(self.error)
+        error = decode_or_none(self.error) if self.error else None
         return None if error is None else fault_of(error)
 
     def replies(self, asked: str = "") -> list[Message]:
         """The messages with text, but for the echo of the prompt: the first of several, or one with this text."""
         messages = [message for message in self.messages or () if message is not None]
         if len(messages) > 1:
-            messages = messages[1:]
-        elif messages and messages[0].text == asked:
-            messages = []
-        return [message for message in messages if message.text]
+            return [message for message in messages[1:] if message.text]
+        return [message for message in messages if message.text and message.text != asked]
 
 
 _NOTHING: Final = Conversation()

@@ -14,7 +14,7 @@ from bing_llm import events as ev
 from bing_llm.backends.sse import EventReader
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-_DONE: Final = "[DONE]"  # not documented here; other services end a stream with it, and clients expect it
+_DONE: Final = b"[DONE]"  # not documented here; other services end a stream with it, and clients expect it
 _NORMAL_CLOSURE: Final = 1000
 
 
@@ -36,14 +36,14 @@ class ResponseReader(Protocol[T]):
     def text(self) -> str:
         """The whole text so far."""
 
-    def parse(self, data: str | bytes) -> T:
+    def parse(self, data: bytes) -> T:
         """A part as typed data.
 
         Raises:
             ProtocolError: It is not one.
         """
 
-    def read(self, part: T, data: str | bytes, *, whole: bool) -> None:
+    def read(self, part: T, data: bytes, *, whole: bool) -> None:
         """Add the events of a part.
 
         Args:
@@ -152,12 +152,13 @@ class Turn:
             BingError: The turn failed; the same error again when called again.
             ProtocolError: Also, that the turn is complete: nothing comes after its last event.
         """
-        while not self._reader.events:
+        events = self._reader.events
+        while not events:
             if self._failure is not None:
                 raise self._failure
             if not self._read():
                 return None
-        return self._reader.events.popleft()
+        return events.popleft()
 
     def _read(self) -> bool:
         """Add the events of the next thing that came, or note why there are none; whether there was something."""
@@ -192,15 +193,16 @@ class Turn:
             self._end()
         return True
 
-    def _take(self, data: str | bytes, *, whole: bool = False) -> None:
+    def _take(self, data: bytes, *, whole: bool = False) -> None:
         """Add the events of one part; `whole` where no further one follows."""
         try:
             part = self._reader.parse(data)
         except errors.ProtocolError:
-            if not self._stream.cut_off:
-                raise
-            self._end()
-            return
+            if self._stream.cut_off:
+                self._end()
+                return
+            data = _repaired(data)
+            part = self._reader.parse(data)
         self._reader.read(part, data, whole=whole)
 
     def _end(self) -> None:
@@ -208,3 +210,8 @@ class Turn:
         if not self._stopped:
             raise errors.ConnectionLost("The service ended the stream before the answer was complete.")
         self._reader.complete()
+
+
+def _repaired(data: bytes) -> bytes:
+    """The data with what is not UTF-8 replaced, as a reader of server-sent events must."""
+    return data.decode(errors="replace").encode()

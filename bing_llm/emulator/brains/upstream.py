@@ -15,7 +15,7 @@ from bing_llm.emulator.brains.base import Output, Question
 from bing_llm.errors import ConfigurationError, ProtocolError, ServiceError
 from bing_llm.limits import Limits
 
-_END = "[DONE]"
+_END = b"[DONE]"
 _OK = 200
 _LIMITS = Limits(frame_bytes=1024 * 1024)  # of one event: deltas have some hundred bytes
 _SILENCE_S = 120.0  # a local model may load for a minute before its first word
@@ -79,7 +79,7 @@ async def _outputs(response: aiohttp.ClientResponse) -> AsyncIterator[Output]:
         yield _output(data)
 
 
-async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
+async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     reader = EventReader(_LIMITS)
     async for piece in response.content.iter_any():
         reader.receive(piece)
@@ -90,7 +90,7 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[str]:
         yield data
 
 
-def _output(data: str) -> Output:
+def _output(data: bytes) -> Output:
     """One chunk of the answer. A chunk may have no choices (usage), and a choice no content (role, reasoning, end)."""
     chunk = msgspec.json.decode(data)
     if isinstance(chunk, dict) and chunk.get("error"):

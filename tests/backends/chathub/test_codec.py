@@ -244,7 +244,7 @@ def read(chunks: list[bytes], max_bytes: int = 1000) -> list[bytes]:
         reader.receive(chunk)
     if reader.failure is not None:
         raise reader.failure
-    return list(reader.records)
+    return [bytes(record) for record in reader.records]
 
 
 def singles(data: bytes) -> list[bytes]:

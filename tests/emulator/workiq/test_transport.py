@@ -140,7 +140,7 @@ def test_a_stream_has_what_clients_must_take() -> None:
     written = b"".join(writer.event(b"%d" % number) for number in range(9))
     reader = EventReader()
     reader.receive(written)
-    assert [reader.next_event() for _ in range(10)] == [*map(str, range(9)), None]
+    assert [reader.next_event() for _ in range(10)] == [*(b"%d" % number for number in range(9)), None]
     ids = [int(found) for found in re.findall(rb"id:(\d+)", written)]
     assert ids == sorted(set(ids))
     assert ids[-1] - ids[0] > len(ids)

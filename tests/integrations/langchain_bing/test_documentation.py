@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
-from langchain_bing import ChatBing
+from langchain_bing import ChatBing, convert
+from tests.snippets import blocks_of
 from tests.test_readme import compiled
 
 DOCUMENTATION = inspect.getdoc(ChatBing) or ""
@@ -33,3 +35,27 @@ def test_every_field_of_ours_is_documented() -> None:
     """A new field needs a word in the documentation."""
     ours = {*ServiceFields.model_fields, *ChatBing.__annotations__} & ChatBing.model_fields.keys()
     assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []
+
+
+GUIDE = Path(__file__).parents[3] / "docs" / "langchain.md"
+GUIDE_BLOCKS = {block.line: block.code for block in blocks_of(GUIDE.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.parametrize("line", GUIDE_BLOCKS)
+async def test_a_block_of_the_guide_runs(
+    line: int, bing_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each block of `docs/langchain.md` runs as it stands, and shows something."""
+    monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
+    await asyncio.to_thread(eval, compiled(line, GUIDE_BLOCKS[line]), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_guide_has_the_table_of_the_function() -> None:
+    """What becomes of each message stands in both, in the same words."""
+    documented = " ".join((convert.__doc__ or "").split())
+    rows = [line.strip("| ").split(" | ") for line in GUIDE.read_text(encoding="utf-8").splitlines() if " | " in line]
+    kinds = {row[0]: row[1] for row in rows if len(row) == 2}
+    for kind in ("system, human, AI", "chat", "tool, function", "remove", "text"):
+        assert f"{kind} {kinds[kind]}" in documented
+    assert kinds["other content of AI messages"] in documented

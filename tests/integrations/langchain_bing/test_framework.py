@@ -20,7 +20,7 @@ from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import ConnectionLost, ServiceError, Throttled
 from bing_llm.sync import run
 from langchain_bing import ChatBing
-from tests.fakes import FakeBackend, client_of
+from tests.fakes import FakeBackend, Time, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed, summed
 from tests.integrations.turns import call, turn
 
@@ -330,6 +330,29 @@ def test_retries_of_a_client_of_ones_own_do_not_multiply(bing_emulator: Emulator
         model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False).invoke("Hi?")
     assert (chats(bing_emulator), client.retries.attempts) == (2, 3)
     run(client.aclose())
+
+
+def test_a_chain_is_retried_on_its_model() -> None:
+    """The form that the guide gives: three attempts are three turns; around the whole chain two budgets multiply."""
+    prompt = ChatPromptTemplate([("human", "{x}")])
+    for around, turns in ((False, 3), (True, 6)):
+        backend = FakeBackend(*[ServiceError("Busy.")] * 9)
+        model = ChatBing(client=client_of(backend, Time(), attempts=2))
+        options: dict[str, Any] = {"stop_after_attempt": 3, "wait_exponential_jitter": False}
+        chain = (prompt | model).with_retry(**options) if around else prompt | model.with_retry(**options)
+        with pytest.raises(ServiceError):
+            chain.invoke({"x": "Hi?"})
+        assert len(backend.prompts) == turns
+
+
+def test_a_model_may_be_chosen_at_run_time() -> None:
+    """As with `init_chat_model`, whose list is closed; the connections are those of one client."""
+    backend = FakeBackend(turn("One"), turn("Two"))
+    model = ChatBing(client=client_of(backend)).configurable_fields(model=ConfigurableField("model"))
+    assert model.invoke("Hi?", {"configurable": {"model": "bing-precise"}}).text == "One"
+    assert model.invoke("Hi?").text == "Two"
+    assert backend.models[0] == "bing-precise"
+    assert "close" not in backend.calls
 
 
 def test_a_retry_answers_at_last(bing_emulator: Emulator) -> None:

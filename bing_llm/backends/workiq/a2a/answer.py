@@ -34,6 +34,7 @@ from bing_llm.backends.workiq.a2a.wire import (
 )
 from bing_llm.backends.workiq.answer import without_half_tag, without_tags
 from bing_llm.backends.workiq.citations import CitationMarkers, Sources, annotations_in, cite, label_of, mark
+from bing_llm.backends.workiq.errors import NO_ANSWER_HINT
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 _BETWEEN = "\n\n"  # two artifacts, and the answer and the question of an agent that wants to know more
@@ -157,15 +158,11 @@ class TaskReader:
         Raises:
             BingError: The service refused the turn, or the task failed.
         """
-        error = error_in(response, "the turn")
-        if error is not None:
-            raise error
-        event = None if response.result is None else response.result.event
-        if event is None:
-            self._reply.add(ev.Unknown(decode_json(data)))
-        else:
-            self.results += 1
-            self._read(event)
+        try:
+            self._read(response, data)
+        except errors.BingError as exc:
+            exc.begun = self.results > 0  # from then on, the turn may be charged
+            raise
         if whole and not self.completed:
             raise errors.ConnectionLost("The service answered the turn before the task was complete.")
 
@@ -221,8 +218,15 @@ class TaskReader:
 
     # --- what comes -------------------------------------------------------------------------------------------------
 
-    def _read(self, event: Task | Message | ArtifactUpdate | StatusUpdate) -> None:
+    def _read(self, response: Response, data: str | bytes) -> None:
+        error = error_in(response, "the turn")
+        if error is not None:
+            raise error
+        event = None if response.result is None else response.result.event
+        self.results += event is not None
         match event:
+            case None:
+                self._reply.add(ev.Unknown(decode_json(data)))
             case Task():
                 self._begin(event.id, event.context_id)
                 self._replace_all(event.artifacts)
@@ -354,7 +358,7 @@ class TaskReader:
         if not whole and self.text and not self._stopping and not self._asks:
             self._reply.add(ev.TextRevoked(said))
         elif not (whole or self.text or self._stopping or self._asks):
-            raise errors.ServiceError("The agent completed the turn without an answer.")
+            raise errors.ServiceError("The agent completed the turn without an answer.", hint=NO_ANSWER_HINT)
         elif said not in whole and not self._asks:
             self._show_progress(said)
         if self._asks:

@@ -245,6 +245,7 @@ def test_a_failed_task_is_an_error_with_the_agents_words(state: str, error: type
     assert outcome.details["service_message"] == "Because."
     assert outcome.details["partial_text"] == "Some"
     assert "(Because)" in outcome.details["message"]
+    assert outcome.details["begun"]
     assert hear(task(), update(state)).error is error
 
 
@@ -255,8 +256,10 @@ def test_other_states_go_on(state: str) -> None:
 
 
 def test_an_end_without_an_answer_is_an_error() -> None:
-    """As over REST: nothing was answered."""
-    assert hear(task(), DONE).error is errors.ServiceError
+    """As over REST: nothing was answered, and the index of a new licence may be the cause."""
+    outcome = hear(task(), DONE)
+    assert outcome.error is errors.ServiceError
+    assert "15 to 30 minutes" in outcome.details["hint"]
 
 
 def test_an_answer_may_be_taken_back() -> None:
@@ -418,6 +421,7 @@ def test_a_json_rpc_error_is_an_error_by_its_code(code: Any, error: type[errors.
     assert outcome.details["service_message"] == "No way."
     assert "No way" in outcome.details["message"]
     assert outcome.details["value"] in {str(code), None}
+    assert not outcome.details["begun"]
 
 
 @pytest.mark.parametrize("error", ["torn", 7, [], {"message": None}])
@@ -430,6 +434,7 @@ def test_an_error_may_come_after_text() -> None:
     """The text is kept in it."""
     outcome = hear(task(), piece("Some"), sse(rpc_error(-32603)))
     assert (outcome.error, outcome.details["partial_text"]) == (errors.ServiceError, "Some")
+    assert outcome.details["begun"]
 
 
 @pytest.mark.parametrize("value", [{}, response({}), response(None), response({"newEvent": {"x": 1}}), {"id": 7}])

@@ -9,17 +9,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation
 from bing_llm.backends.workiq.a2a.backend import A2ABackend, TaskChannel
+from bing_llm.client import BingClient
 from bing_llm.images import Image
-from bing_llm.limits import DEFAULT_LIMITS, Deadline, Timeouts
+from bing_llm.limits import DEFAULT_LIMITS, Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.services import WorkIQ
-from tests.backends.serving import Answer, Server, cut_off, reply
+from tests.backends.serving import Answer, Server, cut_off, reply, silent
 from tests.backends.workiq.a2a.wire import (
     CONTEXT,
     DONE,
@@ -246,6 +248,24 @@ async def test_only_text_is_taken() -> None:
         with pytest.raises(errors.InvalidRequest):
             await backend.delete_conversation(AgentConversation("c1"), in_time())
         assert server.requests == []
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_a_slow_answer_is_asked_for_once(*, streaming: bool) -> None:
+    """A turn is paid for when it is sent, so no limit makes the client send it again by itself."""
+    async with agent_at(silent, streaming=streaming) as (server, _):
+        service = WorkIQ(endpoint=server.url("/a2a/"), agent=AGENT, token=SECRET, time_zone="UTC")
+        retries = Retries(sleep=Slept())
+        async with BingClient(service, timeouts=Timeouts(answer=0.05), retries=retries) as client:
+            with pytest.raises(errors.TimedOut) as caught:
+                await client.ask("Ask")
+        assert caught.value.may_be_charged
+        assert len(methods(server)) == 1
+        paying = msgspec.structs.replace(retries, attempts=3, resend_metered=True)
+        async with BingClient(service, timeouts=Timeouts(answer=0.05), retries=paying) as client:
+            with pytest.raises(errors.TimedOut):
+                await client.ask("Ask")
+        assert len(methods(server)) == 1 + 3
 
 
 # --- connections that break -------------------------------------------------------------------------------------------
