@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from llama_index.core import Document, DocumentSummaryIndex, MockEmbedding, VectorStoreIndex, get_response_synthesizer
 from llama_index.core.callbacks import CallbackManager
+from llama_index.core.chat_engine.types import ChatMode
 from llama_index.core.indices import prompt_helper
 from llama_index.core.indices.prompt_helper import PromptHelper
 from llama_index.core.node_parser import TokenTextSplitter
@@ -152,7 +153,9 @@ def test_summaries_of_documents_are_taken(llm: Bing, kind: str, bing_emulator: E
 @pytest.mark.parametrize("kind", TEXTS)
 def test_a_chat_with_ten_nodes_is_taken(llm: Bing, kind: str, bing_emulator: Emulator) -> None:
     """A chat engine puts what it found before the question."""
-    engine = index_of(TEXTS[kind]()).as_chat_engine(chat_mode="context", llm=llm, similarity_top_k=10, memory=memory())
+    engine = index_of(TEXTS[kind]()).as_chat_engine(
+        chat_mode=ChatMode.CONTEXT, llm=llm, similarity_top_k=10, memory=memory()
+    )
     engine.chat(SUMMARY)
     engine.chat("And in one sentence?")
     assert longest(bing_emulator) < LIMIT
