@@ -1,4 +1,4 @@
-"""How the time to parse grows with the input: hostile replies for the parser of tool calls, long frames for a turn.
+"""How the time to parse grows: hostile replies for the parser of tool calls, hostile markers, long frames for a turn.
 
 The tests count steps, which say nothing about the time inside a regular expression or a decoder. It is measured here.
 """
@@ -15,6 +15,7 @@ from functools import partial
 from benchmarks.measuring import Bound, Work, interleaved, median, report
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.chathub.turn import Turn
+from bing_llm.backends.markers import find_markers, unfinished_from
 from bing_llm.tools.calls import Tool, Toolbox
 from bing_llm.tools.parser import CallParser
 
@@ -46,6 +47,25 @@ def parse_reply(part: str, characters: int) -> Iterator[object]:
     for at in range(0, characters, 16):
         yield from parser.feed(reply[at : at + 16])
     yield from parser.close()
+
+
+MARKERS = {
+    "links without an end": "[1](",
+    "parentheses": "[1](()",
+    "titles without an end": "[1](a '",
+    "code without an end": "` ``",
+    "links": "[1](https://a.example)",
+    "nested lists": "- ",
+}
+"""Answers that begin citation after citation, and mostly never end one."""
+
+
+def find_citations(part: str, characters: int) -> Iterator[object]:
+    """Find the markers of one such answer, whole and as a snapshot that may go on."""
+    answer = (part * (characters // len(part) + 1))[:characters]
+    yield find_markers(answer)
+    yield find_markers(answer, final=False)
+    yield unfinished_from(answer)
 
 
 def read_frame(arguments: Callable[[int], object], characters: int) -> Iterator[object]:
@@ -81,7 +101,8 @@ def parsers(characters: int) -> dict[str, Work]:
     """What parses so much, by name."""
     replies = {f"reply of {name}": partial(parse_reply, part, characters) for name, part in REPLIES.items()}
     updates = {f"frame of {name}": partial(read_frame, make, characters) for name, make in FRAMES.items()}
-    return {name: partial(_exhaust, work) for name, work in (replies | updates).items()}
+    markers = {f"markers of {name}": partial(find_citations, part, characters) for name, part in MARKERS.items()}
+    return {name: partial(_exhaust, work) for name, work in (replies | updates | markers).items()}
 
 
 async def _exhaust(work: Callable[[], Iterator[object]]) -> int:

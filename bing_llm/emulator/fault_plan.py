@@ -24,6 +24,7 @@ from bing_llm.emulator.faults import (
     HandshakeRefused,
     How,
     HttpAnswer,
+    Late,
     Merge,
     NewMessage,
     Raw,
@@ -70,6 +71,7 @@ _OF_KINDS: dict[type, frozenset[_Place]] = {
     HttpAnswer: _HTTP,
     Cut: _HANDSHAKE | _CHATHUB_TURN,
     Silence: _HTTP | _HANDSHAKE | _TURN,
+    Late: _CREATION | _places(("workiq",), "request"),
     Raw: _HANDSHAKE | _TURN,
     Split: _CREATION | _HANDSHAKE | _TURN,
     Merge: _places(_SERVICES, "first", "mid"),
@@ -85,13 +87,14 @@ class Fault(msgspec.Struct, frozen=True):
     ==============  ======================================================  =================================
     step            where it hits                                           what may hit there
     ==============  ======================================================  =================================
-    `creation`      in place of the answer to a creation; over A2A, of an   HttpAnswer, Cut, Silence, Split;
-                    agent's card                                            Throttled, Unauthorized,
+    `creation`      in place of the answer to a creation; over A2A, of an   HttpAnswer, Cut, Silence, Late,
+                    agent's card                                            Split; Throttled, Unauthorized,
                                                                             ServiceError, ProtocolError
     `upgrade`       ChatHub: in place of an open socket                     HttpAnswer, Cut, Silence
     `handshake`     ChatHub: in place of the answer to the handshake        HandshakeRefused, Cut, Silence,
                                                                             Raw, Split
-    `request`       Work IQ, A2A: in place of the answer to a turn          HttpAnswer, Cut, Silence
+    `request`       Work IQ, A2A: in place of the answer to a turn          HttpAnswer, Cut, Silence; Late
+                                                                            (not over A2A)
     `first`         before the first piece of an answer                     Cut, Silence, Raw, Split, Merge,
     `mid`           after `after` pieces of it                              Duplicate, NewMessage; events and
     `last`          after the last piece, before the final frame            errors, as in `Scripted`
@@ -184,6 +187,8 @@ def _check_values(what: Any) -> None:
             raise ConfigurationError(f"The status of an HttpAnswer is {status!r}; it must be from 200 to 599.")
         case Cut(how=how) if how not in get_args(How):
             raise ConfigurationError(f"Cut({how!r}) is not known; it must be one of {', '.join(get_args(How))}.")
+        case Late(seconds=seconds) if not seconds >= 0:
+            raise ConfigurationError(f"{what!r} must have 0 or more seconds.")
         case Split(size=size, pause=pause) if not (size >= 1 and pause >= 0):
             raise ConfigurationError(f"{what!r} must have a size from 1 on and a pause of 0 or more.")
         case _:

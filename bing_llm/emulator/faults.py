@@ -46,6 +46,18 @@ class Silence(msgspec.Struct, frozen=True):
     pings: bool = False
 
 
+class Late(msgspec.Struct, frozen=True):
+    """The answer is the usual one, but its first byte is late: that of Work IQ takes up to some 300 seconds.
+
+    See docs/protocol/workiq.md, section 12.
+
+    Attributes:
+        seconds: How late it is.
+    """
+
+    seconds: float
+
+
 class Raw(msgspec.Struct, frozen=True):
     """One more record of a ChatHub, or event of Work IQ, with any text; then the turn goes on.
 
@@ -90,6 +102,8 @@ class HandshakeRefused(msgspec.Struct, frozen=True):
     error: str = "Requested protocol 'json' is not available."
 
 
-WireFault: TypeAlias = HttpAnswer | Cut | Silence | Raw | Split | Merge | Duplicate | NewMessage | HandshakeRefused
+WireFault: TypeAlias = (
+    HttpAnswer | Cut | Silence | Late | Raw | Split | Merge | Duplicate | NewMessage | HandshakeRefused
+)
 
-WIRE_FAULTS = (HttpAnswer, Cut, Silence, Raw, Split, Merge, Duplicate, NewMessage, HandshakeRefused)
+WIRE_FAULTS = (HttpAnswer, Cut, Silence, Late, Raw, Split, Merge, Duplicate, NewMessage, HandshakeRefused)

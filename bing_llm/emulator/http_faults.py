@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from bing_llm.emulator.faults import HttpAnswer, Silence, Split, WireFault
+from bing_llm.emulator.faults import HttpAnswer, Late, Silence, Split, WireFault
 from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import Delivery
 
@@ -32,7 +32,10 @@ async def play(
         case Split():
             return await _send_in_pieces(fault, state, request, answer())
         case Silence():
-            await _wait(state, request)
+            await wait(state, request)
+        case Late(seconds=seconds):
+            await wait(state, request, seconds)
+            return answer()
         case _:  # a Cut: nothing else fits there
             break_off(request)
     return web.Response()  # nobody gets it
@@ -62,12 +65,12 @@ async def _send_in_pieces(fault: Split, state: State, request: web.Request, answ
     await response.prepare(request)
     for piece in delivery.pieces(body if isinstance(body, bytes) else b""):
         await response.write(piece)
-        await _wait(state, request, delivery.pause)
+        await wait(state, request, delivery.pause)
     await response.write_eof()
     return response
 
 
-async def _wait(state: State, request: web.Request, seconds: float = math.inf) -> None:
+async def wait(state: State, request: web.Request, seconds: float = math.inf) -> None:
     """Wait for so many seconds, or until the client or the emulator closes the connection."""
     transport = request.transport
     if transport is None:

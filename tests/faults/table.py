@@ -272,6 +272,8 @@ _LOUD: Mapping[Service, dict[str, tuple[FaultKind, _Cells]]] = {"chathub": _CHAT
 def rows() -> Iterator[Row]:
     """All that ends without a time limit."""
     yield from _rows_of(_LOUD)
+    # A final snapshot whose answer is empty (docs/protocol/workiq.md, section 12).
+    yield Row("workiq", "withdrawn", (Fault(ev.TextRevised(""), "last"),), WITHDRAWN)
     for service in _LOUD:
         for name, (faults, ends) in _REWRITES.items():
             yield Row(service, name, faults, ends)

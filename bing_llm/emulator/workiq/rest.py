@@ -11,7 +11,7 @@ from aiohttp import web
 from bing_llm import errors
 from bing_llm.emulator import http_faults
 from bing_llm.emulator.conversations import Conversation, signature_fits
-from bing_llm.emulator.faults import WIRE_FAULTS
+from bing_llm.emulator.faults import WIRE_FAULTS, Late
 from bing_llm.emulator.state import Kind, Received, State
 from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.requests import ChatBody, read_chat
@@ -85,7 +85,9 @@ class WorkIQ:
         try:
             conversation_id, chat = self._read(request, raw)
             what = self._state.plan.fault_at("workiq", "request")
-            if isinstance(what, WIRE_FAULTS):
+            if isinstance(what, Late):
+                await http_faults.wait(self._state, request, what.seconds)
+            elif isinstance(what, WIRE_FAULTS):
                 return await http_faults.play(what, self._state, request, web.Response)
             conversation, body = await self._admit(conversation_id, chat)
         except errors.BingError as refusal:

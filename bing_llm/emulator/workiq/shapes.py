@@ -1,10 +1,12 @@
-"""What Work IQ answers: conversations, messages and errors (docs/protocol/workiq.md, sections 5 and 7).
+"""What Work IQ answers: conversations, messages and errors (docs/protocol/workiq.md, sections 5, 7 and 12).
 
 It reports an error by a status, by an event, or by breaking off:
 
 =================  ===================================================================================================
-Unauthorized       status 401; with value "403" that status, and where it has a `service_message`, in place of an error
-                   a conversation whose last message says it
+Unauthorized       status 401; with value "insufficient_claims" and the challenge of conditional access, whose claims
+                   are the `service_message`; with value "403" that status, and where it has a `service_message`, in
+                   place of an error a conversation whose last message says it; with value "scopes" status 403 and the
+                   scopes that nobody has consented to
 Throttled          status 429, with `Retry-After` where it has a `retry_after`
 InvalidRequest     status 400
 PromptTooLong      status 413
@@ -24,9 +26,12 @@ own words, is the message.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -45,7 +50,10 @@ JsonObject: TypeAlias = dict[str, Any]
 
 ConversationState: TypeAlias = Literal["active", "disengagedForRai"]
 
+_REFERENCE_TYPE = "#microsoft.graph.copilotConversationReference"
 _MESSAGE_TYPE = "#microsoft.graph.copilotConversationResponseMessage"
+_NOTE = re.compile(r"\[\^(\d{1,6})\^\]")
+_IN_NO_LINK = str.maketrans({sign: f"%{ord(sign):02X}" for sign in " ()<>"})
 _ENTITY = re.compile(r"<(Event|File|Person)>([^<]{1,200})</\1>")
 _NO_LABEL = dict.fromkeys(("sensitivityLabelId", "displayName", "tooltip", "priority", "color", "isEncrypted"))
 
@@ -88,6 +96,7 @@ def message(
     *,
     created: float,
     attributions: Iterable[Mapping[str, object]] = (),
+    references: Mapping[str, object] | None = None,
     with_card: bool = False,
     label: object = None,
 ) -> JsonObject:
@@ -97,7 +106,8 @@ def message(
         message_id: Its id.
         text: Markdown.
         created: When it was made, in seconds since 1970.
-        attributions: What it rests on.
+        attributions: What it rests on, as the documents have it. Empty in every live answer (section 12).
+        references: What it rests on, as live answers have it; None leaves the field out.
         with_card: Whether it has a card, which repeats the text.
         label: Its sensitivity label; None for the empty one.
     """
@@ -109,8 +119,39 @@ def message(
         "createdDateTime": timestamp(created, "Z"),
         "adaptiveCards": [{"type": "AdaptiveCard", "version": "1.0", "body": [block]}] if with_card else [],
         "attributions": list(attributions),
+        **({} if references is None else {"references": references}),
+        # An answer that rests on nothing with a label has a label without values (section 12).
         "sensitivityLabel": _NO_LABEL if label is None else label,
     }
+
+
+def marked_url(citation: Citation) -> str:
+    """The URL of a marker, which ends in the key of its reference (section 12)."""
+    url = citation.url.translate(_IN_NO_LINK)
+    return url if urlsplit(url).fragment else f"{url}#{_key_of(citation)}"
+
+
+def references(citations: Sequence[Citation], text: str) -> JsonObject:
+    """The map of references of a live answer (section 12).
+
+    Its order was seen to be that of the numbers, reversed. Some URLs have the key, some do not, and there is no title.
+    """
+    cited = {int(found) for found in _NOTE.findall(text)}
+    ordered = sorted(citations, key=lambda citation: citation.number, reverse=True)
+    return {
+        _key_of(citation): {
+            "@odata.type": _REFERENCE_TYPE,
+            "targetLink": marked_url(citation) if citation.number % 2 else citation.url.translate(_IN_NO_LINK),
+            "isCitedInResponse": citation.number in cited,
+            "sensitivityLabel": _NO_LABEL,
+        }
+        for citation in ordered
+    }
+
+
+def _key_of(citation: Citation) -> str:
+    fragment = urlsplit(citation.url).fragment
+    return fragment or hashlib.sha256(f"{citation.number} {citation.url}".encode()).hexdigest()[:6]
 
 
 def attribution(citation: Citation) -> JsonObject:
@@ -163,6 +204,9 @@ _FAULTS: dict[type[errors.BingError], _Fault] = {
 }
 
 _FORBIDDEN = "Forbidden"
+_SCOPES = "scopes"
+_INSUFFICIENT = "insufficient_claims"
+_CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1780000000"}}}'
 
 
 def is_moderation(error: errors.BingError) -> bool:
@@ -210,11 +254,11 @@ def error_response(
     status, code, message = _played(error)
     headers = {}
     if status == 401:  # noqa: PLR2004 - its number is its name
-        headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
+        headers["WWW-Authenticate"] = _challenge(error)
     if error.retry_after is not None:
         headers["Retry-After"] = f"{error.retry_after:.0f}"
     request_id = new_id()
-    if status == 403 and error.service_message:  # noqa: PLR2004 - as above
+    if status == 403 and error.value != _SCOPES and error.service_message:  # noqa: PLR2004 - as above
         body = _explained(conversation_id, error.service_message, clock())
     else:
         body = _envelope(code, message, request, request_id, clock())
@@ -228,7 +272,21 @@ def json_response(body: object, *, status: int = 200, headers: dict[str, str] | 
     return web.Response(body=content, status=status, content_type="application/json", headers=headers)
 
 
+def _challenge(error: errors.BingError) -> str:
+    """The header of a 401; conditional access says in it which claims it wants (section 12)."""
+    if error.value != _INSUFFICIENT:
+        return 'Bearer error="invalid_token"'
+    claims = base64.b64encode((error.service_message or _CLAIMS).encode()).decode()
+    authority = "https://login.microsoftonline.com/common/oauth2/authorize"
+    return f'Bearer realm="", authorization_uri="{authority}", error="{_INSUFFICIENT}", claims="{claims}"'
+
+
 def _played(error: errors.BingError) -> tuple[int, str, str]:
+    if error.value == _INSUFFICIENT:
+        return 401, "InvalidAuthenticationToken", "Continuous access evaluation wants another token."
+    if error.value == _SCOPES:
+        said = "Required scopes = [WorkIQAgent.Ask]."
+        return 403, _FORBIDDEN, error.service_message or said
     fault = _FAULTS[type(error)]
     message = error.service_message or error.message or fault.message
     status = next((status for status in fault.statuses if str(status) == error.value), None)

@@ -1,9 +1,14 @@
-"""From the events of an answer to snapshots of its conversation (docs/protocol/workiq.md, sections 5 and 6)."""
+"""From the events of an answer to snapshots of its conversation (docs/protocol/workiq.md, sections 5, 6 and 12).
+
+A brain cites with markers `[^n^]`. Live answers have links in their place, and a map of references (section 12); the
+documents have the markers themselves, and a list of attributions (section 5).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from bing_llm import events as ev
 from bing_llm.emulator.sources import Sources
@@ -12,6 +17,9 @@ from bing_llm.emulator.workiq import shapes
 
 Snapshot: TypeAlias = shapes.JsonObject
 """A copilotConversation, which holds the whole turn so far."""
+
+_MARKER = re.compile(r"\[\^(\d{1,6})\^\]")
+_HALF_MARKER = re.compile(r"\[(?:\^\d{0,6}\^?)?\Z")
 
 
 class SnapshotWriter:
@@ -27,9 +35,10 @@ class SnapshotWriter:
         turns: The turns of the conversation, this one included.
         created: When the conversation was made, in seconds since 1970.
         clock: The time, in seconds since 1970.
+        documented: Whether the answer cites as in the documents, not as live answers do.
 
     Attributes:
-        text: The answer so far.
+        text: The answer so far, as the brain wrote it.
     """
 
     def __init__(
@@ -41,7 +50,10 @@ class SnapshotWriter:
         turns: int,
         created: float,
         clock: Callable[[], float],
+        documented: bool = False,
     ) -> None:
+        self._documented = documented
+        self._cites_by: Literal["links", "notes"] | None = None  # decided when the first marker is written
         self._conversation_id = conversation_id
         self._name = name
         self._asked = asked
@@ -115,14 +127,34 @@ class SnapshotWriter:
         return sent
 
     def _answer(self, *, final: bool = False) -> shapes.JsonObject:
+        text = self._shown(final=final)
+        attributions = [*shapes.entity_links(text), *([] if self._cites_by == "links" else self._citations())]
+        references = shapes.references(self._sources.citations, self.text) if self._cites_by == "links" else None
         return shapes.message(
             self._answer_id,
-            self.text,
+            text,
             created=self._clock(),
-            attributions=[*shapes.entity_links(self.text), *self._citations()] if final else (),
+            attributions=attributions if final else (),
+            references=references if final else None,
             with_card=True,
             label=self._metadata.get("sensitivityLabel"),
         )
+
+    def _shown(self, *, final: bool) -> str:
+        """The text with links in place of its markers, unless they went out before their sources were known."""
+        if self._cites_by is None and _MARKER.search(self.text):
+            is_known = self._sources.used_by(self.text)
+            self._cites_by = "links" if is_known and not self._documented else "notes"
+        if self._documented or self._cites_by == "notes" or not self._sources.citations:
+            return self.text
+        text = self.text if final else _HALF_MARKER.sub("", self.text)
+        by_number = {citation.number: citation for citation in self._sources.citations}
+
+        def link(found: re.Match[str]) -> str:
+            citation = by_number.get(int(found[1]))
+            return found[0] if citation is None else f"[{citation.number}]({shapes.marked_url(citation)})"
+
+        return _MARKER.sub(link, text)
 
     def _citations(self) -> list[shapes.JsonObject]:
         """All sources if one is cited. Marker n means the n-th citation, so each must be in the list."""

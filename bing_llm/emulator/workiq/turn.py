@@ -87,6 +87,7 @@ def _writer(state: State, conversation: Conversation, chat: ChatBody) -> Snapsho
         turns=len(conversation.turns) + (not conversation.ended),
         created=conversation.created_at,
         clock=state.clock,
+        documented=state.documented,
     )
 
 

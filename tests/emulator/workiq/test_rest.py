@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from typing import Any
 
 import aiohttp
@@ -10,7 +11,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Emulator, Fault, Obedient, Scripted
+from bing_llm.emulator import Emulator, Fault, Late, Obedient, Scripted
 from tests.emulator.workiq.visitor import Waiting, WorkIQVisitor, body
 
 BASES = ("/rest", "/rest/beta", "/beta/copilot")
@@ -116,10 +117,52 @@ async def test_the_docs_old_path_has_no_chat(workiq: WorkIQVisitor) -> None:
 async def test_the_default_brain_answers_here_too(emulator: Emulator, workiq: WorkIQVisitor) -> None:
     """What Work IQ cannot show, such as searches and suggestions, is left out; what a search found is cited."""
     emulator.brain = Obedient(pace=0)
-    final = (await workiq.stream("What is the newest Python today?")).events[-1]
-    kinds = [each["attributionType"] for each in final["messages"][-1]["attributions"]]
-    assert "[^1^]" in final["messages"][-1]["text"]
-    assert set(kinds) == {"citation"}
+    answer = (await workiq.stream("What is the newest Python today?")).events[-1]["messages"][-1]
+    keys = list(answer["references"])
+    assert f"[1](https://www.example.com/news#{keys[1]})" in answer["text"]
+    assert f"[2](https://www.example.org/overview#{keys[0]})" in answer["text"]
+    assert answer["attributions"] == []
+    assert set(answer["sensitivityLabel"].values()) == {None}
+
+
+async def test_the_documented_form_is_there_where_it_is_asked_for() -> None:
+    """Markers with numbers alone, and attributions."""
+    async with Emulator(Obedient(pace=0), shapes="documented") as emulator, aiohttp.ClientSession() as http:
+        answer = (await WorkIQVisitor(emulator, http).stream("What is the newest Python today?")).events[-1][
+            "messages"
+        ][-1]
+    assert "[^1^]" in answer["text"]
+    assert {each["attributionType"] for each in answer["attributions"]} == {"citation"}
+    assert "references" not in answer
+
+
+async def test_conditional_access_challenges_a_token(emulator: Emulator, workiq: WorkIQVisitor) -> None:
+    """Once, with the claims in base64."""
+    claims = '{"access_token":{"acrs":{"value":"c1"}}}'
+    refusal = errors.Unauthorized(value="insufficient_claims", service_message=claims)
+    emulator.faults = [Fault(refusal, "first")]
+    answer = await workiq.chat()
+    header = answer.headers["WWW-Authenticate"]
+    assert answer.status == 401
+    assert 'error="insufficient_claims"' in header
+    assert base64.b64decode(header.partition('claims="')[2].rstrip('"')).decode() == claims
+    assert (await workiq.chat()).status == 200
+
+
+@pytest.mark.parametrize(("value", "words"), [("scopes", "Required scopes = [WorkIQAgent.Ask]"), ("403", "validation")])
+async def test_two_refusals_have_one_status(value: str, words: str, emulator: Emulator, workiq: WorkIQVisitor) -> None:
+    """403 says which scopes lack consent, or nothing of the kind."""
+    emulator.faults = [Fault(errors.Unauthorized(value=value), "first")]
+    answer = await workiq.chat()
+    assert answer.status == 403
+    assert words in answer.json["error"]["message"]
+
+
+async def test_a_first_byte_may_be_late(emulator: Emulator, workiq: WorkIQVisitor) -> None:
+    """The answer is the usual one."""
+    emulator.faults = [Fault(Late(0.02), "creation"), Fault(Late(0.02), "request")]
+    assert (await workiq.stream()).status == 200
+    assert emulator.faults == []
 
 
 async def test_a_conversation_goes_on(emulator: Emulator, workiq: WorkIQVisitor) -> None:

@@ -12,9 +12,11 @@ from bing_llm.emulator.workiq.snapshots import Snapshot, SnapshotWriter
 PAGES = (ev.SearchResult("One", "https://one.example/"), ev.SearchResult("Two", "https://two.example/"))
 
 
-def writer() -> SnapshotWriter:
+def writer(*, documented: bool = False) -> SnapshotWriter:
     """A writer of the second turn."""
-    return SnapshotWriter("c1", name="Title", asked="Hello", turns=2, created=0.0, clock=lambda: 60.0)
+    return SnapshotWriter(
+        "c1", name="Title", asked="Hello", turns=2, created=0.0, clock=lambda: 60.0, documented=documented
+    )
 
 
 def texts(snapshots: list[Snapshot]) -> list[list[str]]:
@@ -22,16 +24,16 @@ def texts(snapshots: list[Snapshot]) -> list[list[str]]:
     return [[message["text"] for message in snapshot["messages"]] for snapshot in snapshots]
 
 
-def written(*events: ev.Event) -> tuple[list[Snapshot], dict[str, Any]]:
+def written(*events: ev.Event, documented: bool = False) -> tuple[list[Snapshot], dict[str, Any]]:
     """What these events give, and the answer's message of the final snapshot."""
-    made = writer()
+    made = writer(documented=documented)
     snapshots = [snapshot for event in events for snapshot in made.write(event)]
     return snapshots, made.closing()[-1]["messages"][-1]
 
 
-def cited(*events: ev.Event) -> list[str]:
+def cited(*events: ev.Event, documented: bool = False) -> list[str]:
     """The names of the citations in the end."""
-    _, answer = written(*events)
+    _, answer = written(*events, documented=documented)
     return [each["providerDisplayName"] for each in answer["attributions"] if each["attributionType"] == "citation"]
 
 
@@ -82,10 +84,31 @@ def test_a_turn_ends_with_an_empty_and_a_final_snapshot() -> None:
     assert texts([empty, final]) == [[], ["Hello", "Hi"]]
 
 
-def test_found_pages_are_cited_in_their_order() -> None:
+def test_found_pages_are_cited_by_links() -> None:
+    """As in live answers: the map of references is in the reverse order, and says which of them the text cites."""
+    snapshots, answer = written(ev.SearchResults(PAGES), ev.TextDelta("As said[^"), ev.TextDelta("2^]."))
+    text, *_ = texts(snapshots)[-1]
+    (second, first), references = answer["references"], answer["references"]
+    assert text == answer["text"] == f"As said[2]({PAGES[1].url}#{second})."
+    assert texts(snapshots)[0] == ["As said"]
+    assert [references[key]["isCitedInResponse"] for key in (first, second)] == [False, True]
+    assert [references[key]["targetLink"] for key in (first, second)] == [f"{PAGES[0].url}#{first}", PAGES[1].url]
+    assert answer["attributions"] == []
+    assert "references" not in written(ev.SearchResults(PAGES), ev.TextDelta("As said."))[1]
+
+
+def test_found_pages_may_be_cited_as_documented() -> None:
     """Where the text cites one page all are attributions: the n-th citation is what marker n means."""
-    assert cited(ev.SearchResults(PAGES), ev.TextDelta("As said[^2^].")) == ["One", "Two"]
-    assert cited(ev.SearchResults(PAGES), ev.TextDelta("As said.")) == []
+    assert cited(ev.SearchResults(PAGES), ev.TextDelta("As said[^2^]."), documented=True) == ["One", "Two"]
+    assert cited(ev.SearchResults(PAGES), ev.TextDelta("As said."), documented=True) == []
+
+
+def test_text_that_went_out_keeps_its_markers() -> None:
+    """Sources that come with the end make attributions, because what was sent is not rewritten."""
+    reply = ev.Reply(text="As said[^1^].", citations=(ev.Citation(1, "https://one.example/", "One"),))
+    snapshots, answer = written(ev.TextDelta("As said[^1^]."), ev.TurnCompleted(reply))
+    assert texts(snapshots)[-1] == [answer["text"]] == ["As said[^1^]."]
+    assert [each["providerDisplayName"] for each in answer["attributions"]] == ["One"]
 
 
 def test_a_reply_brings_citations_in_the_order_of_their_numbers() -> None:
