@@ -11,7 +11,9 @@ from bing_llm import errors
 from bing_llm.emulator import Emulator, FaultPoint, Question, Scripted
 from bing_llm.events import TextDelta
 
-__all__ = ["ANSWER", "KINDS", "faulty"]
+__all__ = ["ANSWER", "KINDS", "TOKEN", "faulty"]
+
+TOKEN = "soak"  # noqa: S105 - of the Work IQ of this server; it protects nothing
 
 FAULTY_TURNS = 0.1
 REFUSED_CREATIONS = 0.02
@@ -58,5 +60,5 @@ async def faulty(seed: int) -> AsyncGenerator[str, None]:
         refuses = moment.step == "creation" and random.random() < REFUSED_CREATIONS
         return random.choice(_CREATION)() if refuses else None
 
-    async with Emulator(Scripted(turn), faults=refused) as emulator:
+    async with Emulator(Scripted(turn), faults=refused, token=TOKEN) as emulator:
         yield emulator.url

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple, TypeAlias
 
-from benchmarks.faulty import ANSWER, KINDS
+from benchmarks.faulty import ANSWER, KINDS, TOKEN
 from benchmarks.measuring import Bound, report
 from benchmarks.resident import kib_in_use
 from benchmarks.servers import served
@@ -27,7 +27,6 @@ from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.client import BingClient
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion
-from bing_llm.emulator.server import TOKEN
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
 from bing_llm.limits import Retries, Timeouts

@@ -143,10 +143,12 @@ class SyncBingClient(_Twin[BingClient]):
         """The longest prompt that the model takes, in characters; see `BingClient.prompt_limit`."""
         return self._async.prompt_limit
 
-    def with_options(self, *, model: str | None = None, retries: Retries | None = None) -> Self:
+    def with_options(
+        self, *, model: str | None = None, retries: Retries | None = None, timeout: float | None = None
+    ) -> Self:
         """The same client with other options, over the same connections; see `BingClient.with_options`."""
         derived = type(self).__new__(type(self))
-        derived._async = self._async.with_options(model=model, retries=retries)  # noqa: SLF001 - it is of this class
+        derived._async = self._async.with_options(model=model, retries=retries, timeout=timeout)  # noqa: SLF001 - it is of this class
         return derived
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:

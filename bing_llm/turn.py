@@ -315,6 +315,7 @@ class TurnStream:
         # A connection that broke while the request went out may have delivered it.
         failure.sent = was_open is not None or isinstance(failure, ConnectionLost)
         answered = self._has_text or bool(failure.partial_text)
+        failure.begun = failure.begun or answered or self._has_other
         self._go_on()
         await attempts.failed(failure, FailedAttempt(self._source.conversation, failure.sent, answered))
         self._go_on()

@@ -36,6 +36,9 @@ could not be written; 2 usage or configuration, nothing was sent; 130 Ctrl-C bef
 UPSTREAM_KEY = "BING_LLM_UPSTREAM_KEY"
 """The environment variable with the key of `bing-llm emulator --upstream`: a list of processes shows options."""
 
+EMULATOR_TOKEN = "BING_LLM_EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
+"""The environment variable with the token that the emulator's Work IQ takes."""
+
 _VERBOSE = inspect.Parameter(
     "verbose",
     inspect.Parameter.KEYWORD_ONLY,
@@ -255,9 +258,28 @@ def emulator(
         ),
     ] = None,
     upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there.")] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
+    ] = None,
 ) -> ExitCode:
-    """Run the emulator as a server, until Ctrl-C."""
+    """Run the emulator as a server, until Ctrl-C.
+
+    Only programs may use it, not web pages: it refuses names that do not mean this machine, and other origins than
+    those of the services. BING_LLM_EMULATOR_TOKEN sets the token of its Work IQ; without it, each run has another one.
+    """
     from bing_llm.cli.emulator import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
 
     key = os.environ.get(UPSTREAM_KEY)
-    return serve(choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace), host=host, port=port)
+    return serve(
+        choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace),
+        host=host,
+        port=port,
+        token=os.environ.get(EMULATOR_TOKEN) or None,
+        allowed_hosts=allow_host or (),
+        allowed_origins=allow_origin or (),
+    )

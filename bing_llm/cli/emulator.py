@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+from collections.abc import Sequence
 from contextlib import suppress
 
 from bing_llm._urls import is_loopback
@@ -35,14 +36,25 @@ def choose_brain(*, upstream: str | None, model: str | None, api_key: str | None
     return Upstream(upstream, model, api_key=api_key)
 
 
-def serve(brain: Brain, *, host: str, port: int) -> ExitCode:
-    """Run the emulator until Ctrl-C.
+def serve(
+    brain: Brain,
+    *,
+    host: str,
+    port: int,
+    token: str | None = None,
+    allowed_hosts: Sequence[str] = (),
+    allowed_origins: Sequence[str] = (),
+) -> ExitCode:
+    """Run the emulator until Ctrl-C. The arguments are those of `Emulator`.
 
     Raises:
-        ConfigurationError: The address cannot be listened on.
+        ConfigurationError: The address cannot be listened on, or a name or an origin is not one.
     """
+    made = Emulator(
+        brain, host=host, port=port, token=token, allowed_hosts=allowed_hosts, allowed_origins=allowed_origins
+    )
     with Loop() as loop, suppress(KeyboardInterrupt):
-        loop.run(_serve(Emulator(brain, host=host, port=port), host))
+        loop.run(_serve(made, host))
     print("\nThe emulator has ended.", flush=True)
     return ExitCode.OK
 

@@ -13,6 +13,10 @@ from bing_llm.emulator.brains.base import PastTurn
 _AWKWARD = b"\xfb\xff\xbf"
 
 
+_MOST_CONVERSATIONS = 10_000  # a test may create some thousand; a server that runs for days must not grow
+_MOST_CHARACTERS = 64 * 2**20  # of all turns that are kept
+
+
 class Conversation:
     """One conversation.
 
@@ -24,6 +28,8 @@ class Conversation:
         token: The encrypted signature, base64. Secret.
         turn_limit: How many turns it may have.
         turns: The turns that were answered.
+        characters: How many they have.
+        keep: Called with the characters of each turn that is added; set by whoever keeps the conversation.
         expires_at: When it ends, in seconds since 1970.
         running: Whether a turn runs.
         ended: Whether the service disengaged.
@@ -42,6 +48,8 @@ class Conversation:
         self.created_at = clock()
         self._touch()
         self.turns: list[PastTurn] = []
+        self.characters = 0
+        self.keep: Callable[[int], None] = _ignore
         self.running = False
         self.ended = False
         self.next_invocation: int | None = None
@@ -74,6 +82,9 @@ class Conversation:
         self._touch()
         if turn is not None:
             self.turns.append(turn)
+            characters = len(turn.question) + len(turn.answer) + len(turn.context)
+            self.characters += characters
+            self.keep(characters)
 
     def _touch(self) -> None:
         self.updated_at = self._clock()
@@ -81,7 +92,7 @@ class Conversation:
 
 
 class Conversations:
-    """All conversations of one emulator.
+    """All conversations of one emulator: the last 10,000, with 64 Mi characters; older ones are forgotten.
 
     Args:
         turn_limit: Turns of each conversation.
@@ -94,6 +105,7 @@ class Conversations:
         self._lifetime = lifetime
         self._clock = clock
         self._by_id: dict[str, Conversation] = {}
+        self._characters = 0
         # The service keeps one number for an account, and one cookie value for an anonymous browser.
         self._signed_in = str(10**14 + secrets.randbelow(9 * 10**14))
         self._anonymous = secrets.token_hex(16).upper()
@@ -120,7 +132,9 @@ class Conversations:
             lifetime=self._lifetime,
             clock=self._clock,
         )
+        conversation.keep = self._add_characters
         self._by_id[conversation.id] = conversation
+        self._forget_oldest()
         return conversation
 
     def find(self, conversation_id: str) -> Conversation | None:
@@ -138,9 +152,28 @@ class Conversations:
         lifetime = f"{hours:02}:{minutes:02}:{seconds:02}"
         return f"Conversation '{conversation_id}' doesn't exist or has expired. Conversations expire after {lifetime}."
 
+    def _add_characters(self, count: int) -> None:
+        self._characters += count
+        self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Make room, if that is needed, by forgetting those that were created first and are idle."""
+        newest = next(reversed(self._by_id.values()), None)
+        while len(self._by_id) > _MOST_CONVERSATIONS or self._characters > _MOST_CHARACTERS:
+            idle = next((found for found in self._by_id.values() if not found.running), newest)
+            if idle is newest or idle is None:
+                return
+            self.delete(idle)
+
     def delete(self, conversation: Conversation) -> None:
         """Forget a conversation."""
-        self._by_id.pop(conversation.id, None)
+        if self._by_id.pop(conversation.id, None) is not None:
+            self._characters -= conversation.characters
+            conversation.keep = _ignore
+
+
+def _ignore(_characters: int) -> None:
+    """For a conversation that nobody keeps."""
 
 
 def signature_fits(expected: str, given: str) -> bool:

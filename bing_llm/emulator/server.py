@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket as sockets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, Self
 
 from aiohttp import web
@@ -17,6 +18,7 @@ from bing_llm.emulator.chathub.session import Session
 from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
 from bing_llm.emulator.faults import WIRE_FAULTS
+from bing_llm.emulator.guard import Guard
 from bing_llm.emulator.http_faults import play
 from bing_llm.emulator.state import Received, State
 from bing_llm.emulator.workiq.a2a.agents import AGENTS, Agent
@@ -30,8 +32,6 @@ TURN_LIMIT = 30  # of the last recordings (02)
 LIFETIME_S = 21_600.0  # 6 hours, as the service says when it refuses an expired conversation (04)
 CONTEXT_LIMIT = 32_000  # about 8,000 tokens, where the socket was seen to close (docs/protocol/chathub.md, section b)
 PING_INTERVAL_S = 15.0  # the default of SignalR servers
-TOKEN = "emulator-token"  # noqa: S105 - it protects nothing
-
 _CLOSE_TIMEOUT_S = 2.0  # for the client's close frame; it is on this machine
 _SHUTDOWN_TIMEOUT_S = 5.0  # for HTTP calls that still run; sockets and turns are broken first
 
@@ -47,7 +47,7 @@ class Emulator:
 
     Args:
         brain: Where its answers come from; None for `Obedient`.
-        host: The address to listen on. Loopback, because its signatures and its token do not protect it.
+        host: The address to listen on. Loopback, because its signatures do not protect it.
         port: The port to listen on; 0 takes a free one.
         turn_limit: Turns of each conversation.
         lifetime: How long a conversation lives after its last turn, in seconds.
@@ -61,15 +61,18 @@ class Emulator:
             by: `[Fault(HttpAnswer(503), "creation"), Fault(Cut(), "mid", turn=2, after=3)]` answers the first creation
             with 503, and breaks the connection of the second turn after three pieces of its answer. Or a function that
             is given each `FaultPoint` and returns what goes wrong there, None for nothing: for faults by chance.
-        token: The bearer token that Work IQ takes.
+        token: The bearer token that Work IQ takes; None makes a random one.
+        allowed_hosts: Names by which it may be reached, besides those of loopback and `host`. Any other `Host` is
+            refused, because a web page may let its own name lead to this machine.
+        allowed_origins: Origins of web pages that may use it, besides those of the services themselves.
         shapes: How Work IQ cites over REST: as in live answers, by links in the text and a map of references, or as in
             the documents, by markers `[^n^]` and a list of attributions (docs/protocol/workiq.md, sections 12 and 5).
         agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 
     Raises:
-        ConfigurationError: A limit is not above zero, the token is empty, or `faults` is neither a list of `Fault` nor
-            a function.
+        ConfigurationError: A limit is not above zero, the token is empty, a host or an origin is not one, or `faults`
+            is neither a list of `Fault` nor a function.
     """
 
     def __init__(
@@ -84,7 +87,9 @@ class Emulator:
         ping_interval: float = PING_INTERVAL_S,
         signatures: Literal["headers", "body"] = "headers",
         faults: Faults = (),
-        token: str = TOKEN,
+        token: str | None = None,
+        allowed_hosts: Sequence[str] = (),
+        allowed_origins: Sequence[str] = (),
         shapes: Literal["observed", "documented"] = "observed",
         agents: Mapping[str, Agent] | None = None,
         clock: Callable[[], float] = time.time,
@@ -100,8 +105,9 @@ class Emulator:
                 raise ConfigurationError(f"{name} is {value}; it must be above 0.")
         if shapes not in {"observed", "documented"}:
             raise ConfigurationError(f"shapes is {shapes!r}; it must be observed or documented.")
-        if not token:
+        if token is not None and not token:
             raise ConfigurationError("token is empty.", hint="Pass the token that clients must send.")
+        self._guard = Guard(host, allowed_hosts, allowed_origins)
         self._host = host
         self._port = port
         self._state = State(
@@ -116,7 +122,7 @@ class Emulator:
             ping_interval=ping_interval,
             signed_in_body=signatures == "body",
             plan=FaultPlan(faults),
-            token=token,
+            token=secrets.token_urlsafe(24) if token is None else token,
             documented=shapes == "documented",
         )
         self._workiq = WorkIQ(self._state)
@@ -233,7 +239,7 @@ class Emulator:
         """
         if self._runner is not None:
             raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
-        app = web.Application(client_max_size=DEFAULT_LIMITS.frame_bytes)
+        app = web.Application(client_max_size=DEFAULT_LIMITS.frame_bytes, middlewares=[self._guard.middleware])
         app.add_routes(
             [
                 *Rest(self._state).routes(),

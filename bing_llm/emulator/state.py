@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import secrets
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -21,6 +22,8 @@ from bing_llm.emulator.workiq.requests import ChatBody
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import Image, load_image
 
+_MOST_PICTURES = 1_000
+_MOST_PICTURE_BYTES = 64 * 2**20  # a turn refers to the picture that was uploaded just before it
 REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
 
 Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion", "card", "subscription", "task"]
@@ -75,10 +78,12 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Blobs:
-    """Pictures by blob id."""
+    """Pictures by blob id: the last ones, of 64 MiB in all."""
 
     def __init__(self) -> None:
         self._images: dict[str, Image] = {}
+        self._ids: deque[tuple[str, str]] = deque()  # the oldest first
+        self._bytes = 0
 
     def add_base64(self, text: str) -> tuple[str, str]:
         """Keep a picture; answer with its id and that of its processed form, both "" if it is not a picture."""
@@ -107,6 +112,11 @@ class Blobs:
     def _add(self, image: Image) -> tuple[str, str]:
         ids = (secrets.token_urlsafe(16), secrets.token_urlsafe(16))
         self._images.update(dict.fromkeys(ids, image))
+        self._ids.append(ids)
+        self._bytes += _size(image)
+        while len(self._ids) > 1 and (len(self._ids) > _MOST_PICTURES or self._bytes > _MOST_PICTURE_BYTES):
+            oldest = [self._images.pop(blob_id) for blob_id in self._ids.popleft()]
+            self._bytes -= _size(oldest[0])
         return ids
 
 
@@ -135,6 +145,10 @@ class State:
         """Keep a request, and drop the oldest if there are too many."""
         self.requests.append(request)
         del self.requests[:-REQUESTS_KEPT]
+
+
+def _size(image: Image) -> int:
+    return len(image.data) + len(image.url)
 
 
 def _blob_id(url: str) -> str:

@@ -30,8 +30,9 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("interrupted")
-def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command) -> None:
+def test_it_says_how_to_use_it_and_runs_until_ctrl_c(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """It prints its URL, the ways to use it, and ends with 0 at Ctrl-C."""
+    monkeypatch.setenv("BING_LLM_EMULATOR_TOKEN", "emulator-token")
     done = command("emulator", "--port", "0")
     assert (done.code, done.err) == (0, "")
     [url, *others] = re.findall(r"http://127\.0\.0\.1:\d+", done.out)

@@ -216,8 +216,9 @@ OTHER_SETTINGS = {
 
 
 @pytest.mark.system
-def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path) -> None:
+def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each line works word for word, and asks this emulator whatever that shell's environment says."""
+    monkeypatch.setenv("BING_LLM_EMULATOR_TOKEN", "emulator-token")
     (tmp_path / "bing-llm").write_text(COMMAND)
     (tmp_path / "bing-llm").chmod(0o755)
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"

@@ -221,7 +221,7 @@ async def test_work_iq_is_asked_over_a_socket(bing_emulator: Emulator) -> None:
             bing.stream("Hello", images=[PNG])
     chats = [request for request in bing_emulator.requests if request.kind == "chat"]
     assert [request.body["locationHint"] for request in chats] == [{"timeZone": "Europe/Zurich"}] * 4
-    assert {request.headers["Authorization"] for request in bing_emulator.requests} == {"Bearer emulator-token"}
+    assert {request.headers["Authorization"] for request in bing_emulator.requests} == {f"Bearer {bing_emulator.token}"}
 
 
 async def test_a_failing_turn_of_work_iq_is_opened_again(bing_emulator: Emulator) -> None:

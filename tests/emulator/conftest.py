@@ -15,7 +15,7 @@ from tests.emulator.workiq.visitor import WorkIQVisitor
 @pytest.fixture
 async def emulator() -> AsyncIterator[Emulator]:
     """An emulator that says what it is asked."""
-    async with Emulator(Scripted(lambda question: [f"You said: {question.text}"])) as running:
+    async with Emulator(Scripted(lambda question: [f"You said: {question.text}"]), token="emulator-token") as running:
         yield running
 
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from bing_llm.emulator import PastTurn
+from bing_llm.emulator import PastTurn, conversations
 from bing_llm.emulator.conversations import Conversation, Conversations
 
 
@@ -120,3 +120,22 @@ def test_an_id_may_be_given(kept: Conversations) -> None:
     made = kept.add("0d11")
     assert kept.find("0d11") is made
     assert (made.id, made.client_id) == ("0d11", "")
+
+
+def test_conversations_are_bounded(kept: Conversations, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest that is idle is forgotten, by number and by characters of all turns; the newest stays."""
+    monkeypatch.setattr(conversations, "_MOST_CONVERSATIONS", 3)
+    running, *others = [kept.create(signed_in=True) for _ in range(3)]
+    running.begin(0, "")
+    others.append(kept.create(signed_in=True))
+    assert list(kept) == [running, *others[1:]]
+    monkeypatch.setattr(conversations, "_MOST_CHARACTERS", 10)
+    others[2].finish(PastTurn("12345", "6789"))
+    assert list(kept) == [running, *others[1:]]
+    others[1].finish(PastTurn("1", "2"))
+    assert list(kept) == [running, others[2]]
+    others[2].finish(PastTurn("1" * 99, ""))
+    assert list(kept) == [running, others[2]]
+    kept.delete(others[2])
+    kept.create(signed_in=True)
+    assert len(list(kept)) == 2

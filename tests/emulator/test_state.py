@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from bing_llm.backends.chathub.frames import ChatArguments, PreviousMessage, UserMessage
-from bing_llm.emulator import Emulator, Received
+from bing_llm.emulator import Emulator, Received, state
 from bing_llm.emulator.state import REQUESTS_KEPT, Blobs
 from bing_llm.emulator.workiq.requests import read_chat
 from bing_llm.images import Image
@@ -49,6 +49,21 @@ def test_the_repr_has_no_secrets() -> None:
         kind="chat", arguments=ChatArguments(message=UserMessage(text="Hi"), conversation_signature="secret")
     )
     assert repr(chat) == "Received('chat', path='', text='Hi')"
+
+
+def test_pictures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest are dropped, by number and by size; the newest stays, however large."""
+    monkeypatch.setattr(state, "_MOST_PICTURES", 3)
+    blobs = Blobs()
+    ids = [blobs.add_base64(ENCODED)[0] for _ in range(5)]
+    assert [blobs.get(blob) is not None for blob in ids] == [False, False, True, True, True]
+    monkeypatch.setattr(state, "_MOST_PICTURE_BYTES", 2 * len(PNG))
+    ids = [*ids[2:], blobs.add_base64(ENCODED)[1]]
+    assert [blobs.get(blob) is not None for blob in ids] == [False, False, True, True]
+    monkeypatch.setattr(state, "_MOST_PICTURE_BYTES", 1)
+    last, _ = blobs.add_base64(ENCODED)
+    assert blobs.get(last) is not None
+    assert len(blobs._images) == 2
 
 
 def test_a_picture_has_two_ids() -> None:

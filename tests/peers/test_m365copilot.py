@@ -15,6 +15,12 @@ pytestmark = pytest.mark.peers
 Talk = Callable[..., list[dict[str, Any]]]
 
 
+@pytest.fixture(autouse=True)
+def known_token(bing_emulator: Emulator) -> None:
+    """The one that the driver sends."""
+    bing_emulator.token = "emulator-token"
+
+
 def test_a_conversation_is_created_and_answers(bing_emulator: Emulator, talk_with_m365copilot: Talk) -> None:
     """The SDK creates a conversation, puts its prompt, and parses both messages of the turn."""
     bing_emulator.brain = Scripted([["Hello ", "there."]])

@@ -284,7 +284,7 @@ async def test_a_timeout_is_silence_without_pings() -> None:
 
 
 async def test_headers_of_public_clients_are_accepted(emulator: Emulator, visitor: Visitor) -> None:
-    """Neither Host nor Origin nor a browser's headers are looked at, and the request keeps them for assertions."""
+    """They name the service in Host and Origin, wherever they connect to; the request keeps them for assertions."""
     created = await visitor.create()
     headers = {"Host": "sydney.bing.com", "Origin": "https://www.bing.com", "sec-ch-ua-model": ""}
     async with visitor.socket(created.token, headers=headers) as socket:
