@@ -7,6 +7,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import ClassVar, NoReturn
 
 import msgspec
@@ -55,18 +56,22 @@ class Redactor:
     """
 
     def __init__(self, *secrets: str) -> None:
-        forms = {form for secret in secrets for form in (secret, _decode_all(secret))}
-        # Longest first, so that a secret inside another one does not leave the rest of it standing.
-        self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        self._secrets = secrets
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        """The secrets as they may be written; found when they are first needed, since most turns log nothing."""
+        forms = {form for secret in self._secrets for form in (secret, _decode_all(secret))}
+        return sorted(form for form in forms if len(form) >= _SHORTEST)
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        if not self._secrets:
+        if not self._forms:
             return text
         decoded = _Decoded(text)
-        hidden = [*decoded.places_of(self._secrets)]
+        hidden = [*decoded.places_of(self._forms)]
         while decoded.decode():
-            hidden += decoded.places_of(self._secrets)
+            hidden += decoded.places_of(self._forms)
         for start, end in reversed(_merged(hidden)):
             text = f"{text[:start]}{_MASK}{text[end:]}"
         return text
