@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import ClassVar, NoReturn
 from urllib.parse import quote
 
@@ -50,13 +51,20 @@ class Redactor:
     """
 
     def __init__(self, *secrets: str) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
+        self._secrets = secrets
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        """The secrets as they may be written; found when they are first needed, since most turns log nothing."""
+        forms = {
+            form for secret in self._secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))
+        }
         # Longest first, so that a secret inside another one does not leave the rest of it standing.
-        self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        return sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        for secret in self._secrets:
+        for secret in self._forms:
             text = text.replace(secret, _MASK)
         return text
 

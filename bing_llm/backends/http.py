@@ -370,6 +370,8 @@ class Http:
             ConnectionLost: The connection broke after the request was sent.
         """
         session = await self._session()
+        if not session.http.trace_configs:  # no other call needs it, and it makes each a little slower
+            session.http.trace_configs.append(_report_sent())
         was_sent = False
 
         def note() -> None:
@@ -456,8 +458,7 @@ class Http:
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
                 ws_response_class=_WebSocket,
-                middlewares=(_refuse_redirects, _send_once),
-                trace_configs=[_report_sent()],
+                middlewares=(_guard,),
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
         )
@@ -540,33 +541,31 @@ def _report_sent() -> aiohttp.TraceConfig:
 
     config = aiohttp.TraceConfig()
     config.on_request_headers_sent.append(call)
+    config.freeze()
     return config
 
 
-async def _refuse_redirects(
+async def _guard(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Keeps a WebSocket upgrade from being sent on to another host: aiohttp follows redirects there."""
-    response = await handler(request)
+    """Keeps aiohttp from two things.
+
+    It would send a GET a second time when the connection breaks: attempts are ours to count. And it would send a
+    WebSocket upgrade on to another host, since it follows redirects there.
+    """
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        response = None
+    if response is None:
+        raise aiohttp.ClientConnectionError("The connection broke before there was an answer.")
     if response.status in _REDIRECTS and "upgrade" in {name.lower() for name in request.headers}:
         response.close()
         raise UpgradeRefused(_head(response.status, response.headers))
     return response
-
-
-async def _send_once(
-    request: aiohttp.ClientRequest,
-    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
-) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from sending a GET a second time when the connection breaks: attempts are ours to count."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        broke = aiohttp.ClientConnectionError("The connection broke before there was an answer.")
-    raise broke
 
 
 async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:

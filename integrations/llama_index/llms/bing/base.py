@@ -25,15 +25,15 @@ from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_ca
 from llama_index.core.llms.function_calling import FunctionCallingLLM
 from llama_index.core.types import PydanticProgramMode
 from llama_index_instrumentation import get_dispatcher
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from bing_llm.completion.fields import Names, ServiceFields
 from bing_llm.completion.prompt import History
 from bing_llm.completion.stream import Completion
-from bing_llm.completion.tokens import CONTEXT_TOKENS
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
+from llama_index.llms.bing.dumps import dump_owner, refuse_dumped
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
 from llama_index.llms.bing.streams import StreamedCall, aclosing_now, closing
@@ -63,6 +63,14 @@ _FORMS: dict[PydanticProgramMode, Callable[[type[BaseModel]], Form]] = {
     PydanticProgramMode.FUNCTION: CallForm,
 }
 """How the model is asked for an object in each mode that needs no other package."""
+
+CONTEXT_WINDOW = 5_500
+"""Tokens of a prompt and of an answer as LlamaIndex counts them, by the tokenizer of GPT-3.5.
+
+A ChatHub refused about 8,000 tokens (docs/protocol/chathub.md, section b); the emulator refuses 32,000 characters.
+LlamaIndex leaves 256 tokens of the window for the answer. At 5.6 characters a token, the rest is 29,400 characters.
+English prose has 4 to 5, the densest of 400 pieces of Python 5.4. So 2,600 characters are left for what LlamaIndex does
+not count: the headers of messages, the description of tools, and a schema."""
 
 _NEVER_PICKLED = ("cookies", "token", "client", "service")
 
@@ -159,7 +167,10 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     More than text:
         Citations, searches, pictures and suggestions are in `additional_kwargs` of the last response and of its
         message. Reasoning lines are a `ThinkingBlock`; in streams they come as `thinking_delta`. `raw` has all of
-        this, and `finish_reason`, `conversation_id` and `quota`. It has no usage, because the service counts no tokens.
+        this, and `finish_reason`, `conversation_id` and `quota`. A marker of a citation in the text also has a
+        `CitationBlock` in the message, with its place. There is no usage, because the service counts no tokens. If the
+        model made calls, `completion_tokens` in `additional_kwargs` is an estimate, as `tokens_are_estimated` says, so
+        that `TokenCountingHandler` counts their arguments.
 
         ```python
         answer = llm.chat([ChatMessage("What is new in Python?")])
@@ -195,10 +206,9 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     )
 
     context_window: int = Field(
-        default=CONTEXT_TOKENS,
+        default=CONTEXT_WINDOW,
         ge=1,
-        description="How many tokens a prompt and its answer may have together. A ChatHub refused prompts from about "
-        "8,000 tokens on.",
+        description="The size to which LlamaIndex packs prompts, in tokens as LlamaIndex counts them.",
     )
 
     @classmethod
@@ -211,7 +221,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         """What LlamaIndex needs to know about the model. Nothing is sent."""
         return LLMMetadata(
             context_window=self.context_window,
-            num_output=self.max_tokens or DEFAULT_NUM_OUTPUTS,
+            # The services do not count the answer to the prompt, so it never takes all the room of one.
+            num_output=min(self.max_tokens or DEFAULT_NUM_OUTPUTS, max(1, self.context_window // 4)),
             is_chat_model=True,
             is_function_calling_model=True,
             model_name=self.model,
@@ -227,7 +238,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             messages: The history, the oldest first; it is not changed.
             **kwargs: `tools` (LlamaIndex's, functions, or OpenAI's form), `tool_choice` (`auto`, `required`, `none` or
                 a tool's name), `parallel_tool_calls`, `strict`, `response_format` (a pydantic class or a JSON schema,
-                also in OpenAI's forms), `stop`, `max_tokens`, `model`.
+                also in OpenAI's forms), `stop`, `max_tokens`, `model`, `timeout` (of this turn, in seconds).
 
         Raises:
             InvalidRequest: The history or an option cannot be served; nothing was sent.
@@ -455,6 +466,21 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
     ) -> StructuredCall[M]:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
         return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
+
+    # --- dumps ----------------------------------------------------------------------------------------------------
+
+    def to_dict(self, **kwargs: object) -> dict[str, Any]:
+        """The settings, without secrets, for `from_dict`.
+
+        A `service` of this package becomes `backend` and its settings. A service or a client of your own cannot be
+        stored: the dump names it, and `from_dict` is an error unless you pass it, as in `from_dict(dump, client=...)`.
+        """
+        return {**super().to_dict(**kwargs), **dump_owner(self.client, self.service)}
+
+    @field_validator("client", "service", mode="before")
+    @classmethod
+    def _refuse_dumped(cls, value: object, info: ValidationInfo) -> object:
+        return refuse_dumped(info.field_name or "", value)
 
     # --- life -----------------------------------------------------------------------------------------------------
 

@@ -21,12 +21,16 @@ from llama_index.core.base.llms.types import (
     ThinkingBlock,
     ToolCallBlock,
 )
+from llama_index.core.utils import get_tokenizer
 
 from bing_llm import events as ev
 from bing_llm.completion.citations import place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
 from bing_llm.completion.stream import Completed, Item
+from bing_llm.completion.tokens import count_tokens
 from bing_llm.tools.calls import Call, InvalidCall
+
+_LONGEST_TOKENIZED = 10_000  # characters of arguments; 20 ms for the worst of them
 
 R = TypeVar("R", bound=ChatResponse | CompletionResponse)
 
@@ -126,7 +130,16 @@ class Responses(ABC, Generic[R]):
         self._citations = list(_citation_blocks(self._text, end.reply))
         metadata = _reply_metadata(end.reply)
         raw = {**completion_metadata(end), **metadata}
-        return _News(response_kwargs=metadata, raw=raw, message_kwargs=metadata)
+        if not self._calls:
+            return _News(response_kwargs=metadata, raw=raw, message_kwargs=metadata)
+        # LlamaIndex's counter takes a response for its text, which calls are not; it looks here if `usage` is None.
+        counted = {"completion_tokens": self._estimate_tokens(), "tokens_are_estimated": True}
+        return _News(response_kwargs={**metadata, **counted}, raw={**raw, "usage": None}, message_kwargs=metadata)
+
+    def _estimate_tokens(self) -> int:
+        """About how many tokens the model wrote, by LlamaIndex's tokenizer: the text, and the calls."""
+        written = [self._text, *(f"{call.tool_name}{_arguments_of(call)}" for call in self._calls)]
+        return sum(_count_tokens(text) for text in written)
 
     def _response(self, news: _News) -> R:
         return self._build(
@@ -186,10 +199,14 @@ def _reply_metadata(reply: ev.Reply) -> dict[str, object]:
 
 
 def _citation_blocks(text: str, reply: ev.Reply) -> Iterator[CitationBlock]:
-    """The citations of a text. The service does not say what it quotes, so the title stands for that."""
+    """The citations of a text.
+
+    What is cited is what the service's search found at that URL. If it sent nothing of that, the title stands for it.
+    """
+    found = {result.url: "\n".join(result.snippets) for search in reply.searches for result in search.results}
     for marker in place_citations([text], reply).markers[0]:
         yield CitationBlock(
-            cited_content=TextBlock(text=marker.citation.title),
+            cited_content=TextBlock(text=found.get(marker.citation.url) or marker.citation.title),
             source=marker.citation.url,
             title=marker.citation.title,
             additional_location_info={"start_index": marker.start, "end_index": marker.end},
@@ -197,6 +214,15 @@ def _citation_blocks(text: str, reply: ev.Reply) -> Iterator[CitationBlock]:
 
 
 def _openai_form(call: ToolCallBlock) -> dict[str, object]:
+    function = {"name": call.tool_name, "arguments": _arguments_of(call)}
+    return {"id": call.tool_call_id, "type": "function", "function": function}
+
+
+def _arguments_of(call: ToolCallBlock) -> str:
     arguments = call.tool_kwargs
-    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    return {"id": call.tool_call_id, "type": "function", "function": {"name": call.tool_name, "arguments": written}}
+    return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+
+
+def _count_tokens(text: str) -> int:
+    """Long texts are counted by their length: tokenizers take more than linear time for some."""
+    return len(get_tokenizer()(text)) if len(text) <= _LONGEST_TOKENIZED else count_tokens(text)

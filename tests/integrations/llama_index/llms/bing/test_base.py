@@ -364,11 +364,11 @@ def test_metadata_say_what_the_model_is(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(socket, "socket", refuse)
     metadata = Bing(backend="emulator").metadata
-    assert (metadata.model_name, metadata.context_window, metadata.num_output) == ("bing-balanced", 8000, 256)
+    assert (metadata.model_name, metadata.context_window, metadata.num_output) == ("bing-balanced", 5500, 256)
     assert metadata.is_chat_model
     assert metadata.is_function_calling_model
     other = Bing(backend="emulator", model="bing-precise", max_tokens=500, context_window=100).metadata
-    assert (other.model_name, other.context_window, other.num_output) == ("bing-precise", 100, 500)
+    assert (other.model_name, other.context_window, other.num_output) == ("bing-precise", 100, 25)
 
 
 def test_settings_reach_the_client() -> None:

@@ -127,6 +127,24 @@ def test_a_marker_is_a_block_after_the_text(way: str) -> None:
     assert last.message.content == text
 
 
+def test_what_is_cited_is_what_was_found() -> None:
+    """The snippets of the search result at the URL; the title if there are none."""
+    found = ev.SearchResult("Tides", "https://a.example", ("High water is at noon.", "Low water at six."))
+    reply = ev.Reply(
+        text="At noon.[^1^] Or six.[^2^]",
+        citations=(ev.Citation(1, "https://a.example", "Tides"), ev.Citation(2, "https://b.example", "Ports")),
+        searches=(ev.Search("tides", (found,)),),
+    )
+    *_, last = chat(reply.text, end(reply))
+    cited = [block for block in last.message.blocks if isinstance(block, CitationBlock)]
+    assert [block.cited_content for block in cited] == [
+        TextBlock(text="High water is at noon.\nLow water at six."),
+        TextBlock(text="Ports"),
+    ]
+    places = [block.additional_location_info for block in cited]
+    assert [reply.text[place["start_index"] : place["end_index"]] for place in places] == ["[^1^]", "[^2^]"]
+
+
 # --- calls ------------------------------------------------------------------------------------------------------------
 
 

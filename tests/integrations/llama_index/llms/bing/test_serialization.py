@@ -20,9 +20,10 @@ from llama_index.core.prompts import PromptTemplate
 from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, Field
 
+from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
-from bing_llm.errors import BingError, ServiceError
-from bing_llm.services import ChatHub, WorkIQ
+from bing_llm.errors import BingError, ConfigurationError, ServiceError
+from bing_llm.services import ChatHub, Emulated, WorkIQ
 from llama_index.llms.bing import Bing
 from tests.fakes import FakeBackend
 from tests.integrations.llama_index.llms.bing.models import asked, llm_of
@@ -205,9 +206,47 @@ def test_both_forms_of_an_endpoint_are_loaded() -> None:
     assert Bing.from_json(Bing(endpoint=pair).to_json()).endpoint == pair
 
 
-def test_a_client_of_your_own_is_not_written() -> None:
-    """It holds connections."""
-    assert "client" not in llm_of(FakeBackend()).to_dict()
+@pytest.mark.parametrize(
+    "service",
+    [
+        WorkIQ(token=SECRET, time_zone="UTC", files=("https://contoso.sharepoint.com/plan.docx",), search=False),
+        ChatHub(endpoint="http://127.0.0.1:1", cookies=f"_U={SECRET}", model="bing-precise", locale="de-DE"),
+        Emulated(model="bing-creative"),
+    ],
+    ids=lambda service: service.name,
+)
+def test_a_service_is_written_as_its_settings(service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is read asks the same service, with a credential from the environment; the dump has none."""
+    monkeypatch.setenv("WORKIQ_TOKEN", SECRET)
+    written = Bing(service=service).to_json()
+    assert SECRET not in written
+    read = Bing.from_json(written)
+    assert read._connection.backend_name == service.name
+    for name in ("model", "search", "time_zone", "files", "locale", "endpoint"):
+        if hasattr(service, name):
+            assert getattr(read._connection.service, name) == getattr(service, name)
+    assert read.to_json() == written
+
+
+class OwnHub(ChatHub, frozen=True, kw_only=True):
+    """A service of one's own."""
+
+
+@pytest.mark.parametrize(
+    ("name", "owner"),
+    [
+        ("client", BingClient(Emulated())),
+        ("service", OwnHub(endpoint="http://127.0.0.1:1")),
+        ("service", ChatHub(endpoint="http://127.0.0.1:1", proxy=f"http://ada:{SECRET}@127.0.0.1:9")),
+    ],
+)
+def test_what_cannot_be_written_is_an_error_when_it_is_read(name: str, owner: Any) -> None:
+    """It is not read as an LLM of another service: the error says what to pass, and with that it is read."""
+    written = Bing(**{name: owner}).to_json()
+    assert SECRET not in written
+    with pytest.raises(ConfigurationError, match=rf"a Bing with a {name} of its own.*Pass it: Bing.from_dict\(dump, "):
+        Bing.from_json(written)
+    assert getattr(Bing.from_json(written, **{name: owner}), name) is owner
 
 
 def test_what_is_written_is_json() -> None:
