@@ -13,6 +13,8 @@ from bing_llm.backends.workiq.a2a.backend import A2ABackend
 from bing_llm.messages import Prompt
 from tests.backends.serving import Answer, cut_off, reply
 from tests.backends.workiq.a2a.agents import (
+    CARD_PATH,
+    Slept,
     agent_at,
     ask,
     broken,
@@ -121,6 +123,47 @@ async def test_a_turn_does_not_go_on_after_its_deadline() -> None:
         with pytest.raises(errors.ConnectionLost):
             await events_of(channel)
         assert methods(server) == ["SendStreamingMessage", "SubscribeToTask"]
+
+
+async def test_a_service_that_is_gone_is_tried_a_few_times() -> None:
+    """Nobody listens any more; the loss is what the caller gets, with what had come."""
+    async with agent_at(broken(task(), piece("One"))) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        assert await channel.next_event() == ev.TextDelta("One")
+        assert server._server is not None
+        server._server.close()
+        with pytest.raises(errors.ConnectionLost) as caught:
+            await channel.next_event()
+        assert caught.value.partial_text == "One"
+        assert isinstance(caught.value.__cause__, errors.ConnectionFailed)
+        assert isinstance(backend._sleep, Slept)
+        assert backend._sleep.seconds == [0.0, 0.5, 2.0] * 2
+        channel.close()
+
+
+async def test_a_stopped_turn_does_not_go_on() -> None:
+    """The task is canceled once; the answer is what came."""
+    canceled = whole(response(bare_task("CANCELED", artifact("One"))))
+    async with agent_at(broken(task(), piece("One")), canceled) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        assert await channel.next_event() == ev.TextDelta("One")
+        await channel.stop()
+        last = (await events_of(channel))[-1]
+        assert isinstance(last, ev.TurnCompleted)
+        assert last.reply.text == "One"
+        assert methods(server) == ["SendStreamingMessage", "CancelTask"]
+
+
+async def test_a_card_may_be_ready_before_the_turn() -> None:
+    """That is all that goes before it."""
+    async with agent_at(streamed(task(), piece("Hi"), DONE)) as (server, backend):
+        warm = await backend.warm_up(in_time())
+        assert warm.alive()
+        await warm.keep_alive()
+        assert [request.target for request in server.requests] == [CARD_PATH]
+        given = await events_of(await backend.open_warm(warm, Prompt("Ask"), in_time()))
+        assert given[0] == ev.TextDelta("Hi")
+        warm.close()
 
 
 async def test_a_closed_turn_opens_no_connection() -> None:
