@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -10,10 +11,15 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation
 from bing_llm.backends.workiq.a2a.backend import A2ABackend
+from bing_llm.client import BingClient
+from bing_llm.limits import Timeouts
 from bing_llm.messages import Prompt
-from tests.backends.serving import Answer, cut_off, reply
+from bing_llm.services import WorkIQ
+from tests.backends.serving import Answer, Request, cut_off, reply, silent
 from tests.backends.workiq.a2a.agents import (
+    AGENT,
     CARD_PATH,
+    SECRET,
     Slept,
     agent_at,
     ask,
@@ -168,10 +174,27 @@ async def test_a_card_may_be_ready_before_the_turn() -> None:
 
 async def test_a_closed_turn_opens_no_connection() -> None:
     """It was left while it was to go on."""
-    async with agent_at(broken(task(), piece("One")), GONE_ON) as (_, backend):
+    async with agent_at(broken(task(), piece("One")), GONE_ON) as (server, backend):
         channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
         assert await channel.next_event() == ev.TextDelta("One")
         channel.close()
         channel.close()
         with pytest.raises(errors.ConnectionLost):
             await channel.next_event()
+        assert methods(server) == ["SendStreamingMessage"]
+
+
+async def test_a_service_that_does_not_answer_a_stop_does_not_hold_it_up() -> None:
+    """The answer ends with what came, and so does the call."""
+
+    async def begin(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + task() + piece("One"))
+        await silent(request, reader, writer)
+
+    async with agent_at(begin, silent) as (server, _):
+        service = WorkIQ(endpoint=server.url("/a2a/"), agent=AGENT, token=SECRET, time_zone="UTC")
+        async with BingClient(service, timeouts=Timeouts(stop=0.05)) as client, client.stream("Ask") as turn:
+            assert await anext(turn) == ev.TextDelta("One")
+            await turn.stop()
+            assert (await turn.reply()).text == "One"
+        assert methods(server) == ["SendStreamingMessage", "CancelTask"]
