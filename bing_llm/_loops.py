@@ -102,6 +102,14 @@ class PerLoop(Generic[K]):
             resource = scope.resources[self._key] = make()
         return cast("K", resource)
 
+    def here(self) -> K | None:
+        """The resource of the running loop; None if there is none, or no loop runs."""
+        try:
+            scope = _scopes.get().get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
+        return None if scope is None else cast("K | None", scope.resources.get(self._key))
+
     def __iter__(self) -> Iterator[K]:
         """The resources of all loops."""
         found = (scope.resources.get(self._key) for scope in list(_scopes.get().values()))

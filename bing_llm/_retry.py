@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from bing_llm._safe_text import log_line
@@ -60,7 +60,9 @@ class Attempts:
     def __init__(self, retries: Retries, deadline: Deadline, metering: Metering) -> None:
         self.deadline = deadline
         self._metering = retries.applied_to(metering)
-        self._attempts = aiter(_retrying(retries, deadline, lambda exc: isinstance(exc, BingError)))
+        self._retries = retries
+        # Made for the first failure: most turns have none, and tenacity is slow to import.
+        self._attempts: AsyncIterator[AttemptManager] | None = None
         self._current: AttemptManager | None = None
 
     async def failed(self, exc: BingError, attempt: FailedAttempt) -> None:
@@ -75,7 +77,8 @@ class Attempts:
             raise exc
         if step == "replace":
             return
-        if self._current is None:
+        if self._current is None or self._attempts is None:
+            self._attempts = aiter(_retrying(self._retries, self.deadline, lambda exc: isinstance(exc, BingError)))
             self._current = await anext(self._attempts)  # the first, which waits for nothing
         self._current.retry_state.set_exception((type(exc), exc, exc.__traceback__))
         self._current = await anext(self._attempts)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import ClassVar, NoReturn
-from urllib.parse import quote
 
 import msgspec
 
@@ -43,21 +46,34 @@ def refuse_to_pickle(holder: object) -> NoReturn:
 
 
 class Redactor:
-    """Replaces known secrets by `***`, percent-encoded and JSON-escaped ones too.
+    """Replaces known secrets by `***`, however they are spelled.
+
+    Texts are compared as they read after decoding: percent-encoding, escapes of JSON, entities of HTML, mixed and one
+    in the other. So are the secrets, because a cookie may be encoded already.
 
     Args:
         secrets: The values; those of under 6 characters are left alone, since they would blank ordinary words.
     """
 
     def __init__(self, *secrets: str) -> None:
-        forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), secret.replace("/", "\\/"))}
-        # Longest first, so that a secret inside another one does not leave the rest of it standing.
-        self._secrets = sorted((form for form in forms if len(form) >= _SHORTEST), key=len, reverse=True)
+        self._secrets = secrets
+
+    @cached_property
+    def _forms(self) -> list[str]:
+        """The secrets as they may be written; found when they are first needed, since most turns log nothing."""
+        forms = {form for secret in self._secrets for form in (secret, _decode_all(secret))}
+        return sorted(form for form in forms if len(form) >= _SHORTEST)
 
     def __call__(self, text: str) -> str:
         """The text without the secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, _MASK)
+        if not self._forms:
+            return text
+        decoded = _Decoded(text)
+        hidden = [*decoded.places_of(self._forms)]
+        while decoded.decode():
+            hidden += decoded.places_of(self._forms)
+        for start, end in reversed(_merged(hidden)):
+            text = f"{text[:start]}{_MASK}{text[end:]}"
         return text
 
     @contextmanager
@@ -71,3 +87,78 @@ class Redactor:
             exc.value = exc.value and self(exc.value)
             exc.service_message = exc.service_message and self(exc.service_message)
             raise
+
+
+_ESCAPE = re.compile(
+    r"%([0-9A-Fa-f]{2})|\\u([0-9A-Fa-f]{4})|\\x([0-9A-Fa-f]{2})|&#[xX]([0-9A-Fa-f]{1,6});|&#([0-9]{1,7});"
+    r"|&(amp|lt|gt|quot|apos);|\\(.)"
+)
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
+_DEEPEST = 5  # encodings one in the other; each makes a text longer, and nobody reads what is deeper
+
+
+class _Decoded:
+    """A text, decoded step by step, and where its characters come from.
+
+    Attributes:
+        text: What it reads as now.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._starts: Sequence[int] | None = None  # of each character, and the end; None for the text as it came
+        self._left = _DEEPEST
+
+    def decode(self) -> bool:
+        """Decode what is encoded now; False if nothing is, or if it was done often enough."""
+        if not self._left or _ESCAPE.search(self.text) is None:
+            return False
+        self._left -= 1
+        before = range(len(self.text) + 1) if self._starts is None else self._starts
+        parts: list[str] = []
+        starts = array("Q")
+        at = 0
+        for found in _ESCAPE.finditer(self.text):
+            parts += (self.text[at : found.start()], _character(found))
+            starts.extend(before[at : found.start()])
+            starts.append(before[found.start()])
+            at = found.end()
+        starts.extend(before[at:])
+        self.text, self._starts = "".join((*parts, self.text[at:])), starts
+        return True
+
+    def places_of(self, secrets: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """Where these stand, as half-open ranges of the text as it came."""
+        starts = range(len(self.text) + 1) if self._starts is None else self._starts
+        for secret in secrets:
+            at = self.text.find(secret)
+            while at >= 0:
+                yield starts[at], starts[at + len(secret)]
+                at = self.text.find(secret, at + len(secret))
+
+
+def _character(found: re.Match[str]) -> str:
+    percent, unicode_, byte, hexadecimal, decimal, entity, plain = found.groups()
+    for digits, base in ((percent, 16), (unicode_, 16), (byte, 16), (hexadecimal, 16), (decimal, 10)):
+        if digits is not None:
+            code = int(digits, base)
+            return chr(code) if code <= sys.maxunicode else "\ufffd"
+    return _ENTITIES[entity] if entity is not None else plain
+
+
+def _decode_all(text: str) -> str:
+    decoded = _Decoded(text)
+    while decoded.decode():
+        pass
+    return decoded.text
+
+
+def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges that overlap, as one; in order."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged

@@ -57,6 +57,7 @@ class SingleTurn:
         self.handle: ConversationHandle | None = None
         self._prompt = prompt
         self._is_first = True
+        self._was_warm = False
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the turn in a warm conversation or a new one."""
@@ -65,13 +66,21 @@ class SingleTurn:
         self._is_first = False
         self.conversation = "new" if warm is None else "used"
         if warm is not None:
+            self._was_warm = True
             self.handle = warm.handle
             return await context.backend.open_warm(warm, self._prompt, deadline)
         self.handle = await context.backend.create_conversation(deadline)
         return await context.backend.open_turn(self.handle, self._prompt, 0, deadline)
 
-    def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
-        """Nothing to keep."""
+    def answered(self) -> None:
+        """Let another warm conversation take the place of the one that was taken."""
+        if self._was_warm:
+            self._was_warm = False
+            self.context.pool.refill()
+
+    def end(self, reply: ev.Reply | None, error: BingError | None) -> None:  # noqa: ARG002 - of all turns
+        """As `answered`, for a turn without text; nothing else is kept."""
+        self.answered()
 
 
 class _ConversationState:
@@ -116,6 +125,9 @@ class _ConversationTurn:
         channel = await self.context.backend.open_turn(state.handle, self._prompt, state.turns_sent, deadline)
         state.turns_sent += 1
         return channel
+
+    def answered(self) -> None:
+        """Nothing waits for that."""
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         state = self._state

@@ -94,11 +94,20 @@ class WarmPool:
             await self._loops.get_or_create(self._new_loop_pool)
 
     async def take(self) -> WarmConversation | None:
-        """One that is ready on this loop, whose place another one then takes; None if none is. It does not wait."""
+        """One that is ready on this loop, replaced by the next `refill`; None if none is. It does not wait."""
         if self._closed:
             return None
         pool = await self._loops.get_or_create(self._new_loop_pool)
         return pool.take()
+
+    def refill(self) -> None:
+        """Make what is missing on this loop, for a turn that took one and has its first text.
+
+        Not before, or the making would put that text off. Where no loop runs, the next upkeep does it.
+        """
+        pool = None if self._closed else self._loops.here()
+        if pool is not None:
+            pool.refill()
 
     async def aclose(self) -> None:
         """Close all of them; there are none from now on. May be called twice."""
@@ -143,14 +152,13 @@ class _LoopPool:
 
     def take(self) -> WarmConversation | None:
         """The oldest one that is alive; None if there is none."""
-        taken = None
-        while taken is None and self.ready:
+        while self.ready:
             first = self.ready.popleft()
-            taken = first.conversation if self._is_good(first) else None
-        if taken is not None:
-            self._failures = 0
-        self._fill()
-        return taken
+            if self._is_good(first):
+                self._failures = 0
+                return first.conversation
+        self.refill()
+        return None
 
     def close(self) -> None:
         """Close everything, and give up what is being made; the loop does not run."""
@@ -187,7 +195,7 @@ class _LoopPool:
         self.ready = deque([item for item in self.ready if self._is_good(item)])
         if self.ready:
             self._run(self._ping())
-        self._fill()
+        self.refill()
         self._timer = self._plan.start_timer(PING_SECONDS, in_this_process(self._maintain))
 
     def _is_good(self, item: _Ready) -> bool:
@@ -207,7 +215,8 @@ class _LoopPool:
                 item.conversation.close()
                 self._back_off_once()
 
-    def _fill(self) -> None:
+    def refill(self) -> None:
+        """Make what is missing, unless it is being made, or a failure has to be waited out."""
         idle = self._making is None or self._making.done()
         if idle and len(self.ready) < self._plan.size and self._plan.clock() >= self._not_before:
             self._making = self._run(self._make())

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
@@ -58,7 +58,7 @@ class TurnContext(Protocol):
 
 def new_deadline(context: TurnContext) -> Deadline:
     """The deadline of an operation that begins now."""
-    label = f"[turn {uuid.uuid4().hex[:8]}]"
+    label = f"[turn {os.urandom(4).hex()}]"
     return Deadline(context.timeouts.turn, context.retries.clock or time.monotonic, label)
 
 
@@ -79,6 +79,9 @@ class TurnSource(Protocol):
         Raises:
             BingError: It failed before there was a channel.
         """
+
+    def answered(self) -> None:
+        """The first text has come. Called at most once."""
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:
         """The turn is over: with this reply, with this error, or closed early. Called once, even if nothing was opened.
@@ -332,7 +335,9 @@ class TurnStream:
         self._piece = ""
         match event:
             case ev.TextDelta() | ev.TextRevised():
-                self._has_text = True
+                if not self._has_text:
+                    self._has_text = True
+                    self._source.answered()
                 self._piece = self._extension.push(event)
             case ev.TextRevoked():
                 self._has_text = True

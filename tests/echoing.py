@@ -19,8 +19,8 @@ from tests.backends.workiq import wire as workiq
 MARK = "hunter2"
 """In each secret, many times: a secret that is cut in two shows it as well."""
 
-COOKIE, SIGNATURE, ENCRYPTED, TOKEN, PASSWORD = (
-    f"{name}-{MARK * 6}/+{MARK}" for name in ("cookie", "signature", "encrypted", "token", "password")
+COOKIE, SIGNATURE, ENCRYPTED, TOKEN, PASSWORD, SET_COOKIE = (
+    f"{name}-{MARK * 6}/+{MARK}" for name in ("cookie", "signature", "encrypted", "token", "password", "set")
 )
 
 Frames: TypeAlias = Callable[[str], list[bytes]]
@@ -33,9 +33,19 @@ def message(text: str) -> bytes:
 
 
 def said_back(request: Request, *secrets: str) -> str:
-    """All that a request holds, and these secrets, as they are and percent-encoded."""
+    """All that a request holds, and these secrets, as they are, and in other spellings."""
     words = f"{request.target} {json.dumps(dict(request.headers))} {request.body.decode()} {' '.join(secrets)}"
-    return f"{words} {' '.join(quote(secret, safe='') for secret in secrets)}"
+    spelled = [
+        spelling
+        for secret in secrets
+        for spelling in (
+            quote(secret, safe=""),
+            secret.replace("/", "%2f").replace("+", "\\u002B"),
+            "".join(f"%{ord(sign):02x}" for sign in secret),
+            quote(json.dumps(secret).replace("/", "\\/"), safe=""),
+        )
+    ]
+    return f"{words} {' '.join(spelled)}"
 
 
 def refusal(status: int, words: str, body: Any = None) -> bytes:
@@ -49,6 +59,7 @@ def created() -> bytes:
     """A conversation of a ChatHub, with its secrets."""
     body = json.dumps({"conversationId": "c1", "clientId": "p1", "result": {"value": "Success"}}).encode()
     signatures = {
+        "Set-Cookie": f"MUID={SET_COOKIE}; Path=/; HttpOnly",
         "X-Sydney-ConversationSignature": SIGNATURE,
         "X-Sydney-EncryptedConversationSignature": ENCRYPTED,
         "Connection": "close",
@@ -105,7 +116,7 @@ def chathub(fault: str) -> Talk:
 
     async def talk(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_creation = "/conversation/create" in request.target
-        words = said_back(request, COOKIE, *(() if is_creation else (SIGNATURE, ENCRYPTED)))
+        words = said_back(request, COOKIE, *(() if is_creation else (SIGNATURE, ENCRYPTED, SET_COOKIE)))
         if is_creation:
             writer.write(CREATIONS[fault](words) if fault in CREATIONS else created())
         elif fault in UPGRADES or "upgrade" not in request.headers:

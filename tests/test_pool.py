@@ -75,8 +75,9 @@ async def filled(backend: FakeBackend, size: int = 1, timers: Timers | None = No
 
 
 async def taken_id(pool: WarmPool) -> str | None:
-    """The id of the conversation that the pool gives."""
+    """The id of the conversation that the pool gives to a turn, which then has its first text."""
     taken = await pool.take()
+    pool.refill()
     return None if taken is None else taken.handle.id
 
 
@@ -126,6 +127,29 @@ async def test_the_oldest_is_taken_and_replaced() -> None:
         assert pool.ready == 2
     assert not any(warm.closed for warm in backend.warmed[:3])  # they are their turns'
     await pool.aclose()
+
+
+async def test_its_place_is_taken_when_the_turn_has_its_first_text() -> None:
+    """Until then nothing is made, which would put that text off."""
+    backend = FakeBackend()
+    pool = await filled(backend, 2)
+    assert await pool.take() is not None
+    await settled(pool)
+    assert (backend.calls, pool.ready) == (["create"] * 2, 1)
+    pool.refill()
+    await settled(pool)
+    assert (backend.calls, pool.ready) == (["create"] * 3, 2)
+    await pool.aclose()
+    pool.refill()
+    assert pool.ready == 0
+
+
+def test_without_a_loop_nothing_is_made() -> None:
+    """A turn may be closed by the collector in any thread."""
+    backend = FakeBackend()
+    pool = pool_of(backend)
+    pool.refill()
+    assert backend.calls == []
 
 
 async def test_none_is_waited_for() -> None:
@@ -311,7 +335,7 @@ async def test_what_dies_unused_again_and_again_is_made_less_often() -> None:
         return looks
 
     assert [await looks_until_the_next() for _ in range(3)] == [2, 3, 5]  # the first look finds it dead
-    assert await pool.take() is not None
+    assert await taken_id(pool) is not None
     await settled(pool)
     assert await looks_until_the_next() == 2
     await pool.aclose()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+from collections.abc import Callable
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -61,10 +63,44 @@ def test_secrets_are_neither_shown_nor_pickled(holder: object) -> None:
 SIGNATURE = "n8+Zm/4t8Qq=="
 
 
-@pytest.mark.parametrize("text", [SIGNATURE, quote(SIGNATURE, safe=""), SIGNATURE.replace("/", "\\/")])
+def _in_each(encode: Callable[[str], str]) -> str:
+    return "".join(map(encode, SIGNATURE))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SIGNATURE,
+        quote(SIGNATURE, safe=""),
+        SIGNATURE.replace("+", "%2b").replace("/", "%2F").replace("=", "%3d"),
+        SIGNATURE.replace("/", "%2f").replace("+", "\\u002B").replace("=", "&#61;"),
+        SIGNATURE.replace("/", "\\/"),
+        quote(quote(SIGNATURE, safe=""), safe=""),
+        json.dumps(json.dumps(SIGNATURE.replace("/", "\\/"))).strip('"\\'),
+        _in_each(lambda sign: f"%{ord(sign):02x}"),
+        _in_each(lambda sign: f"\\u{ord(sign):04X}"),
+        _in_each(lambda sign: f"\\x{ord(sign):02x}"),
+        _in_each(lambda sign: f"&#x{ord(sign):X};"),
+        _in_each(lambda sign: f"%26%23{ord(sign)}%3B"),
+    ],
+)
 def test_a_secret_is_masked_in_each_of_its_forms(text: str) -> None:
-    """A secret becomes `***` wherever it stands, as it is, percent-encoded and as JSON may write it."""
+    """A secret becomes `***` wherever it stands and however it is spelled: encodings may be mixed, or in each other."""
     assert Redactor(SIGNATURE)(f"a {text} b {text}") == "a *** b ***"
+
+
+def test_a_secret_that_is_encoded_is_known_decoded() -> None:
+    """A cookie may be percent-encoded, and a service may say what it means; the rest of the text stays as it was."""
+    redact = Redactor("a%2Fb%2Bc%3Dd")
+    assert redact("%41 a/b+c=d \\u0041") == "%41 *** \\u0041"
+    assert redact("&lt; a%252Fb%252Bc%253Dd &#62;") == "&lt; *** &#62;"
+
+
+@given(st.text(alphabet="ab%25u\\0046&#;xX"), st.text(alphabet="ab%25u\\0046&#;xX"))
+def test_what_surrounds_a_secret_stays(before: str, after: str) -> None:
+    """Only the secret is masked, whatever looks like an escape beside it."""
+    text = Redactor("secret-value")(f"{before} secret-value {after}")
+    assert text == f"{before} *** {after}"
 
 
 def test_a_secret_inside_another_leaves_nothing_standing() -> None:

@@ -24,6 +24,7 @@ _MOST_NOTED: Final = 100
 _HIGHEST_TYPE: Final = 1_000_000  # of a frame; those that are known are below 10
 
 _STRETCH: Final = 100  # pieces and events without a wait; some milliseconds
+_BYTES_OF_A_STEP: Final = 1024  # for each so many of a piece, one more: 100 KiB may be 50,000 lines without an event
 
 
 class Transport(Protocol):
@@ -294,6 +295,7 @@ class Channel:
                 _log.debug("%s %s", self._label, data.reason)
                 self._protocol.receive_eof(data.code)
             else:
+                self._unbroken += len(data) // _BYTES_OF_A_STEP
                 if logs:
                     self._log_received(data)
                 self._protocol.receive(data)

@@ -6,16 +6,19 @@ import asyncio
 import ssl
 import time
 import weakref
+import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
 import msgspec
 from yarl import URL
 
+from bing_llm._checks import check_proxy
 from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.response import FormField, Response, retry_after
@@ -32,7 +35,15 @@ _NO_CODE = 1005  # RFC 6455, section 7.1.5: a close frame without a code; aiohtt
 _SWITCHING = 101
 _REDIRECTS = range(300, 400)
 
+_PLAIN = "identity"
+_PACKED = frozenset(("gzip", "x-gzip", "deflate"))
+_ANY_WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, as its head says
+_PIECE_BYTES = 16 * 1024  # of a stream; a channel looks at the clock between two pieces
+_MOST_COOKIES = 100  # far more than a service sets; what is set later matters more
+
 T = TypeVar("T")
+
+_Handler: TypeAlias = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
 
 
 class UpgradeRefused(Exception):
@@ -191,26 +202,45 @@ class ByteStream:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self.head = _head(response.status, response.headers)
         self._response = response
+        self._unpacker = _Unpacker() if _encoding(response) in _PACKED else None
 
     async def read(self) -> list[bytes | End]:
         """Wait for what has come since, at least one byte. What came before the connection broke is given first.
 
         A wait that is cancelled loses nothing.
         """
-        with suppress(aiohttp.ClientError, OSError):
-            if data := await self._response.content.readany():
-                return [data]
-        return [self._end()]
+        if self._unpacker is not None and (unpacked := self._unpacker.take()):
+            return [unpacked]
+        while True:
+            data = b""
+            with suppress(aiohttp.ClientError, OSError):
+                data = await self._response.content.read(_PIECE_BYTES)
+            rest = data or self._end()
+            if isinstance(rest, End):
+                return [rest]
+            if pieces := self._pieces(rest):
+                return pieces
 
     def ready(self) -> list[bytes | End]:
-        """What has come since, if anything has."""
+        """What has come since, if anything has: one small piece, after which a channel looks at the clock."""
+        if self._unpacker is not None and (unpacked := self._unpacker.take()):
+            return [unpacked]
         content = self._response.content
         if content.exception() is None:
-            if data := content.read_nowait():
-                return [data]
+            if data := content.read_nowait(_PIECE_BYTES):
+                return self._pieces(data)
             if not content.at_eof():
                 return []
-        return [self._end()]
+        end = self._end()
+        return [end] if isinstance(end, End) else self._pieces(end)
+
+    def _pieces(self, data: bytes) -> list[bytes | End]:
+        """What the next bytes of the body mean; nothing, where they only begin a packed piece."""
+        if self._unpacker is None:
+            return [data]
+        self._unpacker.feed(data)
+        unpacked = self._unpacker.take()
+        return [unpacked] if unpacked else []
 
     def _end(self) -> bytes | End:
         content = self._response.content
@@ -234,7 +264,9 @@ class ByteStream:
                 while len(body) < MAX_BODY_BYTES and not isinstance(data := (await self.read())[0], End):
                     body += data
         self.abort()
-        return msgspec.structs.replace(self.head, body=bytes(body[:MAX_BODY_BYTES]))
+        return msgspec.structs.replace(
+            self.head, body=_unpacked(bytes(body[:MAX_BODY_BYTES]), _encoding(self._response))
+        )
 
     def abort(self) -> None:
         """Drop the connection now. May be called twice.
@@ -276,12 +308,34 @@ class _Session:
                 socket.end_with_loop()
 
 
+class _SetCookies:
+    """The values of cookies that a service set, the oldest first, for whoever takes secrets out of texts.
+
+    aiohttp keeps the cookies, and sends them back as a browser does.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, None] = {}
+
+    async def note(self, request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
+        """Guard each request, and look at its response; for `middlewares`."""
+        response = await _guard(request, handler)
+        for header in response.headers.getall("Set-Cookie", ()):
+            value = header.partition(";")[0].partition("=")[2].strip().strip('"')
+            if value:
+                self.values[value] = None
+        while len(self.values) > _MOST_COOKIES:
+            del self.values[next(iter(self.values))]
+        return response
+
+
 class Http:
     """Connections of one client, on whatever event loop it is used.
 
     Args:
         proxy: URL of an HTTP proxy, which `check_proxy` takes; None for none.
-        trust_env: Whether to take proxies from the environment, as aiohttp does.
+        trust_env: Whether to take proxies from the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY` and the
+            system's. Nothing else is taken from it; aiohttp would also send the passwords of `.netrc` to the service.
         ssl_context: How to verify TLS; None for the default context with certifi's certificates.
     """
 
@@ -291,6 +345,8 @@ class Http:
         self._proxy = proxy
         self._trust_env = trust_env
         self._ssl_context = ssl_context
+        self._cookies = _SetCookies()
+        self._passwords: dict[str, None] = {}
         self._sessions = PerLoop[_Session]()
 
     async def request(
@@ -330,7 +386,7 @@ class Http:
                 _exact(url),
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=self._proxy_for(url),
                 ssl=self._tls(url),
                 json=json,
                 data=_form(form),
@@ -370,6 +426,8 @@ class Http:
             ConnectionLost: The connection broke after the request was sent.
         """
         session = await self._session()
+        if not session.http.trace_configs:  # no other call needs it, and it makes each a little slower
+            session.http.trace_configs.append(_report_sent())
         was_sent = False
 
         def note() -> None:
@@ -383,7 +441,7 @@ class Http:
                 _exact(url),
                 headers=headers,
                 allow_redirects=False,
-                proxy=self._proxy,
+                proxy=self._proxy_for(url),
                 ssl=self._tls(url),
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
@@ -419,7 +477,7 @@ class Http:
                 return await session.http.ws_connect(
                     _exact(url),
                     headers=headers,
-                    proxy=self._proxy,
+                    proxy=self._proxy_for(url),
                     ssl=self._tls(url),
                     max_msg_size=limits.frame_bytes,
                     # aiohttp takes a close frame without a code for its own, and would wait so long for the server's.
@@ -452,15 +510,31 @@ class Http:
     def _new_session(self) -> _Session:
         return _Session(
             aiohttp.ClientSession(
-                trust_env=self._trust_env,
+                # Answers are small, and streams come in small pieces: to pack them has no use.
+                headers={"Accept-Encoding": "identity"},
+                auto_decompress=False,  # it would unpack as much as comes at once
                 timeout=aiohttp.ClientTimeout(),  # each call has its own limit
                 response_class=_Response,
                 ws_response_class=_WebSocket,
-                middlewares=(_refuse_redirects, _send_once),
-                trace_configs=[_report_sent()],
+                middlewares=(self._cookies.note,),
                 connector=aiohttp.TCPConnector(limit=0),  # a socket each turn: the service limits us, not the pool
             )
         )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What the service and the proxy must not be quoted with: cookies that were set, and passwords of proxies."""
+        return (*self._cookies.values, *self._passwords)
+
+    def _proxy_for(self, url: str) -> str | None:
+        """The proxy of this call: that of the caller, else that of the environment, if it is trusted."""
+        proxy = self._proxy
+        if proxy is None and self._trust_env:
+            proxy = _environment_proxy(url)
+            check_proxy(proxy)
+        if proxy is not None and (password := urlsplit(proxy).password):
+            self._passwords[password] = None
+        return proxy
 
     def _tls(self, url: str) -> ssl.SSLContext | bool:
         if urlsplit(url).scheme not in {"https", "wss"}:
@@ -468,6 +542,15 @@ class Http:
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context(cafile=certifi.where())
         return self._ssl_context
+
+
+def _environment_proxy(url: str) -> str | None:
+    """The proxy that the environment names for this URL; None for none. A WebSocket goes where HTTP goes."""
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get(scheme)
+    return None if not proxy or proxy_bypass(parts.hostname or "") else proxy
 
 
 def _end_without_loop(transport: Any) -> None:
@@ -540,33 +623,31 @@ def _report_sent() -> aiohttp.TraceConfig:
 
     config = aiohttp.TraceConfig()
     config.on_request_headers_sent.append(call)
+    config.freeze()
     return config
 
 
-async def _refuse_redirects(
+async def _guard(
     request: aiohttp.ClientRequest,
     handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
 ) -> aiohttp.ClientResponse:
-    """Keeps a WebSocket upgrade from being sent on to another host: aiohttp follows redirects there."""
-    response = await handler(request)
+    """Keeps aiohttp from two things.
+
+    It would send a GET a second time when the connection breaks: attempts are ours to count. And it would send a
+    WebSocket upgrade on to another host, since it follows redirects there.
+    """
+    try:
+        response = await handler(request)
+    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        response = None
+    if response is None:
+        raise aiohttp.ClientConnectionError("The connection broke before there was an answer.")
     if response.status in _REDIRECTS and "upgrade" in {name.lower() for name in request.headers}:
         response.close()
         raise UpgradeRefused(_head(response.status, response.headers))
     return response
-
-
-async def _send_once(
-    request: aiohttp.ClientRequest,
-    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
-) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from sending a GET a second time when the connection breaks: attempts are ours to count."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        broke = aiohttp.ClientConnectionError("The connection broke before there was an answer.")
-    raise broke
 
 
 async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
@@ -576,7 +657,56 @@ async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
         if len(body) > MAX_BODY_BYTES:
             msg = f"The answer to {what} is longer than {MAX_BODY_BYTES:,} bytes."
             raise ProtocolError(msg)
-    return _head(response.status, response.headers, bytes(body))
+    unpacked = _unpacked(bytes(body), _encoding(response))
+    if len(unpacked) > MAX_BODY_BYTES:
+        raise ProtocolError(f"The answer to {what} is longer than {MAX_BODY_BYTES:,} bytes.")
+    return _head(response.status, response.headers, unpacked)
+
+
+class _Unpacker:
+    """Unpacks a stream that a server has packed, although that was not offered: 65 KB of it may be gigabytes."""
+
+    def __init__(self) -> None:
+        self._packed = b""
+        self._inflate = zlib.decompressobj(_ANY_WINDOW)
+
+    def feed(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        self._packed += data
+
+    def take(self) -> bytes:
+        """The next piece; empty where there is none without more bytes.
+
+        Raises:
+            ProtocolError: It is not packed as it says.
+        """
+        piece = b""
+        while self._packed and not piece:
+            try:
+                piece = self._inflate.decompress(self._packed, _PIECE_BYTES)
+            except zlib.error:
+                raise ProtocolError("The answer is a stream that is packed, and cannot be unpacked.") from None
+            self._packed = self._inflate.unconsumed_tail
+            if self._inflate.eof:  # another one may follow
+                self._packed, self._inflate = self._inflate.unused_data, zlib.decompressobj(_ANY_WINDOW)
+        return piece
+
+
+def _encoding(response: aiohttp.ClientResponse) -> str:
+    return response.headers.get("Content-Encoding", _PLAIN).strip().lower()
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """A body that a server has packed, although that was not offered; at most one byte over 4 MiB of it.
+
+    As it came if it cannot be unpacked: then it is not JSON either.
+    """
+    if encoding not in _PACKED:
+        return body
+    try:
+        return zlib.decompressobj(_ANY_WINDOW).decompress(body, MAX_BODY_BYTES + 1)
+    except zlib.error:
+        return body
 
 
 _CHALLENGE = "www-authenticate"

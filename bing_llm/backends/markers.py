@@ -9,7 +9,6 @@ The work grows with the length of the text, whatever it holds: no part of it is 
 
 from __future__ import annotations
 
-import html
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
@@ -222,6 +221,10 @@ def _plain_end(text: str, start: int, limit: int) -> int | None:
 
 
 def _unescaped(text: str) -> str:
+    if "&" not in text and "\\" not in text:
+        return text
+    import html  # noqa: PLC0415 - its table of entities is slow to import, and few links have one
+
     return _ESCAPE_OR_ENTITY.sub(lambda found: found[1] or html.unescape(found[0]), text)
 
 

@@ -276,14 +276,19 @@ def source_lines(reply: ev.Reply, marker: str = "[^{}^]") -> list[str]:
 
     Args:
         reply: The answer.
-        marker: How the text shows a citation's number; the default is the service's own form.
+        marker: How the text shows a citation's number where it is a note; where it is a link, it is the link's text.
     """
     citations = (
-        f"{marker.format(each.number)} {one_line(f'{each.title} {each.url}'.rstrip())}" for each in reply.citations
+        f"{_marker_in(reply, each, marker)} {one_line(f'{each.title} {each.url}'.rstrip())}" for each in reply.citations
     )
     images = (f"image: {one_line(url)}" for url in reply.images)
     requests = (f"image wanted: {one_line(prompt)}" for prompt in reply.image_prompts)
     return [*citations, *images, *requests]
+
+
+def _marker_in(reply: ev.Reply, citation: ev.Citation, marker: str) -> str:
+    is_link = any(reply.text.startswith(f"[{citation.number}](", start) for start, _ in citation.spans)
+    return ("[{}]" if is_link else marker).format(citation.number)
 
 
 def suggestion_lines(reply: ev.Reply) -> list[str]:

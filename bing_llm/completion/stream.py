@@ -72,6 +72,7 @@ class Completion(AsyncIterator[Item]):
         self._join = join
         self._may_repair = True
         self._replaces = False  # whether this answer is given in the end, in place of one that was given
+        self._space = ""  # before the text of this answer
         self._sources: list[HistoryTurn] = []
         self._items: deque[Item] = deque()
         self._over = False
@@ -193,6 +194,9 @@ class Completion(AsyncIterator[Item]):
         if pieces and self._early is not None:
             self._items.extend(self._early)
             self._early = None
+        if pieces and self._space and isinstance(pieces[0], str):
+            pieces = [self._space + pieces[0], *pieces[1:]]
+        self._space = "" if pieces else self._space
         if not self._replaces:
             self._items.extend(pieces)
         self._given.extend(pieces)
@@ -232,6 +236,7 @@ class Completion(AsyncIterator[Item]):
     def _repair(self, reply: ev.Reply, output: OutputProcessor, *, replaces: bool) -> None:
         """Ask once more, in a turn of its own that knows the first answer."""
         self._may_repair, self._replaces = False, replaces
+        self._space = "\n" if self._given and not replaces else ""
         problem = output.problem
         _log.info("The model is asked once more: %s", log_line(problem))
         is_call = output.about_call

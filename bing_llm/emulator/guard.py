@@ -8,16 +8,15 @@ choose, or in `Origin`. The origins of the services themselves are taken, becaus
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from bing_llm._urls import is_loopback
 from bing_llm.errors import ConfigurationError
-
-Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 ORIGINS: Final = ("https://www.bing.com", "https://edgeservices.bing.com", "https://copilot.microsoft.com")
 """Those of the services that it plays."""
@@ -42,7 +41,7 @@ class Guard:
 
     def __init__(self, host: str, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> None:
         for name, values in (("allowed_hosts", allowed_hosts), ("allowed_origins", allowed_origins)):
-            if isinstance(values, str) or not all(isinstance(value, str) and value for value in values):
+            if isinstance(values, str) or not all(_is_name(value) for value in values):
                 raise ConfigurationError(f"{name} is {values!r}; it must be a list of str.")
         self._hosts = {_name(value) for value in (host, _SERVICE_HOST, *allowed_hosts)} - _ALL_ADDRESSES
         self._origins = {value.rstrip("/").lower() for value in (*ORIGINS, *allowed_origins)}
@@ -64,7 +63,7 @@ class Guard:
         return is_loopback(name) or name in self._hosts or (self._takes_addresses and _is_address(name))
 
     @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Asks before any route does; for `web.Application`."""
 
         @web.middleware
@@ -85,6 +84,10 @@ def _name(host: str) -> str:
     except ValueError:
         return ""
     return (parts.hostname or "").removesuffix(".").lower()
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _is_address(name: str) -> bool:

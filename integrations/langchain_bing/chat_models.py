@@ -454,7 +454,8 @@ class ChatBing(ServiceFields, BaseChatModel):
 def profile_of(service: Service) -> ModelProfile:
     """What LangChain can know about a model before a call.
 
-    Tools and structured output are ours, made of text, and checked: so they are there with every service.
+    Tools are ours, made of text, so they are there with every service. `structured_output` is False, because True would
+    mean a service's own: agents then trust one answer, and refuse unions. By a tool call they ask until it fits.
     """
     images = getattr(service, "images_per_turn", 0) > 0
     return ModelProfile(
@@ -475,6 +476,6 @@ def profile_of(service: Service) -> ModelProfile:
         reasoning_output=True,
         tool_calling=True,
         tool_choice=True,
-        structured_output=True,
+        structured_output=False,
         temperature=False,
     )

@@ -111,8 +111,8 @@ def convert(messages: LanguageModelInput) -> str:
             value.
 
     Raises:
-        TypeError: It is a single message; put it into a list.
-        ValueError: It is something else.
+        TypeError: It is a single message, or anything else that is not a list; put messages into a list.
+        ValueError, NotImplementedError: LangChain cannot read one of them as a message.
         InvalidRequest: A message is of an unknown kind, or has no role, or removes what is not there.
     """
     return render_context(collect(_messages_of(messages)).messages)
@@ -123,7 +123,7 @@ def _messages_of(given: LanguageModelInput) -> Sequence[BaseMessage]:
         return given.to_messages()
     if isinstance(given, str):
         return [HumanMessage(given)]
-    if isinstance(given, BaseMessage):  # a chat model does not take it either
+    if isinstance(given, BaseMessage) or not isinstance(given, Sequence):  # a chat model does not take these either
         msg = f"The messages are a {type(given).__name__}; they must be a list, even of one message."
         raise TypeError(msg)
     return convert_to_messages(given)

@@ -137,11 +137,8 @@ class OutputSchema(msgspec.Struct, frozen=True):
             return cls._of_dict({**given})
         schema = json_schema_of(given)
         description = str(schema.get("description", ""))
-        if is_typeddict(given):
-            return cls(given.__name__, description, schema)
-        if isinstance(given, type) and is_basemodel_subclass(given):
-            return cls(str(schema.get("title") or given.__name__), description, schema, given)
-        return cls("answer", description, schema, given)
+        name = str(schema.get("title") or given.__name__) if isinstance(given, type) else "answer"
+        return cls(name, description, schema) if is_typeddict(given) else cls(name, description, schema, given)
 
     @classmethod
     def _of_dict(cls, given: JsonObject) -> OutputSchema:

@@ -362,6 +362,13 @@ def test_a_source_without_an_address_is_listed_by_its_title() -> None:
     assert source_lines(Reply(citations=(Citation(1, "", "Plan.docx"),))) == ["[^1^] Plan.docx"]
 
 
+def test_a_source_that_a_link_names_has_the_number_of_the_link() -> None:
+    """Work IQ has links where ChatHub has notes."""
+    text = "Rain.[1](https://a.example) Snow.[^2^]"
+    cited = (Citation(1, "https://a.example", "A", ((5, 27),)), Citation(2, "https://b.example", "B", ((33, 38),)))
+    assert source_lines(Reply(text=text, citations=cited)) == ["[1] A https://a.example", "[^2^] B https://b.example"]
+
+
 def test_pictures_are_listed() -> None:
     """Pictures that were made, and those that were only asked for, are shown."""
     reply = Reply(images=("https://i.example/1",), image_prompts=("a cat",))

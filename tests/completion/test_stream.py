@@ -400,6 +400,15 @@ async def test_json_that_does_not_pass_its_check_is_asked_for_once_more() -> Non
     assert (items, end.final) == (['{"a": 1}'], None)
 
 
+async def test_a_second_text_is_on_a_line_of_its_own() -> None:
+    """Where the first one was given, before a call that could not be read."""
+    broken = answer('Well.\n<tool_call>{"name": "add"')
+    items, _ = await items_of(completion(FakeBackend(broken, answer("It is 3.")), toolbox=BOX))
+    assert "".join(map(str, items)) == "Well.\nIt is 3."
+    items, _ = await items_of(completion(FakeBackend(broken, answer(render_call(ADD))), toolbox=BOX))
+    assert items == ["Well.", ADD]
+
+
 async def test_json_that_ends_too_early_is_asked_for_once_more() -> None:
     """Though its beginning was given."""
     backend = FakeBackend(answer('{"a": 1'), answer('{"a": 1}'))

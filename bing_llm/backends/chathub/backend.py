@@ -101,7 +101,6 @@ class ChatHubBackend:
         self._timeouts = timeouts
         self._limits = limits
         self._secrets = _cookie_values(service.cookie_header)
-        self._redact = Redactor(*self._secrets)
         self._headers = _headers(service)
         self._http = Http(proxy=service.proxy, trust_env=service.trust_env, ssl_context=service.ssl_context)
 
@@ -142,7 +141,7 @@ class ChatHubBackend:
         try:
             with deadline.within(self._timeouts.connect) as seconds:
                 answer = await self._http.request("GET", url, what=what, seconds=seconds, headers=self._headers)
-            with self._redact.errors():
+            with self._redact().errors():
                 return parse_creation(answer)
         except BingError as exc:
             if self._endpoints.create.startswith(PUBLIC_CREATE):
@@ -189,8 +188,12 @@ class ChatHubBackend:
                 )
         except UpgradeRefused as exc:
             raise _refused(exc) from exc
-        redact = Redactor(*handle.secrets, *self._secrets)
+        redact = self._redact(*handle.secrets)
         return Channel(Transport(socket), turn, self._timeouts, deadline, redact=lambda: redact)
+
+    def _redact(self, *more: str) -> Redactor:
+        """Takes out of texts what is secret now: cookies, whoever set them, passwords of proxies, and these."""
+        return Redactor(*more, *self._secrets, *self._http.secrets)
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
         stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
@@ -209,7 +212,8 @@ class ChatHubBackend:
                 headers=self._headers,
                 form=image_form(prompt.images[0], handle, self._service.model),
             )
-        return uploaded_url(answer, self._endpoints.blob)
+        with self._redact(*handle.secrets).errors():
+            return uploaded_url(answer, self._endpoints.blob)
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:
         """The conversations that the service keeps for these cookies."""
@@ -218,8 +222,8 @@ class ChatHubBackend:
             answer = await self._http.request(
                 "GET", self._endpoints.chats, what=what, seconds=seconds, headers=self._headers
             )
-        body = body_of(answer, what, _Chats)
-        with self._redact.errors():
+        with self._redact().errors():
+            body = body_of(answer, what, _Chats)
             _check(body.result, what)
         return [_info(chat) for chat in body.chats or []]
 
@@ -240,8 +244,8 @@ class ChatHubBackend:
                     "optionsSets": [WITH_COOKIES],
                 },
             )
-        body = body_of(answer, what, _Deleted)
-        with Redactor(*handle.secrets, *self._secrets).errors():
+        with self._redact(*handle.secrets).errors():
+            body = body_of(answer, what, _Deleted)
             _check(body.result, what)
 
     async def aclose(self) -> None:

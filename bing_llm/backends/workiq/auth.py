@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
 import msgspec
 
-from bing_llm._secrets import Redactor, refuse_to_pickle
+from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.errors import BingError, ConfigurationError, ConnectionFailed, Unauthorized
 
@@ -142,9 +142,9 @@ class TokenSource:
         self._locks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = weakref.WeakKeyDictionary()
 
     @property
-    def redact(self) -> Redactor:
-        """Takes the last tokens that were given out of a text."""
-        return Redactor(*self._seen)
+    def secrets(self) -> tuple[str, ...]:
+        """The last tokens that were given."""
+        return self._seen
 
     async def bearer(self, challenge: Challenge | None = None) -> str:
         """The token to send now.

@@ -61,8 +61,8 @@ class Calls:
 
     @property
     def redact(self) -> Redactor:
-        """Takes the last tokens out of a text."""
-        return self._tokens.redact
+        """Takes out of texts what is secret now: tokens, cookies that the service set, passwords of proxies."""
+        return Redactor(*self._tokens.secrets, *self._http.secrets)
 
     async def request(
         self,

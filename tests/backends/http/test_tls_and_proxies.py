@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -15,7 +17,7 @@ import pytest
 import trustme
 
 from bing_llm.backends.http import Http, Socket
-from bing_llm.errors import ConnectionFailed
+from bing_llm.errors import ConfigurationError, ConnectionFailed
 from tests.backends.connecting import (
     CALLS,
     TOKEN,
@@ -147,12 +149,72 @@ async def test_the_environment_names_a_proxy_if_it_is_trusted(
         await http.aclose()
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer mine"}])
+async def test_nothing_but_proxies_comes_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, headers: dict[str, str]
+) -> None:
+    """A trusted environment has `.netrc` too: its passwords are for programs that ask for them."""
+    (tmp_path / "netrc").write_text(
+        "machine 127.0.0.1 login bob password hunter2\ndefault login bob password hunter2\n"
+    )
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with Server(reply()) as service:
+        http = Http(trust_env=True)
+        answer = await http.request("GET", service.url(), what="the call", seconds=5, headers=headers)
+        assert answer.status == 200
+        (request,) = service.requests
+        assert request.headers.get("authorization") == headers.get("Authorization")
+        await http.aclose()
+
+
+async def test_a_proxy_of_the_environment_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not an HTTP proxy is named as that, and its password is not shown."""
+    monkeypatch.setenv("http_proxy", "socks5://bob:hunter2@127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    http = Http(trust_env=True)
+    with pytest.raises(ConfigurationError, match="The proxy is not a URL") as caught:
+        await fetch(http, "http://service.example/")
+    assert "hunter2" not in str(caught.value)
+    await http.aclose()
+
+
+@pytest.mark.parametrize(
+    ("url", "proxied"),
+    [
+        ("http://a.example/", "http://plain.example"),
+        ("https://a.example/", "http://tls.example"),
+        ("ws://a.example/", "http://plain.example"),
+        ("wss://a.example/", "http://tls.example"),
+        ("wss://b.example/", None),
+    ],
+)
+def test_a_socket_takes_the_proxy_of_http(monkeypatch: pytest.MonkeyPatch, url: str, proxied: str | None) -> None:
+    """Nobody sets one for sockets; `NO_PROXY` holds for them too."""
+    monkeypatch.setenv("http_proxy", "http://plain.example")
+    monkeypatch.setenv("https_proxy", "http://tls.example")
+    monkeypatch.setenv("no_proxy", "b.example")
+    assert Http(trust_env=True)._proxy_for(url) == proxied
+    assert Http()._proxy_for(url) is None
+
+
+async def test_no_packing_is_offered() -> None:
+    """It has no use, and a packed answer may be gigabytes; one that is packed all the same is read."""
+    packed = {"Content-Encoding": "gzip"}
+    async with Server(reply(gzip.compress(b"12" * 3), headers=packed), reply(b"12", headers=packed)) as server:
+        http = Http()
+        assert [(await fetch(http, server.url())).body for _ in range(2)] == [b"121212", b"12"]
+        assert {request.headers["accept-encoding"] for request in server.requests} == {"identity"}
+        await http.aclose()
+
+
 async def test_the_cookies_that_a_service_sets_are_bounded() -> None:
     """They are sent back as a browser would, and no more of them than a browser keeps, by aiohttp's own doing."""
     numbers = itertools.count()
 
     async def set_cookies(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        cookies = "".join(f"Set-Cookie: name{next(numbers)}=value\r\n" for _ in range(90))
+        cookies = "".join(f"Set-Cookie: name{(no := next(numbers))}=value{no}\r\n" for _ in range(90))
         writer.write(f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n{cookies}\r\n".encode())
 
     async with Server(set_cookies) as server:
@@ -161,4 +223,5 @@ async def test_the_cookies_that_a_service_sets_are_bounded() -> None:
             await fetch(http, "http://service.example/")
         sent = [request.headers.get("cookie", "").count("value") for request in server.requests]
         assert 0 < max(sent) <= 200
+        assert 0 < len(http.secrets) <= 100
         await http.aclose()

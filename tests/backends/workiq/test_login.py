@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import os
 import stat
@@ -15,7 +17,7 @@ import pytest
 from bing_llm import errors
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.backends.workiq.challenge import Challenge
-from bing_llm.backends.workiq.login import login, login_file, logout, saved_login
+from bing_llm.backends.workiq.login import SavedLogin, login, login_file, logout, saved_login
 from bing_llm.errors import BingError, ConfigurationError
 from tests.backends.workiq import azure
 
@@ -251,3 +253,35 @@ def test_tokens_that_cannot_be_removed_keep_the_login(
     with pytest.raises(ConfigurationError, match="cannot be removed"):
         logout()
     assert login_file().exists()
+
+
+@pytest.mark.system
+def test_a_logout_empties_the_cache_of_azure_identity(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the package itself, whose cache of tokens is not part of its own interface."""
+    identity = pytest.importorskip("azure.identity")
+    persistent_cache = pytest.importorskip("azure.identity._persistent_cache")
+    monkeypatch.setenv("HOME", str(home))
+    record = identity.AuthenticationRecord(
+        "tenant", "client", "login.microsoftonline.com", "home.id", "ada@contoso.com"
+    )
+    login_file().parent.mkdir(parents=True)
+    login_file().write_text(json.dumps({"record": record.serialize(), "plain_cache": True}))
+    options = identity.TokenCachePersistenceOptions(name="bing-llm", allow_unencrypted_storage=True)
+
+    def cache(*, is_cae: bool) -> Any:
+        return persistent_cache._load_persistent_cache(options, is_cae)
+
+    for is_cae in (True, False):
+        for user in ("home", "other"):
+            whose = base64.urlsafe_b64encode(json.dumps({"uid": user, "utid": "id"}).encode()).decode()
+            response = {"access_token": "a", "refresh_token": "r", "client_info": whose, "expires_in": 3600}
+            cache(is_cae=is_cae).add(
+                {"client_id": "client", "scope": ["s"], "environment": record.authority, "response": response}
+            )
+    assert isinstance(saved_login(), SavedLogin)
+    assert logout() == "ada@contoso.com"
+    kinds = ("RefreshToken", "AccessToken", "Account")
+    left = [
+        entry["home_account_id"] for cae in (True, False) for kind in kinds for entry in cache(is_cae=cae).search(kind)
+    ]
+    assert left == ["other.id"] * 6

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+import zoneinfo
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bing_llm.backends.workiq import options as module
 from bing_llm.backends.workiq.options import (
     DEFAULT_MODEL,
     PROMPT_LIMITS,
@@ -52,7 +52,7 @@ def test_another_name_of_a_time_zone_is_refused(name: str) -> None:
 @pytest.mark.parametrize(("name", "passes"), [("Europe/Nowhere", True), ("W. Europe Standard Time", False)])
 def test_without_a_list_of_zones_the_form_counts(monkeypatch: pytest.MonkeyPatch, name: str, *, passes: bool) -> None:
     """Where Python has no time zones at all, as on a bare Windows, a name of the right form passes."""
-    monkeypatch.setattr(module, "available_timezones", set)
+    monkeypatch.setattr(zoneinfo, "available_timezones", set)
     if passes:
         check_time_zone(name)
     else:

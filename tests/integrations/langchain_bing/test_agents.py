@@ -308,3 +308,18 @@ def test_searches_of_the_service_are_not_calls(bing_emulator: Emulator) -> None:
     messages = ask(agent, "Weather?")
     assert kinds(messages) == ["human", "ai"]
     assert [block["type"] for block in messages[-1].content_blocks][-1] == "text"
+
+
+class Question(BaseModel):
+    """What is not clear."""
+
+    question: str
+
+
+def test_an_agent_answers_in_one_of_several_classes(bing_emulator: Emulator) -> None:
+    """A union, without a strategy: the profile leads agents to tools, which may be several."""
+    script(bing_emulator, call("Question", question="Which Paris?"))
+    agent = agent_of(ChatBing(endpoint=bing_emulator.url), [], response_format=Weather | Question)
+    assert agent.invoke({"messages": [HumanMessage("Paris?")]})["structured_response"] == Question(
+        question="Which Paris?"
+    )

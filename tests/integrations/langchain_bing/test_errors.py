@@ -147,3 +147,20 @@ def test_other_exceptions_pass() -> None:
     """What is not ours is not touched."""
     with pytest.raises(KeyError), model_errors(lambda: 1):
         raise KeyError("x")
+
+
+@pytest.mark.parametrize(
+    ("error", "sent", "retryable"),
+    [
+        (errors.TimedOut("x"), True, False),
+        (errors.ServiceError("x"), True, False),
+        (errors.ConnectionLost("x"), False, True),
+        (errors.Throttled("x"), True, True),
+    ],
+)
+def test_what_may_be_charged_is_not_retryable(error: errors.BingError, *, sent: bool, retryable: bool) -> None:
+    """LangChain's retry middleware would have it paid for again."""
+    error.sent, error.metering = sent, errors.Metering(metered=True, throttling_passes=True)
+    both = as_model_error(error, attempts=1)
+    assert both.is_retryable is retryable  # type: ignore[attr-defined]
+    assert both.may_be_charged is error.may_be_charged

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
 from typing import Any, assert_type
 
 import pytest
@@ -12,7 +15,7 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
-from pydantic import BaseModel, RootModel, field_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator
 from typing_extensions import TypedDict
 
 from bing_llm import events as ev
@@ -286,6 +289,40 @@ def test_a_schema_in_openais_form_is_a_schema(method: Method, schema: dict[str, 
     """As `response_format` has it."""
     model = model_of(FakeBackend(turn(written(method, "Person"))))
     assert model.with_structured_output(schema, method=method).invoke("Ada is 36.") == ADA
+
+
+@dataclass
+class Point:
+    """A point."""
+
+    x: int
+    y: int = 0
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_dataclass_gives_its_objects(method: Method) -> None:
+    """As every type that pydantic knows."""
+    backend = FakeBackend(turn(written(method, "Point", {"x": "a"})), turn(written(method, "Point", {"x": 1})))
+    assert model_of(backend).with_structured_output(Point, method=method).invoke("Where?") == Point(1)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_aliases_and_kinds_are_those_of_the_class(method: Method) -> None:
+    """The model writes the names and the values that the schema has."""
+
+    class Color(Enum):
+        RED = "red"
+
+    class Car(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        color: Color
+        built: date = Field(alias="yearBuilt")
+        tags: set[str] = set()
+
+    value = {"color": "red", "yearBuilt": "2024-05-17", "tags": ["a", "a"]}
+    turns = [turn(written(method, "Car", {**value, "more": 1})), turn(written(method, "Car", value))]
+    made = model_of(FakeBackend(*turns)).with_structured_output(Car, method=method).invoke("Which?")
+    assert (made.color, made.built, made.tags) == (Color.RED, date(2024, 5, 17), {"a"})
 
 
 def test_a_result_has_the_type_of_its_schema() -> None:

@@ -35,13 +35,13 @@ def test_a_model_finds_its_profile(model: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_profile_says_what_every_service_can(service: Service) -> None:
-    """Summarization by a fraction needs `max_input_tokens`; tools and structured output are ours; no temperature."""
+    """Summarization by a fraction needs `max_input_tokens`; agents use tools for structure; there is no temperature."""
     profile = ChatBing(service=service).profile
     assert profile is not None
     assert profile["max_input_tokens"] > 0
     assert profile["tool_calling"]
     assert profile["tool_choice"]
-    assert profile["structured_output"]
+    assert profile["structured_output"] is False
     assert profile["temperature"] is False
 
 

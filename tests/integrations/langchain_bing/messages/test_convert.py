@@ -59,10 +59,10 @@ def test_what_a_chat_model_takes_is_taken() -> None:
     assert convert([]) == ""
 
 
-@pytest.mark.parametrize("given", [HumanMessage("Hello"), AIMessage("Hello")])
-def test_a_single_message_is_an_error(given: Any) -> None:
-    """A chat model does not take it either."""
-    with pytest.raises(TypeError, match=r"a (Human|AI)Message; they must be a list"):
+@pytest.mark.parametrize("given", [HumanMessage("Hello"), AIMessage("Hello"), {"role": "user", "content": "Hi"}, None])
+def test_what_is_not_a_list_is_an_error(given: Any) -> None:
+    """A chat model does not take a single message either."""
+    with pytest.raises(TypeError, match=rf"a {type(given).__name__}; they must be a list"):
         convert(given)
 
 

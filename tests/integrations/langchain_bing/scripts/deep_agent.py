@@ -34,8 +34,8 @@ TURNS = [
     call("add", a=2, b=3),  # of the subagent
     ["It is 5."],
     call("read_file", file_path="/notes.md"),
-    ['{"title": "Sum", "pages": "five"}'],  # asked for once more
-    ['{"title": "Sum", "pages": 5}'],
+    call("Report", title="Sum", pages="five"),  # the agent sends back what is wrong
+    call("Report", title="Sum", pages=5),
 ]
 
 
