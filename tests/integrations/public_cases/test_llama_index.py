@@ -34,7 +34,7 @@ from bing_llm import events as ev
 from bing_llm.errors import ServiceError
 from bing_llm.testing.llama_index.recording import recorded
 from llama_index.llms.bing import Bing, convert
-from tests.fakes import FakeBackend, Line, Pause
+from tests.fakes import FakeBackend, Line, Pause, Turn
 from tests.integrations.llama_index.llms.bing.knowledge import index_of, memory
 from tests.integrations.llama_index.llms.bing.models import asked, llm_of, user
 from tests.integrations.public_cases.reports import Report, Reports
@@ -59,7 +59,7 @@ def add(a: int, b: int) -> int:
     return a + b
 
 
-def llm(*turns: Sequence[Line], **settings: Any) -> Bing:
+def llm(*turns: Turn, **settings: Any) -> Bing:
     """An LLM whose service says this, one turn after another."""
     return llm_of(FakeBackend(*turns), **settings)
 
@@ -125,7 +125,7 @@ async def cancelled_stream() -> Any:
     backend = FakeBackend([ev.TextDelta("One "), Pause()])
     stream = await llm_of(backend).astream_chat(asked())
     await anext(stream)
-    task = asyncio.create_task(anext(stream))  # type: ignore[arg-type]  # an awaitable is one
+    task = asyncio.create_task(anext(stream))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])
@@ -256,7 +256,7 @@ def trace_of_a_failure() -> Any:
     with pytest.raises(ServiceError):
         failing.chat(asked())
     ((_, end),) = debug.get_llm_inputs_outputs()
-    return [type(value).__name__ for value in end.payload.values()]
+    return [type(value).__name__ for value in (end.payload or {}).values()]
 
 
 # --- tools and agents -------------------------------------------------------------------------------------------------
