@@ -310,7 +310,7 @@ async def test_an_agent_that_breaks_each_connection_is_left() -> None:
         assert type(await failure(client)) is errors.ConnectionLost
     sent = [json.loads(request.body)["method"] for request in server.requests if request.method == "POST"]
     assert sent[0] == "SendStreamingMessage"
-    assert set(sent[1:]) == {"SubscribeToTask"}
+    assert set(sent[1:]) == {"SubscribeToTask", "GetTask"}
     assert len(sent) < 30
 
 

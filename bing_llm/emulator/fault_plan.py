@@ -71,7 +71,7 @@ _OF_KINDS: dict[type, frozenset[_Place]] = {
     HttpAnswer: _HTTP,
     Cut: _HANDSHAKE | _CHATHUB_TURN,
     Silence: _HTTP | _HANDSHAKE | _TURN,
-    Late: _CREATION | _places(("workiq",), "request"),
+    Late: _CREATION | _REQUEST,
     Raw: _HANDSHAKE | _TURN,
     Split: _CREATION | _HANDSHAKE | _TURN,
     Merge: _places(_SERVICES, "first", "mid"),
@@ -93,8 +93,7 @@ class Fault(msgspec.Struct, frozen=True):
     `upgrade`       ChatHub: in place of an open socket                     HttpAnswer, Cut, Silence
     `handshake`     ChatHub: in place of the answer to the handshake        HandshakeRefused, Cut, Silence,
                                                                             Raw, Split
-    `request`       Work IQ, A2A: in place of the answer to a turn          HttpAnswer, Cut, Silence; Late
-                                                                            (not over A2A)
+    `request`       Work IQ, A2A: in place of the answer to a turn          HttpAnswer, Cut, Silence, Late
     `first`         before the first piece of an answer                     Cut, Silence, Raw, Split, Merge,
     `mid`           after `after` pieces of it                              Duplicate, NewMessage; events and
     `last`          after the last piece, before the final frame            errors, as in `Scripted`

@@ -65,8 +65,9 @@ class Emulator:
         allowed_hosts: Names by which it may be reached, besides those of loopback and `host`. Any other `Host` is
             refused, because a web page may let its own name lead to this machine.
         allowed_origins: Origins of web pages that may use it, besides those of the services themselves.
-        shapes: How Work IQ cites over REST: as in live answers, by links in the text and a map of references, or as in
+        shapes: How Work IQ cites: as in live answers, by links in the text and a map of references, or as in
             the documents, by markers `[^n^]` and a list of attributions (docs/protocol/workiq.md, sections 12 and 5).
+            Over A2A, the attributions are there in both cases.
         agents: The agents of Work IQ by their ids, which A2A serves; None for three that differ in how they answer.
         clock: The time, in seconds since 1970.
 

@@ -11,7 +11,7 @@ from typing import assert_never
 
 import msgspec
 from langchain_core.language_models.chat_models import generate_from_stream
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -38,6 +38,9 @@ class TextChunks:
         model: The model's name.
         estimate_usage: Whether the last chunk has an estimate of the tokens.
         new_id: Makes the id of a call.
+
+    Attributes:
+        reasons: Why each invalid call is one.
     """
 
     def __init__(self, model: str, *, estimate_usage: bool = False, new_id: Callable[[], str] = new_call_id) -> None:
@@ -45,7 +48,7 @@ class TextChunks:
         self._estimate_usage = estimate_usage
         self._new_id = new_id
         self._calls = 0
-        self._reasons: list[str] = []
+        self.reasons: list[str] = []
         self._progress: list[str] = []
         self._texts: dict[int, list[str]] = {}  # the pieces of each text, by its index
         self._written = 0  # tokens
@@ -62,7 +65,7 @@ class TextChunks:
                 chunk = self._call(name, json.dumps(arguments, ensure_ascii=False))
             case InvalidCall(name=name, text=text, reason=reason):
                 # Raw text that starts with a tag: LangChain makes a call of anything that it can read as partial JSON.
-                self._reasons.append(reason)
+                self.reasons.append(reason)
                 chunk = self._call(name, text, error=reason)
             case ev.Progress() | ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
                 chunk = self._service(item)
@@ -104,7 +107,7 @@ class TextChunks:
         return ChatGenerationChunk(message=message)
 
     def _metadata(self, end: Completed) -> dict[str, object]:
-        own = {"tool_parse_errors": self._reasons, "usage_estimated": self._estimate_usage}
+        own = {"tool_parse_errors": self.reasons, "usage_estimated": self._estimate_usage}
         return {
             "model_name": self._model,
             "model_provider": PROVIDER,
@@ -288,6 +291,13 @@ class ChunkStream(AsyncIterator[ChatGenerationChunk]):
 
 
 def result_of(chunks: TextChunks, items: Iterable[Item]) -> ChatResult:
-    """The whole message: the sum of the chunks of all items."""
+    """The whole message: the sum of the chunks of all items, and the reasons that LangChain drops when it adds them."""
     added = (chunks.add(item) for item in items)
-    return generate_from_stream(chunk for chunk in added if chunk is not None)
+    result = generate_from_stream(chunk for chunk in added if chunk is not None)
+    for generation in result.generations:
+        message = generation.message
+        if isinstance(message, AIMessage):
+            # Each invalid call of ours has a reason, in the same order.
+            for call, reason in zip(message.invalid_tool_calls, chunks.reasons, strict=False):
+                call["error"] = reason
+    return result

@@ -24,7 +24,7 @@ LATE = Late(3 * LIMIT_S)
 
 def late(point: FaultPoint) -> FaultKind | None:
     """Each answer is late."""
-    return LATE if (point.service, point.step) == ("workiq", "request") else None
+    return LATE if point.service != "chathub" and point.step == "request" else None
 
 
 def settings_of(emulator: Emulator, **more: Any) -> dict[str, Any]:
@@ -58,14 +58,17 @@ def complete(settings: dict[str, Any]) -> None:
         llm.complete("Why?")
 
 
+@pytest.mark.parametrize("agent", [None, "P_researcher.emulator"])
 @pytest.mark.parametrize("way", [ask, invoke, complete])
-def test_a_slow_answer_is_asked_once(way: Callable[[dict[str, Any]], None], bing_emulator: Emulator) -> None:
-    """By the client and by both adapters, though five attempts are allowed."""
+def test_a_slow_answer_is_asked_once(
+    way: Callable[[dict[str, Any]], None], agent: str | None, bing_emulator: Emulator
+) -> None:
+    """By the client and by both adapters, over REST and A2A, though five attempts are allowed."""
     bing_emulator.faults = late
     with pytest.raises(TimedOut) as caught:
-        way(settings_of(bing_emulator))
+        way(settings_of(bing_emulator, agent=agent))
     assert caught.value.may_be_charged
-    assert [request.kind for request in bing_emulator.requests] == ["creation", "chat"]
+    assert [request.kind for request in bing_emulator.requests] == ["creation" if agent is None else "card", "chat"]
 
 
 async def test_who_waits_gets_it(bing_emulator: Emulator) -> None:

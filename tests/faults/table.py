@@ -236,7 +236,7 @@ _TASKS: dict[str, tuple[tuple[Fault, ...], Ends]] = {
     "subscription refused": ((_BROKEN, _NOT_HERE), WHOLE),
     "subscription 404": ((_BROKEN, Fault(HttpAnswer(404), "subscription")), WHOLE),
     "task refused": ((_BROKEN, _NOT_HERE, Fault(errors.SessionExpired(value="-32001"), "task")), LOST_ONCE),
-    "task broken": ((_BROKEN, _NOT_HERE, Fault(Cut(), "task")), LOST_ONCE),
+    "task broken": ((_BROKEN, _NOT_HERE, Fault(Cut(), "task")), WHOLE),
 }
 """What comes where a turn that broke goes on."""
 

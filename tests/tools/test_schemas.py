@@ -10,7 +10,7 @@ import pytest
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call, Tool
-from bing_llm.tools.schemas import compact, example_call
+from bing_llm.tools.schemas import arguments_schema, compact, example_call
 
 STRING = {"type": "string"}
 NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "at": {"$ref": "#/$defs/Point"}}}
@@ -263,3 +263,33 @@ def test_examples_of_deep_schemas_end() -> None:
     for _ in range(30):
         deep = {"properties": {"a": {"anyOf": [{"type": "array", "items": deep}]}}}
     assert example_call([Tool("t", parameters=deep)]).name == "t"
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+LINKED: dict[str, Any] = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "top"),
+    [
+        ({"type": "object"}, {"type": "object"}),
+        ({"$ref": "#/$defs/Node", "$defs": {"Node": LINKED}}, {**LINKED, "$defs": {"Node": LINKED}}),
+        (
+            {"$ref": "#/$defs/A", "title": "T", "$defs": {"A": {"$ref": "#/$defs/Node"}, "Node": LINKED}},
+            {**LINKED, "title": "T", "$defs": {"A": {"$ref": "#/$defs/Node"}, "Node": LINKED}},
+        ),
+        ({"$ref": "#/$defs/Missing"}, {"$ref": "#/$defs/Missing"}),
+        ({"$ref": "#/$defs/A", "$defs": 5}, {"$ref": "#/$defs/A", "$defs": 5}),
+        ({"$ref": "https://example.com/schema"}, {"$ref": "https://example.com/schema"}),
+    ],
+)
+def test_the_keywords_of_arguments_stand_at_the_top(schema: dict[str, Any], top: dict[str, Any]) -> None:
+    """A schema that is a reference is what it refers to, with the definitions that it still needs."""
+    assert arguments_schema(schema) == top
+
+
+def test_a_reference_to_itself_ends() -> None:
+    """What refers to nothing but itself stays a reference."""
+    circle = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
+    assert arguments_schema(circle)["$ref"] == "#/$defs/A"

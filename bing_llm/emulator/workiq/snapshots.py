@@ -6,20 +6,17 @@ documents have the markers themselves, and a list of attributions (section 5).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from bing_llm import events as ev
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes
+from bing_llm.emulator.workiq.links import CitingText
 
 Snapshot: TypeAlias = shapes.JsonObject
 """A copilotConversation, which holds the whole turn so far."""
-
-_MARKER = re.compile(r"\[\^(\d{1,6})\^\]")
-_HALF_MARKER = re.compile(r"\[(?:\^\d{0,6}\^?)?\Z")
 
 
 class SnapshotWriter:
@@ -52,8 +49,6 @@ class SnapshotWriter:
         clock: Callable[[], float],
         documented: bool = False,
     ) -> None:
-        self._documented = documented
-        self._cites_by: Literal["links", "notes"] | None = None  # decided when the first marker is written
         self._conversation_id = conversation_id
         self._name = name
         self._asked = asked
@@ -62,6 +57,7 @@ class SnapshotWriter:
         self._clock = clock
         self._answer_id = new_id()
         self._sources = Sources()
+        self._citing = CitingText(self._sources, documented=documented)
         self._metadata: shapes.JsonObject = {}
         self._notice: str | None = None
         self.text = ""
@@ -127,9 +123,10 @@ class SnapshotWriter:
         return sent
 
     def _answer(self, *, final: bool = False) -> shapes.JsonObject:
-        text = self._shown(final=final)
-        attributions = [*shapes.entity_links(text), *([] if self._cites_by == "links" else self._citations())]
-        references = shapes.references(self._sources.citations, self.text) if self._cites_by == "links" else None
+        text = self._citing.show(self.text, final=final)
+        linked = self._citing.form == "links"
+        attributions = [*shapes.entity_links(text), *([] if linked else self._citations())]
+        references = shapes.references(self._sources.citations, self.text) if linked else None
         return shapes.message(
             self._answer_id,
             text,
@@ -139,22 +136,6 @@ class SnapshotWriter:
             with_card=True,
             label=self._metadata.get("sensitivityLabel"),
         )
-
-    def _shown(self, *, final: bool) -> str:
-        """The text with links in place of its markers, unless they went out before their sources were known."""
-        if self._cites_by is None and _MARKER.search(self.text):
-            is_known = self._sources.used_by(self.text)
-            self._cites_by = "links" if is_known and not self._documented else "notes"
-        if self._documented or self._cites_by == "notes" or not self._sources.citations:
-            return self.text
-        text = self.text if final else _HALF_MARKER.sub("", self.text)
-        by_number = {citation.number: citation for citation in self._sources.citations}
-
-        def link(found: re.Match[str]) -> str:
-            citation = by_number.get(int(found[1]))
-            return found[0] if citation is None else f"[{citation.number}]({shapes.marked_url(citation)})"
-
-        return _MARKER.sub(link, text)
 
     def _citations(self) -> list[shapes.JsonObject]:
         """All sources if one is cited. Marker n means the n-th citation, so each must be in the list."""

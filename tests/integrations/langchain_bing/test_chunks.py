@@ -22,7 +22,7 @@ from bing_llm.emulator.brains.base import Output
 from bing_llm.messages import Prompt
 from bing_llm.tools.calls import Call, InvalidCall
 from langchain_bing import ChatBing
-from langchain_bing.chunks import BlockChunks, ChunkStream, TextChunks
+from langchain_bing.chunks import BlockChunks, ChunkStream, TextChunks, result_of
 from tests.fakes import FakeBackend, Line, Pause
 from tests.integrations.langchain_bing.models import model_of
 from tests.integrations.turns import turn
@@ -64,6 +64,20 @@ def whole(kind: type[TextChunks], *items: Item, **options: Any) -> AIMessage:
 def annotations_of(block: Any) -> list[Any]:
     """The sources of a text."""
     return [*block["annotations"]]
+
+
+def test_an_invalid_call_has_its_reason() -> None:
+    """Of a whole message; of the sum of chunks LangChain drops it, so that it stands in the text too."""
+    items: list[Item] = [
+        "Well.",
+        InvalidCall("<tool_call>{", "It is cut off.", "add"),
+        InvalidCall("<tool_call>[", "It is empty."),
+        end(),
+    ]
+    for kind in (TextChunks, BlockChunks):
+        (generation,) = result_of(kind("bing-balanced"), items).generations
+        assert isinstance(generation.message, AIMessage)
+        assert [made["error"] for made in generation.message.invalid_tool_calls] == ["It is cut off.", "It is empty."]
 
 
 # --- text -------------------------------------------------------------------------------------------------------------

@@ -43,6 +43,15 @@ Call a tool by writing a block like this, with arguments that fit its parameters
 STOP = "Stop after the last </tool_call>: I send you what the tools give back, so never write a tool_result yourself.\n"
 
 
+@pytest.mark.parametrize(
+    ("schema", "kind"),
+    [({"type": "object"}, "object"), ({"type": "array"}, "list"), ({"type": "string"}, "value"), ({}, "object")],
+)
+def test_the_rules_say_what_kind_of_json_is_asked_for(schema: dict[str, Any], kind: str) -> None:
+    """An object, a list, or another value."""
+    assert f"exactly one JSON {kind} that fits" in render_instructions(Toolbox(), JsonFormat(schema)).rules
+
+
 def test_nothing_is_said_of_no_tools() -> None:
     """Without tools there are no instructions."""
     assert render_instructions(Toolbox()) == Instructions("", "")

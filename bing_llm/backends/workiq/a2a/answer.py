@@ -1,12 +1,11 @@
 """From the JSON-RPC responses of one turn to its events (docs/protocol/a2a.md, sections 2 and 3).
 
-The answer is the text of the task's artifacts. Each comes whole, or goes on with what is appended to it.
+The answer is the text of the task's artifacts.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from typing import Any, Final, Literal, assert_never
 
 import msgspec
@@ -14,15 +13,14 @@ import msgspec
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm._secrets import refuse_to_pickle
-from bing_llm._urls import web_url
 from bing_llm.backends.json_text import decode_json, decode_or_none, objects_in
 from bing_llm.backends.markers import Markers, find_markers, unfinished_from
 from bing_llm.backends.reply import ReplyBuilder
+from bing_llm.backends.workiq.a2a.artifacts import BETWEEN, PIECE_COST, Artifacts, references_in
 from bing_llm.backends.workiq.a2a.wire import (
     Artifact,
     ArtifactUpdate,
     Message,
-    Part,
     Response,
     Status,
     StatusUpdate,
@@ -37,11 +35,6 @@ from bing_llm.backends.workiq.citations import CitationMarkers, Sources, annotat
 from bing_llm.backends.workiq.errors import NO_ANSWER_HINT
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
-_BETWEEN = "\n\n"  # two artifacts, and the answer and the question of an agent that wants to know more
-
-_REFERENCE = "application/vnd.workiq-reference"
-_REFERENCE_FIELDS = frozenset(("targetLink", "seeMoreWebUrl"))
-
 _COMPLETED = "TASK_STATE_COMPLETED"
 _CANCELED = "TASK_STATE_CANCELED"
 _INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
@@ -54,9 +47,6 @@ _FAILURES: Final[dict[str, tuple[type[errors.BingError], str]]] = {
 }
 _SUCCESSES: Final = frozenset((_COMPLETED, _INPUT_REQUIRED))
 """All other states, known or not, are those of a task that runs."""
-
-# Characters that each part, artifact and message of progress counts for besides its own, as in `Limits`.
-_PIECE_COST = 100
 
 
 class AgentConversation:
@@ -73,6 +63,10 @@ class AgentConversation:
 
     def __init__(self, context_id: str = "") -> None:
         self.id = context_id
+        self.forget_task()
+
+    def forget_task(self) -> None:
+        """No task waits for the user."""
         self.task_id = ""
         self.waiting: Status | None = None
         self.given: dict[str, str] = {}
@@ -110,7 +104,7 @@ class TaskReader:
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._conversation = conversation
-        self._waiting, self._given = conversation.waiting, conversation.given
+        self._waiting = conversation.waiting
         self._strips = entity_tags == "strip"
         self._citation_markers = citation_markers
         self._limits = limits
@@ -120,8 +114,7 @@ class TaskReader:
         self.ended = False
         self.task_id = ""
         self.results = 0
-        self._artifacts: dict[str, _Output] = {}
-        self._answer_characters = 0  # of all artifacts
+        self._artifacts = Artifacts(conversation.given, limits)
         self._half_tag = ""  # what may be one, at the end of the text
         self._half_marker = ""  # as well; the tag comes after it
         self._markers = Markers((), (), 0)
@@ -129,7 +122,7 @@ class TaskReader:
         self._shown_characters = 0
         self._status = Status()
         self._message: Message | None = None  # an answer without a task
-        self._metadata: dict[str, Any] = {}  # of the newest message that has some
+        self._metadata: dict[str, Any] = {}  # of its messages; of each part, the newest
         self._stopping = False
 
     @property
@@ -178,7 +171,7 @@ class TaskReader:
             ProtocolError: It has more sources than any answer has.
         """
         question = self._status.words if self._asks else ""
-        whole = _BETWEEN.join(part for part in (self._whole(), question) if part)
+        whole = BETWEEN.join(part for part in (self._whole(), question) if part)
         if whole or not self.text:
             self._show(whole, final=True)
         markers = find_markers(self.text) if self._citation_markers == "keep" else self._markers
@@ -192,7 +185,7 @@ class TaskReader:
             "annotations": annotations_in(sources.attributions),
             "sensitivityLabel": label_of(self._metadata.get("sensitivityLabel")),
             "uncitedReferences": cited.uncited,
-            "files": [file for output in self._artifacts.values() for file in output.files],
+            "files": self._artifacts.files,
         }
         self.completed = True
         self.events.append(
@@ -207,7 +200,7 @@ class TaskReader:
     def _sources(self) -> Sources:
         """What the service says of its sources: beside its last words, or in parts of their own (section 3)."""
         said = (self._message or self._status.message or Message()).parts
-        parts = [*references_in(said), *(each for output in self._artifacts.values() for each in output.references)]
+        parts = [*references_in(said), *self._artifacts.references]
         listed = self._metadata.get("attributions")
         attributions = [*objects_in(listed), *(each for each in parts if "seeMoreWebUrl" in each)]
         references = self._metadata.get("references")
@@ -219,8 +212,10 @@ class TaskReader:
     # --- what comes -------------------------------------------------------------------------------------------------
 
     def _read(self, response: Response, data: str | bytes) -> None:
-        error = error_in(response, "the turn")
+        error = error_in(response, "the turn", of_a_task=self._waiting is not None and not self.results)
         if error is not None:
+            if isinstance(error, errors.SessionExpired):
+                self._conversation.forget_task()  # or each further message would name it
             raise error
         event = None if response.result is None else response.result.event
         self.results += event is not None
@@ -229,7 +224,8 @@ class TaskReader:
                 self._reply.add(ev.Unknown(decode_json(data)))
             case Task():
                 self._begin(event.id, event.context_id)
-                self._replace_all(event.artifacts)
+                if self._artifacts.replace(event.artifacts):
+                    self._show_whole()
                 # A task that goes on may come first as it was left, waiting for the message that is its next.
                 if event.status is not None and (self._waiting is None or event.status != self._waiting):
                     self._read_status(event.status)
@@ -252,50 +248,23 @@ class TaskReader:
         self.task_id = task_id or self.task_id
         conversation = self._conversation
         conversation.id = context_id or conversation.id
-        conversation.task_id, conversation.waiting, conversation.given = "", None, {}
+        conversation.forget_task()
 
-    # --- artifacts --------------------------------------------------------------------------------------------------
-
-    def _replace_all(self, artifacts: list[Artifact | None] | None) -> None:
-        """All artifacts as they are now. An agent may name a task without them: then they are as they were."""
-        known = [artifact for artifact in artifacts or () if artifact is not None]
-        if not known:
-            return
-        self._artifacts = {}
-        self._answer_characters = 0
-        for artifact in known:
-            self._keep(artifact, appended=False)
-        self._show_whole()
+    # --- text -------------------------------------------------------------------------------------------------------
 
     def _update(self, artifact: Artifact, *, appended: bool) -> None:
-        key = artifact.artifact_id or ""
-        last = next(reversed(self._artifacts), None)
-        goes_on = appended and key == last and self._artifacts[key].has_text and key not in self._given
-        goes_on = goes_on and self._citation_markers == "keep"  # else a marker is not as long as it was written
-        piece = self._keep(artifact, appended=appended)
-        if goes_on:
-            self._append(piece)
-        else:
+        piece = self._artifacts.update(artifact, appended=appended)
+        # A footnote is not as long as the marker that was written.
+        if piece is None or self._citation_markers != "keep":
             self._show_whole()
-
-    def _keep(self, artifact: Artifact, *, appended: bool) -> str:
-        """Keep what came of an artifact; answer with its text."""
-        key = artifact.artifact_id or ""
-        before = self._artifacts.get(key)
-        output = self._artifacts[key] = before if before is not None and appended else _Output()
-        self._answer_characters -= 0 if before is None else before.characters
-        text = output.add(artifact.parts)
-        self._answer_characters += output.characters
-        if self._answer_characters > self._limits.answer_characters:
-            raise self._limits.exceeded("answer_characters", "characters in one answer")
-        return text
+        else:
+            self._append(piece)
 
     def _whole(self) -> str:
         """The text of the answer: of all artifacts, or of the message that is the answer."""
         if self._message is not None:
             return text_of(self._message.parts)
-        texts = (output.text.removeprefix(self._given.get(key, "")) for key, output in self._artifacts.items())
-        whole = _BETWEEN.join(text for text in texts if text)
+        whole = self._artifacts.text
         if not (whole or self.text) and self._status.state == _COMPLETED:
             return self._status.words  # of an agent that makes no artifacts
         return whole
@@ -348,8 +317,8 @@ class TaskReader:
 
     def _keep_metadata(self, message: Message | None) -> None:
         metadata = None if message is None else decode_or_none(message.metadata)
-        if isinstance(metadata, dict) and metadata:
-            self._metadata = metadata
+        if isinstance(metadata, dict):
+            self._metadata.update(metadata)
 
     def _end(self) -> None:
         self.ended = True
@@ -364,7 +333,7 @@ class TaskReader:
         if self._asks:
             conversation = self._conversation
             conversation.task_id, conversation.waiting = self.task_id, self._status
-            conversation.given = {key: output.text for key, output in self._artifacts.items()}
+            conversation.given = self._artifacts.texts
         self.complete()
 
     def _show_progress(self, text: str) -> None:
@@ -372,56 +341,7 @@ class TaskReader:
         if not text.strip() or text in self._shown:
             return
         self._shown.add(text)
-        self._shown_characters += len(text) + _PIECE_COST
+        self._shown_characters += len(text) + PIECE_COST
         if self._shown_characters > self._limits.answer_characters:
             raise self._limits.exceeded("answer_characters", "characters of progress in one turn")
         self._reply.add(ev.Progress(text))
-
-
-class _Output:
-    """One artifact: its text in pieces, its files, and what it says of its sources."""
-
-    def __init__(self) -> None:
-        self._pieces: list[str] = []
-        self.files: list[dict[str, str]] = []
-        self.references: list[dict[str, Any]] = []
-        self.characters = _PIECE_COST
-
-    def add(self, parts: Iterable[Part | None] | None) -> str:
-        """Add some parts; answer with their text."""
-        known = [part for part in parts or () if part is not None]
-        text = text_of(known)
-        if text:
-            self._pieces.append(text)
-        self.files += [_file(part) for part in known if part.url is not None]
-        self.references += references_in(known)
-        self.characters += sum(_PIECE_COST + len(part.text or part.data) for part in known)
-        return text
-
-    @property
-    def has_text(self) -> bool:
-        return bool(self._pieces)
-
-    @property
-    def text(self) -> str:
-        if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else ""
-
-
-def _file(part: Part) -> dict[str, str]:
-    named = {"url": web_url(part.url or ""), "mediaType": part.media_type, "filename": part.filename}
-    return {key: value for key, value in named.items() if value}
-
-
-def references_in(parts: Iterable[Part | None] | None) -> list[dict[str, Any]]:
-    """The sources that some parts name, each an object as over REST, or a list or a map of such objects."""
-    found: list[dict[str, Any]] = []
-    for part in parts or ():
-        if part is None or (part.media_type or "").lower() != _REFERENCE:
-            continue
-        data = decode_or_none(part.data)
-        if isinstance(data, dict) and data.keys().isdisjoint(_REFERENCE_FIELDS):
-            data = list(data.values())
-        found += objects_in(data if isinstance(data, list) else [data])
-    return found

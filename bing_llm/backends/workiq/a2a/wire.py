@@ -209,7 +209,7 @@ _VERSION_HINT = (
 )
 _GONE_HINT = "Create a new conversation and send the history as context."
 
-_TASK_NOT_FOUND = -32001
+_TASK_NOT_FOUND, _UNSUPPORTED = -32001, -32004
 
 _KINDS: Final[dict[int, tuple[type[errors.BingError], str | None]]] = {
     -32700: (errors.ProtocolError, _VERSION_HINT),  # what we sent is not JSON, or
@@ -218,7 +218,7 @@ _KINDS: Final[dict[int, tuple[type[errors.BingError], str | None]]] = {
     -32602: (errors.InvalidRequest, None),
     -32603: (errors.ServiceError, None),
     _TASK_NOT_FOUND: (errors.SessionExpired, _GONE_HINT),  # the one that our message goes on with
-    -32004: (errors.InvalidRequest, None),  # the operation is not supported
+    _UNSUPPORTED: (errors.InvalidRequest, None),  # also of a task that has ended
     -32005: (errors.InvalidRequest, None),  # the type of the content is not
     -32008: (errors.InvalidRequest, None),  # the agent wants an extension that we do not have
     -32009: (errors.ProtocolError, _VERSION_HINT),
@@ -228,12 +228,13 @@ _OTHERS: Final[tuple[type[errors.BingError], str | None]] = (errors.ServiceError
 _HIGHEST_CODE = 10**9  # of those that are repeated; codes of JSON-RPC have five digits
 
 
-def error_in(response: Response, what: str) -> errors.BingError | None:
+def error_in(response: Response, what: str, *, of_a_task: bool = False) -> errors.BingError | None:
     """The error that a response stands for; None for none.
 
     Args:
         response: The response.
         what: What was asked for, for the message: "the turn".
+        of_a_task: Whether the message went on with a task, which may have ended since.
     """
     error: Any = decode_or_none(response.error)
     if error is None:
@@ -244,6 +245,8 @@ def error_in(response: Response, what: str) -> errors.BingError | None:
         code = None
     value = None if code is None else str(code)
     kind, hint = _OTHERS if code is None else _KINDS.get(code, _OTHERS)
+    if of_a_task and code == _UNSUPPORTED:
+        kind, hint = _KINDS[_TASK_NOT_FOUND]
     words = ": ".join(part for part in (value, said.strip().rstrip(".")) if part)
     msg = f"The service answered {what} with a JSON-RPC error{f' ({words})' if words else ''}."
     return kind(msg, hint=hint, value=value, service_message=said or None)

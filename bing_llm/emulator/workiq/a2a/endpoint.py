@@ -14,7 +14,7 @@ from bing_llm.emulator import http_faults
 from bing_llm.emulator.brains.base import Question
 from bing_llm.emulator.conversations import Conversation, signature_fits
 from bing_llm.emulator.fault_plan import Step as FaultStep
-from bing_llm.emulator.faults import WIRE_FAULTS
+from bing_llm.emulator.faults import WIRE_FAULTS, Late
 from bing_llm.emulator.state import Kind, Received, State
 from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes as workiq_shapes
@@ -174,7 +174,9 @@ class A2A:
             raise
         self._note("chat", request, raw, chat=sent.chat, conversation_id=sent.context_id)
         what = self._state.plan.fault_at("a2a", "request")
-        if isinstance(what, WIRE_FAULTS):
+        if isinstance(what, Late):
+            await http_faults.wait(self._state, request, what.seconds)
+        elif isinstance(what, WIRE_FAULTS):
             return await http_faults.play(what, self._state, request, web.Response)
         if streaming and not agent.streaming:
             raise RpcError(UNSUPPORTED, "This agent does not stream.")

@@ -16,6 +16,7 @@ from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.a2a.tasks import Ended, First, Said, Step
 from bing_llm.emulator.workiq.a2a.tasks import State as TaskState
+from bing_llm.emulator.workiq.links import CitingText
 
 _FAILURES: dict[type[errors.BingError], TaskState] = {
     errors.ContentFiltered: "TASK_STATE_REJECTED",
@@ -39,7 +40,9 @@ class TurnSteps:
         self._conversation = conversation
         self._question = question
         self._sources = Sources()
-        self._text = ""
+        self._citing = CitingText(self._sources, documented=state.documented)
+        self._text = ""  # as the brain wrote it
+        self._shown = ""
         self._ended: Ended | None = None
 
     async def steps(self) -> AsyncGenerator[First, None]:
@@ -68,6 +71,8 @@ class TurnSteps:
                         yield step
                     if self._ended is not None:
                         break
+            if self._ended is None and (last := self._revise(self._text, final=True)) is not None:
+                yield last
         finally:
             # Before the last step: a client may ask again as soon as it has it.
             past = PastTurn(self._question.text, self._text, self._question.context)
@@ -77,11 +82,9 @@ class TurnSteps:
     def _step(self, event: ev.Event) -> Step | None:
         match event:
             case ev.TextDelta(text=text):
-                self._text += text
-                return event
+                return self._revise(self._text + text)
             case ev.TextRevised(text=text):
-                self._text = text
-                return event
+                return self._revise(text)
             case ev.TextRevoked(notice=notice):
                 state: TaskState = "TASK_STATE_COMPLETED" if self._text else "TASK_STATE_REJECTED"
                 self._ended = Ended(state, notice, withdrawn=True)
@@ -97,15 +100,20 @@ class TurnSteps:
                 pass
         return None
 
+    def _revise(self, text: str, *, final: bool = False) -> Step | None:
+        """What this text adds to the one that was shown before."""
+        before, self._text = self._shown, text
+        self._shown = self._citing.show(text, final=final)
+        if not self._shown.startswith(before):
+            return ev.TextRevised(self._shown)
+        return ev.TextDelta(self._shown[len(before) :]) if self._shown != before else None
+
     def _complete(self, reply: ev.Reply) -> Step | None:
         if reply.citations:
             self._sources.define(reply.citations)
+        last = self._revise(self._text or reply.text, final=True)
         self._ended = self._completed(reply)
-        if self._text or not reply.text:
-            return None
-        self._text = reply.text
-        self._ended = self._completed(reply)
-        return ev.TextDelta(reply.text)
+        return last
 
     def _completed(self, reply: ev.Reply) -> Ended:
         """The end that the reply's metadata names: `state`, and `question` for the words of an agent that asks."""

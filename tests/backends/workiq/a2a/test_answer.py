@@ -393,6 +393,15 @@ def test_the_answer_to_it_is_what_is_new(rest: list[bytes]) -> None:
     assert conversation.task_id == ""
 
 
+@pytest.mark.parametrize("code", [-32001, -32004])
+def test_a_task_that_does_not_wait_any_more_has_expired(code: int) -> None:
+    """The next message of the conversation does not name it."""
+    conversation = AgentConversation()
+    play(task(), update("INPUT_REQUIRED", "Which plan?"), conversation=conversation)
+    assert play(sse(rpc_error(code)), conversation=conversation).error is errors.SessionExpired
+    assert (conversation.id, conversation.task_id) == (CONTEXT, "")
+
+
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 

@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 
 import msgspec
 import pytest
 
 from bing_llm import errors
-from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation
-from bing_llm.backends.workiq.a2a.backend import A2ABackend, TaskChannel
 from bing_llm.client import BingClient
 from bing_llm.images import Image
-from bing_llm.limits import DEFAULT_LIMITS, Deadline, Retries, Timeouts
+from bing_llm.limits import Retries, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.services import WorkIQ
-from tests.backends.serving import Answer, Server, cut_off, reply, silent
+from tests.backends.serving import Answer, Server, reply, silent
+from tests.backends.workiq.a2a.agents import (
+    AGENT,
+    CARD_PATH,
+    SECRET,
+    Slept,
+    agent_at,
+    ask,
+    backend_at,
+    card,
+    in_time,
+    methods,
+    streamed,
+    whole,
+)
 from tests.backends.workiq.a2a.wire import (
     CONTEXT,
     DONE,
@@ -34,104 +43,6 @@ from tests.backends.workiq.a2a.wire import (
     task,
     update,
 )
-
-SECRET = "hunter2-the-token"
-AGENT = "P_1/../x y"
-CARD_PATH = "/a2a/P_1%2F..%2Fx%20y/.well-known/agent-card.json"
-
-
-def in_time(seconds: float = 60.0) -> Deadline:
-    """A deadline that no test reaches, on a clock that stands still."""
-    return Deadline(seconds, lambda: 0.0)
-
-
-class Slept:
-    """Takes down how long it was to wait, and does not."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-
-    async def __call__(self, seconds: float) -> None:
-        """Wait."""
-        self.seconds.append(seconds)
-        await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def backend_at(
-    url: str, agent: str | None = AGENT, timeouts: Timeouts | None = None, **settings: Any
-) -> AsyncIterator[A2ABackend]:
-    """A client of the agent there."""
-    service = WorkIQ(endpoint=url, agent=agent, protocol="a2a", token=SECRET, time_zone="Europe/Zurich", **settings)
-    backend = A2ABackend(service, timeouts=timeouts or Timeouts(), limits=DEFAULT_LIMITS, sleep=Slept())
-    try:
-        yield backend
-    finally:
-        await backend.aclose()
-
-
-def card(server: Server, path: str = "/rpc", *, streaming: bool = True) -> dict[str, Any]:
-    """A card that names this path of the server."""
-    interface = {"url": server.url(path), "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}
-    return {"name": "Agent", "supportedInterfaces": [interface], "capabilities": {"streaming": streaming}}
-
-
-STREAM = {"Content-Type": "text/event-stream"}
-JSON = {"Content-Type": "application/json"}
-
-
-def streamed(*events: bytes) -> bytes:
-    """A stream that comes to its end."""
-    return reply(b"".join(events), headers=STREAM)
-
-
-def broken(*events: bytes) -> Answer:
-    """A stream that breaks after these events."""
-    body = b"".join(events)
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: {len(body) + 100}\r\n\r\n"
-    return cut_off(head.encode() + body)
-
-
-def whole(value: Any) -> bytes:
-    """One JSON text."""
-    return reply(json.dumps(value).encode(), headers=JSON)
-
-
-@asynccontextmanager
-async def agent_at(
-    *script: Answer, streaming: bool = True, **settings: Any
-) -> AsyncIterator[tuple[Server, A2ABackend]]:
-    """An agent that answers its calls in this order, and a client of it."""
-    routes: dict[str, Answer] = {CARD_PATH: b""}
-    async with Server(*script, routes=routes) as server:
-        routes[CARD_PATH] = whole(card(server, streaming=streaming))
-        async with backend_at(server.url("/a2a/"), **settings) as backend:
-            yield server, backend
-
-
-async def events_of(channel: TaskChannel) -> list[ev.Event]:
-    """All events of a turn, and the end of its channel."""
-    given: list[ev.Event] = []
-    try:
-        while not (given and isinstance(given[-1], ev.TurnCompleted)):
-            given.append(await channel.next_event())
-    finally:
-        channel.close()
-    return given
-
-
-async def ask(backend: A2ABackend, handle: AgentConversation | None = None, text: str = "Ask") -> ev.Reply:
-    """A whole turn."""
-    handle = await backend.create_conversation(in_time()) if handle is None else handle
-    last = (await events_of(await backend.open_turn(handle, Prompt(text), 0, in_time())))[-1]
-    assert isinstance(last, ev.TurnCompleted)
-    return last.reply
-
-
-def methods(server: Server) -> list[str]:
-    """What the agent was asked, after its card."""
-    return [json.loads(request.body)["method"] for request in server.requests if request.method == "POST"]
-
 
 # --- cards and requests -----------------------------------------------------------------------------------------------
 
@@ -266,102 +177,3 @@ async def test_a_slow_answer_is_asked_for_once(*, streaming: bool) -> None:
             with pytest.raises(errors.TimedOut):
                 await client.ask("Ask")
         assert len(methods(server)) == 1 + 3
-
-
-# --- connections that break -------------------------------------------------------------------------------------------
-
-
-async def outcome_of(backend: A2ABackend) -> str | errors.BingError:
-    """The text of a turn, or its error."""
-    try:
-        return (await ask(backend)).text
-    except errors.BingError as exc:
-        return exc
-
-
-GONE_ON = streamed(task("WORKING", artifact("One two")), piece(" three", append=True), DONE)
-REFUSED = whole(rpc_error(-32004, "Not here"))
-FINISHED = whole(response(bare_task("COMPLETED", artifact("One two three"))))
-NO_ANSWER = cut_off(b"")
-
-
-@pytest.mark.parametrize(
-    ("script", "asked"),
-    [
-        ([GONE_ON], ["SubscribeToTask"]),
-        ([NO_ANSWER, GONE_ON], ["SubscribeToTask"] * 2),
-        ([reply(b"", 503), NO_ANSWER, GONE_ON], ["SubscribeToTask"] * 3),
-        ([broken(task("WORKING", artifact("One two"))), GONE_ON], ["SubscribeToTask"] * 2),
-        ([REFUSED, FINISHED], ["SubscribeToTask", "GetTask"]),
-        ([reply(b"", 404), FINISHED], ["SubscribeToTask", "GetTask"]),
-        ([NO_ANSWER, NO_ANSWER, NO_ANSWER, FINISHED], ["SubscribeToTask"] * 3 + ["GetTask"]),
-        ([streamed(), REFUSED, FINISHED], ["SubscribeToTask", "SubscribeToTask", "GetTask"]),
-    ],
-)
-async def test_a_turn_whose_task_is_known_goes_on(script: Sequence[Answer], asked: list[str]) -> None:
-    """The message is sent once, and no text is doubled."""
-    async with agent_at(broken(task(), piece("One")), *script) as (server, backend):
-        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
-        given = await events_of(channel)
-        assert "".join(each.text for each in given if isinstance(each, ev.TextDelta)) == "One two three"
-        assert methods(server) == ["SendStreamingMessage", *asked]
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        [REFUSED, whole(rpc_error(-32001))],
-        [REFUSED, whole(response(bare_task("WORKING", artifact("One"))))],
-        [REFUSED, NO_ANSWER],
-        [REFUSED, reply(b"", 401)],
-    ],
-)
-async def test_a_turn_that_cannot_go_on_is_lost(script: Sequence[Answer]) -> None:
-    """With the text that had come; the message is not sent again."""
-    async with agent_at(broken(task(), piece("One")), *script) as (server, backend):
-        error = await outcome_of(backend)
-        assert isinstance(error, errors.ConnectionLost)
-        assert error.partial_text == "One"
-        assert methods(server).count("SendStreamingMessage") == 1
-
-
-async def test_a_task_that_failed_meanwhile_says_so() -> None:
-    """How it ended is asked for, and told."""
-    failed = whole(response(bare_task("FAILED", artifact("One"), text="Broken")))
-    async with agent_at(broken(task(), piece("One")), REFUSED, failed) as (_, backend):
-        assert isinstance(await outcome_of(backend), errors.ServiceError)
-
-
-@pytest.mark.parametrize("first", [NO_ANSWER, broken(), streamed()])
-async def test_a_turn_that_breaks_before_its_task_is_known_is_lost(first: Answer) -> None:
-    """There is nothing to go on with."""
-    async with agent_at(first) as (server, backend):
-        assert isinstance(await outcome_of(backend), errors.ConnectionLost)
-        assert len(methods(server)) == 1
-
-
-async def test_a_service_that_breaks_each_connection_is_left() -> None:
-    """After as many as bring something, and no more."""
-    async with agent_at(broken(task("WORKING", artifact("One")))) as (server, backend):
-        assert isinstance(await outcome_of(backend), errors.ConnectionLost)
-        assert methods(server) == ["SendStreamingMessage", *["SubscribeToTask"] * 20]
-
-
-async def test_a_turn_does_not_go_on_after_its_deadline() -> None:
-    """Waiting for the next connection would take longer."""
-    async with agent_at(broken(task(), piece("One")), NO_ANSWER) as (server, backend):
-        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time(0.4))
-        with pytest.raises(errors.ConnectionLost):
-            await events_of(channel)
-        assert methods(server) == ["SendStreamingMessage", "SubscribeToTask"]
-
-
-async def test_a_closed_turn_opens_no_connection() -> None:
-    """It was left while it was to go on."""
-    async with agent_at(broken(task(), piece("One")), GONE_ON) as (_, backend):
-        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
-        assert await channel.next_event() == ev.TextDelta("One")
-        channel.close()
-        channel.close()
-        with pytest.raises(errors.ConnectionLost):
-            await channel.next_event()

@@ -220,6 +220,30 @@ async def test_an_agent_may_ask(a2a: A2AVisitor) -> None:
     assert error_of(await a2a.post(stream("Again", taskId="unknown")))[0] == -32001
 
 
+FOUND = ev.SearchResults((ev.SearchResult("A", "https://a.example/x y"),))
+
+
+@pytest.mark.parametrize("path", ["", "P_writer.emulator/"])
+async def test_a_text_cites_by_links(a2a: A2AVisitor, path: str) -> None:
+    """As live answers do, if the sources are known by then; half a marker waits for the rest."""
+    a2a.emulator.brain = Scripted([[FOUND, "Yes[", "^1^]", "."]])
+    results = await a2a.results(stream(), path)
+    texts = [text_of(each) for each in results if "artifactUpdate" in each]
+    link = f"[1]({texts[1][texts[1].index('(') + 1 : texts[1].index(')')]})"
+    assert link.startswith("[1](https://a.example/x%20y#")
+    assert texts == (["Yes", link, "."] if path else ["Yes", f"Yes{link}", f"Yes{link}."])
+
+
+async def test_a_text_cites_as_in_the_documents_where_that_is_asked_for() -> None:
+    """By notes, as it does if its sources come after them."""
+    cited = ev.TurnCompleted(ev.Reply(citations=(ev.Citation(1, "https://a.example", "A"),)))
+    brain = Scripted([[FOUND, "Yes[^1^]"], ["Yes[^1^]", cited]])
+    async with Emulator(brain, shapes="documented") as emulator, aiohttp.ClientSession() as http:
+        for _ in range(2):
+            *_, one, _ = await A2AVisitor(emulator, http).results(stream())
+            assert text_of(one) == "Yes[^1^]"
+
+
 async def test_the_last_status_has_the_sources(a2a: A2AVisitor) -> None:
     """With values in other capitals than over REST."""
     cited = ev.TurnCompleted(ev.Reply(citations=(ev.Citation(1, "https://a.example", "A"),)))

@@ -1,0 +1,134 @@
+"""Turns that go on, or not, after their connection broke."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bing_llm import errors
+from bing_llm import events as ev
+from bing_llm.backends.workiq.a2a.answer import AgentConversation
+from bing_llm.backends.workiq.a2a.backend import A2ABackend
+from bing_llm.messages import Prompt
+from tests.backends.serving import Answer, cut_off, reply
+from tests.backends.workiq.a2a.agents import (
+    agent_at,
+    ask,
+    broken,
+    events_of,
+    in_time,
+    methods,
+    streamed,
+    whole,
+)
+from tests.backends.workiq.a2a.wire import (
+    DONE,
+    artifact,
+    bare_task,
+    piece,
+    response,
+    rpc_error,
+    task,
+)
+
+# --- connections that break -------------------------------------------------------------------------------------------
+
+
+async def outcome_of(backend: A2ABackend) -> str | errors.BingError:
+    """The text of a turn, or its error."""
+    try:
+        return (await ask(backend)).text
+    except errors.BingError as exc:
+        return exc
+
+
+GONE_ON = streamed(task("WORKING", artifact("One two")), piece(" three", append=True), DONE)
+REFUSED = whole(rpc_error(-32004, "Not here"))
+RUNNING = whole(response(bare_task("WORKING", artifact("One two"))))
+FINISHED = whole(response(bare_task("COMPLETED", artifact("One two three"))))
+NO_ANSWER = cut_off(b"")
+
+
+@pytest.mark.parametrize(
+    ("script", "asked"),
+    [
+        ([GONE_ON], ["SubscribeToTask"]),
+        ([NO_ANSWER, GONE_ON], ["SubscribeToTask"] * 2),
+        ([reply(b"", 503), NO_ANSWER, GONE_ON], ["SubscribeToTask"] * 3),
+        ([broken(task("WORKING", artifact("One two"))), GONE_ON], ["SubscribeToTask"] * 2),
+        ([REFUSED, FINISHED], ["SubscribeToTask", "GetTask"]),
+        ([reply(b"", 404), FINISHED], ["SubscribeToTask", "GetTask"]),
+        ([NO_ANSWER, NO_ANSWER, NO_ANSWER, FINISHED], ["SubscribeToTask"] * 3 + ["GetTask"]),
+        ([REFUSED, RUNNING, NO_ANSWER, FINISHED], ["SubscribeToTask", *["GetTask"] * 3]),
+        ([streamed(), REFUSED, FINISHED], ["SubscribeToTask", "SubscribeToTask", "GetTask"]),
+    ],
+)
+async def test_a_turn_whose_task_is_known_goes_on(script: Sequence[Answer], asked: list[str]) -> None:
+    """The message is sent once, and no text is doubled."""
+    async with agent_at(broken(task(), piece("One")), *script) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        given = await events_of(channel)
+        assert "".join(each.text for each in given if isinstance(each, ev.TextDelta)) == "One two three"
+        assert methods(server) == ["SendStreamingMessage", *asked]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [REFUSED, whole(rpc_error(-32001))],
+        [REFUSED, whole(response(bare_task("WORKING", artifact("One"))))],
+        [broken(task("WORKING", artifact("One"))), REFUSED, whole(rpc_error(-32001))],
+        [REFUSED, NO_ANSWER],
+        [REFUSED, reply(b"", 401)],
+    ],
+)
+async def test_a_turn_that_cannot_go_on_is_lost(script: Sequence[Answer]) -> None:
+    """With the text that had come; the message is not sent again."""
+    async with agent_at(broken(task(), piece("One")), *script) as (server, backend):
+        error = await outcome_of(backend)
+        assert isinstance(error, errors.ConnectionLost)
+        assert error.partial_text == "One"
+        assert methods(server).count("SendStreamingMessage") == 1
+
+
+async def test_a_task_that_failed_meanwhile_says_so() -> None:
+    """How it ended is asked for, and told."""
+    failed = whole(response(bare_task("FAILED", artifact("One"), text="Broken")))
+    async with agent_at(broken(task(), piece("One")), REFUSED, failed) as (_, backend):
+        assert isinstance(await outcome_of(backend), errors.ServiceError)
+
+
+@pytest.mark.parametrize("first", [NO_ANSWER, broken(), streamed()])
+async def test_a_turn_that_breaks_before_its_task_is_known_is_lost(first: Answer) -> None:
+    """There is nothing to go on with."""
+    async with agent_at(first) as (server, backend):
+        assert isinstance(await outcome_of(backend), errors.ConnectionLost)
+        assert len(methods(server)) == 1
+
+
+async def test_a_service_that_breaks_each_connection_is_left() -> None:
+    """After as many as bring something, and no more."""
+    async with agent_at(broken(task("WORKING", artifact("One")))) as (server, backend):
+        assert isinstance(await outcome_of(backend), errors.ConnectionLost)
+        assert methods(server) == ["SendStreamingMessage", *["SubscribeToTask"] * 20, *["GetTask"] * 3]
+
+
+async def test_a_turn_does_not_go_on_after_its_deadline() -> None:
+    """Waiting for the next connection would take longer."""
+    async with agent_at(broken(task(), piece("One")), NO_ANSWER) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time(0.4))
+        with pytest.raises(errors.ConnectionLost):
+            await events_of(channel)
+        assert methods(server) == ["SendStreamingMessage", "SubscribeToTask"]
+
+
+async def test_a_closed_turn_opens_no_connection() -> None:
+    """It was left while it was to go on."""
+    async with agent_at(broken(task(), piece("One")), GONE_ON) as (_, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        assert await channel.next_event() == ev.TextDelta("One")
+        channel.close()
+        channel.close()
+        with pytest.raises(errors.ConnectionLost):
+            await channel.next_event()
