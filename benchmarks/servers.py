@@ -2,7 +2,8 @@
 
 `python -m benchmarks.servers NAME NUMBER` prints its URL, answers every request with so many one-word deltas, and ends
 when its standard input does. Each delta is sent alone and as soon as the last one is on its way; `paced` waits 50 ms
-before each. Of `faulty`, the number is the seed of its faults; of `delayed`, the milliseconds before its one word.
+before each. Of `faulty` and `hostile`, the number is the seed of what they do; of `delayed`, the milliseconds before
+its one word.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from benchmarks.faulty import faulty
+from benchmarks.hostile import hostile
 from benchmarks.memory import words
 from benchmarks.relay import relayed
 from benchmarks.written import running, written
@@ -135,6 +137,7 @@ SERVERS = {
     "distant": _distant,
     "emulator": _emulator,
     "faulty": faulty,
+    "hostile": hostile,
     "paced": _paced,
     "openai": _openai,
     "written": written,

@@ -1,4 +1,7 @@
-"""Many clients at once, of both services, one turn after another, against a service that fails one turn in ten.
+"""Many clients at once, of both services, one turn after another, against services that fail or attack.
+
+Of one service, each tenth turn fails. Of another, each answer is an attack (`benchmarks.hostile`). A heartbeat on the
+same loop sees the longest stall: how long no other task could run, in CPU time, since the machine may be busy.
 
 Each turn must end as one may: with the whole answer, with an error of ours and a part of the answer, or where it was
 left or cancelled. At three moments all clients pause, and what they hold is counted: before, in the middle, at the end.
@@ -16,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Self, TypeAlias
 
 from benchmarks.faulty import ANSWER, KINDS, TOKEN
 from benchmarks.measuring import Bound, report
@@ -39,13 +42,19 @@ MOST_GROWN_MIB = 4.0
 """Memory that may be added from the middle to the end: less than a KiB for each turn of half a minute, and more than
 the allocator is seen to move."""
 
+MOST_STALL_MS = 50.0
+"""The longest that the loop may be kept by the work of one iteration, in milliseconds of CPU time."""
+
 HUNG_S = 120.0
 """Twice what a turn may take: one that is not over then will never be."""
+
+_ATTACKED = 5  # of the clients of Work IQ, each fifth asks the service that attacks
+_BEAT_S = 0.005
 
 _LIVE = (TurnStream, Channel, Socket, ByteStream)
 _HEADER = ("what", "start", "middle", "end")
 
-MEASURES = ("seconds", "turns", "turns a second", "memory, MiB", "open files")
+MEASURES = ("seconds", "turns", "turns a second", "memory, MiB", "open files", "longest stall, ms")
 """The first rows of the table; after them each outcome has one."""
 
 
@@ -55,11 +64,12 @@ class Soak:
     Args:
         clients: How many, each with one turn at a time.
         seed: Of what they do.
-        url: Where the service is.
+        url: Where the service is that fails.
+        attacker: Where the service is that attacks; each tenth client asks it.
         patience: How long a service may be silent, in seconds.
     """
 
-    def __init__(self, *, clients: int, seed: int, url: str, patience: float) -> None:
+    def __init__(self, *, clients: int, seed: int, url: str, attacker: str, patience: float) -> None:
         limits = Timeouts(silence=patience, answer=patience, turn=HUNG_S / 2)
         retries = Retries(first_wait=0.05)
         # Kept conversations are limited by their number, which a minute does not reach: it would look like a leak.
@@ -71,6 +81,9 @@ class Soak:
         }
         hubs = [BingClient(endpoint=url, **settings) for _ in range(clients - clients // 2)]
         rest = [BingClient(endpoint=f"{url}/rest", token=TOKEN, **settings) for _ in range(clients // 2)]
+        for place in range(0, len(rest), _ATTACKED):
+            rest[place] = BingClient(endpoint=attacker, token=TOKEN, **settings)
+        self._attacked = {id(client) for client in rest[::_ATTACKED]}
         seeds = (f"{seed} {number}" for number in range(clients))
         self._clients = [
             (client, Random(own))  # noqa: S311 - it must be repeatable
@@ -96,10 +109,16 @@ class Soak:
             try:
                 self.outcomes[await asyncio.wait_for(way(client, random), HUNG_S)] += 1
             except BingError as exc:
-                if type(exc) in KINDS and ANSWER.startswith(exc.partial_text):
-                    self.outcomes[type(exc).__name__] += 1
+                attacked = id(client) in self._attacked
+                if type(exc) in KINDS and (attacked or ANSWER.startswith(exc.partial_text)):
+                    self.outcomes[f"{type(exc).__name__}, attacked" if attacked else type(exc).__name__] += 1
                 else:
                     self.unaccounted.append(f"{way.__name__}: {exc!r} with {exc.partial_text!r}")
+            except _Wrong as exc:
+                if id(client) in self._attacked:  # it may say what it likes
+                    self.outcomes["answered, attacked"] += 1
+                else:
+                    self.unaccounted.append(f"{way.__name__}: {exc!r}")
             except Exception as exc:  # noqa: BLE001 - whatever it is, it is what we look for
                 self.unaccounted.append(f"{way.__name__}: {exc!r}")
             if now() >= until:
@@ -193,6 +212,7 @@ class Count(NamedTuple):
         mib: Memory of this process.
         files: Its open files, sockets included.
         live: Turns, channels and sockets that are still in memory.
+        stall_ms: The longest stall so far.
     """
 
     seconds: float
@@ -201,12 +221,40 @@ class Count(NamedTuple):
     mib: float
     files: int
     live: int
+    stall_ms: float
 
 
-def _count(soak: Soak, began: float) -> Count:
+class Heart:
+    """Beats on the running loop, and sees how long it was kept from that: `async with Heart() as heart`.
+
+    Attributes:
+        stall_ms: The most CPU time that this thread has taken between two beats, in milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self.stall_ms = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._beat())
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_S)
+            began = time.thread_time()
+            await asyncio.sleep(0)  # one iteration of the loop: all that was ready has run
+            self.stall_ms = max(self.stall_ms, (time.thread_time() - began) * 1e3)
+
+
+def _count(soak: Soak, began: float, heart: Heart) -> Count:
     gc.collect()
     live = sum(type(each) in _LIVE for each in gc.get_objects())
-    return Count(time.monotonic() - began, soak.begun, soak.outcomes.copy(), kib_in_use() / 1024, _open_files(), live)
+    mib = kib_in_use() / 1024
+    return Count(time.monotonic() - began, soak.begun, soak.outcomes.copy(), mib, _open_files(), live, heart.stall_ms)
 
 
 def _open_files() -> int:
@@ -221,14 +269,17 @@ class Outcome(NamedTuple):
     tasks: int
 
 
-async def run(*, seconds: float, clients: int, seed: int, url: str, patience: float) -> Outcome:
+async def run(*, seconds: float, clients: int, seed: int, url: str, attacker: str, patience: float) -> Outcome:
     """Let the clients work for that time."""
-    soak = Soak(clients=clients, seed=seed, url=url, patience=patience)
+    soak = Soak(clients=clients, seed=seed, url=url, attacker=attacker, patience=patience)
     now, began = asyncio.get_running_loop().time, time.monotonic()
     counts = []
-    for share in (0, seconds / 2, seconds / 2):
-        await soak.turns(now() + share)
-        counts.append(_count(soak, began))
+    async with Heart() as heart:
+        for share in (0, seconds / 2, seconds / 2):
+            await soak.turns(now() + share)
+            counts.append(_count(soak, began, heart))
+            if len(counts) == 1:  # the first turns have brought all imports
+                heart.stall_ms = 0.0
     await soak.aclose()
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         _, others = await asyncio.wait(others, timeout=patience)
@@ -245,6 +296,7 @@ def rows_of(counts: Sequence[Count]) -> list[tuple[str, ...]]:
             f"{count.turns / count.seconds:.1f}",
             f"{count.mib:.1f}",
             str(count.files),
+            f"{count.stall_ms:.1f}",
         )
         for count in counts
     ]
@@ -263,9 +315,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--patience", type=float, default=5.0, help="seconds of silence after which a turn is given up")
     given = parser.parse_args(arguments)
     files = _open_files()
-    with served("faulty", given.seed) as url:
+    with served("faulty", given.seed) as url, served("hostile", given.seed) as attacker:
         sizes = {"seconds": given.seconds, "clients": given.clients, "seed": given.seed, "patience": given.patience}
-        counts, unaccounted, tasks = asyncio.run(run(url=url, **sizes), debug=False)
+        counts, unaccounted, tasks = asyncio.run(run(url=url, attacker=attacker, **sizes), debug=False)
     for each in unaccounted[:10]:
         print(each, file=sys.stderr)  # noqa: T201 - for who looks into it
     _, middle, end = counts
@@ -274,6 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Bound("turns not accounted for", missing, 0, f"of {end.turns:,}"),
         Bound("memory grown from the middle to the end", end.mib - middle.mib, MOST_GROWN_MIB, "MiB"),
         Bound("turns and sockets in memory while none is open", max(count.live for count in counts), 0, "at once"),
+        Bound("longest stall of the loop", end.stall_ms, MOST_STALL_MS, "ms of CPU time"),
         Bound("tasks left", tasks, 0, "behind"),
         Bound("open files left", _open_files() - files, 0, "behind"),
     ]

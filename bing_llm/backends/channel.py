@@ -24,7 +24,9 @@ _MOST_NOTED: Final = 100
 _HIGHEST_TYPE: Final = 1_000_000  # of a frame; those that are known are below 10
 
 _STRETCH: Final = 100  # pieces and events without a wait; some milliseconds
-_BYTES_OF_A_STEP: Final = 1024  # for each so many of a piece, one more: 100 KiB may be 50,000 lines without an event
+# A piece counts for more by its bytes and its lines: it may be 8,000 lines of which none is an event.
+_BYTES_OF_A_STEP: Final = 1024
+_LINES_OF_A_STEP: Final = 32
 
 
 class Transport(Protocol):
@@ -295,7 +297,8 @@ class Channel:
                 _log.debug("%s %s", self._label, data.reason)
                 self._protocol.receive_eof(data.code)
             else:
-                self._unbroken += len(data) // _BYTES_OF_A_STEP
+                lines = data.count(b"\n") + data.count(b"\r")
+                self._unbroken += len(data) // _BYTES_OF_A_STEP + lines // _LINES_OF_A_STEP
                 if logs:
                     self._log_received(data)
                 self._protocol.receive(data)

@@ -30,6 +30,8 @@ _ESCAPE_OR_ENTITY: Final = re.compile(
 # A year is not a marker: no answer has a thousand sources.
 _NUMBER: Final = r"[1-9]\d{0,2}"
 _OPENING: Final = re.compile(rf"\[({_NUMBER})\]\(", re.ASCII)
+# The same, and at once to the end of a destination in which nothing is special: most are of that kind.
+_OPENING_OR_LINK: Final = re.compile(rf"\[{_NUMBER}\]\((?P<rest>[^\x00-\x20\x7f()<>\\`]+\))?", re.ASCII)
 _SIGN: Final = re.compile(
     rf"(?P<escape>\\{_PUNCTUATION})|(?P<ticks>`+)|\[(?P<link>{_NUMBER})\]\(|\[\^(?P<note>[1-9]\d{{0,5}})\^\]", re.ASCII
 )
@@ -73,11 +75,14 @@ class Markers(NamedTuple):
         links: Those of the form `[N](url)`, in the order of the text.
         notes: Those of the form `[^N^]`.
         decided: How much of the text, from its beginning, cannot mean anything else when more text follows.
+        settled: How much of that ends with an empty line outside of all lists, quotes and code: what follows can be
+            read without it.
     """
 
     links: tuple[Marker, ...]
     notes: tuple[Marker, ...]
     decided: int
+    settled: int = 0
 
 
 def find_markers(text: str, *, final: bool = True) -> Markers:
@@ -89,8 +94,9 @@ def find_markers(text: str, *, final: bool = True) -> Markers:
     """
     links: list[Marker] = []
     notes: list[Marker] = []
-    decided = len(text)
-    if "](" in text or "^]" in text or not final:
+    decided = len(text) if final else unfinished_from(text)
+    settled = 0
+    if "](" in text or "^]" in text:
         blocks = _Blocks(text)
         for start, end in blocks:
             found = _Inline(text, start, end, is_open=not final and end >= blocks.last_line)
@@ -98,11 +104,13 @@ def find_markers(text: str, *, final: bool = True) -> Markers:
             notes += found.notes
             decided = min(decided, found.decided)
         if not final:
-            decided = min(decided, blocks.decided, unfinished_from(text))
+            decided = min(decided, blocks.decided)
+        settled = min(blocks.settled, decided)
     return Markers(
         tuple(link for link in links if link.end <= decided),
         tuple(note for note in notes if note.end <= decided),
         decided,
+        settled,
     )
 
 
@@ -115,7 +123,9 @@ def unfinished_from(text: str) -> int:
     first = max(0, len(text) - _LONGEST_MARKER)
     if text.rfind("[", first) < 0:
         return len(text)
-    for opening in _OPENING.finditer(text, first):
+    for opening in _OPENING_OR_LINK.finditer(text, first):
+        if opening["rest"]:
+            continue
         try:
             _read_link(text, opening.end(), len(text))
         except _Cut:
@@ -321,11 +331,13 @@ class _Blocks:
     Attributes:
         decided: How much of the text cannot be read in another way when its last line goes on.
         last_line: Where the last line begins, which may go on.
+        settled: The place after the last empty line outside of all lists, quotes and code.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
         self.decided = len(text)
+        self.settled = 0
         self.last_line = max(text.rfind("\n"), text.rfind("\r")) + 1
         self._containers: list[int] = []  # 0 for a quote, else by how many columns a list item's content is indented
         self._fence = ""
@@ -342,6 +354,8 @@ class _Blocks:
             self._take(found[0].rstrip("\r\n").expandtabs(_CODE_INDENT), start)
             if before is not None and self._paragraph != before:
                 yield before, start
+            if self._paragraph is None and not (self._containers or self._fence) and start < self.last_line:
+                self.settled = found.end()
         if self._fence.startswith("`") and self._fence_start == self.last_line:
             self.decided = self.last_line  # one more backtick in this line, and it opens no code
         if self._paragraph is not None:

@@ -13,7 +13,15 @@ from bing_llm import events as ev
 from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import find_markers
 from bing_llm.backends.reply import ReplyBuilder
-from bing_llm.backends.workiq.citations import CitationMarkers, MarkedText, annotations_in, cite, mark, marked_text
+from bing_llm.backends.workiq.citations import (
+    CitationMarkers,
+    Footnotes,
+    MarkedText,
+    annotations_in,
+    cite,
+    mark,
+    marked_text,
+)
 from bing_llm.backends.workiq.errors import NO_ANSWER_HINT, fault_error
 from bing_llm.backends.workiq.snapshots import (
     DISENGAGED,
@@ -62,6 +70,7 @@ class AnswerReader:
         self._asked = asked
         self._strips = entity_tags == "strip"
         self._citation_markers = citation_markers
+        self._footnotes = Footnotes()
         self._conversation_id = conversation_id
         self._reply = ReplyBuilder()
         self.events = self._reply.events
@@ -188,7 +197,9 @@ class AnswerReader:
             raise self._limits.exceeded("answer_characters", "characters in one answer")
         self._shown = text, final
         text = self._without_tags(text, final=final)
-        self._reply.replace(marked_text(text, self._citation_markers, final=final))
+        keeps = self._citation_markers == "keep"
+        shown = marked_text(text, "keep", final=final) if keeps else self._footnotes.text(text, final=final)
+        self._reply.replace(shown)
 
     def _mark(self, text: str, *, final: bool) -> MarkedText:
         """The text as it is given, and its markers."""

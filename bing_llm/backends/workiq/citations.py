@@ -85,6 +85,28 @@ def marked_text(text: str, form: CitationMarkers, *, final: bool) -> str:
     return mark(text, form, final=final).text
 
 
+class Footnotes:
+    """The text of `mark` with footnotes for the snapshots of one answer: only what is not settled yet is read again."""
+
+    def __init__(self) -> None:
+        self._read = ""
+        self._written = ""  # the footnotes' form of what was read
+
+    def text(self, text: str, *, final: bool) -> str:
+        """The text of one snapshot. If it does not extend the last one, it is read from its beginning."""
+        if not text.startswith(self._read):
+            self._read = self._written = ""
+        rest = text[len(self._read) :]
+        markers = find_markers(rest, final=final)
+        shown = self._written + _as_footnotes(rest[: markers.decided], markers).text
+        if markers.settled:
+            settled = rest[: markers.settled]
+            links = tuple(link for link in markers.links if link.end <= markers.settled)
+            self._written += _as_footnotes(settled, markers._replace(links=links)).text
+            self._read += settled
+        return shown
+
+
 def _as_footnotes(text: str, markers: Markers) -> MarkedText:
     parts: list[str] = []
     links: list[Marker] = []

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.backends.markers import find_markers
-from bing_llm.backends.workiq.citations import Cited, Sources, annotations_in, cite, label_of, mark, title_of
+from bing_llm.backends.workiq.citations import Cited, Footnotes, Sources, annotations_in, cite, label_of, mark, title_of
 from bing_llm.events import Citation
+from tests.counting import steps
 
 PLACE = "https://contoso.sharepoint.com/sites/x/Shared%20Documents"
 TYPE = "#microsoft.graph.copilotConversationReference"
@@ -251,3 +252,28 @@ def test_what_was_given_is_never_taken_back(form: Any, text: str) -> None:
     whole = mark(text, form, final=True).text
     for end in range(len(text) + 1):
         assert whole.startswith(mark(text[:end], form, final=False).text)
+
+
+@given(st.lists(TEXTS, max_size=6), st.data())
+def test_snapshots_are_read_on_from_what_is_settled(parts: list[str], data: st.DataObject) -> None:
+    """The text of each snapshot is that of the same text alone, also after a rewrite."""
+    footnotes = Footnotes()
+    text = "".join(parts)
+    ends = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=6)))
+    for end in (*ends, len(text)):
+        assert footnotes.text(text[:end], final=False) == mark(text[:end], "footnote", final=False).text
+    assert footnotes.text(text, final=True) == mark(text, "footnote", final=True).text
+    other = f"x{text}"
+    assert footnotes.text(other, final=True) == mark(other, "footnote", final=True).text
+
+
+def test_the_work_of_snapshots_grows_with_what_is_new() -> None:
+    """Eight times as many paragraphs are about eight times the work, though each snapshot holds all of them."""
+    paragraph = f"Rain.[1]({PLACE}/A.docx#k1) And `code` too, with [2](https://b.example).\n\n"
+
+    def work(paragraphs: int) -> int:
+        footnotes = Footnotes()
+        texts = [paragraph * count for count in range(1, paragraphs + 1)]
+        return steps(lambda: [footnotes.text(text, final=False) for text in texts])
+
+    assert work(8 * 20) <= 8 * 1.5 * work(20)
