@@ -170,6 +170,7 @@ if not MOCKS_TOOLS_BETTER:
     OF_LLAMA_INDEX[MockToolSuite] |= {
         "test_a_required_call_is_made",
         "test_a_result_may_be_of_blocks",
+        "test_calls_are_one_at_a_time_unless_allowed",
         "test_every_chunk_can_be_asked_for_calls",
         "test_ids_are_unique",
     }

@@ -473,3 +473,14 @@ async def test_a_client_of_your_own_stays_open() -> None:
         async with Bing(client=client) as llm:
             assert (await llm.acomplete("Hello")).text
         assert (await client.ask("Hello")).text
+
+
+async def test_a_call_may_have_a_time_limit_of_its_own() -> None:
+    """`timeout` is an option of each call; other settings of the model are refused, and unknown options warned of."""
+    backend = FakeBackend(turn("Hi"), turn("Hi"))
+    llm = llm_of(backend)
+    assert (await llm.acomplete("Hello", timeout=3)).text == "Hi"
+    with pytest.raises(ConfigurationError, match=r"turn"):
+        await llm.acomplete("Hello", timeout=-1)
+    with pytest.raises(ConfigurationError, match=r"endpoint is a setting of the model"):
+        llm.complete("Hello", endpoint="http://127.0.0.1:1")

@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
-from llama_index.llms.bing import Bing
+from llama_index.llms.bing import Bing, convert
+from tests.snippets import blocks_of
 from tests.test_readme import compiled
 
 DOCUMENTATION = inspect.getdoc(Bing) or ""
@@ -34,3 +36,30 @@ def test_every_field_of_ours_is_documented() -> None:
     """A new field needs a word in the documentation."""
     ours = {*ServiceFields.model_fields, *Bing.__annotations__} & Bing.model_fields.keys()
     assert sorted(name for name in ours if f"`{name}`" not in DOCUMENTATION) == []
+
+
+GUIDE = Path(__file__).parents[5] / "docs" / "llama_index.md"
+GUIDE_BLOCKS = {block.line: block.code for block in blocks_of(GUIDE.read_text(encoding="utf-8"))}
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # as above
+@pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
+@pytest.mark.parametrize("line", GUIDE_BLOCKS)
+async def test_a_block_of_the_guide_runs(
+    line: int, bing_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each block of `docs/llama_index.md` runs as it stands, and shows something."""
+    monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
+    await asyncio.to_thread(eval, compiled(line, GUIDE_BLOCKS[line]), {"__name__": "guide"})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_guide_has_the_table_of_the_function() -> None:
+    """What becomes of each role and block stands in both, in the same words."""
+    documented = " ".join((convert.__doc__ or "").split())
+    rows = [line.strip("| ").split(" | ") for line in GUIDE.read_text(encoding="utf-8").splitlines() if " | " in line]
+    kinds = {row[0]: row[1] for row in rows if len(row) == 2 and row[0] != "---"}
+    for kind, becomes in kinds.items():
+        if not kind.startswith("other documents"):  # over two lines there
+            assert f"{kind} {becomes}" in documented
+    assert len(kinds) == 13
