@@ -130,7 +130,7 @@ class A2ABackend:
                     return default_card(base)
                 msg = f"The service knows no agent {agent!r} (HTTP {answer.status})."
                 raise InvalidRequest(msg, hint="Check the id: `bing-llm agents` says where it is found.", value="404")
-            if (error := error_for(answer, what)) is not None:
+            if (error := error_for(answer, what, carries_row=False)) is not None:
                 raise error
             return parse_card(answer.body, base)
 
