@@ -19,6 +19,7 @@ from bing_llm.tools.call_formats import (
 )
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
+from bing_llm.tools.schema_copy import unwrap
 
 _FIRST_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, *LABEL_KEYS, *NESTING_KEYS, *LIST_KEYS, *ENVELOPE_KEYS))
 
@@ -229,6 +230,7 @@ class CallDecoder:
 
     def checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
         """The call of a tool with these arguments, if they pass its check."""
+        arguments = unwrap(arguments, self._tools[name].parameters) if name in self._tools else arguments
         check = self._tools[name].check if name in self._tools else None
         problem = "" if check is None else check(arguments)
         return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
