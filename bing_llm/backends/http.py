@@ -22,6 +22,7 @@ from bing_llm._checks import check_proxy
 from bing_llm._loops import PerLoop
 from bing_llm._urls import public_url
 from bing_llm.backends.response import FormField, Response, retry_after
+from bing_llm.backends.statuses import blame_of, proxy_refused
 from bing_llm.backends.transport import End
 from bing_llm.errors import BingError, ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.limits import Limits
@@ -580,6 +581,8 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
     cause: BaseException | None = None
     try:
         return await call
+    except aiohttp.ClientHttpProxyError as exc:
+        failure = _refused_by_proxy(exc.status, f"The proxy refused the connection to {public_url(url)} for {what}")
     except TimeoutError:
         failure = TimedOut(
             f"There was no answer to {what} from {public_url(url)} within {seconds:g} seconds (timeouts.{limit})."
@@ -597,6 +600,16 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
         raise failure from cause
     finally:
         failure.__context__ = None  # a task that is written in Python resumes us inside an `except` of its own
+
+
+def _refused_by_proxy(status: int, message: str) -> BingError:
+    """It wants credentials or forbids the host, which stays so; or it could not reach it, which may pass."""
+    message = f"{message} (HTTP {status})."
+    if blame_of(status, carries_row=False) == "proxy":
+        return proxy_refused(message, value=str(status))
+    failure = ConnectionFailed(message, value=str(status))
+    failure.permanent = blame_of(status, carries_row=False) != "later"
+    return failure
 
 
 def _form(fields: Sequence[FormField]) -> aiohttp.FormData | None:

@@ -72,6 +72,7 @@ WHOLE = Ends()
 SO_FAR = Ends(final=None)
 WITHDRAWN = Ends(final=None, withdrawn=True)
 UNREACHED = Ends(errors.ConnectionFailed, again=True)
+MISPLACED = Ends(errors.ConnectionFailed)  # there is no such service, whatever is asked
 LOST = Ends(errors.ConnectionLost, again=True)
 FAILED = Ends(errors.ServiceError, again=True)
 TIMED_OUT = Ends(errors.TimedOut, again=True)
@@ -118,7 +119,12 @@ _CHATHUB: dict[str, tuple[FaultKind, _Cells]] = {
     "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "upgrade": UNAUTHORIZED}),
     "302": (HttpAnswer(302), {"creation": UNAUTHORIZED, "upgrade": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "upgrade": UNAUTHORIZED}),
-    "404": (HttpAnswer(404), {"creation": THROTTLED, "upgrade": INVALID}),
+    "400": (HttpAnswer(400), {"creation": MISPLACED, "upgrade": MISPLACED}),
+    "404": (HttpAnswer(404), {"creation": THROTTLED, "upgrade": MISPLACED}),
+    "405": (HttpAnswer(405), {"creation": MISPLACED, "upgrade": MISPLACED}),
+    "407": (HttpAnswer(407), {"creation": UNAUTHORIZED, "upgrade": UNAUTHORIZED}),
+    "410": (HttpAnswer(410), {"creation": MISPLACED, "upgrade": MISPLACED}),
+    "451": (HttpAnswer(451), {"creation": UNAUTHORIZED, "upgrade": UNAUTHORIZED}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "upgrade": THROTTLED_A_WHILE}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "upgrade": FAILED}),
     "502": (HttpAnswer(502, _PAGE), {"creation": FAILED, "upgrade": FAILED}),
@@ -159,12 +165,16 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     # --- HTTP ---
     "200 empty": (HttpAnswer(200), {"creation": FAILED, "request": LOST_ONCE}),
     "200 HTML": (HttpAnswer(200, _PAGE), {"creation": FAILED, "request": LOST_ONCE}),
-    "302": (HttpAnswer(302), {"creation": INVALID, "request": INVALID}),
+    "302": (HttpAnswer(302), {"creation": MISPLACED, "request": INVALID}),
     "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
-    "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
+    "400": (HttpAnswer(400), {"creation": MISPLACED, "request": INVALID}),
+    "405": (HttpAnswer(405), {"creation": MISPLACED, "request": INVALID}),
+    "407": (HttpAnswer(407), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
+    "451": (HttpAnswer(451), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
+    "404": (HttpAnswer(404), {"creation": MISPLACED, "request": INVALID}),
     "403 scopes": (HttpAnswer(403, "Required scopes = [WorkIQAgent.Ask]"), {"request": UNAUTHORIZED}),
-    "410": (HttpAnswer(410), {"request": EXPIRED}),
+    "410": (HttpAnswer(410), {"creation": MISPLACED, "request": EXPIRED}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
     "429 alone": (HttpAnswer(429), {"creation": THROTTLED_BRIEFLY, "request": THROTTLED_BRIEFLY}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
@@ -197,10 +207,10 @@ _A2A: dict[str, tuple[FaultKind, _Cells]] = {
     # --- HTTP ---
     "200 empty": (HttpAnswer(200), {"creation": GARBLED, "request": LOST_ONCE}),
     "200 HTML": (HttpAnswer(200, _PAGE), {"creation": GARBLED, "request": LOST_ONCE}),
-    "302": (HttpAnswer(302), {"creation": INVALID, "request": INVALID}),
+    "302": (HttpAnswer(302), {"creation": MISPLACED, "request": INVALID}),
     "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
-    "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
+    "404": (HttpAnswer(404), {"creation": MISPLACED, "request": INVALID}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
     "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),

@@ -287,7 +287,7 @@ def _refused(exc: UpgradeRefused) -> BingError:
             "The service answered the chat socket with HTTP 200 instead of opening it, as it does to hosts it refuses."
         )
         return Unauthorized(msg, value="200")
-    error = error_for_status(answer, "the chat socket")
+    error = error_for_status(answer, "the chat socket", carries_row=False)
     if error is None:
         error = Unauthorized(f"The chat socket was not opened (HTTP {answer.status}).", value=str(answer.status))
     return error

@@ -5,9 +5,9 @@ from __future__ import annotations
 from bing_llm import errors
 from bing_llm.backends.chathub.frames import Result
 from bing_llm.backends.response import Response
+from bing_llm.backends.statuses import error_of
 
 SUCCESS = "Success"
-_TOO_MANY = 429
 
 _ERRORS: dict[str, type[errors.BingError]] = {
     "Throttled": errors.Throttled,
@@ -46,16 +46,18 @@ def error_for(result: Result, *, what: str, partial_text: str = "") -> errors.Bi
     )
 
 
-def error_for_status(answer: Response, what: str) -> errors.BingError | None:
-    """The error that an HTTP status stands for; None for 2xx."""
+def error_for_status(answer: Response, what: str, *, carries_row: bool = True) -> errors.BingError | None:
+    """The error that an HTTP status stands for; None for 2xx. A redirect leads to a page where people sign in.
+
+    Args:
+        answer: The answer.
+        what: What was asked for, for the message.
+        carries_row: Whether the request had a part of one turn in it; a creation and a socket have none.
+    """
     status = answer.status
     msg = f"The service answered {what} with HTTP {status}."
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own ranges
         return None
-    if status == _TOO_MANY:
-        return errors.Throttled(msg, value=str(status), retry_after=answer.retry_after)
-    if 300 <= status < 400 or status in {401, 403}:  # noqa: PLR2004
+    if status < 400:  # noqa: PLR2004
         return errors.Unauthorized(msg, value=str(status))
-    if 400 <= status < 500:  # noqa: PLR2004
-        return errors.InvalidRequest(msg, value=str(status))
-    return errors.ServiceError(msg, value=str(status), retry_after=answer.retry_after)
+    return error_of(status, msg, carries_row=carries_row, retry_after=answer.retry_after)

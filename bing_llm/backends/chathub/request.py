@@ -82,7 +82,7 @@ def parse_creation(answer: Response) -> ChatHubConversation:
         msg = f"The service answered {what} with HTTP 404, as it does after too many requests."
         hint = "Send fewer requests; if this is your own endpoint, check its URL."
         raise errors.Throttled(msg, hint=hint, value="404", retry_after=answer.retry_after)
-    body = body_of(answer, what, _Body)
+    body = body_of(answer, what, _Body, carries_row=False)
     if body.result is not None and body.result.value not in {SUCCESS, None}:
         raise error_for(body.result, what=what)
     if not body.conversation_id:
@@ -103,13 +103,13 @@ def _printable(signature: str | None) -> str | None:
     return signature or None
 
 
-def body_of(answer: Response, what: str, kind: type[T]) -> T:
-    """The JSON body of an answer, as this type.
+def body_of(answer: Response, what: str, kind: type[T], *, carries_row: bool = True) -> T:
+    """The JSON body of an answer, as this type. See `error_for_status` for the other arguments.
 
     Raises:
         BingError: The status is not 2xx, or the body is not such JSON: empty and HTML bodies with status 200 are known.
     """
-    error = error_for_status(answer, what)
+    error = error_for_status(answer, what, carries_row=carries_row)
     if error is not None:
         raise error
     check_values(answer.body)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from bing_llm import errors
 from bing_llm.backends.json_text import decode_or_none
 from bing_llm.backends.response import Response
+from bing_llm.backends.statuses import PROXY_AUTHENTICATION, blame_of, endpoint_refused, proxy_refused
 from bing_llm.backends.workiq.auth import needs_sign_in
 from bing_llm.backends.workiq.challenge import find_challenge
 from bing_llm.backends.workiq.snapshots import Fault, decode_conversation, fault_of
@@ -90,6 +91,8 @@ _KINDS: Final[dict[int, _Kind]] = {
     _FORBIDDEN: (errors.Unauthorized, _PLAN_HINT),
     _NOT_FOUND: (errors.InvalidRequest, _PLACE_HINT),
     408: (errors.ServiceError, None),
+    425: (errors.ServiceError, None),
+    451: (errors.Unauthorized, None),
     _CONFLICT: (errors.ConversationBusy, None),
     _GONE: (errors.SessionExpired, None),
     413: (errors.PromptTooLong, None),
@@ -98,7 +101,9 @@ _KINDS: Final[dict[int, _Kind]] = {
 """Errors and their hints by HTTP status; None for the hint of the error itself."""
 
 
-def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.BingError | None:
+def error_for(
+    answer: Response, what: str, *, reused: bool = False, carries_row: bool = True
+) -> errors.BingError | None:
     """The error that an answer stands for; None for 2xx.
 
     Args:
@@ -106,6 +111,7 @@ def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.Bi
         what: What was asked for, for the message: "the turn", "the creation of a conversation".
         reused: Whether it was a turn of a conversation that had been used before. HTTP 400, 404, 409 and 410 then mean
             that it has expired or is full.
+        carries_row: Whether the request had a part of one turn in it; the creation of a conversation has none.
     """
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own range
@@ -116,6 +122,10 @@ def error_for(answer: Response, what: str, *, reused: bool = False) -> errors.Bi
     if status == _BAD_REQUEST and named == _UNAUTHENTICATED:
         effective = named
     said = f"The service answered {what} with HTTP {status}{_words(fault)}."
+    if status == PROXY_AUTHENTICATION:
+        return proxy_refused(said, value=str(status))
+    if effective is None and blame_of(status, carries_row=carries_row) == "endpoint":
+        return endpoint_refused(said, hint=_PLACE_HINT, value=fault.code or str(status))
     details: dict[str, Any] = {"value": fault.code or str(status), "service_message": fault.message or None}
     if reused and status in _OF_AN_OLD_CONVERSATION and effective is None:
         return errors.SessionExpired(said, **details)
@@ -142,7 +152,7 @@ def parse_creation(answer: Response) -> str:
         BingError: The service refused, or answered without an id.
     """
     what = "the creation of a conversation"
-    error = error_for(answer, what)
+    error = error_for(answer, what, carries_row=False)
     if error is not None:
         raise error
     try:

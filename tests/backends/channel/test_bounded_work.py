@@ -117,7 +117,7 @@ async def test_a_flood_lets_others_run_and_the_clock_be_seen(name: str) -> None:
     reading = Reading(protocol)
     ticks: Iterator[float] = iter(range(10**9))
     deadline = Deadline(40.0, lambda: float(next(ticks)), "[turn t]")
-    channel = Channel(Flood(piece, 5000), protocol, Timeouts(), deadline, redact=Redactor)  # type: ignore[arg-type]
+    channel = Channel(Flood(piece, 5000), protocol, Timeouts(), deadline, redact=Redactor)
     watching = asyncio.create_task(reading.watch())
     with pytest.raises((TimedOut, ProtocolError)):
         await _exhaust(channel)

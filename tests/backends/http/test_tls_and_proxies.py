@@ -17,7 +17,14 @@ import pytest
 import trustme
 
 from bing_llm.backends.http import Http, Socket
-from bing_llm.errors import ConfigurationError, ConnectionFailed
+from bing_llm.errors import (
+    BingError,
+    ConfigurationError,
+    ConnectionFailed,
+    Unauthorized,
+    is_transient,
+    stops_batch,
+)
 from tests.backends.connecting import (
     CALLS,
     TOKEN,
@@ -126,12 +133,23 @@ async def test_a_dead_proxy_is_a_failed_connection(
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_refusal_of_the_proxy_is_a_failed_connection(call: Callable[..., Coroutine[Any, Any, object]]) -> None:
-    """A proxy that does not open the tunnel is not an answer of the service; its password does not show."""
-    async with Server(reply(status=407)) as server:
+@pytest.mark.parametrize(
+    ("status", "kind", "passes"),
+    [(407, Unauthorized, False), (403, ConnectionFailed, False), (502, ConnectionFailed, True)],
+)
+async def test_a_refusal_of_the_proxy_is_its_own(
+    call: Callable[..., Coroutine[Any, Any, object]], status: int, kind: type[BingError], *, passes: bool
+) -> None:
+    """A proxy that does not open the tunnel is not an answer of the service; its password does not show.
+
+    Wrong credentials and a forbidden host stay so: the request is not sent again.
+    """
+    async with Server(reply(status=status)) as server:
         http = Http(proxy=f"http://bob:hunter2@127.0.0.1:{server.port}")
-        error = await failure(ConnectionFailed, call(http, f"https://service.example/a{TOKEN}"))
-        assert "(ClientHttpProxyError)" in error.message
+        error = await failure(kind, call(http, f"https://service.example/a{TOKEN}"))
+        assert "The proxy refused the connection to https://service.example/a for the" in error.message
+        assert f"(HTTP {status})" in error.message
+        assert (is_transient(error), stops_batch(error)) == (passes, not passes)
         await http.aclose()
 
 

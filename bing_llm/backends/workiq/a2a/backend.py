@@ -130,7 +130,7 @@ class A2ABackend:
                     return default_card(base)
                 msg = f"The service knows no agent {agent!r} (HTTP {answer.status})."
                 raise InvalidRequest(msg, hint="Check the id: `bing-llm agents` says where it is found.", value="404")
-            if (error := error_for(answer, what)) is not None:
+            if (error := error_for(answer, what, carries_row=False)) is not None:
                 raise error
             return parse_card(answer.body, base)
 
@@ -172,7 +172,16 @@ class A2ABackend:
             now=self._clock(),
         )
         used = number > 0 or bool(handle.id)
-        channel = TaskChannel(self._calls, card.url, reader, self._limits, deadline, used=used, sleep=self._sleep)
+        channel = TaskChannel(
+            self._calls,
+            card.url,
+            reader,
+            self._limits,
+            deadline,
+            used=used,
+            stop_seconds=self._timeouts.stop,
+            sleep=self._sleep,
+        )
         await channel.open(request, streaming=streaming)
         return channel
 

@@ -345,7 +345,8 @@ async def test_a_refused_call_is_an_error(answer: bytes, kind: type[BingError]) 
         (204, errors.Unauthorized, "The chat socket was not opened"),
         (302, errors.Unauthorized, "The service answered the chat socket with HTTP 302"),
         (403, errors.Unauthorized, "HTTP 403"),
-        (404, errors.InvalidRequest, "HTTP 404"),
+        (404, errors.ConnectionFailed, "HTTP 404"),
+        (407, errors.Unauthorized, "HTTP 407"),
         (429, errors.Throttled, "HTTP 429"),
         (502, errors.ServiceError, "HTTP 502"),
         (101, errors.ProtocolError, "opens a WebSocket, but not by the rules"),
@@ -377,7 +378,7 @@ async def test_a_failure_at_the_public_host_says_that_it_is_retired() -> None:
         error = await failure(backend.create_conversation(in_time()))
         assert proxy.requests[0].method == "CONNECT"
         assert error.hint.startswith("Bing's public host was retired by March 2025: name an endpoint. ")
-        assert error.hint.endswith(errors.ConnectionFailed.default_hint)
+        assert error.message.startswith("The proxy refused the connection to https://www.bing.com/")
         await backend.aclose()
         async with backend_at(proxy.url("")) as other:
             assert "retired" not in (await failure(other.create_conversation(in_time()))).hint
