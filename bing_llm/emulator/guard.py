@@ -52,9 +52,7 @@ class Guard:
         if not self._is_allowed(host or ""):
             return "The emulator is not reached by this Host. Use --allow-host; in Python, pass allowed_hosts=."
         if origin is not None and origin.lower() not in self._origins:
-            return (
-                "The emulator takes no requests of this Origin. Use --allow-origin; in Python, pass allowed_origins=."
-            )
+            return "The emulator takes no requests of this Origin. Use --allow-origin; in Python, allowed_origins=."
         return ""
 
     def _is_allowed(self, host: str) -> bool:
