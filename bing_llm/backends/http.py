@@ -40,6 +40,7 @@ _PLAIN = "identity"
 _PACKED = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, as its head says
 _PIECE_BYTES = 16 * 1024  # of a stream; a channel looks at the clock between two pieces
+_PLAIN_PIECE_BYTES = 128 * 1024  # of one that is not packed: several long events in one piece cost less
 _MOST_COOKIES = 100  # far more than a service sets; what is set later matters more
 
 T = TypeVar("T")
@@ -204,6 +205,7 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
         self._unpacker = _Unpacker() if _encoding(response) in _PACKED else None
+        self._piece_bytes = _PLAIN_PIECE_BYTES if self._unpacker is None else _PIECE_BYTES
 
     async def read(self) -> list[bytes | End]:
         """Wait for what has come since, at least one byte. What came before the connection broke is given first.
@@ -215,7 +217,7 @@ class ByteStream:
         while True:
             data = b""
             with suppress(aiohttp.ClientError, OSError):
-                data = await self._response.content.read(_PIECE_BYTES)
+                data = await self._response.content.read(self._piece_bytes)
             rest = data or self._end()
             if isinstance(rest, End):
                 return [rest]
@@ -228,7 +230,7 @@ class ByteStream:
             return [unpacked]
         content = self._response.content
         if content.exception() is None:
-            if data := content.read_nowait(_PIECE_BYTES):
+            if data := content.read_nowait(self._piece_bytes):
                 return self._pieces(data)
             if not content.at_eof():
                 return []
