@@ -36,6 +36,12 @@ REPLIES = {
     "tags around quotes": '<tool_call>{"</tool_call>',
     "half tags": "<tool_call>{<",
     "escapes": "\\",
+    "foreign tags": "<tools>",
+    "foreign calls": "[TOOL_CALLS]get_weather{",
+    "XML": "<function=get_weather>",
+    "objects": '{"a": {"name": ',
+    "code": "\nget_weather(",
+    "elements": "<get_weather>",
 }
 """Replies that begin call after call, and never end one."""
 

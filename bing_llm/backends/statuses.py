@@ -30,7 +30,7 @@ _CALLER: Final = frozenset((401, 402, 403, 451))
 _LATER: Final = frozenset((408, 425, TOO_MANY))
 _SERVERS: Final = 500
 
-_PROXY_HINT = "Check the proxy, and its user and password: proxy=, or the environment with trust_env=True."
+_PROXY_HINT = "Check the proxy, and its user and password; in Python, see proxy= and trust_env=."
 _ENDPOINT_HINT = "Check the endpoint: it answers, but not as this service does."
 
 

@@ -230,7 +230,7 @@ def logout() -> ExitCode:
 @_command()
 def agents(
     agent_id: Annotated[
-        str | None, typer.Argument(metavar="[AGENT_ID]", help="The agent. Default: Copilot itself.")
+        str | None, typer.Argument(metavar="AGENT_ID", help="The agent. Default: Copilot itself.")
     ] = None,
     *,
     endpoint: Annotated[str | None, setting_option("endpoint", "workiq")] = None,

@@ -113,7 +113,7 @@ class OutputProcessor:
         self._filter = StopFilter(request.stop, request.max_characters) if limited else None
         self._parser = CallParser(request.toolbox) if request.toolbox.tools else None
         self._format = request.json_format
-        self._json = None if self._format is None else JsonAnswer()
+        self._json = None if self._format is None else JsonAnswer(self._format.schema)
         self._held: list[Piece] | None = [] if request.toolbox.must_call else None
         self._invalid: list[InvalidCall] = []
         self._has_given = False

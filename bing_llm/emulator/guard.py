@@ -50,9 +50,9 @@ class Guard:
     def refusal(self, host: str | None, origin: str | None) -> str:
         """Why a request with these headers is refused; "" if it is not."""
         if not self._is_allowed(host or ""):
-            return "The emulator is not reached by this Host. Allow it with allowed_hosts= or --allow-host."
+            return "The emulator is not reached by this Host. Use --allow-host; in Python, pass allowed_hosts=."
         if origin is not None and origin.lower() not in self._origins:
-            return "The emulator takes no requests of this Origin. Allow it with allowed_origins= or --allow-origin."
+            return "The emulator takes no requests of this Origin. Use --allow-origin; in Python, allowed_origins=."
         return ""
 
     def _is_allowed(self, host: str) -> bool:

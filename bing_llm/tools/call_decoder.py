@@ -19,6 +19,7 @@ from bing_llm.tools.call_formats import (
 )
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
+from bing_llm.tools.schema_copy import unwrap
 
 _FIRST_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, *LABEL_KEYS, *NESTING_KEYS, *LIST_KEYS, *ENVELOPE_KEYS))
 
@@ -27,10 +28,20 @@ _NAME_IN_BROKEN_JSON = re.compile(
 )
 _IGNORED = re.compile(r"[\s_\\-]+")
 _PREFIX = re.compile(rf"(?:{'|'.join(map(re.escape, NAME_PREFIXES))})")
-_COUNT = re.compile(r":[0-9]{1,4}\Z")
+_COUNT = re.compile(r":[0-9]{0,4}\Z")
 _MAX_NESTING = 4  # lists in lists, as wrappers in wrappers make them
+_MAX_DEPTH = 8  # levels of JSON in which the name of a tool is looked for
 _NAMED = 6  # tools or parameters that a reason names
 
+_FIRST_KEY = re.compile(r"""[\[\s]*\{\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)["'\u201c\u201d]""")
+_MAY_GET_A_KEY = re.compile(r"""[\[\s]*(?:\{\s*(?:["'\u201c\u201d][^"'\\\u201c\u201d]*)?)?""")
+_NO_KEY = re.compile(r"\s*\{\s*\}")
+_FIRST_VALUE = re.compile(r"""\s*:\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)(["'\u201c\u201d]?)""")
+_MAY_GET_A_VALUE = re.compile(r"\s*:?\s*")
+MAX_HEAD = 200
+"""Characters up to the end of the first value of an object; they are looked at again with each part."""
+
+_ADVICE = 'write the call alone, as one object with "name" and "arguments".'
 _NO_NAME = 'A tool call is an object with "name" and "arguments"; this one has no name.'
 
 
@@ -74,13 +85,27 @@ class CallDecoder:
             alike.setdefault(_normalize(name), []).append(name)
         return {spelled: names[0] for spelled, names in alike.items() if len(names) == 1}
 
-    def decode(self, text: str, *, raw: str, closed: bool) -> list[Call | InvalidCall]:
+    def tool(self, name: str) -> Tool | None:
+        """The tool that a name means, if it is one of these."""
+        return self._tools.get(self._tool_name(name))
+
+    def may_begin(self, name: str) -> bool:
+        """Whether a name that begins so may be that of a tool."""
+        begun = _normalize(_COUNT.sub("", _PREFIX.sub("", name, count=1)))
+        return any(_normalize(known).startswith(begun) for known in (*self._tools, *NAME_PREFIXES))
+
+    def unknown(self, name: str) -> str:
+        """What is wrong with a name that no tool has, in one sentence."""
+        return f"There is no tool {name!r:.80}; the tools are: {_listing(self._tools)}."
+
+    def decode(self, text: str, *, raw: str, closed: bool, known: bool = False) -> list[Call | InvalidCall]:
         """The calls in a text that can only be meant as calls.
 
         Args:
             text: The JSON, as the model wrote it.
             raw: The same with its delimiters.
             closed: Whether the model closed the block around it.
+            known: Whether only tools of the toolbox may be called.
         """
         try:
             values = list(_flat(read_values(text, closed=closed, unique=True)))
@@ -92,6 +117,8 @@ class CallDecoder:
         if (call := self._forced_call(values, raw)) is not None:
             return [call]
         calls = [self._decode_value(value, raw) for value in values]
+        if known:
+            calls = [call if self.tool(call.name) else InvalidCall(raw, self.unknown(call.name)) for call in calls]
         invalid = [call for call in calls if isinstance(call, InvalidCall)]
         # One for the whole block: each holds all of its text.
         return [*(call for call in calls if isinstance(call, Call)), *invalid[:1]]
@@ -114,14 +141,96 @@ class CallDecoder:
             return None
         return [self._decode_value(value, raw) for value in values]
 
+    def may_be_call(self, head: str, named: Tool | None, *, alone: bool) -> bool | None:
+        """Whether an object that begins so may be a call, or nearly one; None while that is not known.
+
+        Args:
+            head: Its beginning.
+            named: The tool that the line before it names.
+            alone: Whether that line holds nothing but the name.
+        """
+        key = _FIRST_KEY.match(head)
+        if key is None:
+            if _NO_KEY.match(head):
+                return named is not None
+            return None if len(head) < MAX_HEAD and _MAY_GET_A_KEY.fullmatch(head) else False
+        if key[1] in self.first_keys or self.tool(key[1]):
+            return True
+        if named is not None and (alone or key[1] in _properties(named)):
+            return True
+        return self._may_name_tool(head, key.end())
+
+    def _may_name_tool(self, head: str, at: int) -> bool | None:
+        """Whether the value after the first key of an object is the name of a tool; None while that is not known."""
+        value = _FIRST_VALUE.match(head, at)
+        if value is not None and value[2]:
+            return self.tool(value[1]) is not None
+        may_begin = self.may_begin(value[1]) if value else _MAY_GET_A_VALUE.fullmatch(head, at) is not None
+        return None if len(head) < MAX_HEAD and may_begin else False
+
+    def near_call(self, text: str, named: Tool | None, *, alone: bool, whole: bool) -> tuple[str, str] | None:
+        """The name of the tool and the fault of JSON that is nearly a call; None for any other text.
+
+        Args:
+            text: The JSON, as the model wrote it.
+            named: The tool that the line before it names.
+            alone: Whether that line holds nothing but the name.
+            whole: Whether all of it has come.
+        """
+        try:
+            values = list(_flat(read_values(text, closed=False, unique=True)))
+        except Unreadable as exc:
+            name = _NAME_IN_BROKEN_JSON.search(text)
+            tool = self.tool(name[1]) if name else named if alone or not whole else None
+            return None if tool is None else (tool.name, str(exc))
+        for value in values:
+            if (found := self._mentioned(value, 0)) is not None:
+                return found
+        if named is not None and len(values) == 1 and isinstance(values[0], dict):
+            keys = values[0].keys()
+            if alone or (keys <= _properties(named) and (keys or not _required(named))):
+                return named.name, f'The name "{named.name}" stands outside of its JSON: {_ADVICE}'
+        return None
+
+    def _mentioned(self, value: object, depth: int) -> tuple[str, str] | None:
+        """The tool that is named in a tree of JSON as a call names it, and what is wrong."""
+        if isinstance(value, dict):
+            named = [self.tool(part) for key, part in value.items() if key in NAME_KEYS and isinstance(part, str)]
+            named += [self._tools.get(part) for part in value.values() if isinstance(part, str)]
+            named += [self._tools.get(key) for key, part in value.items() if isinstance(part, dict)]
+            if (tool := next(filter(None, named), None)) is not None:
+                return tool.name, self._fault(value)
+        parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        inner = (self._mentioned(part, depth + 1) for part in parts) if depth < _MAX_DEPTH else iter(())
+        return next((found for found in inner if found is not None), None)
+
+    def _fault(self, value: object) -> str:
+        try:
+            name, arguments = self._parts(value)
+        except _NotACall as exc:
+            return str(exc)
+        missing = [key for key in _required(self._tools[name]) if key not in arguments] if name in self._tools else []
+        if missing:
+            return f"The arguments of {name} lack {_listing(missing)}."
+        return f"A call of {name} stands among other text: {_ADVICE}"
+
     def _decode_value(self, value: object, raw: str) -> Call | InvalidCall:
         try:
             name, arguments = self._parts(value)
         except _NotACall as exc:
             return InvalidCall(raw, str(exc), exc.name)
-        return self._checked(name, arguments, raw)
+        return self.checked(name, arguments, raw)
 
-    def _checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
+    def decode_arguments(self, name: str, text: str, *, raw: str) -> Call | InvalidCall:
+        """The call of a tool whose arguments are this JSON."""
+        arguments = _held(text)
+        if not isinstance(arguments, dict):
+            return InvalidCall(raw, self._misplaced(name, {"arguments": arguments}, [], set()), name)
+        return self.checked(name, arguments, raw)
+
+    def checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
+        """The call of a tool with these arguments, if they pass its check."""
+        arguments = unwrap(arguments, self._tools[name].parameters) if name in self._tools else arguments
         check = self._tools[name].check if name in self._tools else None
         problem = "" if check is None else check(arguments)
         return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
@@ -134,7 +243,7 @@ class CallDecoder:
         keys = set(values[0])
         if not keys or not set(_required(tool)) <= keys <= _properties(tool):
             return None
-        return self._checked(tool.name, values[0], raw)
+        return self.checked(tool.name, values[0], raw)
 
     def _is_call(self, value: object) -> bool:
         """Whether a value can be nothing but a call of one of the tools."""
@@ -143,8 +252,9 @@ class CallDecoder:
         except _NotACall:
             return False
         spec, tool = _spec(value), self._tools.get(name)
-        has_arguments = bool(self._name_key(spec)) and not spec.keys().isdisjoint(ARGUMENT_KEYS)
-        return tool is not None and (has_arguments or set(_required(tool)) <= arguments.keys())
+        if tool is None or not self._name_key(spec):
+            return False
+        return not spec.keys().isdisjoint(ARGUMENT_KEYS) or set(_required(tool)) <= arguments.keys()
 
     def _parts(self, value: object) -> tuple[str, JsonObject]:
         """The name of the tool and the arguments.
@@ -204,7 +314,7 @@ class CallDecoder:
         if filled:
             return f"The arguments of {name} stand twice, in {_listing(filled)}: write them once."
         if name not in self._tools:
-            return f"There is no tool {name!r:.80}; the tools are: {_listing(self._tools)}."
+            return self.unknown(name)
         unknown = _listing(key for key in others if key not in parameters)
         known = f"its parameters are: {_listing(sorted(parameters))}" if parameters else "it has none"
         return f'{unknown} is not a parameter of {name}; {known}. Write the arguments as an object under "arguments".'

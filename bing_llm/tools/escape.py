@@ -6,7 +6,7 @@ import json
 import re
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools.call_formats import FENCE_NAME, TAG_START
+from bing_llm.tools.call_formats import FENCE_NAME, MARKUP_START, TAG_START
 
 _HEADER = r"\[(?=[^\]\n\"]{1,64}\]\(#(?:message|additional_instructions)\))"
 _BEFORE_NAME = r"[\s\\/]{0,8}"  # what foreign text may have inside a tag before its name
@@ -16,7 +16,7 @@ _FENCE = rf"(?<!`)`(?=``+[ \t]*(?:{FENCE_NAME}))|(?<!~)~(?=~~+[ \t]*(?:{FENCE_NA
 
 _a_header = re.compile(_HEADER, re.IGNORECASE)
 _a_header_or_result = re.compile(rf"{_HEADER}|<(?={_TAG}results?\b)", re.IGNORECASE)
-_delimiter = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}", re.IGNORECASE)
+_delimiter = re.compile(f"{_BLOCK}|{_FENCE}|{_HEADER}|{MARKUP_START}", re.IGNORECASE)
 # What JSON allows in a string but a line of text does not: line ends of Unicode, and halves of surrogate pairs.
 _no_line = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -35,6 +35,7 @@ def escape(text: str) -> str:
     its end                                 `</tool_result>`              `&lt;/tool_result>`
     such a tag that is escaped already      `&lt;tool_call&gt;`           `&amp;lt;tool_call&gt;`
     a code fence of calls                   three backticks, `tool_call`  `&#96;`, two backticks, `tool_call`
+    the markup in which other models call   `<function=x>`, `[TOOL_CALLS]`  `&lt;function=x>`, `&#91;TOOL_CALLS]`
     the header of a message, as `convert`   `[user](#message)`            `&#91;user](#message)`
     writes it
     ======================================  ============================  ================================

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.lenient_json import NEEDLESSLY_ESCAPED, is_json, json_in
+from bing_llm.tools.schema_copy import may_be_copy, unwrap
 
 _MAX_HEAD = 200  # characters before the JSON is known to begin; blanks and the line of a fence
 
 # Not every brace begins JSON: `[1]` may, `[Bing](https://...)`, `[^1^]` and `{'a': 1}` do not.
 _head = re.compile(r"""\s*(?:(?:`{3,}|~{3,})[^\n`]*\n\s*)?(?=\{\s*["}]|\[\s*["{\[\]0-9tfn-])""")
 
+_key = re.compile(r'\{\s*"([^"\\]*)("?)')
 _outside = re.compile(r'["{}\[\],]')
 _inside = re.compile(r'["\\\x00-\x1f]')
 _not_blank = re.compile(r"[^ \t\n\r]")
@@ -27,16 +31,22 @@ class JsonAnswer:
     What was passed on cannot be recalled. So if a fault shows only later, or the reply ends too early, `found` is
     False; only control characters, needless backslashes and trailing commas are repaired.
 
+    An object that is wrapped in a copy of its schema is held too, and unwrapped.
+
     To read calls of tools from the same reply, feed the texts that a `CallParser` gives.
+
+    Args:
+        schema: The JSON schema of the answer, if there is one.
 
     Attributes:
         done: Whether nothing that follows is wanted; `feed` then gives nothing.
         found: Whether the texts given are one complete JSON value; known when `done`, or after `close`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, schema: JsonObject | None = None) -> None:
         self.done = False
         self.found = False
+        self._schema = schema
         self._held: list[str] = []
         self._head = ""
         self._stream: _JsonStream | None = None
@@ -67,7 +77,7 @@ class JsonAnswer:
             return []
         if self._stream is None:
             reply = "".join(self._held)
-            self._given = [json_in(reply) or reply]
+            self._given = [self._unwrapped(json_in(reply)) or reply]
         self._finish()
         return [text for text in self._given if text] if self._stream is None else []
 
@@ -77,12 +87,24 @@ class JsonAnswer:
         if len(self._head) >= _MAX_HEAD:
             return ""
         self._head = (self._head + text)[:_MAX_HEAD]
-        if (head := _head.match(self._head)) is None:
+        if (head := _head.match(self._head)) is None or self._may_be_copy(head.end()):
             return ""
         self._stream = _JsonStream()
         text = "".join(self._held)[head.end() :]
         self._held.clear()
         return text
+
+    def _may_be_copy(self, at: int) -> bool:
+        """Whether the object that begins here may be a copy of the schema, by its first key."""
+        key = _key.match(self._head, at)
+        return self._schema is not None and key is not None and may_be_copy(key[1], self._schema, whole=bool(key[2]))
+
+    def _unwrapped(self, found: str) -> str:
+        """The JSON, without a copy of the schema around it."""
+        value = json.loads(found) if found and self._schema is not None else None
+        if self._schema is None or not isinstance(value, dict) or (inner := unwrap(value, self._schema)) is value:
+            return found
+        return json.dumps(inner, ensure_ascii=False)
 
     def _finish(self) -> None:
         self.done = True

@@ -104,6 +104,16 @@ def read_values(text: str, *, closed: bool, unique: bool = False) -> list[object
         raise Unreadable(_fault(text, broken)) from broken
 
 
+def extent(text: str, at: int) -> int | None:
+    """Where the object or list that begins at this position ends, by its brackets and strings; None if it does not."""
+    depth = 0
+    for mark in _string_or_bracket.finditer(text, at):
+        depth += (mark[0] in "{[") - (mark[0] in "}]")
+        if depth == 0:
+            return mark.end()
+    return None
+
+
 def is_json(text: str) -> bool:
     """Whether `json.loads` reads the text, and `read_values` the same one value from it without any repair."""
     text = text.strip(_BLANKS)

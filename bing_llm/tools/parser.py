@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Literal
 
-from bing_llm.tools.call_decoder import CallDecoder
+from bing_llm.tools.blocks import MAX_CANDIDATE_CHARACTERS, Block, Candidate, Context
+from bing_llm.tools.call_decoder import MAX_HEAD, CallDecoder
 from bing_llm.tools.call_formats import (
     CLOSERS,
     DELIMITER,
     LONGEST_SPACE,
     MORE,
+    NAME,
     Delimiter,
     closer_at,
+    code_at,
+    element_at,
     fence_at,
+    loose_tag_at,
+    markup_at,
     tag_at,
     unescape,
 )
+from bing_llm.tools.call_notations import near_code, read_calls
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Toolbox
 
 _log = logging.getLogger(__name__)
@@ -27,132 +33,43 @@ _LAYOUT = " \t\r\n`"  # around a call, of whoever puts it into a code block
 
 _LINE_ENDS = re.compile(r"[^\S\n]*\n")
 
-_FIRST_KEY = re.compile(r"""[\[\s]*\{\s*["'\u201c\u201d]([^"'\\\u201c\u201d]*)["'\u201c\u201d]""")
-_MAY_GET_A_KEY = re.compile(r"""[\[\s]*(?:\{\s*(?:["'\u201c\u201d][^"'\\\u201c\u201d]*)?)?""")
-_LONGEST_HEAD = 200  # characters up to the end of the first key, which are looked at again with each part
-
-MAX_CALL_CHARACTERS = 1_000_000
-"""The longest call. An answer has some 16,000 characters; one that has no end must not fill memory."""
-
 _LONGEST_SHOWN = 200  # characters of a call that is too long, in its `InvalidCall`
+
+_CANDIDATES = frozenset(("object", "quoted", "code", "element", "loose"))
+_OWN_RESULT = "It is a tool_result, which only I write. Write a call, or an answer."
+_NOT_JSON = 'The tag of a call holds no JSON: write one object with "name" and "arguments" in it.'
+_IN_XML = 'The call of {} is XML: write it as JSON, one object with "name" and "arguments".'
+
+_FIRST_OF_OBJECT = "\"'\u201c\u201d}"
+_OBJECT = re.compile(rf"(?:\[\s{{0,100}}){{0,4}}(?:\{{\s{{0,100}}(?:[{_FIRST_OF_OBJECT}]|\Z)|\Z)")
+_RECENT = 300  # characters before a block in which the name of a tool is looked for
+_LINE_START = re.compile(r"(?:^|\n)[\s>*`-]*\Z")
+_FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[^\n`]{0,40}\s*\Z")
+_ESCAPED_MARK = re.compile(r"&(?:lt|amp|#[0-9]{2,3});[^\n]{0,80}\s*\Z")
+_IN_JSON = re.compile(r"""["']\s*:\s*\Z|[,[]\s*\Z""")
+_NAMES = re.compile(NAME)
+_NAME_ALONE = re.compile(rf"\W*(?:[A-Za-z][A-Za-z _]{{1,24}}\W*[:=]\W*)?{NAME}\W*")
 
 _LONGEST_PART = 4096  # characters that are looked at together, so that what is left of a part is not copied too often
 
-_OUTSIDE = re.compile(r"[^\s,]")
-_INSIDE = {stops: re.compile(rf'["{{}}\[\]{re.escape(stops)}]') for stops in ("", "`", "<`\\")}
-_IN_STRING = re.compile(r'["\\]')
 
-
-class Scanner:
-    """Finds where JSON values end in a text that comes in parts; each character is looked at once.
-
-    It follows objects and lists, one after another, by their brackets and strings.
+class _NearCall:
+    """A text that is nearly a call, and all that follows it.
 
     Args:
-        stops: Where to stop inside a value too, of what JSON has only in strings: `<`, a backtick and a backslash.
-
-    Attributes:
-        values: How many values have ended.
-        open: Whether a value has begun and not ended.
+        name: The name of the tool, "" if it is not known.
+        reason: Why it is not a call.
+        text: What has come of it.
     """
 
-    def __init__(self, stops: Literal["", "`", "<`\\"] = "") -> None:
-        self.values = 0
-        self._inside = _INSIDE[stops]
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
+    def __init__(self, name: str, reason: str, text: str) -> None:
+        self.name = name
+        self.reason = reason
+        self.parts = [text]
 
     @property
-    def open(self) -> bool:
-        """Whether an object or list has begun and not ended."""
-        return self._depth > 0
-
-    def feed(self, text: str) -> int:
-        """How many characters of this part are in values or between them: all, or up to where something else begins.
-
-        Whitespace and commas may separate two values, and surplus closing brackets may follow one.
-        """
-        at, end = 0, len(text)
-        while at < end:
-            if self._escaped:
-                self._escaped = False
-                at += 1
-            elif self._in_string:
-                at = self._string(text, at)
-            else:
-                found = (self._inside if self._depth else _OUTSIDE).search(text, at)
-                if found is None:
-                    return end
-                if not (self._is_allowed_inside if self._depth else self._is_allowed_between)(found[0]):
-                    return found.start()
-                at = found.end()
-        return end
-
-    def _string(self, text: str, at: int) -> int:
-        found = _IN_STRING.search(text, at)
-        if found is None:
-            return len(text)
-        self._in_string = found[0] != '"'
-        self._escaped = found[0] == "\\"
-        return found.end()
-
-    def _is_allowed_inside(self, sign: str) -> bool:
-        """Whether a character inside a value is allowed there."""
-        if sign == '"':
-            self._in_string = True
-        elif sign in "{[":
-            self._depth += 1
-        elif sign in "}]":
-            self._depth -= 1
-            self.values += not self._depth
-        else:
-            return False
-        return True
-
-    def _is_allowed_between(self, sign: str) -> bool:
-        """Whether a character between values is allowed there."""
-        if sign in "{[":
-            self._depth = 1
-            return True
-        return sign in "}]" and self.values > 0
-
-
-class _Block:
-    """A block that is being read: text that may be calls.
-
-    Args:
-        delimiter: The delimiter that opened it.
-        space: The whitespace before it, which is dropped only if it is a call.
-    """
-
-    def __init__(self, delimiter: Delimiter, space: str) -> None:
-        self.delimiter = delimiter
-        self.space = space
-        self.scanner = Scanner("<`\\" if delimiter.always else "`" if delimiter.closers else "")
-        self.parts: list[str] = []
-        self.characters = 0  # of the parts
-        self.pending = ""  # what may begin the closer
-        self.literal = False  # its JSON is broken: the first closer or opener ends it, even in a string
-        self.head: str | None = None if delimiter.always else ""  # until the first key is known
-
-    def add(self, part: str) -> None:
-        """Append text that belongs to it."""
-        self.parts.append(part)
-        self.characters += len(part)
-
-    @property
-    def is_too_long(self) -> bool:
-        """Whether it is longer than a call may be."""
-        return self.characters > MAX_CALL_CHARACTERS
-
-    @property
-    def content(self) -> str:
-        return "".join((*self.parts, self.pending))
-
-    @property
-    def is_whole(self) -> bool:
-        return self.scanner.values > 0 and not self.scanner.open and not self.literal
+    def text(self) -> str:
+        return "".join(self.parts)
 
 
 class CallParser:
@@ -163,7 +80,15 @@ class CallParser:
 
     A call is the JSON in `<tool_call>` tags (also as Markdown or HTML escapes them) or in a code fence of that name.
     It is also the JSON in a fence without a name or with `json`, or the whole reply, if that is nothing but calls of
-    known tools: other JSON, and prose with JSON in it, stays text.
+    known tools. In the markup of other models (`FOREIGN_TAGS`, `FOREIGN_TOKENS`), which is read when the reply is
+    complete, it may be in other notations too.
+
+    **What is nearly a call is an `InvalidCall`**, together with all that follows it, unless a call follows. In a reply
+    without calls, that is: JSON that names a known tool, or that is its arguments where the line or the fence before it
+    names the tool; a call in the syntax of Python that is a whole line or a code fence; an element with the name of a
+    tool; a tag of calls, at the start of a line, around something else. What stands in a code span, in other code, or
+    after a mark that we have escaped only quotes a call: it is text. A reply that is nothing but an invented result is
+    an `InvalidCall` too.
 
     **To mention a tag is not a call.** A tag opens a call only if JSON follows it: `{` or `[`, also in a code fence.
     It may have attributes of up to 64 characters. It is text in a code fence of a language (but not in one without a
@@ -189,14 +114,21 @@ class CallParser:
         self._toolbox = toolbox
         self._decoder = CallDecoder(toolbox)
         self._held = ""
-        self._block: _Block | None = None
+        self._block: Block | None = None
+        self._candidate: Candidate | None = None
+        self._near: _NearCall | None = None
+        self._fed = 0  # characters of the reply so far
+        self._quiet_until = 0  # where in the reply candidates may begin again
+        self._recent = ""  # the end of the text that was given
         self._at_start = True
         self._has_text = False
         self._has_calls = False
         self._code = 0  # backticks of the code block that the text is in
         self._is_foreign = False  # whether tags are text in that
         self._wraps_calls = False  # whether its fences are dropped
+        self._code_begun = True  # whether more than the fence of that code has come
         self._span = 0  # backticks of the code that was opened on this line
+        self._span_begins_line = False
         self._in_long_run = False  # whether the text ends in more backticks than a fence has
         self._all_literal = False
         self.done = False
@@ -212,9 +144,12 @@ class CallParser:
     def _feed(self, text: str) -> list[Piece]:
         pieces: list[Piece] = []
         rest, self._held = self._held + text, ""
+        self._fed += len(text)
         while rest and not self.done:
             if self._block is not None:
                 rest = self._read(self._block, rest, pieces)
+            elif self._candidate is not None:
+                rest = self._follow(self._candidate, rest)
             elif self._at_start:
                 rest = self._begin(rest)
             else:
@@ -225,30 +160,52 @@ class CallParser:
     def close(self) -> list[Piece]:
         """The reply is complete: the pieces that were held back."""
         pieces: list[Piece] = []
-        if self._block is not None and self._block.delimiter.always and not self._block.is_whole:
-            pieces = self._read_again(self._block)
-        if not self.done:
-            if self._block is not None:
-                self._end_unclosed(self._block, pieces)
-            if self._held and not self._has_calls:
-                pieces.append(self._held)
-        self._held, self._block, self.done = "", None, True
+        while not self.done and (self._block is not None or self._candidate is not None):
+            rest = self._end_open(pieces)
+            self._fed -= len(rest)
+            pieces += self._feed(rest)
+        if not self.done and not self._has_calls:
+            self._give_text(self._held, pieces)
+        if self._near is not None:
+            pieces.append(InvalidCall(self._near.text, self._near.reason, self._near.name))
+        self._held, self._block, self._candidate, self._near, self.done = "", None, None, None, True
         return pieces
+
+    def _end_open(self, pieces: list[Piece]) -> str:
+        """End what the end of the reply has left open. Returns the text of it that must be read again."""
+        if self._candidate is not None:
+            return self._end_candidate(self._candidate, "")
+        block = self._block
+        if block is None:
+            return ""
+        if block.delimiter.kind == "markup":
+            return self._end_markup(block, pieces)
+        if block.delimiter.always and not block.is_whole and not block.literal:
+            return self._read_again(block)
+        return self._end_unclosed(block, pieces)
 
     # --- text -----------------------------------------------------------------------------------------------------
 
     def _begin(self, rest: str) -> str:
         """Read the start of the reply, where JSON without delimiters may be a call."""
         body = rest.lstrip()
-        space = rest[: len(rest) - len(body)]
-        if not body and len(space) <= LONGEST_SPACE:
+        at = len(rest) - len(body)
+        if not body and at <= LONGEST_SPACE:
             self._held = rest
             return ""
+        if at <= LONGEST_SPACE:
+            delimiter = markup_at(rest, at, self._decoder) if body[0] == "[" else None
+            delimiter = delimiter or code_at(rest, at, self._decoder)
+            if delimiter is None and body[0] in "{[":
+                delimiter = Delimiter("bare", "")
+            if delimiter is MORE:
+                self._held = rest
+                return ""
+            if delimiter is not None:
+                self._at_start = False
+                return self._open(delimiter, rest[:at], body, Context())
         self._at_start = False
-        if len(space) > LONGEST_SPACE or not body.startswith(("{", "[")):
-            return rest
-        self._block = _Block(Delimiter("bare", ""), space)
-        return body
+        return rest
 
     def _search(self, rest: str, pieces: list[Piece]) -> str:
         """Look for an opener, and give the text before it. Returns what follows the opener."""
@@ -265,38 +222,120 @@ class CallParser:
             if delimiter is MORE:
                 self._held = rest[len(text) :]
                 return ""
-            return self._open(delimiter, space, rest[mark.start() :])
+            return self._open(delimiter, space, rest[mark.start() :], self._context(delimiter))
         text = _without_space(rest)
         self._give_text(text, pieces)
         self._held = rest[len(text) :]
         return ""
 
-    def _open(self, delimiter: Delimiter, space: str, rest: str) -> str:
+    def _open(self, delimiter: Delimiter, space: str, rest: str, context: Context) -> str:
         """Begin the block that the delimiter opens. Returns the text after the delimiter."""
         if delimiter.kind == "result":
+            if not (self._has_text or self._has_calls):
+                self._near = _NearCall("", _OWN_RESULT, delimiter.text)
             self._cut(rest)
+        elif delimiter.kind in _CANDIDATES:
+            self._candidate = Candidate(delimiter, space, context, fenced=bool(self._code) and self._is_foreign)
         elif delimiter.kind != "layout" and not self.done:
-            self._block = _Block(delimiter, space)
+            self._block = Block(delimiter, space, context)
             self._block.literal = self._all_literal and delimiter.always
         return rest[len(delimiter.text) :]
+
+    def _context(self, delimiter: Delimiter) -> Context:
+        """The tool that the lines before a block name: the line that it is on, or the last one before."""
+        if delimiter.kind not in ("object", "fence"):
+            return Context()
+        if tool := self._decoder.tool(delimiter.tool):
+            return Context(tool, alone=True)
+        if _IN_JSON.search(self._recent):
+            return Context()
+        recent = _FENCE_LINE.sub("", _FENCE_LINE.sub("", self._recent, count=1), count=1)
+        for line in [line for line in recent.split("\n") if line.strip()][:-3:-1]:
+            tools = [tool for name in _NAMES.findall(line) if (tool := self._decoder.tool(name))]
+            if tools:
+                return Context(tools[-1], alone=_NAME_ALONE.fullmatch(line) is not None)
+        return Context()
+
+    def _begins_line(self, before: str) -> bool:
+        """Whether only layout stands before this on its line."""
+        return _LINE_START.search((self._recent + before)[-_RECENT:]) is not None
+
+    def _may_suspect(self, text: str, at: int) -> bool:
+        """Whether what is nearly a call counts here."""
+        return not (self._near or self._has_calls) and self._fed - len(text) + at >= self._quiet_until
 
     def _delimiter_at(self, text: str, mark: re.Match[str]) -> Delimiter | None:
         sign = mark[0][0]
         if sign == "\n":
             self._span = 0
-            return None
+            return self._line_at(text, mark)
         if sign == "`":
             return self._backticks(text, mark)
         if self._code and self._is_foreign:
             return None
-        at = mark.start()
+        return self._bracket_at(text, mark.start()) if sign in "{[" else self._tag_at(text, mark.start())
+
+    def _tag_at(self, text: str, at: int) -> Delimiter | None:
         closer = closer_at(text, at, CLOSERS) if self._has_calls else None
         if closer is not None:
             return Delimiter("layout", closer) if closer else MORE
-        delimiter = tag_at(text, at)
+        delimiter = tag_at(text, at) or self._foreign_at(text, at)
         if delimiter is None or delimiter is MORE or not self._span:
             return delimiter
+        if delimiter.kind == "markup" or delimiter.kind in _CANDIDATES:
+            return None
         return delimiter if _LINE_ENDS.match(text, at + len(delimiter.text)) else None
+
+    def _foreign_at(self, text: str, at: int) -> Delimiter | None:
+        """Foreign markup of calls at this position, or what may be nearly a call."""
+        if self._fed - len(text) + at < self._quiet_until:
+            return None
+        delimiter = markup_at(text, at, self._decoder)
+        if delimiter is not None or not self._may_suspect(text, at):
+            return delimiter
+        delimiter = element_at(text, at, self._decoder)
+        if (
+            delimiter is None
+            and (loose := loose_tag_at(text, at))
+            and self._begins_line(text[max(0, at - _RECENT) : at])
+        ):
+            return loose
+        return delimiter
+
+    def _bracket_at(self, text: str, at: int) -> Delimiter | None:
+        """JSON at this position, or a control token in brackets."""
+        if text[at] == "[":
+            is_quiet = self._span or self._fed - len(text) + at < self._quiet_until
+            markup = None if is_quiet else markup_at(text, at, self._decoder)
+            if markup is not None:
+                return markup
+        begun = _OBJECT.match(text, at)
+        if begun is None or not self._may_suspect(text, at):
+            return None
+        if begun.end() == len(text) and text[-1] not in _FIRST_OF_OBJECT:
+            return MORE
+        return Delimiter("quoted" if self._is_quoted(text, at) else "object", "")
+
+    def _is_quoted(self, text: str, at: int) -> bool:
+        """Whether this stands in a code span that is not the whole line, or after a mark that only we escape."""
+        before = text[max(0, at - _RECENT) : at]
+        if self._span and not (self._span_begins_line and self._begins_line(before)):
+            return True
+        return _ESCAPED_MARK.search((self._recent + before)[-_RECENT:]) is not None
+
+    def _line_at(self, text: str, mark: re.Match[str]) -> Delimiter | None:
+        """A call in the syntax of Python on a line of its own, or the JSON that begins a code block."""
+        at, in_code = mark.end(), bool(self._code) and self._is_foreign
+        if (in_code and self._code_begun) or not self._may_suspect(text, mark.start()):
+            return None
+        if at == len(text):
+            return MORE
+        delimiter = code_at(text, at, self._decoder, assigned=in_code)
+        if delimiter is None and in_code and text[at] in "{[":
+            delimiter = Delimiter("object", "")
+        if delimiter is not MORE:
+            self._code_begun = True
+        return delimiter
 
     def _backticks(self, text: str, mark: re.Match[str]) -> Delimiter | None:
         run, end = len(mark[0]), mark.end()
@@ -310,6 +349,9 @@ class CallParser:
         if run >= _SHORTEST_FENCE and run != self._span:
             return self._fence(text, mark)
         if self._span in (0, run):
+            self._span_begins_line = not self._span and self._begins_line(
+                text[max(0, mark.start() - _RECENT) : mark.start()]
+            )
             self._span = run - self._span
         return None
 
@@ -320,8 +362,14 @@ class CallParser:
         return Delimiter("layout", run) if self._wraps_calls else None
 
     def _fence(self, text: str, run: re.Match[str]) -> Delimiter | None:
-        delimiter = fence_at(text, run)
-        if delimiter is None or delimiter is MORE or delimiter.kind == "fence":
+        delimiter = fence_at(text, run, self._decoder)
+        if (
+            delimiter is not None
+            and delimiter.kind == "markup"
+            and self._fed - len(text) + run.start() < self._quiet_until
+        ):
+            delimiter = Delimiter("foreign", run[0])
+        if delimiter is None or delimiter.kind in ("more", "fence", "markup"):
             return delimiter
         self._enter_code(len(run[0]), delimiter)
         return delimiter if delimiter.kind == "layout" else None
@@ -329,13 +377,17 @@ class CallParser:
     def _enter_code(self, run: int, delimiter: Delimiter) -> None:
         self._code, self._span = run, 0
         self._is_foreign = delimiter.kind == "foreign"
+        self._code_begun = delimiter.kind == "fence"
         self._wraps_calls = delimiter.kind == "layout"
 
     def _give_text(self, text: str, pieces: list[Piece]) -> None:
         if not text:
             return
         self._has_text = True
-        if not self._has_calls:
+        self._recent = (self._recent + text[-_RECENT:])[-_RECENT:]
+        if self._near is not None:
+            self._near.parts.append(text)
+        elif not self._has_calls:
             pieces.append(text)
         elif not text.isspace():
             self._cut(text)
@@ -346,11 +398,16 @@ class CallParser:
 
     # --- blocks ---------------------------------------------------------------------------------------------------
 
-    def _read(self, block: _Block, rest: str, pieces: list[Piece]) -> str:
+    def _read(self, block: Block, rest: str, pieces: list[Piece]) -> str:
         """Read on in a block. Returns what follows it."""
+        if block.delimiter.kind == "markup":
+            block.add(rest)
+            return self._refuse(block, "", pieces) if block.is_too_long else ""
         text, block.pending = block.pending + rest, ""
-        if block.literal:
-            return self._read_literally(block, text, pieces)
+        return (self._read_literally if block.literal else self._read_json)(block, text, pieces)
+
+    def _read_json(self, block: Block, text: str, pieces: list[Piece]) -> str:
+        """Read on in JSON, to its end or its closer."""
         if not self._may_be_calls(block, text):
             return self._reread(block, text, pieces)
         at = block.scanner.feed(text)
@@ -366,7 +423,7 @@ class CallParser:
             return ""
         return self._read_other(block, tail, pieces)
 
-    def _read_other(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
+    def _read_other(self, block: Block, tail: str, pieces: list[Piece]) -> str:
         """Read on in a block at something that is neither JSON nor its closer."""
         if not block.delimiter.always:
             after = tail.lstrip("`") if block.scanner.open else tail
@@ -379,7 +436,7 @@ class CallParser:
         block.literal = True
         return self._read_literally(block, tail, pieces)
 
-    def _read_literally(self, block: _Block, text: str, pieces: list[Piece]) -> str:
+    def _read_literally(self, block: Block, text: str, pieces: list[Piece]) -> str:
         """Read on to the first closer or call: the JSON is broken, so its strings do not count."""
         for mark in DELIMITER.finditer(text):
             at = mark.start()
@@ -395,55 +452,63 @@ class CallParser:
         block.add(text)
         return self._refuse(block, "", pieces) if block.is_too_long else ""
 
-    def _refuse(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
+    def _refuse(self, block: Block, tail: str, pieces: list[Piece]) -> str:
         """End a block that is too long: a call ends the reply, other JSON is text."""
         if not block.delimiter.always:
             return self._release(block, tail, pieces)
         shown = f"{block.delimiter.text}{block.content[:_LONGEST_SHOWN]}..."
-        reason = f"The tool call has over {MAX_CALL_CHARACTERS:,} characters: write a shorter one."
-        self._give_calls([InvalidCall(shown, reason)], pieces)
+        self._give_calls([InvalidCall(shown, block.length_fault)], pieces)
         self.done = self.has_cut = True
         return ""
 
-    def _read_again(self, block: _Block) -> list[Piece]:
+    def _read_again(self, block: Block) -> str:
         """Read a block whose JSON has no end again: what seemed to be a string may hold its closer and other calls.
 
-        Whatever it holds is read literally too, so that nothing is read a third time.
+        Whatever it holds is read literally too, so that nothing is read a third time. Returns its text.
         """
         text, self._all_literal, block.literal = block.content, True, True
         block.parts.clear()
         block.characters = 0
         block.pending = ""
-        return self.feed(text)
+        return text
 
-    def _may_be_calls(self, block: _Block, text: str) -> bool:
+    def _may_be_calls(self, block: Block, text: str) -> bool:
         """Whether a block that may be other JSON can still be calls, judged by its first key."""
         if block.head is None:
             return True
-        block.head = (block.head + text[:_LONGEST_HEAD])[:_LONGEST_HEAD]
-        key = _FIRST_KEY.match(block.head)
-        if key is not None:
+        block.head = (block.head + text[:MAX_HEAD])[:MAX_HEAD]
+        may_be = self._decoder.may_be_call(block.head, block.context.tool, alone=block.context.alone)
+        if may_be:
             block.head = None
-            return key[1] in self._decoder.first_keys
-        return len(block.head) < _LONGEST_HEAD and _MAY_GET_A_KEY.fullmatch(block.head) is not None
+        return may_be is not False
 
-    def _reread(self, block: _Block, tail: str, pieces: list[Piece]) -> str:
+    def _reread(self, block: Block, tail: str, pieces: list[Piece]) -> str:
         """Give the delimiter of a block that is not a call as text. Returns the rest, which may have more of them."""
         rest = block.content + tail
         block.parts.clear()
         return self._release(block, rest, pieces)
 
-    def _release(self, block: _Block, tail: str, pieces: list[Piece], closer: str = "") -> str:
+    def _release(self, block: Block, tail: str, pieces: list[Piece], closer: str = "") -> str:
         """Give a block that is not a call as text. Returns what follows it."""
         self._block = None
         if block.delimiter.kind == "fence" and not closer:
             self._enter_code(len(block.delimiter.closers[0]), block.delimiter)
-        whole = block.space + block.delimiter.text + block.content + closer
-        text = _without_space(whole)
-        self._give_text(text, pieces)
-        return "" if self.done else whole[len(text) :] + tail
+        text = block.space + block.delimiter.text + block.content + closer
+        given = _without_space(text)
+        if (found := self._near_block(block, whole=True)) is not None:
+            self._suspect(found, given)
+        else:
+            self._give_text(given, pieces)
+        return "" if self.done else text[len(given) :] + tail
 
-    def _end(self, block: _Block, tail: str, pieces: list[Piece], closer: str) -> str:
+    def _near_block(self, block: Block, *, whole: bool) -> tuple[str, str] | None:
+        """The name of the tool and the fault, if the block is nearly a call."""
+        is_small = block.characters <= MAX_CANDIDATE_CHARACTERS and not block.is_too_long
+        if self._near or self._has_calls or not is_small or block.head is not None:
+            return None
+        return self._decoder.near_call(block.content, block.context.tool, alone=block.context.alone, whole=whole)
+
+    def _end(self, block: Block, tail: str, pieces: list[Piece], closer: str) -> str:
         """End a block that is closed. Returns what follows it."""
         if block.is_too_long:
             return self._refuse(block, closer + tail, pieces)
@@ -457,18 +522,99 @@ class CallParser:
             return self._release(block, tail, pieces, closer)
         return tail
 
-    def _end_unclosed(self, block: _Block, pieces: list[Piece]) -> None:
+    def _end_unclosed(self, block: Block, pieces: list[Piece]) -> str:
         content, raw = block.content, block.delimiter.text + block.content
         if block.delimiter.always:
             self._give_calls(self._decoder.decode(unescape(content, block.delimiter), raw=raw, closed=False), pieces)
         elif (calls := self._decoder.decode_bare(content, raw=raw) if block.is_whole else None) is not None:
             self._give_calls(calls, pieces)
         else:
-            self._held = self._release(block, "", pieces)
+            self._quiet_until = self._fed
+            if (found := self._near_block(block, whole=block.is_whole)) is None:
+                return self._release(block, "", pieces)
+            if block.delimiter.kind == "fence":
+                self._enter_code(len(block.delimiter.closers[0]), block.delimiter)
+            self._block = None
+            self._suspect(found, block.space + block.delimiter.text)
+            return content
+        return ""
+
+    # --- what is nearly a call ----------------------------------------------------------------------------------
+
+    def _follow(self, candidate: Candidate, rest: str) -> str:
+        """Read on in what may be nearly a call. Returns what follows it."""
+        tail = candidate.feed(rest, self._decoder)
+        return "" if candidate.state == "open" else self._end_candidate(candidate, tail)
+
+    def _end_candidate(self, candidate: Candidate, tail: str) -> str:
+        """End what may be nearly a call. If it is none, returns it with what follows, to be read as text."""
+        self._candidate = None
+        found = None if candidate.state == "not" else self._judge(candidate)
+        whole = candidate.whole
+        if found is not None and candidate.state == "ended":
+            self._suspect(found, whole)
+            return tail
+        if found is not None:  # another call may stand in it
+            self._suspect(found, candidate.space + candidate.delimiter.text)
+            self._quiet_until = self._fed
+            return candidate.content
+        begun = self._fed - len(tail) - len(candidate.content)
+        settled = candidate.settled if candidate.state != "open" else len(candidate.content)
+        self._quiet_until = max(self._quiet_until, begun + max(settled, not candidate.delimiter.text))
+        return whole + tail
+
+    def _judge(self, candidate: Candidate) -> tuple[str, str] | None:
+        """The name of the tool and the fault, if this is nearly a call."""
+        content, context = candidate.content, candidate.context
+        tool = self._decoder.tool(candidate.delimiter.tool)
+        match candidate.delimiter.kind:
+            case "object":
+                if not candidate.is_begun:
+                    return None
+                whole = candidate.is_complete
+                return self._decoder.near_call(content, context.tool, alone=context.alone, whole=whole)
+            case "code":
+                return near_code(content, self._decoder)
+            case "quoted":
+                return None
+            case "element":
+                ended = (
+                    candidate.state == "ended"
+                    or not candidate.delimiter.closers
+                    or content.lstrip().startswith(("{", "<"))
+                )
+                return (tool.name, _IN_XML.format(tool.name)) if tool is not None and ended else None
+            case _:
+                return ("", _NOT_JSON) if candidate.state == "ended" else None
+
+    def _suspect(self, found: tuple[str, str], text: str) -> None:
+        """Hold this and what follows, until a call comes or the reply is complete."""
+        self._has_text = True
+        self._near = _NearCall(*found, text)
+
+    def _end_markup(self, block: Block, pieces: list[Piece]) -> str:
+        """Read the calls in foreign markup. Returns its text if it is to be read as such."""
+        text = block.content
+        self._block = None
+        calls, fault = read_calls(text, self._decoder, text)
+        if any(isinstance(call, Call) for call in calls):
+            self._give_calls(calls, pieces)
+            self.has_cut = self.has_cut or bool(fault)
+            return ""
+        self._quiet_until = self._fed
+        invalid = next((call for call in calls if isinstance(call, InvalidCall)), None)
+        name = invalid.name if invalid else ""
+        name = name or next((tool.name for found in _NAMES.findall(text) if (tool := self._decoder.tool(found))), "")
+        if name and self._near is None and not self._has_calls:
+            self._near = _NearCall(name, invalid.reason if invalid else fault, "")
+        return block.space + text
 
     def _give_calls(self, calls: list[Call | InvalidCall], pieces: list[Piece]) -> None:
         self._block = None
         self._has_calls = True
+        if self._near is not None:
+            pieces.append(self._near.text)
+            self._near = None
         if not self._toolbox.parallel:
             self.done = True
             if len(calls) > 1:

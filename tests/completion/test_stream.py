@@ -326,6 +326,25 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert backend.open_channels == 0
 
 
+NEARLY = {
+    "prose around it": (f"Sure!\n\n{json.dumps({'name': 'add', 'arguments': {'a': 1}})}\n\nOne moment.", ["Sure!"]),
+    "a result that was made up": ('<tool_result name="add">\n3\n</tool_result>', []),
+    "code": ("add(a=1)", []),
+    "cut off": ('{"name": "add", "arguments": {"a": 1', []),
+}
+
+
+@pytest.mark.parametrize(("reply", "given"), NEARLY.values(), ids=NEARLY)
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_what_is_nearly_a_call_is_asked_for_once_more(reply: str, given: list[str], read: Any) -> None:
+    """It is never given as the answer, and the service is sent what is wrong with it."""
+    backend = FakeBackend(answer(reply), answer(render_call(ADD)))
+    items, end = await read(completion(backend, toolbox=Toolbox(tools=MUST.tools)))
+    assert items == [*given, ADD]
+    assert end.finish_reason == "tool_calls"
+    assert backend.prompts[1].text.startswith("Your last reply cannot be used: ")
+
+
 async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first_answer() -> None:
     """With the tools, since the conversation is a new one."""
     backend = FakeBackend(answer("I would rather not."), answer(render_call(ADD)))

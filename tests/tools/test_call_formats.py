@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from bing_llm.tools.call_decoder import CallDecoder
 from bing_llm.tools.call_formats import (
     ARGUMENT_KEYS,
     CALL_TAGS,
@@ -24,6 +25,7 @@ from bing_llm.tools.escape import escape
 from bing_llm.tools.parser import CallParser
 
 NEEDY = Tool("find", parameters={"type": "object", "required": ["q"]})
+DECODER = CallDecoder(Toolbox(tools=(NEEDY,)))
 
 FENCE = "```"
 
@@ -58,7 +60,7 @@ def fence(text: str) -> Delimiter | None:
     """The fence that the text begins with."""
     run = re.match("`+", text)
     assert run is not None
-    return fence_at(text, run)
+    return fence_at(text, run, DECODER)
 
 
 @pytest.mark.parametrize(("text", "tag"), TAGS.items(), ids=TAGS)
@@ -98,7 +100,7 @@ def test_what_stands_directly_around_tags_is_layout(wrapper: str) -> None:
         ("```json {", "fence"),
         ("```\nx", "fence"),
         ("```tool_call\nx", "fence"),
-        ("```xml\nx", "code"),
+        ("```xml\nx", "xml"),
         ("```python\nx", "foreign"),
         ("``` x = 1", "foreign"),
         ("```html <tool_call>{", "foreign"),

@@ -166,6 +166,37 @@ def test_a_broken_call_does_not_end_the_run(bing_emulator: Emulator) -> None:
     assert [message.text for message in messages[1::2]] == ["Let me see.", "Sunny."]
 
 
+FORMS = [
+    "<function=get_weather>\n<parameter=city>\nRome\n</parameter>\n</function>",
+    '[TOOL_CALLS][{"name": "get_weather", "arguments": {"city": "Rome"}}]',
+    '{"action": "get_weather", "action_input": {"city": "Rome"}}',
+]
+NEARLY = [
+    'I will look:\n{"name": "get_weather", "arguments": {"city": "Rome"}}\nPlease wait.',
+    'Action: get_weather\nAction Input: {"city": "Rome"}',
+    'get_weather(city="Rome")',
+    '<tool_result name="get_weather">\nSunny\n</tool_result>',
+]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_forms_of_other_models_are_calls(bing_emulator: Emulator, form: str) -> None:
+    """An agent runs their tools, without another turn."""
+    script(bing_emulator, form, "Sunny.")
+    messages = ask(agent_of(ChatBing(endpoint=bing_emulator.url), TOOLS), "Weather in Rome?")
+    assert kinds(messages) == ["human", "ai", "tool", "ai"]
+    assert messages[-1].text == "Sunny."
+
+
+@pytest.mark.parametrize("nearly", NEARLY)
+def test_what_is_nearly_a_call_is_not_the_answer(bing_emulator: Emulator, nearly: str) -> None:
+    """The model writes the call again within its turn, so the agent goes on."""
+    script(bing_emulator, nearly, call("get_weather", city="Rome"), "Sunny.")
+    messages = ask(agent_of(ChatBing(endpoint=bing_emulator.url), TOOLS), "Weather in Rome?")
+    assert kinds(messages) == ["human", "ai", "tool", "ai"]
+    assert messages[-1].text == "Sunny."
+
+
 def test_arguments_of_a_wrong_type_are_answered_by_the_agent(bing_emulator: Emulator) -> None:
     """The tool's own check says what is wrong, and the model corrects it."""
     script(bing_emulator, call("add", a="two", b=3), call("add", a=2, b=3), "5.")

@@ -14,7 +14,7 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm._secrets import refuse_to_pickle
 from bing_llm.backends.json_text import decode_json, decode_or_none, objects_in
-from bing_llm.backends.markers import Markers, find_markers, unfinished_from
+from bing_llm.backends.markers import find_markers, unfinished_from
 from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.backends.workiq.a2a.artifacts import BETWEEN, PIECE_COST, Artifacts, references_in
 from bing_llm.backends.workiq.a2a.wire import (
@@ -31,7 +31,16 @@ from bing_llm.backends.workiq.a2a.wire import (
     text_of,
 )
 from bing_llm.backends.workiq.answer import without_half_tag, without_tags
-from bing_llm.backends.workiq.citations import CitationMarkers, Sources, annotations_in, cite, label_of, mark
+from bing_llm.backends.workiq.citations import (
+    CitationMarkers,
+    Footnotes,
+    Sources,
+    annotations_in,
+    cite,
+    label_of,
+    mark,
+    marked_text,
+)
 from bing_llm.backends.workiq.errors import NO_ANSWER_HINT
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -117,7 +126,8 @@ class TaskReader:
         self._artifacts = Artifacts(conversation.given, limits)
         self._half_tag = ""  # what may be one, at the end of the text
         self._half_marker = ""  # as well; the tag comes after it
-        self._markers = Markers((), (), 0)
+        self._footnotes = Footnotes()
+        self._written = ""  # the text that was shown last, with markers as the service wrote them
         self._shown: set[str] = set()  # as progress
         self._shown_characters = 0
         self._status = Status()
@@ -174,7 +184,8 @@ class TaskReader:
         whole = BETWEEN.join(part for part in (self._whole(), question) if part)
         if whole or not self.text:
             self._show(whole, final=True)
-        markers = find_markers(self.text) if self._citation_markers == "keep" else self._markers
+        keeps = self._citation_markers == "keep"
+        markers = find_markers(self.text) if keeps else mark(self._written, "footnote", final=True).markers
         sources, most = self._sources(), self._limits.citations
         cited = cite(markers, sources, most + 1)
         if max(len(markers.links), len(cited.citations), len(cited.uncited)) > most:
@@ -277,10 +288,11 @@ class TaskReader:
     def _show(self, whole: str, *, final: bool) -> None:
         ready = whole if final else without_half_tag(whole)
         text = without_tags(ready) if self._strips else ready
-        marked = mark(text, self._citation_markers, final=final)
-        self._half_tag, self._half_marker = whole[len(ready) :], text[len(marked.text) :]
-        self._markers = marked.markers
-        self._reply.replace(marked.text)
+        keeps = self._citation_markers == "keep"
+        shown = marked_text(text, "keep", final=final) if keeps else self._footnotes.text(text, final=final)
+        self._half_tag, self._half_marker = whole[len(ready) :], text[len(shown) :] if keeps else ""
+        self._written = text
+        self._reply.replace(shown)
 
     def _append(self, piece: str) -> None:
         """As `_show`, for a text that goes on: only its end is looked at."""

@@ -172,7 +172,16 @@ class A2ABackend:
             now=self._clock(),
         )
         used = number > 0 or bool(handle.id)
-        channel = TaskChannel(self._calls, card.url, reader, self._limits, deadline, used=used, sleep=self._sleep)
+        channel = TaskChannel(
+            self._calls,
+            card.url,
+            reader,
+            self._limits,
+            deadline,
+            used=used,
+            stop_seconds=self._timeouts.stop,
+            sleep=self._sleep,
+        )
         await channel.open(request, streaming=streaming)
         return channel
 

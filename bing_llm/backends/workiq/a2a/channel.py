@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NoReturn
@@ -41,6 +42,7 @@ class TaskChannel:
         limits: How much is taken of what the service sends.
         deadline: The end of the whole turn.
         used: Whether the conversation was used before, and may be gone.
+        stop_seconds: How long the service may take to cancel the task.
         sleep: Waits that many seconds.
     """
 
@@ -53,6 +55,7 @@ class TaskChannel:
         deadline: Deadline,
         *,
         used: bool,
+        stop_seconds: float,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._calls = calls
@@ -61,6 +64,7 @@ class TaskChannel:
         self._turn = Turn(reader, limits)
         self._deadline = deadline
         self._used = used
+        self._stop_seconds = stop_seconds
         self._sleep = sleep
         self._channel: Channel | None = None
         self._closed = False
@@ -131,15 +135,16 @@ class TaskChannel:
 
     async def _cancel(self, request: bytes) -> None:
         """Send the request that cancels the task. If that fails, the channel ends the answer by its own limit."""
-        with suppress(BingError):
-            await self._calls.request(
-                "POST",
-                self._url,
-                self._deadline,
-                what="the end of a task",
-                json=msgspec.json.decode(request),
-                headers=VERSION_HEADERS,
-            )
+        with suppress(BingError, TimeoutError):
+            async with asyncio.timeout(self._stop_seconds):
+                await self._calls.request(
+                    "POST",
+                    self._url,
+                    self._deadline,
+                    what="the end of a task",
+                    json=msgspec.json.decode(request),
+                    headers=VERSION_HEADERS,
+                )
 
     async def _go_on(self, failure: BingError) -> None:
         """Take up the task on another connection.
@@ -174,11 +179,13 @@ class TaskChannel:
         reader = self._reader
         is_lost = isinstance(failure, ConnectionLost)
         goes_on = reader.results > self._results  # since the last connection was opened
+        if self._closed:
+            raise failure
         if self._lost is None:
             if not is_lost or not reader.task_id or reader.ended:
                 raise failure
             self._lost = failure
-        elif reader.ended or self._closed or (goes_on and not is_lost):
+        elif reader.ended or (goes_on and not is_lost):
             raise failure
         elif goes_on and self._method == "SubscribeToTask":
             self._subscriptions += 1

@@ -32,6 +32,7 @@ _RUNNING = frozenset(("TASK_STATE_SUBMITTED", "TASK_STATE_WORKING"))
 GRACE_S = 30.0  # for a client that lost its connection to come back
 _LEAD = 256  # steps that a task may be ahead of who listens: a slow client must not make it keep everything
 TASKS_KEPT = 1_000  # as `REQUESTS_KEPT`
+CHARACTERS_KEPT = 64 * 2**20  # as of conversations
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -91,6 +92,11 @@ class Task:
         self._listeners: dict[int, int] = {}  # how far each is
         self._producer: asyncio.Task[None] | None = None
         self._farewell: asyncio.TimerHandle | None = None
+
+    @property
+    def characters(self) -> int:
+        """How much it holds."""
+        return sum(map(len, self.artifacts.values()))
 
     @property
     def is_running(self) -> bool:
@@ -184,7 +190,9 @@ class Task:
     def _leave(self, listener: int) -> None:
         self._listeners.pop(listener, None)
         self._change()
-        if not self._listeners and self.is_running:
+        if not (self._listeners or self.is_running):
+            self._steps = []  # which nobody can follow any more
+        elif not self._listeners:
             self._farewell = asyncio.get_running_loop().call_later(GRACE_S, self.abandon)
 
     def abandon(self) -> None:
@@ -203,12 +211,15 @@ class Tasks:
         self._by_id: dict[str, Task] = {}
 
     def add(self, task: Task) -> None:
-        """Keep a task, and drop the oldest one that does not run if there are too many."""
+        """Keep a task, and drop the oldest ones that do not run if there are too many."""
         self._by_id[task.id] = task
-        if len(self._by_id) > TASKS_KEPT:
-            idle = next((each.id for each in self._by_id.values() if not each.is_running), None)
-            if idle is not None:
-                del self._by_id[idle]
+        characters = sum(each.characters for each in self._by_id.values())
+        for each in list(self._by_id.values()):
+            if len(self._by_id) <= TASKS_KEPT and characters <= CHARACTERS_KEPT:
+                break
+            if not each.is_running:
+                characters -= each.characters
+                del self._by_id[each.id]
 
     def find(self, task_id: str) -> Task | None:
         """The task with this id."""

