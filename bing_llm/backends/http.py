@@ -40,7 +40,10 @@ _REDIRECTS = range(300, 400)
 _PLAIN = "identity"
 _PACKED = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, as its head says
-_PIECE_BYTES = 8 * 1024  # of a stream; a channel looks at the clock between two pieces
+_PIECE_BYTES = 16 * 1024  # of a stream; a channel looks at the clock between two pieces
+_PLAIN_PIECE_BYTES = 128 * 1024  # of one that is not packed: several long events in one piece cost less
+_MOST_LINES = 1000  # of a piece; what has more is given in parts of 4 KiB, since each line takes its time
+_PART_BYTES = 4 * 1024
 _MOST_COOKIES = 100  # far more than a service sets; what is set later matters more
 
 T = TypeVar("T")
@@ -205,18 +208,20 @@ class ByteStream:
         self.head = _head(response.status, response.headers)
         self._response = response
         self._unpacker = _Unpacker() if _encoding(response) in _PACKED else None
+        self._piece_bytes = _PLAIN_PIECE_BYTES if self._unpacker is None else _PIECE_BYTES
+        self._rest = b""  # of a piece that has many lines
 
     async def read(self) -> list[bytes | End]:
         """Wait for what has come since, at least one byte. What came before the connection broke is given first.
 
         A wait that is cancelled loses nothing.
         """
-        if self._unpacker is not None and (unpacked := self._unpacker.take()):
-            return [unpacked]
+        if known := self._known():
+            return [self._part_of(known)]
         while True:
             data = b""
             with suppress(aiohttp.ClientError, OSError):
-                data = await self._response.content.read(_PIECE_BYTES)
+                data = await self._response.content.read(self._piece_bytes)
             rest = data or self._end()
             if isinstance(rest, End):
                 return [rest]
@@ -225,11 +230,11 @@ class ByteStream:
 
     def ready(self) -> list[bytes | End]:
         """What has come since, if anything has: one small piece, after which a channel looks at the clock."""
-        if self._unpacker is not None and (unpacked := self._unpacker.take()):
-            return [unpacked]
+        if known := self._known():
+            return [self._part_of(known)]
         content = self._response.content
         if content.exception() is None:
-            if data := content.read_nowait(_PIECE_BYTES):
+            if data := content.read_nowait(self._piece_bytes):
                 return self._pieces(data)
             if not content.at_eof():
                 return []
@@ -239,10 +244,24 @@ class ByteStream:
     def _pieces(self, data: bytes) -> list[bytes | End]:
         """What the next bytes of the body mean; nothing, where they only begin a packed piece."""
         if self._unpacker is None:
-            return [data]
+            return [self._part_of(data)]
         self._unpacker.feed(data)
         unpacked = self._unpacker.take()
-        return [unpacked] if unpacked else []
+        return [self._part_of(unpacked)] if unpacked else []
+
+    def _known(self) -> bytes:
+        """What was read already and not given; empty if there is nothing."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
+        return b"" if self._unpacker is None else self._unpacker.take()
+
+    def _part_of(self, data: bytes) -> bytes:
+        """The piece, or its beginning if it has many lines."""
+        if len(data) <= _PART_BYTES or data.count(b"\n") + data.count(b"\r") <= _MOST_LINES:
+            return data
+        self._rest = data[_PART_BYTES:]
+        return data[:_PART_BYTES]
 
     def _end(self) -> bytes | End:
         content = self._response.content

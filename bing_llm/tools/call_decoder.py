@@ -16,12 +16,15 @@ from bing_llm.tools.call_formats import (
     NAME_PREFIXES,
     NESTING_KEYS,
     PARALLEL_NAMES,
+    THOUGHT_KEYS,
 )
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
 from bing_llm.tools.schema_copy import unwrap
 
-_FIRST_KEYS = frozenset((*NAME_KEYS, *ARGUMENT_KEYS, *LABEL_KEYS, *NESTING_KEYS, *LIST_KEYS, *ENVELOPE_KEYS))
+_FIRST_KEYS = frozenset(
+    (*NAME_KEYS, *ARGUMENT_KEYS, *LABEL_KEYS, *NESTING_KEYS, *LIST_KEYS, *ENVELOPE_KEYS, *THOUGHT_KEYS)
+)
 
 _NAME_IN_BROKEN_JSON = re.compile(
     rf"""["'](?:{"|".join(NAME_KEYS)})["']\s{{0,4}}:\s{{0,4}}["']([^"'\\]{{1,128}})["']"""

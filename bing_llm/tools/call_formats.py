@@ -47,7 +47,7 @@ FOREIGN_TAGS = {
 
 FOREIGN_TOKENS = {
     r"<\|python_tag\|>": "Llama 3.1: Meta's prompt format",
-    r"<\|/?tool[_\u2581]calls?(?:[_\u2581](?:start|begin|section[_\u2581]begin))?\|>": (
+    r"<\|/?tool[_\u2581]calls?(?:[_\u2581](?:start|begin|section[_\u2581]begin))?\|?>": (
         "Granite 3, Phi 4, LFM 2, Kimi K2: vllm-project/vllm#31207"
     ),
     r"<\uff5ctool[_\u2581]calls?[_\u2581]begin\uff5c>": "DeepSeek V3 and R1: their chat templates",
@@ -70,7 +70,7 @@ PARAMETER_ELEMENTS = "parameter|param|argument|arg"
 NAME = r"[A-Za-z_](?:[\w-]|[.:/](?=\w)){0,127}"
 """The name of a tool, with a prefix and a count."""
 
-_CONTROL = r"<[|\uff5c]/?[^<>|\uff5c\n]{1,40}[|\uff5c]>"
+_CONTROL = r"<[|\uff5c]/?[^<>|\uff5c\n]{1,40}[|\uff5c]?>"
 _ANY_TAG = rf"(?:[a-z]{{1,12}}:)?(?:{'|'.join(FOREIGN_TAGS)}|end_function_call|{CALL_ELEMENTS})>"
 _BEFORE_CALL = (
     rf"[\s,;]|{_CONTROL}|<{_ANY_TAG}|`{{3,16}}(?:json|xml|python|tool_code)?|\[TOOL_(?:CALLS?|REQUEST)\]"
@@ -93,7 +93,7 @@ _WRAPPERS = frozenset((*FENCES, "xml"))
 NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action", "recipient_name")
 """The keys under which the JSON of a call may name its tool."""
 
-NAME_PREFIXES = ("functions.", "function.", "tools.", "tool.", "default_api.")
+NAME_PREFIXES = ("functions.", "function.", "tools.", "tool.", "default_api.", "call:")
 """What may stand before the name of a tool: OpenAI's and Gemini's models see their tools in such a namespace."""
 
 ARGUMENT_KEYS = (
@@ -104,6 +104,9 @@ ARGUMENT_KEYS = (
 
 NESTING_KEYS = ("function", "function_call", "tool_call", "tool_use", "action")
 """The keys under which a call may be an object of its own."""
+
+THOUGHT_KEYS = ("thought", "thoughts")
+"""The keys with which an object begins that says why it calls: it is asked again, because the reason would be lost."""
 
 LIST_KEYS = ("tool_calls", "tool_uses", "function_calls", "calls", "actions")
 """The keys under which several calls may be a list."""

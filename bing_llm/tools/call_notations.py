@@ -30,8 +30,9 @@ _between = re.compile(BETWEEN_CALLS, re.IGNORECASE)
 _before_arguments = re.compile(BETWEEN_NAME_AND_ARGUMENTS)
 _name = re.compile(rf"(?:call:|to=)?({NAME})")
 _element = re.compile(
-    rf"""<({CALL_ELEMENTS})(?:\s*=\s*|\s+name\s*=\s*)["']?({NAME})["']?[^<>]{{0,200}}>""", re.IGNORECASE
+    rf"""<({CALL_ELEMENTS})(?:\s*=\s*|\s+name\s*=\s*)["']?({NAME})["']?([^<>]{{0,2000}})>""", re.IGNORECASE
 )
+_label = re.compile(r"""\s(?:id|type|index)\s*=\s*["']?[\w-]*["']?""")
 _named = re.compile(rf"<((?:tool_|function_)?name|tool|function)>\s*({NAME})\s*</\1>", re.IGNORECASE)
 _argument_element = re.compile(r"\s*<(arguments|parameters|input|args|tool_input)>", re.IGNORECASE)
 _parameter = re.compile(rf"""<(?:{PARAMETER_ELEMENTS})(?:\s*=\s*|\s+name\s*=\s*)["']?([^"'<>]{{1,200}}?)["']?\s*>""")
@@ -129,6 +130,8 @@ def _element_call(
     tool = decoder.tool(element[2])
     if tool is None:
         raise CallFault(decoder.unknown(element[2]))
+    if _label.sub("", element[3]).strip(" \t\r\n/"):
+        raise CallFault(f"The arguments of {tool.name} cannot be read: write them as a JSON object.")
     start = element.end()
     start = _end(_before_arguments, text, start)
     if text[start : start + 1] == "{":

@@ -273,6 +273,14 @@ SHAPES: dict[str, Shape] = {
     "name in bold and JSON": again(f"**get_weather**\n\n{F}json\n{ARGUMENTS}\n{F}", "no mark around it"),
     "name in a sentence and JSON": again(f"I will call `get_weather` with:\n{ARGUMENTS}", "it may only be an example"),
     "the name in a fence before": again(f"{F}\nget_weather\n{F}\n{F}json\n{ARGUMENTS}\n{F}", "no mark around it"),
+    "arguments in an attribute": again(
+        """<function name="get_weather" arguments='{"city": "Paris"}'/>""", "the arguments would be lost"
+    ),
+    "parameters as attributes": again('<invoke name="get_weather" city="Paris"></invoke>', "the city would be lost"),
+    "a thought first": again(
+        f'{{"thought": "so", "action": "get_weather", "action_input": {ARGUMENTS}}}', "the thought would be lost"
+    ),
+    "Gemma 4": again('<|tool_call>call:get_weather{city:<|"|>Paris<|"|>}<tool_call|>', "a notation of its own"),
     "text between parameters": again(
         "<function=get_weather><parameter=city>Paris</parameter> and <parameter=days>3</parameter></function>",
         "the text would be lost",
