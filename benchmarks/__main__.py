@@ -14,7 +14,7 @@ import platform
 import sys
 
 NAMES = (
-    *("continuation", "warm", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time"),
+    *("continuation", "warm", "turns", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time"),
     *("langchain_overhead", "llama_index_overhead", "tool_prompt"),
 )
 

@@ -20,9 +20,10 @@ from bing_llm.emulator.chathub.writer import AnswerWriter
 from bing_llm.emulator.workiq.snapshots import SnapshotWriter
 from bing_llm.events import Quota, TextDelta
 
-__all__ = ["AT_CURSOR", "CHATHUB", "ESCAPED", "PLAIN", "RECORDED", "WORKIQ", "answer_of", "texts_of"]
+__all__ = ["ALL_ESCAPED", "AT_CURSOR", "CHATHUB", "ESCAPED", "PLAIN", "RECORDED", "WORKIQ", "answer_of", "texts_of"]
 
-RECORDED, AT_CURSOR, ESCAPED = "as recorded", "writeAtCursor", "escaped non-ASCII"
+RECORDED, AT_CURSOR = "as recorded", "writeAtCursor"
+ESCAPED, ALL_ESCAPED = "escaped non-ASCII, German", "escaped non-ASCII, Russian"
 
 PLAIN: Final = (
     RECORDED,
@@ -36,21 +37,24 @@ PLAIN: Final = (
 )
 """The forms whose text is plain."""
 
-CHATHUB: Final = (*PLAIN, ESCAPED, AT_CURSOR)
+CHATHUB: Final = (*PLAIN, ESCAPED, ALL_ESCAPED, AT_CURSOR)
 """Each frame repeats the whole answer, as text and in a card, but for `AT_CURSOR`, whose frames hold one word each."""
 
 WORKIQ: Final = "Work IQ"
 """Server-sent events, each of which repeats the whole answer, as text and in a card."""
 
-_ABROAD: Final = ("луна ", "движет ", "морями ", "каждый ", "день ", "и ", "ночь ", "приливы ", "реки ", "снова ")
+_ABROAD: Final = {
+    ESCAPED: ("die ", "Flüsse ", "fließen ", "über ", "Nacht ", "größer ", "und ", "kühler ", "zum ", "Meer "),
+    ALL_ESCAPED: ("луна ", "движет ", "морями ", "каждый ", "день ", "и ", "ночь ", "приливы ", "реки ", "снова "),
+}
 _CITE_EVERY: Final = 20  # words
 _SOURCES: Final = 5
 
 
 def texts_of(form: str, count: int) -> list[str]:
     """So many words, the deltas of an answer in this form."""
-    if form == ESCAPED:
-        return list(itertools.islice(itertools.cycle(_ABROAD), count))
+    if form in _ABROAD:
+        return list(itertools.islice(itertools.cycle(_ABROAD[form]), count))
     texts = words(count)
     if form == "with citations":
         for place in range(_CITE_EVERY, count, _CITE_EVERY):
@@ -169,6 +173,7 @@ _REWRITTEN: Mapping[str, Callable[[Mapping[str, Any], str], bytes]] = {
     "M365 snapshots": _of_m365,
     "with citations": _cited,
     ESCAPED: _escaped,
+    ALL_ESCAPED: _escaped,
     AT_CURSOR: _at_cursor,
 }
 

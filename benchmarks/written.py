@@ -28,7 +28,7 @@ _CHAT = 4  # the type of the frame that asks
 
 def path_of(form: str, *, paced: bool = False) -> str:
     """Where a form is, below the URL of the server."""
-    return f"/{'paced-' if paced else ''}{form.lower().replace(' ', '-')}"
+    return f"/{'paced-' if paced else ''}{form.lower().replace(',', '').replace(' ', '-')}"
 
 
 @asynccontextmanager

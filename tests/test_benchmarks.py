@@ -38,6 +38,7 @@ from benchmarks import (
     shape,
     soak,
     tool_prompt,
+    turns,
     walk,
     warm,
 )
@@ -267,7 +268,8 @@ def test_import_brings_nothing_that_is_not_needed(module: Any, capsys: pytest.Ca
 def test_what_both_adapters_share_loads_no_framework() -> None:
     """What one framework takes to load does not count in what is measured of the other."""
     shared = (
-        "bare, crowd, faulty, growth, import_time, imports, measuring, memory, resident, scale, servers, soak, sockets"
+        "bare, crowd, faulty, forms, frames, growth, import_time, imports, measuring, memory, resident, scale, "
+        "servers, soak, sockets, turns, written"
     )
     code = f"import sys; from benchmarks import {shared}; print(*sys.modules, sep='\\n')"
     done = run_python("-c", code)
@@ -282,6 +284,15 @@ def test_warm_counts_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[warm.ROUND_TRIP][1] == 1
     assert rows[warm.COLD][1] > rows[warm.WARM][1]
     assert len(verdicts) == 2
+
+
+def test_turns_count_from_their_floors(capsys: pytest.CaptureFixture[str]) -> None:
+    """A cold turn, a warm one and the first of a process each have a floor and a bound."""
+    rows, verdicts = table(turns.main, ["--rounds", "3", "--processes", "1"], capsys)
+    assert tuple(rows) == (turns.COLD, turns.WARM, turns.FIRST)
+    assert all(value > 0 for row in rows.values() for value in row)
+    assert rows[turns.FIRST][0] > rows[turns.COLD][0]
+    assert len(verdicts) == 3
 
 
 @pytest.mark.parametrize("awaited", [False, True])

@@ -25,9 +25,13 @@ class EventReader:
 
     Args:
         limits: `frame_bytes` is the longest event, and the longest line.
+
+    Attributes:
+        lines: How many lines have come.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.lines = 0
         self._limits = limits
         self._max = limits.frame_bytes
         self._events: deque[bytes] = deque()
@@ -111,6 +115,7 @@ class EventReader:
 
     def _end_line(self, source: bytes, start: int, end: int) -> bool:
         """Read a line, which ends with the part of `source` from `start` to `end`; whether it could be read."""
+        self.lines += 1
         if self._tail:
             source = b"".join((*self._tail, source[start:end]))
             self._tail, self._tail_bytes = [], 0

@@ -94,6 +94,7 @@ class AnswerReader:
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self._limits = limits
+        self._most_characters = limits.answer_characters
         self._reply = ReplyBuilder()
         self.events = self._reply.events
         self.conversation_id = ""
@@ -204,7 +205,7 @@ class AnswerReader:
         is_news = False
         # A snapshot that lags behind the pieces says nothing new (M365 hub); the final one is right in any case.
         if text and not (self._appended and not final and self._reply.begins_with(text)):
-            if len(text) > self._limits.answer_characters:
+            if len(text) > self._most_characters:
                 raise self._too_much()
             is_news = self._reply.replace(text)
         if message.suggested_responses:
@@ -336,7 +337,7 @@ class AnswerReader:
             ProtocolError: It is more than any answer has.
         """
         self._kept_characters += len(text) + _PART
-        if self._kept_characters > self._limits.answer_characters:
+        if self._kept_characters > self._most_characters:
             raise self._too_much()
 
     def _too_much(self) -> errors.ProtocolError:

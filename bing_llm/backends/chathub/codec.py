@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from bing_llm.backends.chathub import frames
-from bing_llm.backends.json_text import check_values, decode, decode_json
+from bing_llm.backends.json_text import MAX_VALUES, check_values, decode, decode_json
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -24,6 +24,8 @@ Record: TypeAlias = bytes | memoryview
 
 # Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
 MAX_RECORDS_A_MESSAGE: Final = 10_000
+
+_SHORT: Final = 4096  # bytes; to copy so many takes as long as to make a view
 
 _PIECES_BEFORE_JOINING: Final = 1000  # a record in tiny pieces costs more for the pieces than for its text
 
@@ -53,12 +55,14 @@ class RecordReader:
     Attributes:
         records: The records that have come, without their separators, to be taken from the left. Empty ones are left
             out.
+        lines: How many have come in all, empty ones too.
         failure: Why nothing comes after them: a record was longer than allowed, or over 10,000 came in one message.
     """
 
     def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
         self.records: deque[Record] = deque()
         self.failure: ProtocolError | None = None
+        self.lines = 0
         self._limits = limits
         self._max = limits.frame_bytes
         self._tail: list[bytes] = []
@@ -68,7 +72,9 @@ class RecordReader:
         """Take in the content of one message. What follows a failure is left out."""
         end = data.find(SEPARATOR)
         if 0 < end == len(data) - 1 <= self._max and not self._tail and self.failure is None:
-            self.records.append(memoryview(data)[:end])  # one whole record, as nearly every message is: not copied
+            # One whole record, as nearly every message is. A long one is not copied.
+            self.lines += 1
+            self.records.append(data[:end] if end < _SHORT else memoryview(data)[:end])
             return
         start = count = 0
         while end >= 0 and self.failure is None:  # on a long record several times as fast as `split`
@@ -80,6 +86,7 @@ class RecordReader:
                 self._complete(data[start:end])
             start = end + 1
             end = data.find(SEPARATOR, start)
+        self.lines += count
         if start < len(data) and self.failure is None:
             self._keep(data[start:])
 
@@ -147,7 +154,8 @@ def decode_server(record: Record) -> frames.ServerFrame:
         ProtocolError: The record is not a JSON object, has too many values, or a final, completion or close frame has
             another shape.
     """
-    check_values(record)
+    if len(record) > MAX_VALUES:
+        check_values(record)
     try:
         known = _decode_record(record)
         if known.type == _UPDATE and known.target == "update":

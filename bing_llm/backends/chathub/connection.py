@@ -142,6 +142,11 @@ class Connection:
         """Take the content of one WebSocket message. `next_frame` returns its frames."""
         self._reader.receive(message)
 
+    @property
+    def lines(self) -> int:
+        """How many records have come."""
+        return self._reader.lines
+
     def receive_eof(self) -> None:
         """Note that the socket has ended. An incomplete last record is dropped."""
         self._at_end = True

@@ -41,6 +41,7 @@ class Turn:
         self._connection = Connection(Role.CLIENT, limits)
         self._reader = AnswerReader(limits)
         self._events = self._reader.events
+        self._next_frame = self._connection.next_frame
         self._failure: errors.BingError | None = None
         self._invocation_id = ""
         self._asked_characters = 0
@@ -66,6 +67,11 @@ class Turn:
     def text(self) -> str:
         """The whole text so far."""
         return self._reader.text
+
+    @property
+    def lines(self) -> int:
+        """How many records have come."""
+        return self._connection.lines
 
     @property
     def progress(self) -> int:
@@ -126,7 +132,7 @@ class Turn:
             if self._completed:
                 return None
             try:
-                frame = self._connection.next_frame()
+                frame = self._next_frame()
                 if frame is NEED_DATA:
                     return None
                 self._take(frame)

@@ -100,6 +100,11 @@ class Turn:
         return self._reader.text
 
     @property
+    def lines(self) -> int:
+        """How many lines of the stream have come."""
+        return self._stream.lines
+
+    @property
     def progress(self) -> int:
         """How many server-sent events were read, comments left out."""
         return self._progress

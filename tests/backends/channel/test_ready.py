@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import logging
 from collections.abc import Callable
@@ -9,6 +11,8 @@ from functools import partial
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -92,6 +96,40 @@ async def test_the_same_frames_give_the_same_events(
     assert events[:-1] == [ev.TextDelta(piece) for piece in (LONG, *PIECES)]
     logged = sum(" received " in record.getMessage() for record in caplog.records)
     assert logged == (len([ACK, *records]) + len(["final", "completion"]) if level == logging.DEBUG else 0)
+
+
+def pieces_of(stream: bytes, data: st.DataObject) -> list[Step]:
+    """A stream, cut anywhere, with pauses anywhere."""
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=12).map(sorted))
+    pauses = data.draw(
+        st.lists(st.sampled_from([0.0, 0.0, 0.5, 3.0]), min_size=len(places) + 1, max_size=len(places) + 1)
+    )
+    cuts = itertools.pairwise([0, *places, len(stream)])
+    pieces = [(pause, stream[start:end]) for (start, end), pause in zip(cuts, pauses, strict=True)]
+    return [step for pause, piece in pieces if piece for step in ((pause, piece) if pause else (piece,))]
+
+
+ANSWER = ["Cats", " purr", " and", ' "play"', " with 猫", "."]
+
+
+@given(st.sampled_from(sorted(SPELLINGS)), st.data())
+def test_neither_cuts_nor_pauses_change_the_events_of_a_chathub(spelling: str, data: st.DataObject) -> None:
+    """Snapshots, pieces at the cursor and asides, in each spelling: the events follow from the frames alone."""
+    texts = ["".join(ANSWER[:count]) for count in range(1, len(ANSWER) + 1)]
+    progress = {"text": "Looking", "messageType": "Progress", "author": "bot"}
+    frames = [ACK, update(bot(texts[0])), update(progress), *(update(bot(text)) for text in texts[1:4])]
+    frames += [wire({"type": 1, "target": "update", "arguments": [{"writeAtCursor": piece}]}) for piece in ANSWER[4:]]
+    frames.append(final(bot(texts[-1])))
+    records = [json.loads(record) for frame in frames for record in frame.split(END) if record]
+    stream = "".join(f"{SPELLINGS[spelling](record)}{END}" for record in records).encode()
+
+    async def events(steps: list[Step]) -> list[ev.Event]:
+        channel, _ = await asked(*steps)
+        return await events_of(channel)
+
+    expected = asyncio.run(events(list(frames)))
+    assert [event for event in expected if isinstance(event, ev.TextDelta)] == [ev.TextDelta(piece) for piece in ANSWER]
+    assert asyncio.run(events(pieces_of(stream, data))) == expected
 
 
 async def test_what_was_ready_shows_that_the_service_lives() -> None:

@@ -7,6 +7,8 @@ import json
 import logging
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
@@ -16,7 +18,8 @@ from bing_llm.backends.channel import Channel
 from bing_llm.backends.transport import End
 from bing_llm.errors import ConnectionLost
 from bing_llm.limits import DEFAULT_LIMITS, Deadline, Limits, Timeouts
-from tests.backends.channel.network import Network, each, events_of, failure_of, reply_of
+from tests.backends.channel.network import Network, Step, each, events_of, failure_of, reply_of
+from tests.backends.channel.test_ready import pieces_of
 from tests.backends.workiq.wire import conversation, event, final, message, new_turn, partial
 
 HELLO = partial("Hello")
@@ -290,3 +293,22 @@ async def test_what_is_not_known_is_logged_once(
     assert [item.raw for item in given if isinstance(item, ev.Unknown)] == [{"surprise": 1}, {"surprise": 2}]
     assert caplog.text.count("kept as Unknown") == 1
     assert "surprise" not in caplog.text
+
+
+@given(st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.data())
+def test_neither_cuts_nor_pauses_change_the_events(end: str, ascii_only: bool, data: st.DataObject) -> None:  # noqa: FBT001
+    """However the stream is cut, timed, spelled and broken into lines, the events follow from its snapshots alone."""
+    texts = ["Cats", "Cats purr", "Cats purr and [1", "Cats purr and [1](https://example.org/a) 猫"]
+    snapshots = [partial(text) for text in texts] + [final(texts[-1])]
+    spelled = [
+        f"data: {json.dumps(json.loads(each.partition(b'data:')[2].split(b'id:')[0]), ensure_ascii=ascii_only)}\n\n"
+        for each in snapshots
+    ]
+    stream = "".join(spelled).replace("\n", end).encode()
+
+    async def events(steps: list[Step]) -> list[ev.Event]:
+        return await events_of(over(Network(*steps)))
+
+    expected = asyncio.run(events(list(snapshots)))
+    assert len(expected) > 2
+    assert asyncio.run(events(pieces_of(stream, data))) == expected
