@@ -32,7 +32,7 @@ from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
-from bing_llm.limits import Retries, Timeouts
+from bing_llm.limits import Limits, Retries, Timeouts
 from bing_llm.messages import Message
 from bing_llm.turn import TurnStream
 
@@ -48,7 +48,8 @@ MOST_STALL_MS = 50.0
 HUNG_S = 120.0
 """Twice what a turn may take: one that is not over then will never be."""
 
-_ATTACKED = 5  # of the clients of Work IQ, each fifth asks the service that attacks
+_ATTACKED = 4  # clients that ask the service that attacks: what each takes of an iteration of the loop adds up
+_ATTACKED_LIMITS = Limits(frame_bytes=2**20)  # the memory of longer lines would hide what is looked for
 _BEAT_S = 0.005
 
 _LIVE = (TurnStream, Channel, Socket, ByteStream)
@@ -65,7 +66,7 @@ class Soak:
         clients: How many, each with one turn at a time.
         seed: Of what they do.
         url: Where the service is that fails.
-        attacker: Where the service is that attacks; each tenth client asks it.
+        attacker: Where the service is that attacks; some clients ask it.
         patience: How long a service may be silent, in seconds.
     """
 
@@ -81,9 +82,9 @@ class Soak:
         }
         hubs = [BingClient(endpoint=url, **settings) for _ in range(clients - clients // 2)]
         rest = [BingClient(endpoint=f"{url}/rest", token=TOKEN, **settings) for _ in range(clients // 2)]
-        for place in range(0, len(rest), _ATTACKED):
-            rest[place] = BingClient(endpoint=attacker, token=TOKEN, **settings)
-        self._attacked = {id(client) for client in rest[::_ATTACKED]}
+        for place in range(min(_ATTACKED, len(rest) // 2)):
+            rest[place] = BingClient(endpoint=attacker, token=TOKEN, limits=_ATTACKED_LIMITS, **settings)
+        self._attacked = {id(client) for client in rest[: min(_ATTACKED, len(rest) // 2)]}
         seeds = (f"{seed} {number}" for number in range(clients))
         self._clients = [
             (client, Random(own))  # noqa: S311 - it must be repeatable

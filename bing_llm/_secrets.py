@@ -6,13 +6,15 @@ import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import cached_property
-from typing import ClassVar, NoReturn
+from types import TracebackType
+from typing import ClassVar, Generic, NoReturn, TypeVar
 
 import msgspec
 
 from bing_llm.errors import BingError
+
+T = TypeVar("T")
 
 _MASK = "***"
 _SHORTEST = 6  # a shorter value would blank ordinary words
@@ -43,6 +45,36 @@ def refuse_to_pickle(holder: object) -> NoReturn:
     kind = type(holder).__name__
     msg = f"A {kind} holds cookies, tokens, signatures or connections; it is not pickled or copied. Make a new one."
     raise TypeError(msg)
+
+
+class Wrapped(Generic[T]):
+    """A secret on its way to the call that sends it. Tools that print local variables only see that it is one."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __repr__(self) -> str:
+        return "<secret>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Wrapped) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> NoReturn:
+        refuse_to_pickle(self)
+
+    def unwrap(self) -> T:
+        """The secret. Use it in the call that needs it, and keep it in no variable."""
+        return self._value
+
+
+def unwrap(value: T | Wrapped[T]) -> T:
+    """The value, wrapped or not."""
+    return value.unwrap() if isinstance(value, Wrapped) else value
 
 
 class Redactor:
@@ -76,17 +108,47 @@ class Redactor:
             text = f"{text[:start]}{_MASK}{text[end:]}"
         return text
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Takes the secrets out of an error of ours that leaves the block: a service may repeat them in its words."""
-        try:
-            yield
-        except BingError as exc:
-            exc.message = self(exc.message)
-            exc.args = (exc.message,)
-            exc.value = exc.value and self(exc.value)
-            exc.service_message = exc.service_message and self(exc.service_message)
-            raise
+    def errors(self) -> _RedactedErrors:
+        """Takes the secrets out of an error of ours that leaves the block: a service may repeat them in its words.
+
+        The traceback begins at the block: tools that print local variables would show what the parser was given.
+        """
+        return _RedactedErrors(self)
+
+
+class _RedactedErrors:
+    """The block of `Redactor.errors`."""
+
+    def __init__(self, redact: Redactor) -> None:
+        self._redact = redact
+
+    def __enter__(self) -> None:
+        """Nothing is there to redact yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(exc, BingError):
+            return
+        redact = self._redact
+        exc.message = redact(exc.message)
+        exc.args = (exc.message,)
+        exc.value = exc.value and redact(exc.value)
+        exc.service_message = exc.service_message and redact(exc.service_message)
+        forget_frames(exc)
+        raise exc
+
+
+def forget_frames(exc: BaseException) -> None:
+    """Forget where this error and its causes came from, with the local variables there."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [exc]
+    while waiting:
+        each = waiting.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            waiting += [each.__cause__, each.__context__]
 
 
 _ESCAPE = re.compile(

@@ -12,7 +12,7 @@ import msgspec
 from bing_llm._checks import check_text
 from bing_llm._loops import check_asyncio
 from bing_llm._retry import retried
-from bing_llm._secrets import refuse_to_pickle
+from bing_llm._secrets import forget_frames, refuse_to_pickle
 from bing_llm._semaphore import Semaphore
 from bing_llm.backends.base import AgentBackend
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
@@ -87,10 +87,16 @@ class BingClient:
         **settings: Unpack[ServiceSettings],
     ) -> None:
         if service is None:
-            service = make_service(backend, settings)
+            try:
+                service = make_service(backend, settings)
+            except ConfigurationError as exc:
+                settings = {}  # tools that print local variables would show the cookies and the token
+                forget_frames(exc)
+                raise exc from exc.__cause__
         else:
-            given = {"backend": backend or None, **settings}
-            _check_service(service, beside=[name for name, value in given.items() if value is not None])
+            beside = [*(["backend"] if backend else []), *(name for name in settings if settings[name] is not None)]  # type: ignore[literal-required]
+            settings = {}  # tools that print local variables would show the cookies and the token
+            _check_service(service, beside=beside)
         self.service = service
         self.backend_name = service.name
         self.timeouts = _of(Timeouts, timeouts, "timeouts").of_service(getattr(service, "time_limits", {}))
@@ -158,6 +164,8 @@ class BingClient:
         return derived
 
     def __repr__(self) -> str:
+        if "service" not in vars(self):  # it is not made yet
+            return f"<{type(self).__name__}>"
         return f"{type(self).__name__}(backend={self.backend_name!r}, model={self.model!r})"
 
     def __reduce__(self) -> NoReturn:

@@ -47,7 +47,7 @@ from typing import (
 import msgspec
 
 from bing_llm._checks import check_address, check_proxy, check_type, cookie_header
-from bing_llm._secrets import SecretStruct
+from bing_llm._secrets import SecretStruct, forget_frames
 from bing_llm.backends.chathub import options as chathub
 from bing_llm.backends.workiq import options as workiq
 from bing_llm.backends.workiq.auth import Token, check_token
@@ -183,6 +183,13 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
         model: str  # which each service declares, with its own default
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except ConfigurationError as exc:
+            forget_frames(exc)  # with what was checked there
+            raise exc from exc.__cause__
+
+    def _check(self) -> None:
         for name, (annotation, setting) in settings_of(type(self)).items():
             value = getattr(self, name)
             if value is None and setting.variable:

@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation
+from bing_llm.errors import ConfigurationError
 from bing_llm.events import Event, Quota
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries
@@ -31,7 +32,8 @@ class _Twin(Generic[A]):
         self._async = asynchronous
 
     def __repr__(self) -> str:
-        return f"Sync{self._async!r}"
+        asynchronous = vars(self).get("_async")  # not there while it is made
+        return f"<{type(self).__name__}>" if asynchronous is None else f"Sync{asynchronous!r}"
 
 
 def _blocking(method: Callable[Concatenate[A, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[_Twin[A], P], R]:
@@ -131,7 +133,11 @@ class SyncBingClient(_Twin[BingClient]):
 
     @_arguments_of(BingClient)
     def __init__(self, *service: Any, **settings: Any) -> None:
-        super().__init__(BingClient(*service, **settings))
+        try:
+            super().__init__(BingClient(*service, **settings))
+        except ConfigurationError:
+            settings.clear()  # as BingClient does
+            raise
 
     @property
     def model(self) -> str:

@@ -235,8 +235,9 @@ class TurnStream:
             BingError: The turn failed.
             InvalidRequest: The stream was closed before the answer was complete.
         """
-        async for _ in self:
-            pass
+        with suppress(StopAsyncIteration):
+            while True:  # without a variable for the events: tools that print those would show the answer
+                await self.__anext__()
         if self._reply is None:
             msg = "This stream was closed before its answer was complete, so there is no reply."
             raise InvalidRequest(msg, hint="Call stop() to end an answer early and keep what came.")

@@ -7,7 +7,7 @@ import copy
 import json
 import pickle
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -227,9 +227,29 @@ def chain(error: BaseException) -> list[BaseException]:
     return found
 
 
+def with_locals(error: BaseException) -> str:
+    """The traceback as tools show it that also print the local variables of our own frames."""
+    seen = traceback.TracebackException.from_exception(error, capture_locals=True)
+    ours = [
+        f"{frame.filename}:{frame.lineno} {frame.name} {name} = {value}"
+        for exc in _all_of(seen)
+        for frame in exc.stack
+        if "/tests/" not in frame.filename and ("/bing_llm/" in frame.filename or "/integrations/" in frame.filename)
+        for name, value in (frame.locals or {}).items()
+    ]
+    return "\n".join(ours)
+
+
+def _all_of(seen: traceback.TracebackException) -> Iterator[traceback.TracebackException]:
+    yield seen
+    for other in (seen.__cause__, seen.__context__):
+        if other is not None:
+            yield from _all_of(other)
+
+
 def shown(error: BaseException) -> str:
     """All that an error, and what led to it, shows: its texts, its fields, its traceback, its pickle, its copy."""
-    texts = ["".join(traceback.format_exception(error))]
+    texts = ["".join(traceback.format_exception(error)), with_locals(error)]
     for exc in chain(error):
         fields: Mapping[str, Any] = vars(exc)
         texts += [str(exc), repr(exc), repr(exc.args), repr(fields), *map(str, fields.values())]

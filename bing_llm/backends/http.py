@@ -20,6 +20,7 @@ from yarl import URL
 
 from bing_llm._checks import check_proxy
 from bing_llm._loops import PerLoop
+from bing_llm._secrets import Wrapped, forget_frames, unwrap
 from bing_llm._urls import public_url
 from bing_llm.backends.response import FormField, Response, retry_after
 from bing_llm.backends.statuses import blame_of, proxy_refused
@@ -41,6 +42,8 @@ _PACKED = frozenset(("gzip", "x-gzip", "deflate"))
 _ANY_WINDOW = zlib.MAX_WBITS | 32  # gzip or zlib, as its head says
 _PIECE_BYTES = 16 * 1024  # of a stream; a channel looks at the clock between two pieces
 _PLAIN_PIECE_BYTES = 128 * 1024  # of one that is not packed: several long events in one piece cost less
+_MOST_LINES = 1000  # of a piece; what has more is given in parts of 4 KiB, since each line takes its time
+_PART_BYTES = 4 * 1024
 _MOST_COOKIES = 100  # far more than a service sets; what is set later matters more
 
 T = TypeVar("T")
@@ -206,14 +209,15 @@ class ByteStream:
         self._response = response
         self._unpacker = _Unpacker() if _encoding(response) in _PACKED else None
         self._piece_bytes = _PLAIN_PIECE_BYTES if self._unpacker is None else _PIECE_BYTES
+        self._rest = b""  # of a piece that has many lines
 
     async def read(self) -> list[bytes | End]:
         """Wait for what has come since, at least one byte. What came before the connection broke is given first.
 
         A wait that is cancelled loses nothing.
         """
-        if self._unpacker is not None and (unpacked := self._unpacker.take()):
-            return [unpacked]
+        if known := self._known():
+            return [self._part_of(known)]
         while True:
             data = b""
             with suppress(aiohttp.ClientError, OSError):
@@ -226,8 +230,8 @@ class ByteStream:
 
     def ready(self) -> list[bytes | End]:
         """What has come since, if anything has: one small piece, after which a channel looks at the clock."""
-        if self._unpacker is not None and (unpacked := self._unpacker.take()):
-            return [unpacked]
+        if known := self._known():
+            return [self._part_of(known)]
         content = self._response.content
         if content.exception() is None:
             if data := content.read_nowait(self._piece_bytes):
@@ -240,10 +244,24 @@ class ByteStream:
     def _pieces(self, data: bytes) -> list[bytes | End]:
         """What the next bytes of the body mean; nothing, where they only begin a packed piece."""
         if self._unpacker is None:
-            return [data]
+            return [self._part_of(data)]
         self._unpacker.feed(data)
         unpacked = self._unpacker.take()
-        return [unpacked] if unpacked else []
+        return [self._part_of(unpacked)] if unpacked else []
+
+    def _known(self) -> bytes:
+        """What was read already and not given; empty if there is nothing."""
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            return rest
+        return b"" if self._unpacker is None else self._unpacker.take()
+
+    def _part_of(self, data: bytes) -> bytes:
+        """The piece, or its beginning if it has many lines."""
+        if len(data) <= _PART_BYTES or data.count(b"\n") + data.count(b"\r") <= _MOST_LINES:
+            return data
+        self._rest = data[_PART_BYTES:]
+        return data[:_PART_BYTES]
 
     def _end(self) -> bytes | End:
         content = self._response.content
@@ -355,12 +373,12 @@ class Http:
     async def request(
         self,
         method: str,
-        url: str,
+        url: str | Wrapped[str],
         *,
         what: str,
         seconds: float,
         limit: str = "connect",
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] | Wrapped[Mapping[str, str]],
         json: object = None,
         form: Sequence[FormField] = (),
     ) -> Response:
@@ -386,11 +404,11 @@ class Http:
         async def call() -> Response:
             async with session.request(
                 method,
-                _exact(url),
-                headers=headers,
+                _exact(unwrap(url)),
+                headers=unwrap(headers),
                 allow_redirects=False,
-                proxy=self._proxy_for(url),
-                ssl=self._tls(url),
+                proxy=self._proxy_for(unwrap(url)),
+                ssl=self._tls(unwrap(url)),
                 json=json,
                 data=_form(form),
             ) as response:
@@ -401,12 +419,12 @@ class Http:
     async def stream(
         self,
         method: str,
-        url: str,
+        url: str | Wrapped[str],
         *,
         what: str,
         seconds: float,
         sent: Callable[[], None],
-        headers: Mapping[str, str],
+        headers: Mapping[str, str] | Wrapped[Mapping[str, str]],
         json: object = None,
     ) -> ByteStream:
         """One HTTP call whose response is read as it comes. Redirects are not followed.
@@ -441,11 +459,11 @@ class Http:
         async def call() -> ByteStream:
             response = await session.http.request(
                 method,
-                _exact(url),
-                headers=headers,
+                _exact(unwrap(url)),
+                headers=unwrap(headers),
                 allow_redirects=False,
-                proxy=self._proxy_for(url),
-                ssl=self._tls(url),
+                proxy=self._proxy_for(unwrap(url)),
+                ssl=self._tls(unwrap(url)),
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
                 json=json,
@@ -457,13 +475,19 @@ class Http:
         except ConnectionFailed as exc:
             if not was_sent:
                 raise
-            msg = f"The connection to {public_url(url)} ended before there was an answer to {what}."
+            msg = f"The connection to {_shown(url)} ended before there was an answer to {what}."
             raise ConnectionLost(msg) from exc
         session.sockets.add(opened)
         return opened
 
     async def connect(
-        self, url: str, *, what: str, seconds: float, headers: Mapping[str, str], limits: Limits
+        self,
+        url: str | Wrapped[str],
+        *,
+        what: str,
+        seconds: float,
+        headers: Mapping[str, str] | Wrapped[Mapping[str, str]],
+        limits: Limits,
     ) -> Socket:
         """Open a WebSocket.
 
@@ -478,10 +502,10 @@ class Http:
         async def call() -> Any:
             try:
                 return await session.http.ws_connect(
-                    _exact(url),
-                    headers=headers,
-                    proxy=self._proxy_for(url),
-                    ssl=self._tls(url),
+                    _exact(unwrap(url)),
+                    headers=unwrap(headers),
+                    proxy=self._proxy_for(unwrap(url)),
+                    ssl=self._tls(unwrap(url)),
                     max_msg_size=limits.frame_bytes,
                     # aiohttp takes a close frame without a code for its own, and would wait so long for the server's.
                     timeout=aiohttp.ClientWSTimeout(ws_close=0.0),
@@ -491,7 +515,7 @@ class Http:
                 if exc.status != _SWITCHING:
                     return _head(exc.status, exc.headers or {})
             # As below: raised outside of the handler, without that error as its context.
-            msg = f"The answer to {what} from {public_url(url)} opens a WebSocket, but not by the rules."
+            msg = f"The answer to {what} from {_shown(url)} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
 
         opened: _WebSocket | Response = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
@@ -572,7 +596,11 @@ async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
         return await call
 
 
-async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: float, limit: str) -> T:
+def _shown(url: str | Wrapped[str]) -> str:
+    return public_url(unwrap(url))
+
+
+async def _mapped(call: Coroutine[Any, Any, T], url: str | Wrapped[str], what: str, seconds: float, limit: str) -> T:
     """Run the call, which keeps to that limit, and map aiohttp's errors to ours.
 
     Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
@@ -584,20 +612,22 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str, what: str, seconds: fl
     try:
         return await call
     except aiohttp.ClientHttpProxyError as exc:
-        failure = _refused_by_proxy(exc.status, f"The proxy refused the connection to {public_url(url)} for {what}")
+        failure = _refused_by_proxy(exc.status, f"The proxy refused the connection to {_shown(url)} for {what}")
     except TimeoutError:
         failure = TimedOut(
-            f"There was no answer to {what} from {public_url(url)} within {seconds:g} seconds (timeouts.{limit})."
+            f"There was no answer to {what} from {_shown(url)} within {seconds:g} seconds (timeouts.{limit})."
         )
     except OSError as exc:
         cause = getattr(exc, "os_error", exc)
         reason = getattr(cause, "strerror", None) or type(cause).__name__
-        failure = ConnectionFailed(f"There was no connection to {public_url(url)} for {what}: {reason}.")
+        failure = ConnectionFailed(f"There was no connection to {_shown(url)} for {what}: {reason}.")
         if isinstance(cause, ssl.SSLCertVerificationError):
             failure.permanent = True
             failure.hint = "Check the endpoint; in Python, pass an ssl_context= that trusts its certificate."
     except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
-        failure = ConnectionFailed(f"There was no answer to {what} from {public_url(url)} ({type(exc).__name__}).")
+        failure = ConnectionFailed(f"There was no answer to {what} from {_shown(url)} ({type(exc).__name__}).")
+    if cause is not None:
+        forget_frames(cause)  # those of aiohttp have the URL and the headers in their variables
     try:
         raise failure from cause
     finally:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._secrets import Redactor
+from bing_llm._secrets import Redactor, Wrapped
 from bing_llm._version import __version__
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.backends.channel import Channel
@@ -180,7 +180,7 @@ class ChatHubBackend:
         try:
             with deadline.within(self._timeouts.connect) as seconds:
                 socket = await self._http.connect(
-                    self._endpoints.socket_for(handle.encrypted_signature),
+                    Wrapped(self._endpoints.socket_for(handle.encrypted_signature)),
                     what="the chat socket",
                     seconds=seconds,
                     headers=self._headers,
@@ -236,7 +236,7 @@ class ChatHubBackend:
                 self._endpoints.delete,
                 what=what,
                 seconds=seconds,
-                headers={**self._headers, "Authorization": f"Bearer {handle.signature or ''}"},
+                headers=Wrapped({**self._headers.unwrap(), "Authorization": f"Bearer {handle.signature or ''}"}),
                 json={
                     "conversationId": handle.id,
                     "participant": {"id": handle.client_id},
@@ -268,7 +268,7 @@ def _cookie_values(header: str | None) -> list[str]:
     return [*([header] if header else []), *(pair.partition("=")[2].strip() for pair in pairs)]
 
 
-def _headers(service: ChatHub) -> Mapping[str, str]:
+def _headers(service: ChatHub) -> Wrapped[Mapping[str, str]]:
     """What goes with every request. We say who we are: a browser's name would be a lie, and no proof that it helps."""
     agent = f"bing-llm/{__version__}"
     headers = {"Accept": "application/json", "Accept-Language": service.locale, "User-Agent": agent}
@@ -276,7 +276,7 @@ def _headers(service: ChatHub) -> Mapping[str, str]:
         headers["Cookie"] = service.cookie_header
     if service.ip_address:
         headers["x-forwarded-for"] = service.ip_address
-    return headers
+    return Wrapped(headers)
 
 
 def _refused(exc: UpgradeRefused) -> BingError:

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from bing_llm._secrets import Redactor
+from bing_llm._secrets import Redactor, Wrapped
 from bing_llm._version import __version__
 from bing_llm.backends.channel import Channel, TurnProtocol
 from bing_llm.backends.http import ByteStream, Http
@@ -88,14 +88,14 @@ class Calls:
             BingError: There is no token, or there was no answer.
         """
 
-        async def call(token: str) -> Response:
+        async def call(token: Wrapped[str]) -> Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 return await self._http.request(
                     method,
                     url,
                     what=what,
                     seconds=seconds,
-                    headers={**_headers(token, "application/json"), **headers},
+                    headers=Wrapped({**_headers(token, "application/json"), **headers}),
                     json=json,
                 )
 
@@ -127,7 +127,7 @@ class Calls:
             BingError: There is no token, or there was no answer.
         """
 
-        async def call(token: str) -> ByteStream | Response:
+        async def call(token: Wrapped[str]) -> ByteStream | Response:
             with deadline.within(self._timeouts.connect) as seconds:
                 stream = await self._http.stream(
                     "POST",
@@ -136,7 +136,7 @@ class Calls:
                     seconds=seconds,
                     sent=sent,
                     # Not kept for another turn: a loop that is closed without `shutdown_asyncgens` would leave it open.
-                    headers={**_headers(token, accept), "Connection": "close", **headers},
+                    headers=Wrapped({**_headers(token, accept), "Connection": "close", **headers}),
                     json=json,
                 )
             return stream if stream.head.status == _OK else await stream.response(self._timeouts.connect)
@@ -179,27 +179,27 @@ class Calls:
             raise
         return channel
 
-    async def _authorized(self, send: Callable[[str], Awaitable[T]], deadline: Deadline) -> T:
+    async def _authorized(self, send: Callable[[Wrapped[str]], Awaitable[T]], deadline: Deadline) -> T:
         """What is answered to a token, or to a fresh one where the first was refused."""
         token = await self._bearer(deadline)
         answered = await send(token)
         if isinstance(answered, Response) and answered.status == _UNAUTHENTICATED:
-            self._tokens.forget(token)
+            self._tokens.forget(token.unwrap())
             fresh = await self._bearer(deadline, find_challenge(answered.headers))
             if fresh != token:
                 return await send(fresh)
         return answered
 
-    async def _bearer(self, deadline: Deadline, challenge: Challenge | None = None) -> str:
+    async def _bearer(self, deadline: Deadline, challenge: Challenge | None = None) -> Wrapped[str]:
         try:
             async with asyncio.timeout(max(0.0, deadline.remaining())):  # a credential may wait for its user
-                return await self._tokens.bearer(challenge)
+                return Wrapped(await self._tokens.bearer(challenge))
         except TimeoutError:
             raise deadline.timed_out() from None
 
 
-def _headers(token: str, accept: str) -> dict[str, str]:
-    return {"Accept": accept, "Authorization": f"Bearer {token}", "User-Agent": f"bing-llm/{__version__}"}
+def _headers(token: Wrapped[str], accept: str) -> dict[str, str]:
+    return {"Accept": accept, "Authorization": f"Bearer {token.unwrap()}", "User-Agent": f"bing-llm/{__version__}"}
 
 
 def _settle(future: asyncio.Future[None]) -> None:
