@@ -34,7 +34,7 @@ from bing_llm.services import ChatHub
 __all__ = ["COLD", "FIRST", "WARM", "main"]
 
 COLD, WARM, FIRST = "cold", "warm", "first"
-MOST_TIMES = {COLD: 1.5, WARM: 8.0}
+MOST_TIMES = {COLD: 1.7, WARM: 8.0}
 MOST_MS = 42.0
 
 _WORDS = 2

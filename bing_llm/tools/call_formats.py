@@ -357,7 +357,7 @@ _markup_begun = _compiled(
     r"|<\|(?:start|channel)\|>[a-z]{0,12}\s{0,4}(?:<(?:\|[a-z]{0,8}\|?)?|<\|channel\|>(?:[a-z]{0,12}\s{0,4})?)?t?o?"
 )
 _after_markup = _compiled(f"(?:{_BEFORE_CALL})*")
-_inner_begun = _compiled(r"<[^<>\n]{0,48}|\[[a-z_]{0,20}|`{1,16}[a-z_]{0,12}")
+_inner_begun = _compiled(r"<[^<>\n]{0,48}|\[[a-z_]{0,20}|`{1,16}[a-z_]{0,12}|(?<=`)[a-z_]{1,12}")
 _inner = _compiled(rf"<(?:{CALL_ELEMENTS}|(?:tool_|function_)?name)\b")
 _name = re.compile(rf"(?:call:|to=)?({NAME})")
 _code = re.compile(rf"\[?\s{{0,8}}(?:print\(\s{{0,8}})?({NAME}[.:/]?)(?:\s?(\()|(?=[^\w.:/-]|\Z))")
@@ -379,10 +379,10 @@ def markup_at(text: str, at: int, tools: Tools) -> Delimiter | None:
     end = after.end() if after else markup.end()
     if end - markup.end() >= _LONGEST_GAP:
         return None
-    if text[end : end + 1] in ("{", "["):  # also the end of the text
-        return Delimiter("markup", "")
     if end == len(text) or _inner_begun.fullmatch(text, end):
         return MORE
+    if text[end] in "{[":
+        return Delimiter("markup", "")
     return Delimiter("markup", "") if _inner.match(text, end) or _element.match(text, end) else _named(text, end, tools)
 
 
