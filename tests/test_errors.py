@@ -195,6 +195,7 @@ ALWAYS_REPLACED: Steps = ("retry", "retry", "replace", "replace", "raise", "rais
 AGAIN_OR_REPLACED: Steps = ("retry", "retry", "replace", "replace", "retry", "raise")
 REFUSED: Steps = ("retry",) * 6
 NEVER_SENT_TWICE: Steps = ("retry", "raise", "retry", "raise", "retry", "raise")
+REPLACED_UNSENT: Steps = ("raise", "raise", "replace", "raise", "raise", "raise")
 NEVER_SENT_TWICE_OR_REPLACED: Steps = ("retry", "raise", "replace", "raise", "retry", "raise")
 
 
@@ -231,11 +232,7 @@ POLICIES = [
     Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, REPLACED),
     Policy(errors.ConversationEnded("x"), RAISED, RAISED),
     Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, REPLACED),
-    Policy(
-        _begun(errors.ConversationBusy("x")),
-        ALWAYS_REPLACED,
-        RAISED[:2] + NEVER_SENT_TWICE_OR_REPLACED[2:4] + RAISED[:2],
-    ),
+    Policy(_begun(errors.ConversationBusy("x")), ALWAYS_REPLACED, REPLACED_UNSENT),
     Policy(_begun(errors.Throttled("x", retry_after=1.0)), AGAIN, NEVER_SENT_TWICE),
     Policy(errors.TurnLimitReached("x"), REPLACED, REPLACED),
     Policy(errors.ServiceError("x"), AGAIN, NEVER_SENT_TWICE),
