@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.workiq.a2a.answer import AgentConversation
+from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.fold import Extension
 from bing_llm.limits import Limits
@@ -339,11 +339,12 @@ def test_a_stop_before_the_task_is_known_waits_for_its_id() -> None:
 
 def test_a_task_that_ended_is_not_canceled() -> None:
     """Its answer waits to be taken."""
-    turn = new_turn()
+    reader = TaskReader(AgentConversation())
+    turn = Turn(reader)
     turn.receive(task() + piece("Some") + DONE)
     assert turn.next_event() == Delta("Some")
-    while not turn._reader.ended:
-        turn._read()
+    turn._read()
+    assert reader.ended
     assert turn.stop() == b""
     assert [type(each) for each in drained(turn)] == [ev.TurnCompleted]
 
