@@ -104,6 +104,7 @@ class Soak:
 
     async def _turns_of(self, client: BingClient, random: Random, until: float) -> None:
         now = asyncio.get_running_loop().time
+        await asyncio.sleep(random.random())  # not all in the same iteration of the loop
         while True:
             way = random.choice(_WAYS)
             self.begun += 1
@@ -279,8 +280,9 @@ async def run(*, seconds: float, clients: int, seed: int, url: str, attacker: st
         for share in (0, seconds / 2, seconds / 2):
             await soak.turns(now() + share)
             counts.append(_count(soak, began, heart))
-            if len(counts) == 1:  # the first turns have brought all imports
-                heart.stall_ms = 0.0
+            before = heart.stall_ms if len(counts) > 1 else 0.0  # the first turns have brought all imports
+            await asyncio.sleep(10 * _BEAT_S)  # to count takes its time, which is not that of a turn
+            heart.stall_ms = before
     await soak.aclose()
     if others := asyncio.all_tasks() - {asyncio.current_task()}:
         _, others = await asyncio.wait(others, timeout=patience)

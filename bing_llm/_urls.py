@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Final
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from bing_llm.errors import ConfigurationError
 
+_PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _IN_NO_URL = frozenset(' "<>\\`')  # what ends a URL where it is shown in HTML or Markdown; browsers take "\\" for "/"
 
 
@@ -38,6 +40,19 @@ def web_url(url: str) -> str:
     except ValueError:
         return ""
     return url if parts.scheme in {"http", "https"} and parts.hostname and "@" not in parts.netloc else ""
+
+
+def origin(url: str) -> str:
+    """Scheme, host and port of a URL, as "https://example.org:8443": without a port that its scheme implies.
+
+    Two URLs have the same origin if these texts are equal. "" for what is not such a URL.
+    """
+    parts = _split(url)
+    if parts is None or not (parts.scheme in _PORTS and parts.hostname):
+        return ""
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port = "" if parts.port in {None, _PORTS[parts.scheme]} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -303,7 +303,8 @@ class RetryRule(NamedTuple):
 
     Attributes:
         transient: Whether the same turn may succeed when it is sent again shortly after.
-        fresh: Whether a new conversation helps: never; only if the failed one was used before or kept ready; or always.
+        fresh: Whether a new conversation helps: never; only if the failed one was used before or kept ready; or always,
+            which a metered service has only after use.
         stops_batch: Whether every other turn would fail in the same way.
     """
 
@@ -369,7 +370,9 @@ def next_step(error: BingError, attempt: FailedAttempt, metering: Metering) -> N
     fresh = rule_for(error).fresh
     if attempt.conversation == "used" and fresh != "never":
         return "replace"
-    return "retry" if fresh == "always" or _may_pass(error, metering) else "raise"
+    # A metered service that refuses a new conversation at once (404, 409, 410) refuses the next one too.
+    opens_another = fresh == "always" and not metering.metered
+    return "retry" if opens_another or _may_pass(error, metering) else "raise"
 
 
 def stops_batch(error: BingError) -> bool:

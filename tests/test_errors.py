@@ -195,6 +195,7 @@ ALWAYS_REPLACED: Steps = ("retry", "retry", "replace", "replace", "raise", "rais
 AGAIN_OR_REPLACED: Steps = ("retry", "retry", "replace", "replace", "retry", "raise")
 REFUSED: Steps = ("retry",) * 6
 NEVER_SENT_TWICE: Steps = ("retry", "raise", "retry", "raise", "retry", "raise")
+REPLACED_UNSENT: Steps = ("raise", "raise", "replace", "raise", "raise", "raise")
 NEVER_SENT_TWICE_OR_REPLACED: Steps = ("retry", "raise", "replace", "raise", "retry", "raise")
 
 
@@ -228,10 +229,10 @@ POLICIES = [
     Policy(errors.CaptchaRequired("x"), RAISED, RAISED, stops=True),
     Policy(errors.Throttled("x"), RAISED, REFUSED),
     Policy(errors.Throttled("x", retry_after=1.0), REFUSED, REFUSED),
-    Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
+    Policy(errors.SessionExpired("x"), ALWAYS_REPLACED, REPLACED),
     Policy(errors.ConversationEnded("x"), RAISED, RAISED),
-    Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, ALWAYS_REPLACED),
-    Policy(_begun(errors.ConversationBusy("x")), ALWAYS_REPLACED, NEVER_SENT_TWICE_OR_REPLACED[:4] + RAISED[:2]),
+    Policy(errors.ConversationBusy("x"), ALWAYS_REPLACED, REPLACED),
+    Policy(_begun(errors.ConversationBusy("x")), ALWAYS_REPLACED, REPLACED_UNSENT),
     Policy(_begun(errors.Throttled("x", retry_after=1.0)), AGAIN, NEVER_SENT_TWICE),
     Policy(errors.TurnLimitReached("x"), REPLACED, REPLACED),
     Policy(errors.ServiceError("x"), AGAIN, NEVER_SENT_TWICE),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm._urls import checked_url, is_loopback, public_url, web_url
+from bing_llm._urls import checked_url, is_loopback, origin, public_url, web_url
 from bing_llm.errors import ConfigurationError
 
 SECRET = "hunter2"
@@ -141,3 +141,22 @@ def test_any_text_is_a_link_or_none(text: str) -> None:
     """No text makes it fail."""
     for url in (text, f"https://{text}", f"https://example.com/{text}"):
         assert web_url(url) in {"", url}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://Example.org:443/x?y", "https://example.org"),
+        ("http://example.org:80", "http://example.org"),
+        ("wss://example.org:443/x", "wss://example.org"),
+        ("https://example.org:8443/", "https://example.org:8443"),
+        ("http://[::1]:8080/x", "http://[::1]:8080"),
+        ("https://user:secret@example.org/", "https://example.org"),
+        ("https://example.org:x/", ""),
+        ("javascript:alert(1)", ""),
+        ("/x", ""),
+    ],
+)
+def test_an_origin_has_one_spelling(url: str, expected: str) -> None:
+    """Scheme, host and port, so that two URLs can be compared."""
+    assert origin(url) == expected

@@ -24,6 +24,8 @@ _EXACT: Final = 2**53  # up to here each whole number is a float
 _LONGEST: Final = 2**63
 _JSON: Final = {b"bing_llm": b"json"}
 """Marks a column whose values are of several types, or nested: each is its JSON text."""
+_LABEL: Final = "sensitivity_label"
+"""The field of a citation that is JSON text too: the service names what is in it."""
 
 
 class ParquetSource:
@@ -83,18 +85,29 @@ def read_table(path: Path) -> Iterator[tuple[str, Fields]]:
                 yield (
                     f"Row {number}",
                     {
-                        name: msgspec.json.decode(value) if name in json_columns else _without_nulls(value)
+                        name: msgspec.json.decode(value) if name in json_columns else _read_value(value)
                         for name, value in row.items()
                         if value is not None
                     },
                 )
 
 
-def _without_nulls(value: object) -> object:
-    """The value; of a list of objects, the fields that are not null."""
+def _read_value(value: object) -> object:
+    """The value of a column that is not JSON; the citations are the only list of objects."""
     if not isinstance(value, list):
         return value
-    return [{k: v for k, v in each.items() if v is not None} if isinstance(each, dict) else each for each in value]
+    return [_read_citation(each) if isinstance(each, dict) else each for each in value]
+
+
+def _read_citation(citation: Fields) -> Fields:
+    found = {name: value for name, value in citation.items() if value is not None}
+    return {**found, _LABEL: msgspec.json.decode(found[_LABEL])} if _LABEL in found else found
+
+
+def _written_citation(citation: Fields) -> Fields:
+    if _LABEL not in citation:
+        return citation
+    return {**citation, _LABEL: msgspec.json.encode(citation[_LABEL]).decode()}
 
 
 def kind_of(value: object) -> str:
@@ -131,7 +144,7 @@ def _schema(columns: Mapping[str, set[str]]) -> pa.Schema:
     pa = load_extra("pyarrow")
     text = pa.string()
     spans = pa.list_(pa.list_(pa.int64()))
-    citation = pa.struct({"number": pa.int64(), "url": text, "title": text, "spans": spans})
+    citation = pa.struct({"number": pa.int64(), "url": text, "title": text, "spans": spans, _LABEL: text})
     fixed = {
         "line": pa.int64(),
         "text": text,
@@ -169,6 +182,8 @@ def _value(field: pa.Field, value: object) -> object:
         return None
     if field.metadata == _JSON:
         return msgspec.json.encode(value).decode()
+    if field.name == "citations" and isinstance(value, list):
+        return [_written_citation(each) for each in value]
     return str(value) if field.name == "id" and field.type == "string" else value
 
 

@@ -167,7 +167,8 @@ def render_row(row: Row | BadRow, outcome: Outcome) -> Fields:
 
 def _citation(citation: Citation) -> Fields:
     spans = {"spans": [[start, end] for start, end in citation.spans]} if citation.spans else {}
-    return {"number": citation.number, "url": citation.url, "title": citation.title, **spans}
+    label = {} if citation.sensitivity_label is None else {"sensitivity_label": citation.sensitivity_label}
+    return {"number": citation.number, "url": citation.url, "title": citation.title, **spans, **label}
 
 
 def _parse(number: int, fields: Fields) -> Row:

@@ -457,7 +457,8 @@ def test_parquet_gives_the_output_types_of_its_own(tmp_path: Path) -> None:
         schemas.append([schema.field(name) for name in ("line", "text", "citations", "attempts", "seconds", "error")])
     assert schemas[0] == schemas[1] == schemas[2]
     spans = "spans: list<element: list<element: int64>>"
-    assert str(schemas[0][2].type) == f"list<element: struct<number: int64, url: string, title: string, {spans}>>"
+    citation = f"number: int64, url: string, title: string, {spans}, sensitivity_label: string"
+    assert str(schemas[0][2].type) == f"list<element: struct<{citation}>>"
 
 
 @settings(max_examples=50)
@@ -550,11 +551,13 @@ def test_rows_of_too_many_fields_are_refused(tmp_path: Path, monkeypatch: pytest
     assert list(tmp_path.iterdir()) == [journal]
 
 
-def test_places_of_citations_come_back(tmp_path: Path) -> None:
-    """A table that goes on gives the lines that were written, with and without places."""
+def test_places_and_labels_of_citations_come_back(tmp_path: Path) -> None:
+    """A table that goes on gives the lines that were written, with and without places and labels."""
+    source = {"number": 1, "url": "u", "title": ""}
     rows = [
         answered("a"),
-        {**answered("b"), "citations": [{"number": 1, "url": "u", "title": "", "spans": [[0, 2], [4, 6]]}]},
+        {**answered("b"), "citations": [{**source, "spans": [[0, 2], [4, 6]]}]},
+        {**answered("c"), "citations": [{**source, "sensitivity_label": {"displayName": "Secret", "priority": 3}}]},
     ]
     write_table(journal_of(tmp_path, rows), tmp_path / "table.parquet", "parquet")
     restored = [fields["citations"] for _, fields in parquet_rows.read_table(tmp_path / "table.parquet")]

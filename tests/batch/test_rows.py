@@ -185,12 +185,15 @@ def test_nothing_of_any_record_is_lost(fields: dict[str, Any], outcome: Answered
     assert msgspec.json.decode(msgspec.json.encode(output)) == output
 
 
-def test_a_marked_citation_has_its_places() -> None:
-    """They come after what earlier versions wrote; one without a place has none."""
-    cited = (Citation(1, "https://a.example/", "A", ((0, 2), (4, 6))), Citation(2, "https://b.example/"))
+def test_a_citation_has_its_places_and_its_label() -> None:
+    """They come after what earlier versions wrote; one without them has none."""
+    cited = (
+        Citation(1, "https://a.example/", "A", ((0, 2), (4, 6))),
+        Citation(2, "https://b.example/", sensitivity_label={"displayName": "Secret"}),
+    )
     reply = Reply(text="Paris.", citations=cited)
     written = render_row(Row(number=1, id="a", fields={}), Answered(reply, attempts=1, seconds=1.0))
     assert written["citations"] == [
         {"number": 1, "url": "https://a.example/", "title": "A", "spans": [[0, 2], [4, 6]]},
-        {"number": 2, "url": "https://b.example/", "title": ""},
+        {"number": 2, "url": "https://b.example/", "title": "", "sensitivity_label": {"displayName": "Secret"}},
     ]

@@ -88,8 +88,10 @@ THROTTLED_A_WHILE = Ends(errors.Throttled, again=True, wait=7.0)
 THROTTLED_BRIEFLY = Ends(errors.Throttled, again=True)
 CAPTCHA = Ends(errors.CaptchaRequired)
 EXPIRED = Ends(errors.SessionExpired, again=True)  # a single turn loses nothing with its conversation
-BUSY_ONCE = Ends(errors.ConversationBusy)  # it came after the work began, which may be charged
 BUSY = Ends(errors.ConversationBusy, again=True)  # as EXPIRED
+# Work IQ says these at once, before any work: it would say them of the next new conversation too.
+EXPIRED_ONCE = Ends(errors.SessionExpired)
+BUSY_ONCE = Ends(errors.ConversationBusy)
 ENDED = Ends(errors.ConversationEnded)
 FILTERED = Ends(errors.ContentFiltered)
 NO_TURNS = Ends(errors.TurnLimitReached)
@@ -174,7 +176,7 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "451": (HttpAnswer(451), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "404": (HttpAnswer(404), {"creation": MISPLACED, "request": INVALID}),
     "403 scopes": (HttpAnswer(403, "Required scopes = [WorkIQAgent.Ask]"), {"request": UNAUTHORIZED}),
-    "410": (HttpAnswer(410), {"creation": MISPLACED, "request": EXPIRED}),
+    "410": (HttpAnswer(410), {"creation": MISPLACED, "request": EXPIRED_ONCE}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
     "429 alone": (HttpAnswer(429), {"creation": THROTTLED_BRIEFLY, "request": THROTTLED_BRIEFLY}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
@@ -198,7 +200,7 @@ _WORKIQ: dict[str, tuple[FaultKind, _Cells]] = {
     "InvalidAuthenticationToken": (errors.Unauthorized(), {"creation": UNAUTHORIZED, **_turn(UNAUTHORIZED)}),
     "BadRequest": (errors.InvalidRequest(), _turn(INVALID)),
     "RequestEntityTooLarge": (errors.PromptTooLong(), _turn(TOO_LONG)),
-    "Conflict": (errors.ConversationBusy(), {"first": BUSY}),
+    "Conflict": (errors.ConversationBusy(), {"first": BUSY_ONCE}),
     "Conflict in the stream": (Raw(_CONFLICT), {"first": BUSY_ONCE}),
     "InternalServerError": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
 }
@@ -232,9 +234,9 @@ _A2A: dict[str, tuple[FaultKind, _Cells]] = {
     "AUTH_REQUIRED": (errors.Unauthorized(), {"creation": UNAUTHORIZED, **_turn(UNAUTHORIZED)}),
     "-32602": (errors.InvalidRequest(), _turn(INVALID, FAILED_ONCE)),
     "-32601": (errors.InvalidRequest(value="-32601"), {"first": GARBLED}),
-    "-32001": (errors.SessionExpired(value="-32001"), {"first": EXPIRED}),
+    "-32001": (errors.SessionExpired(value="-32001"), {"first": EXPIRED_ONCE}),
     "RequestEntityTooLarge": (errors.PromptTooLong(), {"first": TOO_LONG}),
-    "Conflict": (errors.ConversationBusy(), {"first": BUSY}),
+    "Conflict": (errors.ConversationBusy(), {"first": BUSY_ONCE}),
     "-32603": (errors.ServiceError(), {"creation": FAILED, **_turn(FAILED_ONCE)}),
 }
 

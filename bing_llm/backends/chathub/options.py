@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
-from bing_llm._urls import checked_url
+from bing_llm._urls import checked_url, origin
 from bing_llm.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -150,8 +150,8 @@ def resolve(endpoint: str | tuple[str, str] | None, *, allow_insecure: bool = Fa
         first, second = _pair(endpoint)
         create = _checked(first, ("http", "https"), allow_insecure=allow_insecure)
         socket = _checked(second, ("ws", "wss"), allow_insecure=allow_insecure)
-    beside_create = create.removesuffix(_CREATE) if create.endswith(_CREATE) else _origin(create)
-    beside_socket = socket.removesuffix(_SOCKET) if socket.endswith(_SOCKET) else _origin(socket)
+    beside_create = create.removesuffix(_CREATE) if create.endswith(_CREATE) else origin(create)
+    beside_socket = socket.removesuffix(_SOCKET) if socket.endswith(_SOCKET) else origin(socket)
     return Endpoints(
         create=f"{create}?bundleVersion={BUNDLE_VERSION}",
         socket=socket,
@@ -173,8 +173,3 @@ def _pair(endpoint: tuple[str, str]) -> tuple[str, str]:
 
 def _checked(url: object, schemes: tuple[str, str], *, allow_insecure: bool) -> str:
     return checked_url(url, schemes, allow_insecure=allow_insecure, allowed=_ALLOWED)
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

@@ -13,7 +13,7 @@ import re
 import sys
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol, TypeAlias
 
@@ -207,14 +207,14 @@ async def _obtained(source: Any, scope: str, options: Mapping[str, object]) -> t
     Args:
         source: A function or a credential.
         scope: What the token is for.
-        options: What a credential is also asked for, if it takes these keywords.
+        options: What a credential is also asked for, each if it takes this keyword.
     """
     get_token = getattr(source, "get_token", None)
     failure: BingError
     try:
         if get_token is None:
             return _text(await _called(source)), None
-        given = await _called(partial(get_token, **options) if _takes(get_token, options) else get_token, scope)
+        given = await _called(partial(get_token, **_taken(get_token, options)), scope)
         return _text(given.token), _number(given.expires_on)
     except BingError:
         raise
@@ -223,16 +223,16 @@ async def _obtained(source: Any, scope: str, options: Mapping[str, object]) -> t
     raise failure from cause
 
 
-def _takes(function: Callable[..., Any], names: Iterable[str]) -> bool:
+def _taken(function: Callable[..., Any], options: Mapping[str, object]) -> dict[str, object]:
+    """Those of the options that the function takes as keywords."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return False
+        return {}
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return True
-    return {each.name for each in parameters if each.kind in {each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD}} >= {
-        *names
-    }
+        return dict(options)
+    names = {each.name for each in parameters if each.kind in {each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD}}
+    return {name: value for name, value in options.items() if name in names}
 
 
 async def _called(function: Callable[..., Any], *args: object) -> Any:

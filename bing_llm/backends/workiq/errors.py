@@ -41,7 +41,7 @@ NO_ANSWER_HINT = (
 )
 """The hint where a turn succeeds without any text (docs/protocol/workiq.md, section 12)."""
 
-_PLACE_HINT = (
+_REST_PLACE_HINT = (
     "Check the endpoint: on Work IQ it ends in /rest or /rest/beta, without /copilot; on Microsoft Graph in "
     "/beta/copilot. Or the conversation does not exist."
 )
@@ -89,7 +89,7 @@ _KINDS: Final[dict[int, _Kind]] = {
     _UNAUTHENTICATED: (errors.Unauthorized, _CREDENTIAL_HINT),
     402: (errors.Unauthorized, _PLAN_HINT),
     _FORBIDDEN: (errors.Unauthorized, _PLAN_HINT),
-    _NOT_FOUND: (errors.InvalidRequest, _PLACE_HINT),
+    _NOT_FOUND: (errors.InvalidRequest, None),
     408: (errors.ServiceError, None),
     425: (errors.ServiceError, None),
     451: (errors.Unauthorized, None),
@@ -98,11 +98,16 @@ _KINDS: Final[dict[int, _Kind]] = {
     413: (errors.PromptTooLong, None),
     _TOO_MANY: (errors.Throttled, _THROTTLED_HINT),
 }
-"""Errors and their hints by HTTP status; None for the hint of the error itself."""
+"""Errors and their hints by HTTP status; None for the hint of the error itself, or where the place may be wrong."""
 
 
 def error_for(
-    answer: Response, what: str, *, reused: bool = False, carries_row: bool = True
+    answer: Response,
+    what: str,
+    *,
+    reused: bool = False,
+    carries_row: bool = True,
+    place_hint: str = _REST_PLACE_HINT,
 ) -> errors.BingError | None:
     """The error that an answer stands for; None for 2xx.
 
@@ -112,6 +117,7 @@ def error_for(
         reused: Whether it was a turn of a conversation that had been used before. HTTP 400, 404, 409 and 410 then mean
             that it has expired or is full.
         carries_row: Whether the request had a part of one turn in it; the creation of a conversation has none.
+        place_hint: The hint where the endpoint may be wrong: by default, that of REST.
     """
     status = answer.status
     if 200 <= status < 300:  # noqa: PLR2004 - HTTP's own range
@@ -125,7 +131,7 @@ def error_for(
     if status == PROXY_AUTHENTICATION:
         return proxy_refused(said, value=str(status))
     if effective is None and blame_of(status, carries_row=carries_row) == "endpoint":
-        return endpoint_refused(said, hint=_PLACE_HINT, value=fault.code or str(status))
+        return endpoint_refused(said, hint=place_hint, value=fault.code or str(status))
     details: dict[str, Any] = {"value": fault.code or str(status), "service_message": fault.message or None}
     if reused and status in _OF_AN_OLD_CONVERSATION and effective is None:
         return errors.SessionExpired(said, **details)
@@ -133,14 +139,16 @@ def error_for(
     if challenge is not None:
         return errors.Unauthorized(f"{said} {needs_sign_in(challenge)}", hint=_SIGN_IN_HINT, **details)
     details["retry_after"] = answer.retry_after
-    return _error(effective or status, said, details, _text_of(answer.body) if status == _FORBIDDEN else fault.message)
+    words = _text_of(answer.body) if status == _FORBIDDEN else fault.message
+    return _error(effective or status, said, details, words, place_hint)
 
 
 def fault_error(fault: Fault, what: str) -> errors.BingError:
     """The error that came in place of an event of a stream."""
     status = _STATUSES.get(fault.code.lower()) or _inner(fault.message) or _SERVERS
     details = {"value": fault.code or None, "service_message": fault.message or None}
-    error = _error(status, f"The service ended {what} with an error{_words(fault)}.", details, fault.message)
+    said = f"The service ended {what} with an error{_words(fault)}."
+    error = _error(status, said, details, fault.message, _REST_PLACE_HINT)
     error.begun = True
     return error
 
@@ -166,7 +174,7 @@ def parse_creation(answer: Response) -> str:
     return created.id
 
 
-def _error(status: int, said: str, details: dict[str, Any], words: str) -> errors.BingError:
+def _error(status: int, said: str, details: dict[str, Any], words: str, place_hint: str) -> errors.BingError:
     """The error by status. A `ServiceError` may pass by itself, so only what may do so is one.
 
     Args:
@@ -174,8 +182,11 @@ def _error(status: int, said: str, details: dict[str, Any], words: str) -> error
         said: The message.
         details: Further values of the error.
         words: The service's own words, for the hint.
+        place_hint: The hint where the endpoint may be wrong.
     """
     kind, hint = _KINDS.get(status, _kind_by_range(status))
+    if status == _NOT_FOUND or status < _BAD_REQUEST:  # this service does not redirect
+        hint = place_hint
     return kind(said, hint=_hint_by_words(status, words) or hint, **details)
 
 
@@ -193,10 +204,7 @@ def _hint_by_words(status: int, words: str) -> str | None:
 
 
 def _kind_by_range(status: int) -> _Kind:
-    if status >= _SERVERS:
-        return errors.ServiceError, None
-    # This service does not redirect.
-    return errors.InvalidRequest, None if status >= _BAD_REQUEST else _PLACE_HINT
+    return (errors.ServiceError if status >= _SERVERS else errors.InvalidRequest), None
 
 
 def _inner(message: str) -> int | None:

@@ -59,8 +59,8 @@ class ResponseReader(Protocol[T]):
     def complete(self) -> None:
         """Add `TurnCompleted`: what had come is the answer."""
 
-    def stop_request(self) -> bytes:
-        """What to send so that the service ends the answer; empty where it has no such request."""
+    def stop_request(self) -> bytes | None:
+        """What to send so that the service ends the answer; empty for nothing, None while it is not known yet."""
 
 
 class Turn:
@@ -138,11 +138,14 @@ class Turn:
         self._end_code, self._at_end = None, False
         self._failure = None
 
-    def stop(self) -> bytes:
-        """End the answer with what came. Empty where the service has no such request: it sees the connection end."""
+    def stop(self) -> bytes | None:
+        """End the answer with what came. Empty where the service has no such request: it sees the connection end.
+
+        None while the request is not known yet: more of the response is read first.
+        """
         self._stopped = True
         request = self._reader.stop_request()
-        self._dropped = not request
+        self._dropped = request == b""
         return request
 
     def cut_short(self) -> ev.TurnCompleted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from typing import Any
 
 import aiohttp
@@ -11,7 +12,7 @@ import pytest
 from bing_llm.backends import http as http_module
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.transport import End
-from bing_llm.errors import ConnectionFailed, ConnectionLost, TimedOut
+from bing_llm.errors import ConnectionFailed, ConnectionLost, ProtocolError, TimedOut
 from bing_llm.sync import run
 from tests.backends.connecting import (
     END,
@@ -206,3 +207,38 @@ def test_a_stream_ends_with_its_loop() -> None:
 async def set_soon(event: asyncio.Event) -> None:
     """Set it on its own loop."""
     event.set()
+
+
+@pytest.mark.parametrize("line", [b":\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+async def test_a_piece_of_many_lines_is_given_in_parts(line: bytes, encoding: str) -> None:
+    """Each line takes its time, and the clock is looked at between two parts; nothing of them is lost."""
+    body = line * (200_000 // len(line))
+    packed = gzip.compress(body) if encoding == "gzip" else body
+    async with Server(reply(packed, headers={"Content-Encoding": encoding})) as server:
+        http = Http()
+        opened = await open_stream(http, server.url())
+        parts: list[bytes] = []
+        while not isinstance((piece := (opened.ready() or await opened.read())[0]), End):
+            parts.append(piece)
+        assert b"".join(parts) == body
+        assert max(map(len, parts)) <= 4096
+        await http.aclose()
+
+
+async def test_packed_and_endless_is_read_in_parts() -> None:
+    """A body of 65 KB that unpacks to 64 MiB is held in pieces of 16 KiB at most; one that lies is an error."""
+    bomb = gzip.compress(b"x" * 2**26)
+    headers = {"Content-Encoding": "gzip"}
+    async with Server(reply(bomb, headers=headers), reply(b"no gzip", headers=headers)) as server:
+        http = Http()
+        opened = await open_stream(http, server.url())
+        taken = [len(piece) for _ in range(50) for piece in await opened.read() if not isinstance(piece, End)]
+        assert len(taken) == 50
+        assert max(taken) <= 16_384
+        opened.abort()
+        opened = await open_stream(http, server.url())
+        with pytest.raises(ProtocolError, match="cannot be unpacked"):
+            await opened.read()
+        opened.abort()
+        await http.aclose()

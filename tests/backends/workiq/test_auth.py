@@ -315,6 +315,21 @@ async def test_a_token_that_came_since_answers_the_challenge() -> None:
     assert len(credential.options) == 2
 
 
+class OnlyClaims(Challenged):
+    """A credential of azure-core's older protocol."""
+
+    def get_token(self, *scopes: str, claims: str | None = None) -> azure.AccessToken:  # type: ignore[override]
+        """The next one."""
+        return super().get_token(*scopes, claims=claims)
+
+
+async def test_a_credential_is_asked_for_what_it_takes() -> None:
+    """One that does not know `enable_cae` is asked for the claims alone."""
+    credential = OnlyClaims()
+    assert await source(credential, clock=credential.clock).bearer(CHALLENGE) == "token-1"
+    assert credential.options == [{"claims": CHALLENGE.claims, "enable_cae": False}]
+
+
 @pytest.mark.parametrize("kind", [Credential, AsyncCredential])
 async def test_a_credential_without_keywords_is_asked_as_before(kind: type[Credential]) -> None:
     """It may have a new token all the same."""

@@ -48,12 +48,17 @@ _COMPLETED = "TASK_STATE_COMPLETED"
 _CANCELED = "TASK_STATE_CANCELED"
 _INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
 
-_FAILURES: Final[dict[str, tuple[type[errors.BingError], str]]] = {
-    "TASK_STATE_FAILED": (errors.ServiceError, "The agent failed"),
-    "TASK_STATE_REJECTED": (errors.ContentFiltered, "The agent rejected the message"),
-    "TASK_STATE_AUTH_REQUIRED": (errors.Unauthorized, "The agent wants its user to sign in"),
-    _CANCELED: (errors.ServiceError, "The task was canceled at the service"),  # unless we asked for it
+_SIGN_IN_HINT = (
+    "The agent needs a sign-in or a consent of its own, beside the token: open it in Microsoft 365 Copilot, sign in "
+    "there, then ask again."
+)
+_FAILURES: Final[dict[str, tuple[type[errors.BingError], str, str | None]]] = {
+    "TASK_STATE_FAILED": (errors.ServiceError, "The agent failed", None),
+    "TASK_STATE_REJECTED": (errors.ContentFiltered, "The agent rejected the message", None),
+    "TASK_STATE_AUTH_REQUIRED": (errors.Unauthorized, "The agent wants its user to sign in", _SIGN_IN_HINT),
+    _CANCELED: (errors.ServiceError, "The task was canceled at the service", None),  # unless we asked for it
 }
+"""The errors of states with their messages and hints; None for the hint of the error itself."""
 _SUCCESSES: Final = frozenset((_COMPLETED, _INPUT_REQUIRED))
 """All other states, known or not, are those of a task that runs."""
 
@@ -91,7 +96,7 @@ class TaskReader:
     """Folds the responses of one turn into events. Implements `bing_llm.backends.workiq.turn.ResponseReader`.
 
     Args:
-        conversation: Where the turn takes place; it is told what the service says of it.
+        conversation: Where the turn takes place. Its ids are set from what the service sends.
         entity_tags: Whether `<Person>`, `<File>` and `<Event>` stay in the text. Half a tag is never given.
         citation_markers: How markers of citations stand in the text. Half a marker is never given.
         limits: How much the turn may make us hold.
@@ -162,17 +167,19 @@ class TaskReader:
             BingError: The service refused the turn, or the task failed.
         """
         try:
-            self._read(response, data)
+            self._read(response, data, whole=whole)
         except errors.BingError as exc:
             exc.begun = self.results > 0  # from then on, the turn may be charged
             raise
         if whole and not self.completed:
             raise errors.ConnectionLost("The service answered the turn before the task was complete.")
 
-    def stop_request(self) -> bytes:
-        """The request that cancels the task; empty while the service has not named it."""
+    def stop_request(self) -> bytes | None:
+        """The request that cancels the task: None while the service has not named it, empty where it has ended."""
         self._stopping = True
-        return msgspec.json.encode(task_request("CancelTask", self.task_id)) if self.task_id else b""
+        if self.ended:
+            return b""
+        return msgspec.json.encode(task_request("CancelTask", self.task_id)) if self.task_id else None
 
     def complete(self) -> None:
         """Add `TurnCompleted`: what had come is the answer.
@@ -222,7 +229,7 @@ class TaskReader:
 
     # --- what comes -------------------------------------------------------------------------------------------------
 
-    def _read(self, response: Response, data: str | bytes) -> None:
+    def _read(self, response: Response, data: str | bytes, *, whole: bool) -> None:
         error = error_in(response, "the turn", of_a_task=self._waiting is not None and not self.results)
         if error is not None:
             if isinstance(error, errors.SessionExpired):
@@ -237,8 +244,7 @@ class TaskReader:
                 self._begin(event.id, event.context_id)
                 if self._artifacts.replace(event.artifacts):
                     self._show_whole()
-                # A task that goes on may come first as it was left, waiting for the message that is its next.
-                if event.status is not None and (self._waiting is None or event.status != self._waiting):
+                if event.status is not None and not self._is_as_left(event.status, whole=whole):
                     self._read_status(event.status)
             case ArtifactUpdate():
                 self._begin(event.task_id, event.context_id)
@@ -246,7 +252,9 @@ class TaskReader:
                     self._update(event.artifact, appended=bool(event.append))
             case StatusUpdate():
                 self._begin(event.task_id, event.context_id)
-                self._read_status(event.status or Status())
+                status = event.status or Status()
+                if self.results > 1 or not self._is_as_left(status, whole=whole):
+                    self._read_status(status)
             case Message():
                 self._begin(None, event.context_id)
                 self._message = event
@@ -311,17 +319,29 @@ class TaskReader:
         """Whether the agent asks its user."""
         return self._status.state == _INPUT_REQUIRED
 
+    def _is_as_left(self, status: Status, *, whole: bool) -> bool:
+        """Whether a task that goes on is still shown as it was left, waiting for the message that was just sent.
+
+        A stream may begin so, with another time or without the words. A whole answer comes after the agent's work, so
+        there the same question with another time was asked again.
+        """
+        left = self._waiting
+        if left is None or self._artifacts.text:
+            return False
+        return status == left if whole else status.state == left.state and status.words in {"", left.words}
+
     def _read_status(self, status: Status) -> None:
         self._status = status
+        self._waiting = None
         self._keep_metadata(status.message)
         said = status.words
         failure = _FAILURES.get(status.state or "")
         if failure is not None and not (self._stopping and status.state == _CANCELED):
             self.ended = True
-            kind, what = failure
+            kind, what, hint = failure
             words = said.strip().rstrip(".")
             message = f"{what}{f' ({words})' if words else ''}."
-            raise kind(message, value=status.state, service_message=said or None, partial_text=self.text)
+            raise kind(message, hint=hint, value=status.state, service_message=said or None, partial_text=self.text)
         if failure is not None or status.state in _SUCCESSES:
             self._end()
         else:

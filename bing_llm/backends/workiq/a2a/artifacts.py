@@ -126,11 +126,16 @@ def _file(part: Part) -> dict[str, str]:
     return {key: value for key, value in named.items() if value}
 
 
+def _media_type(part: Part) -> str:
+    """The media type without parameters, in lower case: "charset=utf-8" says nothing of what it is."""
+    return (part.media_type or "").partition(";")[0].strip().lower()
+
+
 def references_in(parts: Iterable[Part | None] | None) -> list[dict[str, Any]]:
     """The sources that some parts name, each an object as over REST, or a list or a map of such objects."""
     found: list[dict[str, Any]] = []
     for part in parts or ():
-        if part is None or (part.media_type or "").lower() != _REFERENCE:
+        if part is None or _media_type(part) != _REFERENCE:
             continue
         data = decode_or_none(part.data)
         if isinstance(data, dict) and data.keys().isdisjoint(_REFERENCE_FIELDS):

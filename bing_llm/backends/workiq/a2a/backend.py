@@ -14,7 +14,7 @@ from bing_llm.backends.http import Http
 from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.a2a.cards import WELL_KNOWN, agent_base, default_card, parse_card
 from bing_llm.backends.workiq.a2a.channel import TaskChannel
-from bing_llm.backends.workiq.a2a.wire import VERSION_HEADERS, message_request
+from bing_llm.backends.workiq.a2a.wire import PLACE_HINT, VERSION_HEADERS, message_request
 from bing_llm.backends.workiq.auth import TokenSource
 from bing_llm.backends.workiq.calls import Calls
 from bing_llm.backends.workiq.errors import error_for
@@ -130,9 +130,9 @@ class A2ABackend:
                     return default_card(base)
                 msg = f"The service knows no agent {agent!r} (HTTP {answer.status})."
                 raise InvalidRequest(msg, hint="Check the id: `bing-llm agents` says where it is found.", value="404")
-            if (error := error_for(answer, what, carries_row=False)) is not None:
+            if (error := error_for(answer, what, carries_row=False, place_hint=PLACE_HINT)) is not None:
                 raise error
-            return parse_card(answer.body, base)
+            return parse_card(answer.body, url)
 
     async def create_conversation(self, deadline: Deadline) -> AgentConversation:
         """A new conversation. The service names it in its first answer; before, only the agent's card is asked for.

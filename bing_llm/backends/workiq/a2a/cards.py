@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
-from bing_llm._urls import web_url
+from bing_llm._urls import origin, web_url
 from bing_llm.backends.base import AgentCard, AgentSkill
 from bing_llm.backends.json_text import decode_or_none, objects_in, text_in
 from bing_llm.errors import ProtocolError
@@ -17,7 +17,6 @@ from bing_llm.errors import ProtocolError
 WELL_KNOWN: Final = ".well-known/agent-card.json"
 
 _JSON_RPC = "JSONRPC"
-_PORTS = {"http": 80, "https": 443}
 
 
 def agent_base(base: str, agent: str | None) -> str:
@@ -30,12 +29,12 @@ def default_card(base: str) -> AgentCard:
     return AgentCard(name="Microsoft Copilot", version="1.0.0", streaming=True, url=agent_base(base, None))
 
 
-def parse_card(body: bytes, base: str) -> AgentCard:
+def parse_card(body: bytes, card_url: str) -> AgentCard:
     """The card that a JSON text holds.
 
     Args:
         body: The text.
-        base: The base URL of A2A, to whose origin the agent must belong.
+        card_url: Where the card is. Its origin is that of the endpoint, to which the agent must belong too.
 
     Raises:
         ProtocolError: It is not a card, or names no place of this origin where the agent is asked over JSON-RPC.
@@ -50,7 +49,7 @@ def parse_card(body: bytes, base: str) -> AgentCard:
         version=text_in(card, "version"),
         streaming=isinstance(capabilities, dict) and capabilities.get("streaming") is True,
         skills=tuple(_skill(skill) for skill in objects_in(card.get("skills"))),
-        url=_place(card, base),
+        url=_place(card, card_url),
         raw=card,
     )
 
@@ -69,14 +68,18 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(text for text in value if isinstance(text, str)) if isinstance(value, list) else ()
 
 
-def _place(card: dict[str, object], base: str) -> str:
-    """The URL to ask at: of version 1.0 before others, and of the origin of the endpoint, whatever else is named."""
+def _place(card: dict[str, object], card_url: str) -> str:
+    """The URL to ask at: of version 1.0 before others, and of the origin of the endpoint, whatever else is named.
+
+    A relative one is resolved against the URL of the card.
+    """
     named = [*_interfaces(card)]
     newest_first = sorted(named, key=lambda interface: not interface[1].startswith("1"))
     for url, _ in newest_first:
-        if _origin(url) == _origin(base):
+        place = _joined(card_url, url)
+        if web_url(place) and origin(place) == origin(card_url):
             # Put together from our own origin: how its name is spelled must not matter.
-            ours, parts = urlsplit(base), urlsplit(url)
+            ours, parts = urlsplit(card_url), urlsplit(place)
             return urlunsplit((ours.scheme, ours.netloc, parts.path or "/", parts.query, ""))
     if not named:
         msg = "The agent card names no URL for JSON-RPC, over which this library asks."
@@ -98,9 +101,9 @@ def _interfaces(card: dict[str, object]) -> Iterator[tuple[str, str]]:
             yield text_in(interface, "url"), version
 
 
-def _origin(url: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port; None for what is not a plain web address."""
-    if not web_url(url):
-        return None
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme)
+def _joined(card_url: str, url: str) -> str:
+    """The URL in full; "" for what is not a URL."""
+    try:
+        return urljoin(card_url, url)
+    except ValueError:
+        return ""

@@ -13,14 +13,12 @@ from bing_llm import events as ev
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream
 from bing_llm.backends.workiq.a2a.answer import TaskReader
-from bing_llm.backends.workiq.a2a.wire import VERSION_HEADERS, Method, task_request
+from bing_llm.backends.workiq.a2a.wire import PLACE_HINT, VERSION_HEADERS, Method, task_request
 from bing_llm.backends.workiq.calls import Calls
 from bing_llm.backends.workiq.errors import error_for
 from bing_llm.backends.workiq.turn import Turn
-from bing_llm.errors import BingError, ConnectionLost, InvalidRequest, ServiceError, rule_for
+from bing_llm.errors import BingError, ConnectionLost, ServiceError, rule_for
 from bing_llm.limits import Deadline, Limits
-
-_PLACE_HINT = "Check the agent's id and the endpoint: on Work IQ its path is /a2a/."
 
 _WAITS: Final = (0.0, 0.5, 2.0)
 """Seconds before each attempt to take up a task again: a connection that broke is often back within seconds, and a task
@@ -90,11 +88,9 @@ class TaskChannel:
             )
             if isinstance(answered, ByteStream):
                 return answered
-            error = error_for(answered, what, reused=self._used)
+            error = error_for(answered, what, reused=self._used, place_hint=PLACE_HINT)
             if error is None:
                 error = ServiceError(f"The service answered {what} with HTTP {answered.status}.")
-            if isinstance(error, InvalidRequest) and error.value == "404":
-                error.hint = _PLACE_HINT
             with self._calls.redact.errors():
                 raise error
 

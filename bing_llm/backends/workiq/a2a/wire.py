@@ -204,6 +204,8 @@ def _location(time_zone: str, now: float) -> dict[str, object]:
 
 # --- errors (section 4) -----------------------------------------------------------------------------------------------
 
+PLACE_HINT: Final = "Check the agent's id and the endpoint: on Work IQ its path is /a2a/."
+"""The hint where an HTTP status says that nothing answers there."""
 _VERSION_HINT = (
     "Check the endpoint: it must speak version 1.0 of the Agent2Agent protocol; on Work IQ, its path is /a2a/."
 )
@@ -225,7 +227,7 @@ _KINDS: Final[dict[int, tuple[type[errors.BingError], str | None]]] = {
 }
 """The errors of A2A by their codes, with their hints; None for the hint of the error itself."""
 _OTHERS: Final[tuple[type[errors.BingError], str | None]] = (errors.ServiceError, None)
-_HIGHEST_CODE = 10**9  # of those that are repeated; codes of JSON-RPC have five digits
+_HIGHEST_CODE = 10**9  # a higher one is left out of messages; codes of JSON-RPC have five digits
 
 
 def error_in(response: Response, what: str, *, of_a_task: bool = False) -> errors.BingError | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.workiq.a2a.answer import AgentConversation
+from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.fold import Extension
 from bing_llm.limits import Limits
@@ -30,6 +30,7 @@ from tests.backends.workiq.a2a.wire import (
     response,
     rpc_error,
     sse,
+    status,
     task,
     update,
 )
@@ -218,6 +219,14 @@ def test_a_part_may_be_an_attribution() -> None:
     assert outcome.reply.citations == (ev.Citation(1, PLAN, "The plan", ((3, 8),)),)
 
 
+@pytest.mark.parametrize("ending", ["; charset=utf-8", " ;q=1"])
+def test_a_media_type_may_have_parameters(ending: str) -> None:
+    """They are not compared, and neither is case."""
+    part = {"data": ATTRIBUTIONS[1], "mediaType": f"Application/vnd.WorkIQ-reference{ending}"}
+    outcome = hear(task("COMPLETED", artifact("Yes[^1^]", more=(part,))))
+    assert outcome.reply.citations == (ev.Citation(1, PLAN, "The plan", ((3, 8),)),)
+
+
 def test_sources_are_limited() -> None:
     """More than any answer has are an error."""
     script = [task(), piece("".join(f"[{n}](https://x.example/{n})" for n in range(1, 9))), DONE]
@@ -247,6 +256,13 @@ def test_a_failed_task_is_an_error_with_the_agents_words(state: str, error: type
     assert "(Because)" in outcome.details["message"]
     assert outcome.details["begun"]
     assert hear(task(), update(state)).error is error
+
+
+def test_an_agent_that_wants_a_sign_in_says_where() -> None:
+    """The token is not at fault, so the hint is not about it."""
+    hint = hear(task(), update("AUTH_REQUIRED", "Sign in")).details["hint"]
+    assert "Microsoft 365 Copilot" in hint
+    assert hint != errors.Unauthorized("").hint
 
 
 @pytest.mark.parametrize("state", ["WORKING", "SUBMITTED", "UNSPECIFIED", "SOMETHING_NEW"])
@@ -296,7 +312,7 @@ def test_a_stop_cancels_the_task() -> None:
     """The request names the task; the state that answers it ends the turn with what came."""
     turn = new_turn()
     play(task(), piece("Some"), turn=turn)
-    request = json.loads(turn.stop())
+    request = json.loads(turn.stop() or b"")
     assert (request["method"], request["params"]) == ("CancelTask", {"id": TASK})
     outcome = play(piece("Some more"), update("CANCELED", "Canceled"), turn=turn)
     assert outcome.reply.text == "Some more"
@@ -309,11 +325,27 @@ def test_a_stop_may_come_too_late() -> None:
     assert hear(task(), piece("Some"), stop, eof).reply.text == "Some"
 
 
-def test_a_stop_before_the_task_is_known_only_drops_the_connection() -> None:
-    """There is nothing to name."""
+def test_a_stop_before_the_task_is_known_waits_for_its_id() -> None:
+    """There is nothing to name before; the response is read on."""
     turn = new_turn()
-    assert turn.stop() == b""
+    assert turn.stop() is None
     assert play(turn=turn).events == []
+    assert play(task(), turn=turn).events == []
+    request = turn.stop()
+    assert request is not None
+    assert json.loads(request)["params"] == {"id": TASK}
+    assert play(update("CANCELED"), turn=turn).reply.text == ""
+
+
+def test_a_task_that_ended_is_not_canceled() -> None:
+    """Its answer waits to be taken."""
+    reader = TaskReader(AgentConversation())
+    turn = Turn(reader)
+    turn.receive(task() + piece("Some") + DONE)
+    assert turn.next_event() == Delta("Some")
+    turn._read()
+    assert reader.ended
+    assert turn.stop() == b""
     assert [type(each) for each in drained(turn)] == [ev.TurnCompleted]
 
 
@@ -391,6 +423,64 @@ def test_the_answer_to_it_is_what_is_new(rest: list[bytes]) -> None:
     assert outcome.reply.text == "New"
     assert outcome.texts == [Delta("New")]
     assert conversation.task_id == ""
+
+
+def resent(text: str, seconds: int = 1, **fields: Any) -> dict[str, Any]:
+    """The task that waits, at another time."""
+    waiting = {**status("INPUT_REQUIRED", text), "timestamp": f"2026-11-30T10:00:0{seconds}Z"}
+    return {"id": TASK, "contextId": CONTEXT, "status": waiting, **fields}
+
+
+def as_update(value: dict[str, Any]) -> bytes:
+    """The status of a task, as an update."""
+    return event(statusUpdate={"taskId": TASK, "contextId": CONTEXT, "status": value["status"]})
+
+
+def asked() -> AgentConversation:
+    """A conversation in which the agent has asked."""
+    conversation = AgentConversation()
+    play(task(), piece("Draft"), update("INPUT_REQUIRED", "Which plan?"), conversation=conversation)
+    return conversation
+
+
+@pytest.mark.parametrize("words", ["Which plan?", ""])
+@pytest.mark.parametrize("form", [lambda value: event(task=value), as_update])
+def test_a_question_that_comes_again_first_is_not_an_answer(form: Any, words: str) -> None:
+    """With another time, or without its words: the task is only shown as it was left."""
+    outcome = play(form(resent(words)), update("WORKING"), piece("New", key="a2"), DONE, conversation=asked())
+    assert (outcome.error, outcome.texts) == (None, [Delta("New")])
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [event(task=resent("Which year?"))],
+        [as_update(resent("Which year?"))],
+        [update("WORKING"), as_update(resent("Which plan?"))],
+        [event(task=resent("Which plan?")), as_update(resent("Which plan?", 2))],
+        [update("WORKING"), event(task=resent("Which plan?"))],
+    ],
+)
+def test_an_agent_may_ask_again(script: list[bytes]) -> None:
+    """Other words, and the same after the agent went on, are an answer."""
+    outcome = play(*script, conversation=(conversation := asked()))
+    assert outcome.reply.text in {"Which plan?", "Which year?"}
+    assert conversation.task_id == TASK
+
+
+def test_a_whole_answer_may_be_the_same_question() -> None:
+    """It comes after the agent's work, so only one that is equal in all is the task as it was left."""
+
+    def whole(value: dict[str, Any]) -> Outcome:
+        def answer(turn: Turn) -> None:
+            turn.expect_json()
+            turn.receive(json.dumps(response({"task": value})).encode())
+            turn.receive_eof(1000)
+
+        return play(answer, conversation=asked())
+
+    assert whole(resent("Which plan?")).reply.text == "Which plan?"
+    assert whole(resent("Which plan?", 0)).error is errors.ConnectionLost
 
 
 @pytest.mark.parametrize("code", [-32001, -32004])

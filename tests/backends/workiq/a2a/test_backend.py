@@ -102,6 +102,17 @@ async def test_statuses_are_those_of_rest(status: int, error: type[errors.BingEr
             await ask(backend)
 
 
+@pytest.mark.parametrize(("status", "of_card"), [(302, True), (302, False), (404, False)])
+async def test_the_hint_about_the_place_is_that_of_this_protocol(status: int, *, of_card: bool) -> None:
+    """A2A has another path than REST, and an agent."""
+    moved = reply(b"", status, headers={"Location": "http://127.0.0.1:1/"})
+    async with Server(moved) as bare, agent_at(moved) as (_, backend), backend_at(bare.url("/a2a/")) as other:
+        with pytest.raises(errors.BingError) as caught:
+            await ask(other if of_card else backend)
+        assert "/a2a/" in str(caught.value.hint)
+        assert "/rest" not in str(caught.value.hint)
+
+
 async def test_a_context_that_is_gone_has_expired() -> None:
     """HTTP 404 means that only for one that was used before."""
     async with agent_at(reply(b"", 404)) as (_, backend):

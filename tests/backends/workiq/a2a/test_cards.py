@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from bing_llm.backends.base import AgentSkill
-from bing_llm.backends.workiq.a2a.cards import agent_base, default_card, parse_card
+from bing_llm.backends.workiq.a2a.cards import WELL_KNOWN, agent_base, default_card, parse_card
 from bing_llm.errors import ProtocolError
 from tests.backends.workiq.test_snapshots import JSON
 
@@ -80,7 +80,6 @@ def test_an_agent_streams_only_if_its_card_says_so(capabilities: Any) -> None:
         "https://evil.example#@workiq.svc.cloud.microsoft/a2a",
         "//evil.example/a2a",
         "javascript:alert(1)",
-        "/a2a",
         "https://[",
         "https://workiq.svc.cloud.microsoft /a2a",
     ],
@@ -99,6 +98,15 @@ def test_a_card_names_no_other_origin(url: str) -> None:
 def test_one_origin_has_several_spellings(url: str) -> None:
     """What is asked is spelled as the endpoint."""
     assert place({"url": url}) == "https://workiq.svc.cloud.microsoft/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "place_of_it"), [("/rpc", "/rpc"), ("../", "/a2a/x/"), ("?v=1", f"/a2a/x/{WELL_KNOWN}?v=1")]
+)
+def test_a_relative_url_is_resolved_against_that_of_the_card(url: str, place_of_it: str) -> None:
+    """In both forms of card."""
+    for card in ({"supportedInterfaces": [interface(url)]}, {"url": url}):
+        assert place(card, f"{BASE}/x/{WELL_KNOWN}") == f"https://workiq.svc.cloud.microsoft{place_of_it}"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"7", b"{}", b'{"url": 7}', b'{"supportedInterfaces": [7]}'])

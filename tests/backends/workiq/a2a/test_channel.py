@@ -12,10 +12,10 @@ from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation
 from bing_llm.backends.workiq.a2a.backend import A2ABackend
 from bing_llm.client import BingClient
-from bing_llm.limits import Timeouts
+from bing_llm.limits import Deadline, Timeouts
 from bing_llm.messages import Prompt
 from bing_llm.services import WorkIQ
-from tests.backends.serving import Answer, Request, cut_off, reply, silent
+from tests.backends.serving import GRACE_S, Answer, Request, cut_off, reply, silent
 from tests.backends.workiq.a2a.agents import (
     AGENT,
     CARD_PATH,
@@ -38,6 +38,7 @@ from tests.backends.workiq.a2a.wire import (
     response,
     rpc_error,
     task,
+    update,
 )
 
 # --- connections that break -------------------------------------------------------------------------------------------
@@ -158,6 +159,48 @@ async def test_a_stopped_turn_does_not_go_on() -> None:
         assert isinstance(last, ev.TurnCompleted)
         assert last.reply.text == "One"
         assert methods(server) == ["SendStreamingMessage", "CancelTask"]
+
+
+@pytest.mark.parametrize("runs_on", [True, False])
+async def test_a_stop_before_the_task_is_known_cancels_it_when_it_is(*, runs_on: bool) -> None:
+    """The task would run on, and is paid for; also where its stream ends with its id."""
+    asked, stopped, canceled = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def begin(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await stopped.wait()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+        writer.write(head + task() + piece("Some"))
+        if runs_on:
+            await canceled.wait()
+            writer.write(update("CANCELED"))
+
+    async def cancel(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(response(bare_task("CANCELED"))))
+        canceled.set()
+
+    async with agent_at(begin, cancel) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        await asyncio.wait_for(asked.wait(), GRACE_S)
+        await channel.stop()
+        assert channel.ready_event() is None
+        assert methods(server) == ["SendStreamingMessage"]
+        stopped.set()
+        last = (await events_of(channel))[-1]
+        assert isinstance(last, ev.TurnCompleted)
+        assert last.reply.text == "Some"
+        assert methods(server) == ["SendStreamingMessage", "CancelTask"]
+
+
+async def test_a_stop_does_not_wait_for_ever_for_the_id() -> None:
+    """A service that does not name the task within the limit is left."""
+    async with agent_at(silent, timeouts=Timeouts(stop=0.05)) as (server, backend):
+        channel = await backend.open_turn(
+            AgentConversation(), Prompt("Ask"), 0, Deadline(60.0, asyncio.get_running_loop().time)
+        )
+        await channel.stop()
+        assert [type(each) for each in await events_of(channel)] == [ev.TurnCompleted]
+        assert methods(server) == ["SendStreamingMessage"]
 
 
 async def test_a_card_may_be_ready_before_the_turn() -> None:
