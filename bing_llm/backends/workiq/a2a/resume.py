@@ -20,8 +20,8 @@ _MOST_SUBSCRIPTIONS: Final = 20  # that brought something, of one turn: a servic
 
 _FIRST_POLL: Final = 0.5
 _LONGEST_POLL: Final = 3.0
-"""Seconds between two polls, each twice the one before: a poll costs nothing, and nobody should wait much longer than the
-agent works, which is 10 to 60 s, at times minutes."""
+"""Seconds between two polls, each twice the one before. A poll costs nothing, and nobody should wait much longer than
+an agent works: 10 to 60 s, at times minutes."""
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
