@@ -290,6 +290,26 @@ async def test_a_stop_before_the_task_is_known_cancels_it_when_it_is(*, runs_on:
         assert methods(server) == ["SendStreamingMessage", "CancelTask"]
 
 
+async def test_a_stop_of_an_answer_that_comes_whole_cancels_its_task() -> None:
+    """`SendMessage` may answer with a task that still works: it is canceled, not polled."""
+    asked, stopped = asyncio.Event(), asyncio.Event()
+
+    async def begin(_request: Request, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await stopped.wait()
+        writer.write(RUNNING)
+
+    async with agent_at(begin, whole(rpc_error(-32002)), streaming=False) as (server, backend):
+        channel = await backend.open_turn(AgentConversation(), Prompt("Ask"), 0, in_time())
+        await asyncio.wait_for(asked.wait(), GRACE_S)
+        await channel.stop()
+        stopped.set()
+        last = (await events_of(channel))[-1]
+        assert isinstance(last, ev.TurnCompleted)
+        assert last.reply.text == "One two"
+        assert methods(server) == ["SendMessage", "CancelTask"]
+
+
 async def test_a_stop_does_not_wait_for_ever_for_the_id() -> None:
     """A service that does not name the task within the limit is left."""
     async with agent_at(silent, timeouts=Timeouts(stop=0.05)) as (server, backend):
