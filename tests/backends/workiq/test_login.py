@@ -259,7 +259,7 @@ def _no_loader() -> ModuleType:
     return ModuleType("azure.identity._persistent_cache")
 
 
-def _other_loader() -> ModuleType:
+def _other_loader() -> Any:
     module: Any = _no_loader()
     module._load_persistent_cache = lambda _options: None
     return module
