@@ -310,22 +310,24 @@ class Channel:
 
     def _take(self, pieces: Sequence[bytes | End]) -> None:
         """Give the protocol what has come."""
+        if not pieces:
+            return
         logs = _log.isEnabledFor(logging.DEBUG)
+        protocol, work, known = self._protocol, 0, self._protocol.lines
+        self._heard = self._left - self._away
         for data in pieces:
-            self._heard = self._left - self._away
             if isinstance(data, End):
                 self._at_end = True
                 self._log_records("received", b"".join(self._unlogged))
                 self._unlogged.clear()
                 _log.debug("%s %s", self._label, data.reason)
-                self._protocol.receive_eof(data.code)
+                protocol.receive_eof(data.code)
             else:
                 if logs:
                     self._log_received(data)
-                known = self._protocol.lines
-                self._protocol.receive(data)
-                lines = self._protocol.lines - known
-                self._unbroken += len(data) // _BYTES_OF_A_STEP + lines // _LINES_OF_A_STEP
+                protocol.receive(data)
+                work += len(data) // _BYTES_OF_A_STEP
+        self._unbroken += work + (protocol.lines - known) // _LINES_OF_A_STEP
 
     def _next_limit(self, now: float) -> tuple[float, str]:
         """The limit that passes first: in how many seconds, and its name."""

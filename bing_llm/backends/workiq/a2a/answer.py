@@ -145,6 +145,11 @@ class TaskReader:
         """The whole text so far."""
         return self._reply.text
 
+    @property
+    def shown(self) -> object:
+        """What the task shows so far, to be compared: it changes with the status, and as the text grows."""
+        return self._status, len(self.text)
+
     # --- bing_llm.backends.workiq.turn.ResponseReader ---------------------------------------------------------------
 
     def parse(self, data: str | bytes) -> Response:
