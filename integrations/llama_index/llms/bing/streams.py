@@ -2,7 +2,13 @@
 
 LlamaIndex, and what traces it, look at the type of a stream and at its frame, so a stream has to be a generator itself.
 But a generator may be released late: an asynchronous one in a later step of its loop, and any one while a handler of
-events keeps the exception that ended it. So each call is also held outside of them, and closed first.
+events keeps the exception that ended it. So each call is also held outside of them, and closed first:
+
+- by `finally`, when the stream ends, fails or is closed, because a handler may keep the generator long after that
+- by `weakref.finalize`, when it is dropped: the loop closes an asynchronous generator in a later step, and Python does
+  not run the `finally` of one that was never begun
+
+`aclosing` ends the stream inside with the one around it; the loop would do that in a later step, too.
 """
 
 from __future__ import annotations

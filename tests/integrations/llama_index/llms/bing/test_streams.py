@@ -97,3 +97,19 @@ async def test_an_asynchronous_generator_that_is_dropped_lets_go() -> None:
             await anext(stream)
         del stream
         assert held.closed
+
+
+async def test_an_asynchronous_generator_ends_with_the_one_around_it() -> None:
+    """In the same step: what it reports in the end is not reported later, or to a loop that is gone."""
+    ended: list[str] = []
+
+    async def numbers() -> Any:
+        try:
+            yield 1
+        finally:
+            ended.append("inside")
+
+    stream = aclosing_now(numbers(), Held())
+    await anext(stream)
+    await stream.aclose()
+    assert ended == ["inside"]
