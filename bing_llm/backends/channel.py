@@ -293,6 +293,7 @@ class Channel:
     def _take(self, pieces: Sequence[bytes | End]) -> None:
         """Give the protocol what has come."""
         logs = _log.isEnabledFor(logging.DEBUG)
+        size, lines = 0, self._protocol.lines
         for data in pieces:
             self._heard = self._left - self._away
             if isinstance(data, End):
@@ -304,10 +305,9 @@ class Channel:
             else:
                 if logs:
                     self._log_received(data)
-                known = self._protocol.lines
+                size += len(data)
                 self._protocol.receive(data)
-                lines = self._protocol.lines - known
-                self._unbroken += len(data) // _BYTES_OF_A_STEP + lines // _LINES_OF_A_STEP
+        self._unbroken += size // _BYTES_OF_A_STEP + (self._protocol.lines - lines) // _LINES_OF_A_STEP
 
     def _next_limit(self, now: float) -> tuple[float, str]:
         """The limit that passes first: in how many seconds, and its name."""
