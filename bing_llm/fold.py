@@ -37,18 +37,19 @@ class Extension:
 
     def push(self, event: ev.TextDelta | ev.TextRevised) -> str:
         """Fold one text event; answer with the text that may be given now, "" for none."""
+        text = event.text
         if isinstance(event, ev.TextRevised):
             self._given = ["".join(self._given)]
-            self._whole = [event.text]
-            self._missing = len(self._given[0]) - len(event.text)
+            self._whole = [text]
+            self._missing = len(self._given[0]) - len(text)
         elif self._whole is None:
-            self._given.append(event.text)
-            return event.text
+            self._given.append(text)
+            return text
         else:
-            self._whole.append(event.text)
+            self._whole.append(text)
             if self._missing <= 0:  # it was long enough and differed: what is appended cannot mend that
                 return ""
-            self._missing -= len(event.text)
+            self._missing -= len(text)
         return self._catch_up() if self._missing <= 0 else ""
 
     def _catch_up(self) -> str:

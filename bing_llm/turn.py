@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn, Protocol, Self
+from typing import Final, NoReturn, Protocol, Self
 
 from bing_llm import events as ev
 from bing_llm._loops import check_asyncio
@@ -26,6 +26,8 @@ from bing_llm.errors import (
 from bing_llm.fold import Extension
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.pool import WarmPool
+
+_TEXT_EVENTS: Final = (ev.TextDelta, ev.TextRevised)
 
 
 class TurnContext(Protocol):
@@ -164,6 +166,14 @@ class TurnStream:
             BingError: The turn failed; the same error again when called again.
             InvalidRequest: Another task is reading this stream.
         """
+        try:
+            event = self.ready()
+        except BaseException:
+            self.close()
+            raise
+        return await self._wait_for_event() if event is None else event
+
+    async def _wait_for_event(self) -> ev.Event:
         if self._error is not None:
             raise self._error
         if self._ended:
@@ -333,13 +343,14 @@ class TurnStream:
             raise StopAsyncIteration
 
     def _take(self, event: ev.Event) -> None:
+        if isinstance(event, _TEXT_EVENTS):
+            if not self._has_text:
+                self._has_text = True
+                self._source.answered()
+            self._piece = self._extension.push(event)
+            return
         self._piece = ""
         match event:
-            case ev.TextDelta() | ev.TextRevised():
-                if not self._has_text:
-                    self._has_text = True
-                    self._source.answered()
-                self._piece = self._extension.push(event)
             case ev.TextRevoked():
                 self._has_text = True
             case ev.TurnCompleted(reply=reply):

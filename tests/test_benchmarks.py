@@ -230,9 +230,9 @@ def test_growth_measures_each_kind_of_input(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_parsing_has_a_row_for_each_input(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each hostile reply and each long frame, at both sizes."""
+    """Each hostile reply, each long frame and each hostile marker, at both sizes."""
     rows, verdicts = table(parsing.main, ["--characters", "1000", "--rounds", "1"], capsys)
-    assert len(rows) == len(parsing.REPLIES) + len(parsing.FRAMES)
+    assert len(rows) == len(parsing.REPLIES) + len(parsing.FRAMES) + len(parsing.MARKERS)
     assert all(value > 0 for row in rows.values() for value in row)
     assert len(verdicts) == 1
 

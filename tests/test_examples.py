@@ -29,7 +29,7 @@ SHOWN = {
     "llama_index_streaming.py": "[2] Example Overview",
     "llama_index_structured.py": "name='Ada' age=36 city='London'",
     "scripted_emulator.py": "The moon makes the tides",
-    "workiq.py": "[1] Example News",
+    "workiq.py": "[1] news https://www.example.com/news",
 }
 """What examples show where the emulator answers."""
 

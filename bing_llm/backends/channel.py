@@ -103,8 +103,11 @@ class TurnProtocol(Protocol):
     def ping(self) -> bytes:
         """What to send as a sign of life."""
 
-    def stop(self) -> bytes:
-        """What to send so that the service ends the answer; empty where the connection is to be dropped instead."""
+    def stop(self) -> bytes | None:
+        """What to send so that the service ends the answer; empty where the connection is to be dropped instead.
+
+        None while the request cannot be written yet: it is asked for again when more has come.
+        """
 
     def cut_short(self) -> ev.TurnCompleted:
         """End a stopped turn here, since the service does not answer the stop: what had come is the answer."""
@@ -156,6 +159,7 @@ class Channel:
         self._heard = self._left if self._protocol.silence_from_start else None
         self._progress_seen = self._protocol.progress
         self._stop_asked: float | None = None
+        self._stop_unsent = False  # asked for, but what to send is not known yet
 
     async def send(self, data: bytes) -> None:
         """Send what the protocol gave.
@@ -204,10 +208,22 @@ class Channel:
         """Ask the service to end the answer here. The events go on to `TurnCompleted`, which keeps what came."""
         if self._stop_asked is None and not self._protocol.completed:
             self._stop_asked = self._deadline.clock()
-            if request := self._protocol.stop():
-                await self.send(request)
-            else:
-                self._transport.abort()
+            await self._request_stop()
+
+    async def _request_stop(self) -> None:
+        request = self._protocol.stop()
+        self._stop_unsent = request is None
+        if request:
+            await self.send(request)
+        elif request is not None:
+            self._transport.abort()
+
+    async def _ready_event_and_stop(self) -> ev.Event | None:
+        """As `ready_event`; if what came says how to stop, the stop is sent, also after the last event."""
+        self._stop_unsent = False
+        event = self.ready_event()
+        await self._request_stop()
+        return event
 
     async def next_event(self) -> ev.Event:
         """The next event; `TurnCompleted` is the last.
@@ -219,6 +235,8 @@ class Channel:
         if event is None:
             try:
                 while event is None:
+                    if self._stop_unsent and (event := await self._ready_event_and_stop()) is not None:
+                        break
                     if self._failure is not None:
                         raise self._failure
                     event = await self._wait() or self.ready_event()
@@ -231,9 +249,9 @@ class Channel:
     def ready_event(self) -> ev.Event | None:
         """The next event if it is there without waiting, else None; an error is left for `next_event`.
 
-        Also None after a stretch of work, so that other tasks can run.
+        Also None after a stretch of work, so that other tasks can run, and while a stop is to be sent.
         """
-        if self._failure is not None:
+        if self._failure is not None or self._stop_unsent:
             return None
         try:
             while self._unbroken < _STRETCH:
@@ -292,22 +310,24 @@ class Channel:
 
     def _take(self, pieces: Sequence[bytes | End]) -> None:
         """Give the protocol what has come."""
+        if not pieces:
+            return
         logs = _log.isEnabledFor(logging.DEBUG)
-        size, lines = 0, self._protocol.lines
+        protocol, work, known = self._protocol, 0, self._protocol.lines
+        self._heard = self._left - self._away
         for data in pieces:
-            self._heard = self._left - self._away
             if isinstance(data, End):
                 self._at_end = True
                 self._log_records("received", b"".join(self._unlogged))
                 self._unlogged.clear()
                 _log.debug("%s %s", self._label, data.reason)
-                self._protocol.receive_eof(data.code)
+                protocol.receive_eof(data.code)
             else:
                 if logs:
                     self._log_received(data)
-                size += len(data)
-                self._protocol.receive(data)
-        self._unbroken += size // _BYTES_OF_A_STEP + (self._protocol.lines - lines) // _LINES_OF_A_STEP
+                protocol.receive(data)
+                work += len(data) // _BYTES_OF_A_STEP
+        self._unbroken += work + (protocol.lines - known) // _LINES_OF_A_STEP
 
     def _next_limit(self, now: float) -> tuple[float, str]:
         """The limit that passes first: in how many seconds, and its name."""

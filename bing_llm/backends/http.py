@@ -258,7 +258,7 @@ class ByteStream:
 
     def _part_of(self, data: bytes) -> bytes:
         """The piece, or its beginning if it has many lines."""
-        if len(data) <= _PART_BYTES or data.count(b"\n") + data.count(b"\r") <= _MOST_LINES:
+        if len(data) <= _PART_BYTES or not _has_many_lines(data):
             return data
         self._rest = data[_PART_BYTES:]
         return data[:_PART_BYTES]
@@ -302,6 +302,19 @@ class ByteStream:
     def end_with_loop(self) -> None:
         """Drop the connection if nobody has: on a closed loop, it could not be given back any more."""
         self.abort()
+
+
+def _has_many_lines(data: bytes) -> bool:
+    """Whether 1,000 lines end there in one way. Not by `count`, which looks at each byte: parsing costs less."""
+    for sign in (b"\n", b"\r"):
+        start = 0
+        for _ in range(_MOST_LINES):
+            start = data.find(sign, start) + 1
+            if not start:
+                break
+        else:
+            return True
+    return False
 
 
 class _Session:

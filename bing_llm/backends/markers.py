@@ -1,8 +1,9 @@
 """The markers of citations in a Markdown text: where they stand, and which text may be given before its end is known.
 
-Two forms are known: `[N](url)`, an ordinary link whose text is a number (docs/protocol/workiq.md, section 12), and
-`[^N^]` (section 5 there, and docs/protocol/chathub.md, section e). What stands in code is text, and so is an image. The
-grammar is that of CommonMark 0.31 (sections 4.4, 4.5, 6.1 and 6.3); HTML is taken for text.
+Two forms are known: `[N](url)`, an ordinary link whose text is a number, also as `[[N]](url)`
+(docs/protocol/workiq.md, section 12), and `[^N^]` (section 5 there, and docs/protocol/chathub.md, section e). What
+stands in code is text, and so is an image. The grammar is that of CommonMark 0.31 (sections 4.4, 4.5, 6.1 and 6.3);
+HTML is taken for text.
 
 The work grows with the length of the text, whatever it holds: no part of it is scanned more than some ten times.
 """
@@ -29,24 +30,28 @@ _ESCAPE_OR_ENTITY: Final = re.compile(
 )
 # A year is not a marker: no answer has a thousand sources.
 _NUMBER: Final = r"[1-9]\d{0,2}"
-_OPENING: Final = re.compile(rf"\[({_NUMBER})\]\(", re.ASCII)
+_OPENING: Final = re.compile(rf"\[(\[)?{_NUMBER}\](?(1)\])\(", re.ASCII)
 # The same, and at once to the end of a destination in which nothing is special: most are of that kind.
-_OPENING_OR_LINK: Final = re.compile(rf"\[{_NUMBER}\]\((?P<rest>[^\x00-\x20\x7f()<>\\`]+\))?", re.ASCII)
+_OPENING_OR_LINK: Final = re.compile(rf"\[(\[)?{_NUMBER}\](?(1)\])\((?P<rest>[^\x00-\x20\x7f()<>\\`]+\))?", re.ASCII)
 _SIGN: Final = re.compile(
-    rf"(?P<escape>\\{_PUNCTUATION})|(?P<ticks>`+)|\[(?P<link>{_NUMBER})\]\(|\[\^(?P<note>[1-9]\d{{0,5}})\^\]", re.ASCII
+    rf"(?P<escape>\\{_PUNCTUATION})|(?P<ticks>`+)|\[(?P<twice>\[)?(?P<link>{_NUMBER})\](?(twice)\])\("
+    r"|\[\^(?P<note>[1-9]\d{0,5})\^\]",
+    re.ASCII,
 )
-_BEGINNING: Final = re.compile(rf"\[(?:{_NUMBER}\]?|\^(?:[1-9]\d{{0,5}}\^?)?)?\Z", re.ASCII)
+_BEGINNING: Final = re.compile(rf"\[(?:{_NUMBER}\]?|\[(?:{_NUMBER}\]{{0,2}})?|\^(?:[1-9]\d{{0,5}}\^?)?)?\Z", re.ASCII)
 _LONGEST_BEGINNING: Final = len("[^123456^")
+_LONGEST_OPENING: Final = len("[[123]](")
 
-_GAP = re.compile(r"[ \t]*(?:\r?\n[ \t]*)?")
-_ANGLED = re.compile(r"(?:[^<>\\\r\n]|\\[^\r\n])*")
+_GAP = re.compile(r"[ \t]*(?:(?:\r\n?|\n)[ \t]*)?")
+# A backslash at the end may escape what follows.
+_ANGLED = re.compile(r"(?:[^<>\\\r\n]|\\(?:[^\r\n]|\Z))*")
 _PLAIN = re.compile(r"(?:[^\x00-\x20\x7f()\\`]|\\[^\x00-\x20]?)*")
 _TITLES = {
-    '"': (re.compile(r'(?:[^"\\]|\\.)*', re.DOTALL), '"'),
-    "'": (re.compile(r"(?:[^'\\]|\\.)*", re.DOTALL), "'"),
-    "(": (re.compile(r"(?:[^()\\]|\\.)*", re.DOTALL), ")"),
+    '"': (re.compile(r'(?:[^"\\]|\\(?:.|\Z))*', re.DOTALL), '"'),
+    "'": (re.compile(r"(?:[^'\\]|\\(?:.|\Z))*", re.DOTALL), "'"),
+    "(": (re.compile(r"(?:[^()\\]|\\(?:.|\Z))*", re.DOTALL), ")"),
 }
-_EMPTY_LINE = re.compile(r"\n[ \t]*\r?\n")
+_EMPTY_LINE = re.compile(r"(?:\r\n|\n|\r(?!\n))[ \t]*[\r\n]")
 _ESCAPED_IN_URLS: Final = str.maketrans({sign: f"%{ord(sign):02X}" for sign in ' "<>\\`'})
 
 
@@ -94,18 +99,19 @@ def find_markers(text: str, *, final: bool = True) -> Markers:
     """
     links: list[Marker] = []
     notes: list[Marker] = []
-    decided = len(text) if final else unfinished_from(text)
+    decided = len(text) if final else _beginning_in(text)
     settled = 0
     if "](" in text or "^]" in text:
         blocks = _Blocks(text)
+        known = len(text) if final else blocks.known
         for start, end in blocks:
-            found = _Inline(text, start, end, is_open=not final and end >= blocks.last_line)
-            links += found.links
-            notes += found.notes
-            decided = min(decided, found.decided)
-        if not final:
-            decided = min(decided, blocks.decided)
-        settled = min(blocks.settled, decided)
+            if start < known:
+                found = _Inline(text, start, min(end, known), is_open=not final and end >= known)
+                links += found.links
+                notes += found.notes
+                decided = min(decided, found.decided)
+        decided = min(decided, _first_opening(text, known, len(text)))
+        settled = blocks.settled
     return Markers(
         tuple(link for link in links if link.end <= decided),
         tuple(note for note in notes if note.end <= decided),
@@ -120,18 +126,32 @@ def unfinished_from(text: str) -> int:
     Only the end of the text is looked at, so it is cheap to ask for each beginning of a long text. Of two beginnings of
     one text, the longer one never has a smaller answer.
     """
-    first = max(0, len(text) - _LONGEST_MARKER)
+    first = max(0, len(text) - _LONGEST_MARKER - _LONGEST_OPENING)
     if text.rfind("[", first) < 0:
         return len(text)
+    whole_from = whole_to = 0  # the last link that is complete, which may have openings in it
     for opening in _OPENING_OR_LINK.finditer(text, first):
         if opening["rest"]:
             continue
         try:
-            _read_link(text, opening.end(), len(text))
+            link = _read_link(text, opening.end(), len(text))
         except _Cut:
-            return opening.start()
+            return whole_from if opening.start() < whole_to else opening.start()
+        if link is not None and opening.start() >= whole_to:
+            whole_from, whole_to = opening.start(), link.end
+    return _beginning_in(text)
+
+
+def _beginning_in(text: str) -> int:
+    """Where the text ends in a part of a marker's `[N](` or `[^N^]`; the length of the text if it does not."""
     beginning = _BEGINNING.search(text, max(0, len(text) - _LONGEST_BEGINNING))
     return beginning.start() if beginning else len(text)
+
+
+def _first_opening(text: str, start: int, end: int) -> int:
+    """Where the first marker begins that may be a link; the length of the text if there is none."""
+    found = _OPENING.search(text, start, end)
+    return found.start() if found else len(text)
 
 
 def spans_of(markers: Iterable[Marker]) -> dict[int, tuple[tuple[int, int], ...]]:
@@ -305,12 +325,8 @@ class _Inline:
         at = bisect_left(runs, end)
         closed = runs[at] + length if at < len(runs) else None
         if self._is_open and (closed is None or closed == self._end):  # more backticks may come
-            self.decided = min(self.decided, self._first_marker(end))
+            self.decided = min(self.decided, _first_opening(self._text, end, self._end))
         return end if closed is None else closed
-
-    def _first_marker(self, start: int) -> int:
-        found = _OPENING.search(self._text, start, self._end)
-        return found.start() if found else self._end
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
@@ -323,25 +339,26 @@ _RULE = re.compile(r" {0,3}(?:(?:- *){3,}|(?:_ *){3,}|(?:\* *){3,})\Z")
 _UNDERLINE = re.compile(r" {0,3}(?:=+|-+) *\Z")
 _HEADING = re.compile(r" {0,3}#{1,6}(?: |\Z)")
 _CODE_INDENT: Final = 4
+# A line that may become a heading, a rule, a list item, a quote or a fence, or nothing of it, when it goes on.
+_UNCERTAIN = re.compile(r"[-+*_=#>~ \t0-9.)]*(?:`{1,2}|`{3,}[^`]*)?\Z")
 
 
 class _Blocks:
     """The ranges of a text that are paragraphs or headings, in order. Code blocks are left out.
 
     Attributes:
-        decided: How much of the text cannot be read in another way when its last line goes on.
-        last_line: Where the last line begins, which may go on.
+        known: How much of the text is known to be of one block or another, also when its last line goes on: it ends
+            before or after that line.
         settled: The place after the last empty line outside of all lists, quotes and code.
     """
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self.decided = len(text)
+        self._last_line = max(text.rfind("\n"), text.rfind("\r")) + 1
+        self.known = self._last_line if _UNCERTAIN.match(text, self._last_line) else len(text)
         self.settled = 0
-        self.last_line = max(text.rfind("\n"), text.rfind("\r")) + 1
         self._containers: list[int] = []  # 0 for a quote, else by how many columns a list item's content is indented
         self._fence = ""
-        self._fence_start = 0
         self._paragraph: int | None = None  # where the open one begins
         self._is_heading = False
         self._is_empty_item = False  # whether the last line began a list item and had nothing else
@@ -354,10 +371,8 @@ class _Blocks:
             self._take(found[0].rstrip("\r\n").expandtabs(_CODE_INDENT), start)
             if before is not None and self._paragraph != before:
                 yield before, start
-            if self._paragraph is None and not (self._containers or self._fence) and start < self.last_line:
+            if self._paragraph is None and not (self._containers or self._fence) and start < self._last_line:
                 self.settled = found.end()
-        if self._fence.startswith("`") and self._fence_start == self.last_line:
-            self.decided = self.last_line  # one more backtick in this line, and it opens no code
         if self._paragraph is not None:
             yield self._paragraph, len(self._text)
 
@@ -371,7 +386,7 @@ class _Blocks:
             return
         self._fence = ""
         was_empty_item, self._is_empty_item = self._is_empty_item, False
-        if not line[at:].strip():
+        if not line[at:].strip(" "):
             self._paragraph = None
             if was_empty_item:
                 self._containers.pop()
@@ -413,8 +428,8 @@ class _Blocks:
         self._containers[depth:] = opened
         self._paragraph = None
         if fence is not None:
-            self._fence, self._fence_start = fence[1] or fence[2], start
-        elif not rest.strip():
+            self._fence = fence[1] or fence[2]
+        elif not rest.strip(" "):
             self._is_empty_item = bool(opened) and opened[-1] > 0
         elif not (is_indented or is_rule):
             self._paragraph, self._is_heading = start, is_heading

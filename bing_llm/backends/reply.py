@@ -54,14 +54,15 @@ class ReplyBuilder:
     def replace(self, text: str) -> bool:
         """This is the whole text now; whether it is another one than before."""
         known = self.text if self._pieces else self._text
+        before, length = len(known), len(text)
         if not text.startswith(known):
             self._overruled = known if self._overruled is None else self._overruled
             self.events.append(ev.TextRevised(text))
-        elif len(text) > len(known):
-            self.events.append(ev.TextDelta(text[len(known) :]))
+        elif length > before:
+            self.events.append(ev.TextDelta(text[before:]))
         else:
             return False
-        self._text, self._length = text, len(text)
+        self._text, self._length = text, length
         if self._overruled is not None:
             self._reconcile()
         return True

@@ -16,6 +16,7 @@ from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 _FIELD = re.compile(rb"[A-Za-z]")  # begins a field, known or not; a line of JSON inside an object begins otherwise
 _BOM = b"\xef\xbb\xbf"
+_VALUE_AT: Final = len(b"data:")
 _COLON, _SPACE = ord(":"), ord(" ")
 _PIECES_BEFORE_JOINING: Final = 1000  # a line in tiny pieces costs more for the pieces than for its text
 
@@ -61,11 +62,12 @@ class EventReader:
             return
         start = 1 if self._after_cr and data.startswith(b"\n") else 0
         self._after_cr = data.endswith(b"\r")
-        while start < len(data):
+        size, has_cr = len(data), b"\r" in data  # looked for once, not in each line
+        while start < size:
             feed = data.find(b"\n", start)
-            stop = len(data) if feed < 0 else feed
+            stop = size if feed < 0 else feed
             ended = False
-            while (end := data.find(b"\r", start, stop)) >= 0:  # CR LF, or CR alone
+            while has_cr and (end := data.find(b"\r", start, stop)) >= 0:  # CR LF, or CR alone
                 if not self._end_line(data, start, end):
                     return
                 start, ended = end + 1, True
@@ -127,7 +129,7 @@ class EventReader:
             self._end_event()
             return True
         if source.startswith(b"data:", start, end):
-            value = start + len(b"data:")
+            value = start + _VALUE_AT
             self._add_data(source[value + source.startswith(b" ", value, end) : end], end - start)
         elif self._data and source[start] != _COLON and _FIELD.match(source, start) is None:
             self._add_data(source[start:end], end - start)  # goes on with the line before

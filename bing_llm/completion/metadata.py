@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 import msgspec
 
@@ -16,15 +17,25 @@ def new_call_id() -> str:
     return f"call_{uuid.uuid4().hex}"
 
 
-def reply_metadata(reply: ev.Reply) -> dict[str, object]:
-    """`citations`, `searches`, `images`, `image_prompts`, `suggestions` and `notice`, each only if it is not empty."""
+def reply_metadata(reply: ev.Reply, citations: Iterable[ev.Citation]) -> dict[str, object]:
+    """What the reply has besides its text, each only if it is not empty.
+
+    It is `citations`, `searches`, `images`, `image_prompts`, `suggestions`, `notice` and `service_metadata`. The last
+    is what only this service sends, by its own names: of Work IQ the `sensitivityLabel` of the answer,
+    `uncitedReferences` and, of an agent, `state`.
+
+    Args:
+        reply: The reply.
+        citations: Those of the text that is returned, with their spans in it; see `place_citations`.
+    """
     metadata = {
-        "citations": [plain_citation(citation) for citation in reply.citations],
+        "citations": [plain_citation(citation) for citation in citations],
         "searches": to_plain(reply.searches),
         "images": list(reply.images),
         "image_prompts": list(reply.image_prompts),
         "suggestions": list(reply.suggestions),
         "notice": reply.notice,
+        "service_metadata": dict(reply.metadata),
     }
     return {key: value for key, value in metadata.items() if value}
 

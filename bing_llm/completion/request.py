@@ -22,6 +22,7 @@ ANSWER: Final = ""
 """The key of `checks` for the answer that is JSON; the other keys are names of tools."""
 
 _NO_CHECKS: Final[Mapping[str, Check]] = MappingProxyType({})
+_FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 _AUTO, _ANY, _NONE = "auto", "any", "none"
 _WORDS = {"auto": _AUTO, "any": _ANY, "required": _ANY, "none": _NONE}
 _CHOICES = "Allowed: 'auto', 'any' (or 'required', True), 'none', or the name of a tool, also as a dict."
@@ -154,6 +155,25 @@ def _name_in(choice: object) -> str:
         function = choice.get("function")
         choice = (function if isinstance(function, dict) else choice).get("name") or choice.get("type")
     return choice if isinstance(choice, str) else ""
+
+
+def read_openai_tool(tool: Mapping[str, Any]) -> JsonObject | None:
+    """A tool in OpenAI's form, from that form or the flat one of its Responses API; None for a dict of another form.
+
+    Raises:
+        ValueError: The tool has no name.
+    """
+    nested = tool.get("function")
+    if isinstance(nested, dict) and tool.get("type", "function") == "function":
+        function = nested
+    elif tool.get("type") == "function":
+        function = {key: tool[key] for key in _FUNCTION_KEYS if key in tool}
+    else:
+        return None
+    if not (isinstance(function.get("name"), str) and function["name"]):
+        msg = f"A tool has no name; its keys: {', '.join(map(str, function)) or 'none'}."
+        raise ValueError(msg)
+    return {"type": "function", "function": function}
 
 
 def read_toolbox(

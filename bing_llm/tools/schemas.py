@@ -10,6 +10,9 @@ from urllib.parse import unquote
 from bing_llm.tools.calls import Call, JsonObject, Tool
 from bing_llm.tools.escape import json_line
 
+ROOT = "root"
+"""The argument that holds a value that is not an object, as pydantic's `RootModel` has it."""
+
 _MAX_DEPTH = 64  # nested levels; what is deeper stays as it is
 _MAX_INLINED = 100  # references; definitions that use each other several times would double with each level
 
@@ -79,6 +82,13 @@ def arguments_schema(schema: Mapping[str, object]) -> JsonObject:
             break
         top = {**definition, **{key: value for key, value in top.items() if key != "$ref"}}
     return top
+
+
+def root_schema(schema: Mapping[str, object]) -> JsonObject:
+    """A schema of arguments for a value that is not an object: the one argument `root` holds it."""
+    definitions = {key: schema[key] for key in _DEFINITIONS if key in schema}
+    value = {key: part for key, part in schema.items() if key not in {*definitions, "title", "description"}}
+    return {"type": "object", "properties": {ROOT: value}, "required": [ROOT], **definitions}
 
 
 def example_call(tools: Sequence[Tool]) -> Call:

@@ -6,10 +6,9 @@ A whole message is the sum of its chunks, so `invoke` and `stream` agree.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from typing import assert_never
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any, assert_never, cast
 
-import msgspec
 from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
@@ -17,7 +16,7 @@ from langchain_core.messages.tool import tool_call_chunk as create_tool_call_chu
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from bing_llm import events as ev
-from bing_llm.completion.citations import Placed, place_citations
+from bing_llm.completion.citations import place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, plain_citation, reply_metadata, to_plain
 from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.completion.tokens import count_tokens
@@ -47,10 +46,10 @@ class TextChunks:
         self._model = model
         self._estimate_usage = estimate_usage
         self._new_id = new_id
-        self._calls = 0
         self.reasons: list[str] = []
         self._progress: list[str] = []
         self._texts: dict[int, list[str]] = {}  # the pieces of each text, by its index
+        self._arguments: list[str] = []  # of calls
         self._written = 0  # tokens
 
     def add(self, item: Item) -> ChatGenerationChunk | None:
@@ -63,10 +62,9 @@ class TextChunks:
                 chunk = self._text(item)
             case Call(name=name, arguments=arguments):
                 chunk = self._call(name, json.dumps(arguments, ensure_ascii=False))
-            case InvalidCall(name=name, text=text, reason=reason):
-                # Raw text that starts with a tag: LangChain makes a call of anything that it can read as partial JSON.
-                self.reasons.append(reason)
-                chunk = self._call(name, text, error=reason)
+            case InvalidCall():
+                self.reasons.append(item.reason)
+                chunk = self._invalid_call(item)
             case ev.Progress() | ev.SearchStarted() | ev.SearchResults() | ev.ImageCreated():
                 chunk = self._service(item)
             case Completed():
@@ -79,15 +77,18 @@ class TextChunks:
         self._texts.setdefault(0, []).append(text)
         return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
-    def _call(self, name: str, args: str, *, error: str | None = None) -> ChatGenerationChunk:
-        self._calls += 1
+    def _call(self, name: str, args: str) -> ChatGenerationChunk:
+        self._arguments.append(args)
         self._written += count_tokens(args)
-        return self._call_chunk(name, args, self._new_id(), error)
+        return self._call_chunk(name, args, self._new_id())
 
-    def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
-        del error  # in the metadata; LangChain drops it from the merged call
-        chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=self._calls - 1)
+    def _call_chunk(self, name: str, args: str, call_id: str) -> ChatGenerationChunk:
+        chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=len(self._arguments) - 1)
         return ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[chunk]))
+
+    def _invalid_call(self, call: InvalidCall) -> ChatGenerationChunk:
+        """A call with raw text that starts with a tag: LangChain makes a call of all that it reads as partial JSON."""
+        return self._call(call.name, call.text)
 
     def _service(
         self, item: ev.Progress | ev.SearchStarted | ev.SearchResults | ev.ImageCreated
@@ -100,7 +101,7 @@ class TextChunks:
     def _last(self, end: Completed) -> ChatGenerationChunk:
         message = AIMessageChunk(
             content="",
-            response_metadata={**self._metadata(end), **self._reply_metadata(end.reply)},
+            response_metadata={**self._metadata(end), **self._reply_metadata(end)},
             usage_metadata=self._usage(end),
             chunk_position="last",
         )
@@ -115,18 +116,17 @@ class TextChunks:
             **{key: value for key, value in own.items() if value},
         }
 
-    def _reply_metadata(self, reply: ev.Reply) -> dict[str, object]:
-        (citations,) = self._citations(reply).values()
-        more = {"citations": citations, "reasoning": "\n".join(self._progress)}
-        return {**reply_metadata(reply), **{key: value for key, value in more.items() if value}}
+    def _reply_metadata(self, end: Completed) -> dict[str, object]:
+        (citations,) = self._citations(end).values()
+        reasoning = "\n".join(self._progress)
+        return {**reply_metadata(end.reply, citations), **({"reasoning": reasoning} if reasoning else {})}
 
-    def _citations(self, reply: ev.Reply) -> dict[int, list[dict[str, object]]]:
-        """The citations of each text, with their spans in it; those without any are with the last text."""
+    def _citations(self, end: Completed) -> dict[int, tuple[ev.Citation, ...]]:
+        """The citations of each text, with their spans in it."""
         texts = self._texts or {0: []}
-        placed = place_citations(["".join(pieces) for pieces in texts.values()], reply)
-        found = {index: _spans(markers) for index, markers in zip(texts, placed.markers, strict=True)}
-        found[max(texts)].update({citation.number: [] for citation in placed.unmarked})
-        return {index: list(_with_spans(reply.citations, spans)) for index, spans in found.items()}
+        elsewhere = [*self._arguments, *_replacement(end)]
+        placed = place_citations(["".join(text) for text in texts.values()], end.reply, elsewhere=elsewhere)
+        return dict(zip(texts, placed, strict=True))
 
     def _usage(self, end: Completed) -> UsageMetadata | None:
         if not self._estimate_usage:
@@ -157,12 +157,17 @@ class BlockChunks(TextChunks):
         self._texts.setdefault(self._text_index, []).append(text)
         return _chunk([{"type": "text", "text": text, "index": self._text_index}])
 
-    def _call_chunk(self, name: str, args: str, call_id: str, error: str | None) -> ChatGenerationChunk:
+    def _call_chunk(self, name: str, args: str, call_id: str) -> ChatGenerationChunk:
         index = self._index()
         self._text_index = None  # text after a call is another block
         chunk = create_tool_call_chunk(name=name, args=args, id=call_id, index=index)
-        block = {**chunk} if error is None else {**chunk, "type": "invalid_tool_call", "error": error}
-        return _chunk([block], tool_call_chunks=[chunk])
+        return _chunk([{**chunk}], tool_call_chunks=[chunk])
+
+    def _invalid_call(self, call: InvalidCall) -> ChatGenerationChunk:
+        made = super()._invalid_call(call)
+        (block,) = cast("list[dict[str, Any]]", made.message.content)
+        made.message.content = [{**block, "type": "invalid_tool_call", "error": call.reason}]
+        return made
 
     def _service(
         self, item: ev.Progress | ev.SearchStarted | ev.SearchResults | ev.ImageCreated
@@ -181,10 +186,10 @@ class BlockChunks(TextChunks):
         return _chunk(content)
 
     def _last(self, end: Completed) -> ChatGenerationChunk:
-        content = [*self._rest_of(end.reply), *self._closing(end.reply)]
+        content = [*self._rest_of(end.reply), *self._closing(end)]
         message = AIMessageChunk(
             content=content,  # type: ignore[arg-type]  # a list of dicts is one of what it takes
-            response_metadata={**self._metadata(end), "output_version": "v1"},
+            response_metadata={**self._metadata(end), **_of_the_service(end.reply), "output_version": "v1"},
             usage_metadata=self._usage(end),
             chunk_position="last",
         )
@@ -203,11 +208,12 @@ class BlockChunks(TextChunks):
             if url not in self._images:
                 yield self._image(url)
 
-    def _closing(self, reply: ev.Reply) -> Iterator[dict[str, object]]:
-        for index, citations in self._citations(reply).items() if self._texts else ():
+    def _closing(self, end: Completed) -> Iterator[dict[str, object]]:
+        for index, citations in self._citations(end).items() if self._texts else ():
             if citations:
-                yield {"type": "text", "text": "", "index": index, "annotations": list(citation_annotations(citations))}
-        metadata = {**reply_metadata(reply), "revoked": reply.revoked}
+                annotations = list(citation_annotations(map(plain_citation, citations)))
+                yield {"type": "text", "text": "", "index": index, "annotations": annotations}
+        metadata = {**reply_metadata(end.reply, ()), "revoked": end.reply.revoked}
         yield from ({**block, "index": self._index()} for block in closing_blocks(metadata))
 
     def _index(self) -> int:
@@ -243,20 +249,16 @@ def _chunk(content: list[dict[str, object]], **fields: object) -> ChatGeneration
     return ChatGenerationChunk(message=AIMessageChunk(content=content, response_metadata=metadata, **fields))  # type: ignore[arg-type]
 
 
-def _spans(markers: Iterable[Placed]) -> dict[int, list[list[int]]]:
-    """The places of each citation, by its number."""
-    spans: dict[int, list[list[int]]] = {}
-    for marker in markers:
-        spans.setdefault(marker.citation.number, []).append([marker.start, marker.end])
-    return spans
+def _of_the_service(reply: ev.Reply) -> dict[str, object]:
+    """The part of a reply's metadata that no standard block holds."""
+    return {key: value for key, value in reply_metadata(reply, ()).items() if key == "service_metadata"}
 
 
-def _with_spans(citations: Iterable[ev.Citation], spans: Mapping[int, list[list[int]]]) -> Iterator[dict[str, object]]:
-    """Those of the citations that have an entry in `spans`, with what it says."""
-    for citation in citations:
-        if citation.number in spans:
-            plain = plain_citation(msgspec.structs.replace(citation, spans=()))
-            yield {**plain, "spans": spans[citation.number]} if spans[citation.number] else plain
+def _replacement(end: Completed) -> list[str]:
+    """What replaces the text and the calls that were given; it is in the metadata."""
+    final = end.final or ()
+    text = "".join(piece for piece in final if isinstance(piece, str))
+    return [text, *(json.dumps(piece.arguments, ensure_ascii=False) for piece in final if isinstance(piece, Call))]
 
 
 class ChunkStream(AsyncIterator[ChatGenerationChunk]):

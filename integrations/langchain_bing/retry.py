@@ -19,7 +19,8 @@ class Retry(RunnableRetry[LanguageModelInput, AIMessage]):
     asks for all that failed.
     """
 
-    # The methods of all runnables, which call `invoke` and `ainvoke` for each input.
+    # The methods of all runnables, which call `invoke` and `ainvoke` for each input. With those of `RunnableRetry`, a
+    # throttled input would have its neighbour asked again, whose turn was sent and may be charged.
     batch = Runnable.batch
     abatch = Runnable.abatch
 

@@ -31,9 +31,10 @@ from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import BaseModel, ConfigDict, Field, RootModel, TypeAdapter, ValidationError, create_model
 from typing_extensions import ReadOnly, get_type_hints, is_typeddict
 
+from bing_llm.completion.request import read_openai_tool
 from bing_llm.completion.validation import validation_problems
 from bing_llm.tools.calls import JsonObject, SchemaCheck
-from bing_llm.tools.schemas import arguments_schema
+from bing_llm.tools.schemas import ROOT, arguments_schema, root_schema
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
 AnyTool: TypeAlias = "dict[str, Any] | type | Callable[..., Any] | BaseTool | Runnable[Any, Any]"
 Schema: TypeAlias = dict[str, Any] | type
 
-_FUNCTION_KEYS = ("name", "description", "parameters", "strict")
 _NAMES = frozenset(("title", "name", "input_schema", "toolSpec"))  # where LangChain looks for the name of a dict
-_ROOT = "root"  # the argument that holds a value that is not an object, as pydantic's RootModel has it
 _QUALIFIERS = (Required, NotRequired, ReadOnly)
 
 
@@ -61,14 +60,8 @@ def as_openai_tool(tool: AnyTool, *, strict: bool | None = None) -> JsonObject:
     Raises:
         ValueError: The tool is one that a provider runs itself, or is of an unknown kind.
     """
-    if isinstance(tool, dict) and tool.get("type") == "function":
-        nested = tool.get("function")
-        function = nested if isinstance(nested, dict) else {key: tool[key] for key in _FUNCTION_KEYS if key in tool}
-        if not isinstance(function.get("name"), str):
-            msg = f"A tool has no name; its keys: {', '.join(map(str, function)) or 'none'}."
-            raise ValueError(msg)
-    else:
-        function = _function_of(tool)
+    known = read_openai_tool(tool) if isinstance(tool, dict) else None
+    function = _function_of(tool) if known is None else known["function"]
     if strict is not None:
         function = {**function, "strict": strict}
     return {"type": "function", "function": function}
@@ -156,7 +149,7 @@ class OutputSchema(msgspec.Struct, frozen=True):
     @property
     def function(self) -> JsonObject:
         """The tool by which a model gives the value."""
-        schema = arguments_schema(self.schema) if self._is_object else self._wrapped
+        schema = arguments_schema(self.schema) if self._is_object else root_schema(self.schema)
         return _function(self.name, self.description, schema)
 
     @property
@@ -171,12 +164,6 @@ class OutputSchema(msgspec.Struct, frozen=True):
             return False
         schema = arguments_schema(self.schema)
         return "properties" in schema or schema.get("type") == "object"
-
-    @property
-    def _wrapped(self) -> JsonObject:
-        definitions: JsonObject = {key: self.schema[key] for key in ("$defs", "definitions") if key in self.schema}
-        value = {key: part for key, part in self.schema.items() if key not in {*definitions, "title", "description"}}
-        return {"type": "object", "properties": {_ROOT: value}, "required": [_ROOT], **definitions}
 
     def read(self, value: Any) -> Any:
         """The answer that a value of JSON is.
@@ -203,10 +190,10 @@ class OutputSchema(msgspec.Struct, frozen=True):
         """
         if self._is_object:
             return self.read(arguments)
-        if set(arguments) != {_ROOT}:
-            msg = f"the arguments must have the one key {_ROOT!r}, which holds the value."
+        if set(arguments) != {ROOT}:
+            msg = f"the arguments must have the one key {ROOT!r}, which holds the value."
             raise ValueError(msg)
-        return self.read(arguments[_ROOT])
+        return self.read(arguments[ROOT])
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -290,7 +277,9 @@ class _TypedDicts:
             options |= {} if default is ... else {"default": default}
             notes = []
         if not is_required and "default" not in options:
-            options["default_factory"] = lambda: None  # a plain default would stand in the schema
+            # Only a schema is made of this class. A default makes the field optional there, and unlike a plain one
+            # that of a factory is not written into the schema.
+            options["default_factory"] = lambda: None
         annotation = self._with_models(hint)
         return (Annotated[(annotation, *notes)] if notes else annotation), Field(**options)
 

@@ -7,19 +7,19 @@ the cause, so that fallbacks and LangChain's own retries notice it.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from operator import itemgetter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, BaseMessageChunk
 from langchain_core.output_parsers import BaseCumulativeTransformOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.utils.function_calling import convert_to_json_schema
+from langchain_core.runnables import AddableDict, Runnable, RunnableConfig, RunnableSerializable
 from langchain_core.utils.json import parse_partial_json
 
 from bing_llm.completion.request import ANSWER
+from bing_llm.completion.validation import describe_misfit
+from bing_llm.tools.schemas import compact
 from langchain_bing.schemas import Check, OutputSchema
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ Method: TypeAlias = Literal["function_calling", "json_schema", "json_mode"]
 METHODS: tuple[Method, ...] = ("function_calling", "json_schema", "json_mode")
 
 Bind: TypeAlias = Callable[..., "Runnable[LanguageModelInput, AIMessage]"]
-
-_LONGEST_SHOWN = 200  # characters of an answer, in an error
 
 
 def structured_runnable(
@@ -74,22 +72,16 @@ def structured_runnable(
             **_traced(schema, output, method=method, strict=strict),
         )
     parser = StructuredOutputParser(output=output, is_call=method == "function_calling", has_tools=bool(tools))
-    return _with_raw(model, parser) if include_raw else model | parser
+    return model | (_WithRaw(parser=parser) if include_raw else parser)
 
 
-def _traced(schema: Any, output: OutputSchema | None, **options: object) -> dict[str, Any]:
-    """What LangChain writes into traces. Its converter may not know the schema, and then it gets ours."""
-    try:
-        convert_to_json_schema(schema)
-    except Exception:  # noqa: BLE001 - it raises what its code happens to, TypeError on NotRequired
-        schema = None if output is None else {**output.schema, "title": output.name}
+def _traced(given: Any, output: OutputSchema | None, **options: object) -> dict[str, Any]:
+    """What LangChain writes into traces: a JSON schema as it was given, any other one short, as its converter does."""
+    schema = None
+    if output is not None:
+        short = output.schema if isinstance(given, Mapping) else compact(output.schema)
+        schema = {**short, "title": output.name}
     return {"ls_structured_output_format": {"kwargs": options, "schema": schema}}
-
-
-def _with_raw(model: Runnable[Any, AIMessage], parser: StructuredOutputParser) -> Runnable[Any, Any]:
-    parse = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-    give_up = RunnablePassthrough.assign(parsed=lambda _: None)
-    return RunnableMap(raw=model) | parse.with_fallbacks([give_up], exception_key="parsing_error")
 
 
 class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
@@ -136,10 +128,9 @@ class StructuredOutputParser(BaseCumulativeTransformOutputParser[Any]):
         except ValueError as exc:
             if partial:
                 return None
-            what = "JSON" if self.output is None else f"a {self.output.name}"
+            name = None if self.output is None else self.output.name
             shown = text or ", ".join(str(call["args"]) for call in calls)
-            msg = f"The model's answer is not {what}: {str(exc).strip()} It is {shown[:_LONGEST_SHOWN]!r}."
-            raise OutputParserException(msg, llm_output=text) from exc
+            raise OutputParserException(describe_misfit(name, str(exc), shown), llm_output=text) from exc
 
     def _read_calls(self, message: BaseMessage, calls: Sequence[Any], *, partial: bool) -> Any:
         own = [call["args"] for call in calls if self.is_call and call["name"] == self.output.name]
@@ -191,12 +182,16 @@ def _answer_of(message: BaseMessage) -> tuple[str, Sequence[Any]]:
 
 
 class _Growing:
-    """What is known of an object while its message streams."""
+    """What is known of an object while its message streams.
+
+    Attributes:
+        known: The object as far as it is known; None for nothing yet.
+    """
 
     def __init__(self, parser: StructuredOutputParser) -> None:
         self._parser = parser
         self._generation: Any = None
-        self._known: Any = None
+        self.known: Any = None
 
     def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
         """What this chunk makes known."""
@@ -213,9 +208,84 @@ class _Growing:
     def end(self) -> Iterator[Any]:
         """The object at the end, unless it is known already."""
         if self._generation is not None:
-            yield from self._changed(self._parser.parse_result([self._generation]))
+            yield from self._changed(self._whole())
+
+    def outcome(self) -> dict[str, Any]:
+        """The object at the end as `parsed`, or why there is none as `parsing_error`."""
+        try:
+            return {"parsed": self._whole(), "parsing_error": None}
+        except OutputParserException as exc:
+            return {"parsed": None, "parsing_error": exc}
+
+    def _whole(self) -> Any:
+        return self._parser.parse_result([self._generation or ChatGeneration(message=AIMessage(""))])
 
     def _changed(self, parsed: Any) -> Iterator[Any]:
-        if parsed is not None and parsed != self._known:
-            self._known = parsed
+        if parsed is not None and parsed != self.known:
+            self.known = parsed
             yield parsed
+
+
+class _WithRaw(RunnableSerializable["BaseMessage", dict[str, Any]]):
+    """From a message to `raw`, `parsed` and `parsing_error`; in a stream, each comes as soon as it is known.
+
+    LangChain's own chain for this has a fallback, which cannot act once a stream has begun.
+    """
+
+    parser: StructuredOutputParser
+
+    def invoke(self, input: BaseMessage, config: RunnableConfig | None = None, **kwargs: Any) -> dict[str, Any]:  # noqa: A002 - LangChain's name
+        """The message and what it is parsed to."""
+        return self._call_with_config(self._parts, input, config, **kwargs)
+
+    def transform(
+        self,
+        input: Iterator[BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Iterator[dict[str, Any]]:
+        """Each chunk of the message, and what it makes known."""
+        yield from self._transform_stream_with_config(input, self._transform, config, **kwargs)
+
+    async def atransform(
+        self,
+        input: AsyncIterator[BaseMessage],  # noqa: A002
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[dict[str, Any]]:
+        """What `transform` gives."""
+        async for part in self._atransform_stream_with_config(input, self._atransform, config, **kwargs):
+            yield part
+
+    def _parts(self, message: BaseMessage) -> dict[str, Any]:
+        stream = _Growing(self.parser)
+        for _ in stream.add(message):
+            pass  # of a chunk, too, only the end counts
+        return {"raw": message, **stream.outcome()}
+
+    def _transform(self, chunks: Iterator[BaseMessage]) -> Iterator[dict[str, Any]]:
+        stream = _Growing(self.parser)
+        for chunk in chunks:
+            yield from _parts_of(chunk, stream)
+        yield from _last_parts(stream)
+
+    async def _atransform(self, chunks: AsyncIterator[BaseMessage]) -> AsyncIterator[dict[str, Any]]:
+        stream = _Growing(self.parser)
+        async for chunk in chunks:
+            for part in _parts_of(chunk, stream):
+                yield part
+        for part in _last_parts(stream):
+            yield part
+
+
+def _parts_of(chunk: BaseMessage, stream: _Growing) -> Iterator[dict[str, Any]]:
+    yield AddableDict(raw=chunk)
+    yield from (AddableDict(parsed=parsed) for parsed in stream.add(chunk))
+
+
+def _last_parts(stream: _Growing) -> Iterator[dict[str, Any]]:
+    known = stream.known
+    outcome = stream.outcome()
+    if outcome["parsed"] is None or outcome["parsed"] != known:
+        yield AddableDict(parsed=outcome["parsed"])
+    yield AddableDict(parsing_error=outcome["parsing_error"])

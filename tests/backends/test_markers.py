@@ -18,6 +18,7 @@ LINKS = [
     "[2](<https://b.example/y z> 'T')",
     '[12](https://c.example/(a)(b).d "q")',
     "[3](https://d.example/a\\)b&amp;c)",
+    "[[4]](https://e.example)",
 ]
 SIGNS = [
     "`",
@@ -52,8 +53,11 @@ def links_of_commonmark(text: str) -> list[tuple[int, object, object]]:
     for block in MarkdownIt("commonmark").parse(text):
         tokens = block.children or []
         for at, token in enumerate(tokens):
-            if token.type == "link_open" and re.fullmatch(r"[1-9][0-9]{0,2}", tokens[at + 1].content):
-                found.append((int(tokens[at + 1].content), token.attrs["href"], token.attrs.get("title", "")))
+            if token.type != "link_open":
+                continue
+            number = re.fullmatch(r"([1-9][0-9]{0,2})|\[([1-9][0-9]{0,2})\]", tokens[at + 1].content)
+            if number is not None:
+                found.append((int(number[1] or number[2]), token.attrs["href"], token.attrs.get("title", "")))
     return found
 
 
@@ -70,7 +74,7 @@ def test_a_place_is_that_of_the_marker(text: str) -> None:
     """A place begins with the number in brackets, and ends with the link."""
     for link in find_markers(text).links:
         marker = text[link.start : link.end]
-        assert marker.startswith(f"[{link.number}](")
+        assert marker.startswith((f"[{link.number}](", f"[[{link.number}]]("))
         assert marker.endswith(")")
 
 
@@ -151,7 +155,26 @@ def test_a_destination_is_read_as_commonmark_reads_it(target: str, url: str) -> 
 
 
 @pytest.mark.parametrize(
-    "beginning", ["[", "[1", "[12]", "[1](", "[1](htt", "[1](<https://a b", "[1](https://a 'T", "[^", "[^1", "[^1^"]
+    "beginning",
+    [
+        "[",
+        "[1",
+        "[12]",
+        "[[",
+        "[[1",
+        "[[1]",
+        "[[1]]",
+        "[[1]](",
+        "[1](",
+        "[1](https://a\r",
+        "[1](<b\\",
+        "[1](htt",
+        "[1](<https://a b",
+        "[1](https://a 'T",
+        "[^",
+        "[^1",
+        "[^1^",
+    ],
 )
 def test_each_beginning_of_a_marker_is_held_back(beginning: str) -> None:
     """What may become a marker is not shown."""
@@ -195,6 +218,15 @@ def test_places_are_given_to_citations() -> None:
         "1. a\n ",
         "- \n\n",
         "[1](\\",
+        "[[1](",
+        "[[1]](https://a.example)",
+        "[1](<https://a[2](",
+        "[1](https://a\r",
+        "[1](https://a '\\",
+        "~~",
+        "1. ",
+        "```x",
+        "\n``",
     ],
 )
 def test_the_work_grows_with_the_text(part: str) -> None:

@@ -20,6 +20,7 @@ REPLY = ev.Reply(
     suggestions=("More?",),
     quota=ev.Quota(used=1, limit=30),
     conversation_id="c1",
+    metadata={"state": "TASK_STATE_COMPLETED"},
 )
 ONCE = (Prompt("Hello", None),)
 
@@ -36,11 +37,12 @@ def test_an_id_of_a_call_is_never_the_same() -> None:
 
 def test_metadata_are_plain_data() -> None:
     """So a checkpoint, a cache or a memory gives back what it was given; what is missing has no key."""
-    metadata = reply_metadata(REPLY)
-    assert metadata.keys() == {"citations", "searches", "suggestions"}
+    metadata = reply_metadata(REPLY, REPLY.citations)
+    assert metadata.keys() == {"citations", "searches", "suggestions", "service_metadata"}
+    assert metadata["service_metadata"] == {"state": "TASK_STATE_COMPLETED"}
     assert metadata["citations"] == [{"number": 1, "url": "https://example.com", "title": "Example"}]
     assert json.loads(json.dumps(metadata)) == metadata
-    assert reply_metadata(ev.Reply()) == {}
+    assert reply_metadata(ev.Reply(), ()) == {}
     assert to_plain((ev.Quota(used=1, limit=2), "x")) == [{"used": 1, "limit": 2}, "x"]
 
 

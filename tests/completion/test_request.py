@@ -6,7 +6,15 @@ from typing import Any
 
 import pytest
 
-from bing_llm.completion.request import Request, read_choice, read_format, read_max_tokens, read_stop, read_toolbox
+from bing_llm.completion.request import (
+    Request,
+    read_choice,
+    read_format,
+    read_max_tokens,
+    read_openai_tool,
+    read_stop,
+    read_toolbox,
+)
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.tools.calls import JsonObject, SchemaCheck, Tool, Toolbox
@@ -212,3 +220,22 @@ def test_another_length_is_refused(max_tokens: Any) -> None:
     """The error shows it."""
     with pytest.raises(InvalidRequest, match="it must be a whole number from 1 on"):
         read_max_tokens(max_tokens)
+
+
+@pytest.mark.parametrize("given", [ADD, {"type": "function", **ADD["function"]}, {"function": ADD["function"]}])
+def test_both_of_openais_forms_are_tools(given: dict[str, Any]) -> None:
+    """Nested, as in chat completions, and flat, as in the Responses API."""
+    assert read_openai_tool(given) == ADD
+
+
+@pytest.mark.parametrize("given", [{}, {"name": "add"}, {"type": "web_search", "function": {"name": "x"}}])
+def test_other_dicts_are_left_to_the_framework(given: dict[str, Any]) -> None:
+    """LangChain knows more forms."""
+    assert read_openai_tool(given) is None
+
+
+@pytest.mark.parametrize("given", [{"type": "function"}, {"function": {"name": ""}}, {"type": "function", "name": 3}])
+def test_a_tool_needs_a_name(given: dict[str, Any]) -> None:
+    """The error says what the tool has."""
+    with pytest.raises(ValueError, match="A tool has no name; its keys: "):
+        read_openai_tool(given)

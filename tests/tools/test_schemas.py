@@ -10,7 +10,7 @@ import pytest
 
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call, Tool
-from bing_llm.tools.schemas import arguments_schema, compact, example_call
+from bing_llm.tools.schemas import arguments_schema, compact, example_call, root_schema
 
 STRING = {"type": "string"}
 NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}, "at": {"$ref": "#/$defs/Point"}}}
@@ -293,3 +293,15 @@ def test_a_reference_to_itself_ends() -> None:
     """What refers to nothing but itself stays a reference."""
     circle = {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}
     assert arguments_schema(circle)["$ref"] == "#/$defs/A"
+
+
+def test_a_value_that_is_not_an_object_is_the_argument_root() -> None:
+    """Its definitions stay at the top, where references look for them; its notes are those of the tool."""
+    item = {"$ref": "#/$defs/Point"}
+    schema = {"title": "Points", "description": "All.", "type": "array", "items": item, "$defs": {"Point": POINT}}
+    assert root_schema(schema) == {
+        "type": "object",
+        "properties": {"root": {"type": "array", "items": item}},
+        "required": ["root"],
+        "$defs": {"Point": POINT},
+    }

@@ -113,16 +113,20 @@ async def test_the_original_error_is_raised_after_the_last_attempt() -> None:
     assert caught.value.__cause__ is cause
 
 
-async def test_a_bug_below_closes_the_turn() -> None:
+@pytest.mark.parametrize("method", ["ready_event", "next_event"])
+async def test_a_bug_below_closes_the_turn(method: str) -> None:
     """An exception that is none of ours comes out as it is, and leaves nothing open."""
     backend = FakeBackend(answer("Hi"))
     turn = client_of(backend).stream("Hello")
     await anext(turn)
 
-    async def broken() -> ev.Event:
+    channel = backend.channels[0]
+
+    def broken() -> ev.Event:
         raise LookupError("a bug")
 
-    backend.channels[0].next_event = broken  # type: ignore[method-assign]
+    channel.ready_event = lambda: None  # type: ignore[method-assign]
+    setattr(channel, method, broken)
     with pytest.raises(LookupError, match="a bug"):
         await anext(turn)
     assert backend.open_channels == 0

@@ -122,11 +122,13 @@ class AnswerReader:
         Raises:
             ContentFiltered, ConversationEnded, TurnLimitReached: The service refused, and there is no text.
         """
-        self._frame, self._raws = ("arguments", record, update.arguments), None
-        for arguments in update.arguments:
+        known = update.arguments
+        self._frame, self._raws = ("arguments", record, known), None
+        for arguments in known:
             if arguments.throttling is not None:
                 self._quota(arguments.throttling)
-            is_news = self._snapshot(arguments.messages) if arguments.messages else False
+            messages = arguments.messages
+            is_news = self._snapshot(messages) if messages else False
             if arguments.references:
                 self._references = arguments.references
             if arguments.cursor is not None:

@@ -96,6 +96,7 @@ TRANSITIONS: Final[dict[State, dict[type, State]]] = {
 # The handshake was sent and not answered yet.
 UNANSWERED: Final = (State.HANDSHAKING, State.REQUESTED, State.STOPPED_EARLY)
 
+_PING: Final = frames.Ping
 _STATELESS = (frames.Ping, frames.UnknownFrame)
 
 
@@ -105,6 +106,9 @@ class Connection:
     Args:
         role: Which end we are.
         limits: How much data is accepted from the other end.
+
+    Attributes:
+        receive: Takes the content of one WebSocket message. `next_frame` returns its frames.
     """
 
     def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:
@@ -114,6 +118,7 @@ class Connection:
         self.record: Record = b""  # of the last frame
         self._reader = RecordReader(limits)
         self._records = self._reader.records
+        self.receive = self._reader.receive
         self._at_end = False
 
     @property
@@ -138,10 +143,6 @@ class Connection:
             self._step(frame, "sent")
         return codec.encode(*outgoing)
 
-    def receive(self, message: bytes) -> None:
-        """Take the content of one WebSocket message. `next_frame` returns its frames."""
-        self._reader.receive(message)
-
     @property
     def lines(self) -> int:
         """How many records have come."""
@@ -157,7 +158,8 @@ class Connection:
         Raises:
             ProtocolError: The record does not parse, is longer than allowed, or the frame is not allowed in this state.
         """
-        if not self._records:
+        records = self._records
+        if not records:
             if self._reader.failure is not None:
                 self.record = b""
                 raise self._reader.failure
@@ -165,12 +167,12 @@ class Connection:
                 self.state = State.CLOSED
                 return EOF
             return NEED_DATA
-        self.record = self._records.popleft()
-        frame = self._decode(self.record)
+        record = self.record = records.popleft()
+        frame = self._decode(record)
         kind = type(frame)
         if self._next_states.get(kind) is not self._state:
             self._step(frame, "received")
-        if kind is not frames.Ping:
+        if kind is not _PING:
             self.frames_received += 1
         return frame
 

@@ -1,7 +1,8 @@
 """The frames of the ChatHub, in both directions, as typed data.
 
-Only fields that client or emulator use are declared; others are skipped while decoding. Wire names are
-camelCase. Sources: docs/protocol/chathub.md, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
+Of what the server says, only fields that the client reads are declared. Others are skipped while decoding, and those
+that the emulator writes are in `bing_llm.emulator.chathub.shapes`. Wire names are camelCase. Sources:
+docs/protocol/chathub.md, sections c to e, and the recordings (02, 03, 04, 05, 10, 12, 22).
 """
 
 from __future__ import annotations
@@ -27,18 +28,13 @@ class WireMessage(_Wire):
 
     text: str | None = None
     author: str | None = None
-    created_at: str | None = None
-    timestamp: str | None = None
     message_id: str | None = None
-    request_id: str | None = None
     message_type: str | None = None
     content_type: str | None = None
     content_origin: str | None = None
     hidden_text: str | None = None
     invocation: str | None = None
-    offense: str | None = None
     adaptive_cards: msgspec.Raw = msgspec.Raw()
-    source_attributions: msgspec.Raw = msgspec.Raw()
     suggested_responses: msgspec.Raw = msgspec.Raw()
     references: msgspec.Raw = msgspec.Raw()
     search_queries: msgspec.Raw = msgspec.Raw()
@@ -64,7 +60,6 @@ class UpdateArguments(_Wire):
     """What one update brings. `write_at_cursor` and `references` come from the Microsoft 365 hub only."""
 
     messages: list[WireMessage] | None = None
-    request_id: str | None = None
     throttling: Throttling | None = None
     cursor: Cursor | None = None
     write_at_cursor: str | None = None

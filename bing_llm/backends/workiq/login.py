@@ -23,6 +23,10 @@ from bing_llm.backends.workiq.challenge import Challenge
 from bing_llm.errors import BingError, ConfigurationError
 
 _CACHE = "bing-llm"
+_WHERE_TOKENS_ARE = (
+    f"Remove that file, and what azure-identity keeps as {_CACHE}.cae and {_CACHE}.nocae: the entries of these names "
+    "in the system's key store, and the files in ~/.IdentityService (on Windows in %LOCALAPPDATA%\\.IdentityService)."
+)
 _INSTALL = 'pip install "bing-llm[workiq]"'
 
 
@@ -133,7 +137,8 @@ def logout() -> str | None:
         The user's name; None if nobody has signed in.
 
     Raises:
-        ConfigurationError: The file or the tokens cannot be removed, or azure-identity is not installed.
+        ConfigurationError: The file or the tokens cannot be removed, or azure-identity is not installed. If its version
+            keeps tokens in another way, the hint says what to remove by hand.
     """
     file = login_file()
     saved = _read(file)
@@ -142,7 +147,9 @@ def logout() -> str | None:
     identity = _identity()
     try:
         record = identity.AuthenticationRecord.deserialize(saved.record)
-        _remove_tokens(identity, record, plain=saved.plain_cache)
+        _remove_tokens(_token_caches(identity, file, plain=saved.plain_cache), record)
+    except ConfigurationError:
+        raise
     except Exception as exc:  # the cache is the system's key store, which may fail in any way
         msg = f"The tokens of the login in {file} cannot be removed ({type(exc).__name__})."
         raise ConfigurationError(msg, hint="Unlock the system's key store, and try again.") from exc
@@ -154,11 +161,26 @@ def logout() -> str | None:
     return str(record.username)
 
 
-def _remove_tokens(identity: Any, record: Any, *, plain: bool) -> None:
-    """Remove what the cache has of this account: azure-identity offers no call for that, but its cache is msal's."""
-    persistent_cache = importlib.import_module("azure.identity._persistent_cache")
-    for is_cae in (True, False):
-        cache = persistent_cache._load_persistent_cache(_cache(identity, plain=plain), is_cae)  # noqa: SLF001
+def _token_caches(identity: Any, file: Path, *, plain: bool) -> list[Any]:
+    """The caches of azure-identity, which are msal's: with tokens for continuous access evaluation, and without.
+
+    azure-identity has no public call for them, and msal-extensions does not know where they are on each system.
+
+    Raises:
+        ConfigurationError: This version of azure-identity has no such caches.
+    """
+    options = _cache(identity, plain=plain)
+    try:
+        load = importlib.import_module("azure.identity._persistent_cache")._load_persistent_cache  # noqa: SLF001
+        return [load(options, is_cae) for is_cae in (True, False)]
+    except (ImportError, AttributeError, TypeError) as exc:
+        msg = f"The tokens of the login in {file} cannot be removed: this azure-identity keeps them in another way."
+        raise ConfigurationError(msg, hint=_WHERE_TOKENS_ARE) from exc
+
+
+def _remove_tokens(caches: list[Any], record: Any) -> None:
+    """Remove what the caches have of this account."""
+    for cache in caches:
         kinds = cache.CredentialType
         for kind, remove in (
             (kinds.REFRESH_TOKEN, cache.remove_rt),

@@ -16,6 +16,7 @@ from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 _DONE: Final = b"[DONE]"  # not documented here; other services end a stream with it, and clients expect it
 _NORMAL_CLOSURE: Final = 1000
+_PARTS_AT_ONCE: Final = 32
 
 
 T = TypeVar("T")
@@ -58,8 +59,8 @@ class ResponseReader(Protocol[T]):
     def complete(self) -> None:
         """Add `TurnCompleted`: what had come is the answer."""
 
-    def stop_request(self) -> bytes:
-        """What to send so that the service ends the answer; empty where it has no such request."""
+    def stop_request(self) -> bytes | None:
+        """What to send so that the service ends the answer; empty for nothing, None while it is not known yet."""
 
 
 class Turn:
@@ -82,6 +83,7 @@ class Turn:
         self._stream = EventReader(limits)
         self._body: bytearray | None = None  # of a response that is not a stream
         self._reader = reader
+        self._events = reader.events
         self._progress = 0
         self._end_code: int | None = None
         self._at_end = False
@@ -136,11 +138,14 @@ class Turn:
         self._end_code, self._at_end = None, False
         self._failure = None
 
-    def stop(self) -> bytes:
-        """End the answer with what came. Empty where the service has no such request: it sees the connection end."""
+    def stop(self) -> bytes | None:
+        """End the answer with what came. Empty where the service has no such request: it sees the connection end.
+
+        None while the request is not known yet: more of the response is read first.
+        """
         self._stopped = True
         request = self._reader.stop_request()
-        self._dropped = not request
+        self._dropped = request == b""
         return request
 
     def cut_short(self) -> ev.TurnCompleted:
@@ -157,7 +162,7 @@ class Turn:
             BingError: The turn failed; the same error again when called again.
             ProtocolError: Also, that the turn is complete: nothing comes after its last event.
         """
-        events = self._reader.events
+        events = self._events
         while not events:
             if self._failure is not None:
                 raise self._failure
@@ -166,11 +171,21 @@ class Turn:
         return events.popleft()
 
     def _read(self) -> bool:
-        """Add the events of the next thing that came, or note why there are none; whether there was something."""
+        """Add the events of what came next, or note why there are none; whether there was something.
+
+        Of some parts at once: those who take the events run faster where none is parsed between two of them.
+        """
         try:
-            if self._reader.completed:
+            was_complete = self._reader.completed
+            if was_complete:
                 raise errors.ProtocolError("This turn is complete; it has no further event.")
-            return self._read_event() if self._body is None else self._read_body(self._body)
+            if self._body is not None:
+                return self._read_body(self._body)
+            for _ in range(_PARTS_AT_ONCE):
+                if not self._read_event():
+                    return bool(self._events)
+                if self._reader.completed:
+                    break
         except errors.BingError as exc:
             exc.partial_text = exc.partial_text or self._reader.text
             self._failure = exc

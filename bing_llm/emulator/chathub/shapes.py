@@ -23,6 +23,11 @@ SERVICE_VERSION = "20240203.114"
 class Message(frames.WireMessage, kw_only=True):
     """One message with all that the service puts into it."""
 
+    created_at: str | None = None
+    timestamp: str | None = None
+    request_id: str | None = None
+    offense: str | None = None
+    source_attributions: msgspec.Raw = msgspec.Raw()
     from_: dict[str, object] | None = msgspec.field(name="from", default=None)
     locale: str | None = None
     market: str | None = None
@@ -32,6 +37,12 @@ class Message(frames.WireMessage, kw_only=True):
     feedback: dict[str, object] | None = None
     input_method: str | None = None
     spoken_text: str | None = None
+
+
+class UpdateArguments(frames.UpdateArguments, kw_only=True):
+    """What one update brings, and which request it answers."""
+
+    request_id: str | None = None
 
 
 class TurnCursor(frames.Cursor, kw_only=True):

@@ -208,7 +208,7 @@ class AnswerWriter:
         throttling: frames.Throttling | None = None,
         cursor: frames.Cursor | None = None,
     ) -> frames.Update:
-        arguments = frames.UpdateArguments(
+        arguments = shapes.UpdateArguments(
             messages=list(shown) or None, request_id=self._request_id, throttling=throttling, cursor=cursor
         )
         return frames.Update(arguments=[arguments])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bing_llm.backends.markers import find_markers
@@ -245,13 +245,83 @@ def test_footnotes_stand_for_the_links(text: str) -> None:
     assert back + marked.text[at:] == text
 
 
-@pytest.mark.parametrize("form", ["keep", "footnote"])
-@given(text=TEXTS)
-def test_what_was_given_is_never_taken_back(form: Any, text: str) -> None:
-    """What is given of each beginning of a text is a beginning of what is given of the whole."""
-    whole = mark(text, form, final=True).text
+CUT = [
+    "[1](https://x/a\r",
+    "[2](https://x/b\n",
+    "[3](https://x/c 'T\\",
+    "[4](<https://x/d\\",
+    "[5](<https://x/[6](e>",
+    "[[7]](https://x/f#k)",
+    "[8](https://x/g)",
+]
+SIGNS = [*"`~[]()\r\n#>- 1x\\<!='*.\t", "](", "```", "\r\n", "    "]
+SPECIAL = st.lists(st.sampled_from([*SIGNS, *CUT]), max_size=16).map("".join)
+
+
+def check_growth(text: str, form: Any) -> None:
+    """Give a text character by character: each time what was given, and more."""
+    given = ""
     for end in range(len(text) + 1):
-        assert whole.startswith(mark(text[:end], form, final=False).text)
+        grown = mark(text[:end], form, final=False).text
+        assert grown.startswith(given)
+        given = grown
+    assert mark(text, form, final=True).text.startswith(given)
+
+
+@pytest.mark.parametrize("form", ["keep", "footnote"])
+@given(text=TEXTS | SPECIAL)
+@settings(max_examples=300)
+def test_what_was_given_is_never_taken_back(form: Any, text: str) -> None:
+    """What is given of each beginning of a text is a beginning of what is given of each longer one."""
+    check_growth(text, form)
+
+
+@pytest.mark.parametrize("form", ["keep", "footnote"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See [8](https://x/g).\n```python\nx = 1\n```\nDone.",
+        "See [8](https://x/g).\n\n~~~\nx",
+        "A [1](https://x/a\r\n [2](https://x/b)",
+        "A [1](https://x/a\r``` [8](https://x/g)",
+        "A [1](https://x/a\r1. * [8](https://x/g)",
+        "Use `a\n# Head [8](https://x/g) `b`",
+        "Use `a [8](https://x/g)\n --- b`",
+        "Use `a [8](https://x/g)\n```py`",
+        "Use `a [8](https://x/g)\n\xa0b`",
+        '[1](https://x/a "[<\\<',
+        "[1](<https://x/a\\>b>)",
+        "[5](<https://x/[6](((e>) [8](https://x/g)",
+    ],
+)
+def test_a_line_that_is_cut_may_become_anything(form: Any, text: str) -> None:
+    """A fence, a heading, a rule, a list, or the rest of a paragraph; half a line ending, and half an escape."""
+    check_growth(text, form)
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        ("See [8](https://x/g).\n``", "See [^8^].\n``"),
+        ("See [8](https://x/g).\n```py", "See [^8^].\n```py"),
+        ("Use `a\n# Head [8](https://x/g) b", "Use `a\n# Head [^8^] b"),
+        ("Use `a [8](https://x/g) b", "Use `a "),
+        ("1. a [8](https://x/g)\n2", "1. a [^8^]\n2"),
+    ],
+)
+def test_no_more_is_held_back_than_markers(text: str, given: str) -> None:
+    """The beginning of a fence or a heading reads the same in any case."""
+    assert mark(text, "footnote", final=False).text == given
+
+
+def test_a_number_in_two_pairs_of_brackets_is_a_marker() -> None:
+    """It is one link, with all its brackets."""
+    text = "Up [[1]](https://x/a.docx#k), [[2](https://x/b)] [[3]] [[4](x)"
+    cited = read(text, None, {"k": reference("https://x/a.docx")})
+    places = [text[start:end] for each in cited.citations for start, end in each.spans]
+    assert places == ["[[1]](https://x/a.docx#k)", "[2](https://x/b)"]
+    assert cited.uncited == {}
+    assert mark(text, "footnote", final=True).text == "Up [^1^], [[^2^]] [[3]] [[4](x)"
 
 
 @given(st.lists(TEXTS, max_size=6), st.data())

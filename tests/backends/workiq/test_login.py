@@ -255,6 +255,31 @@ def test_tokens_that_cannot_be_removed_keep_the_login(
     assert login_file().exists()
 
 
+def _no_loader() -> ModuleType:
+    return ModuleType("azure.identity._persistent_cache")
+
+
+def _other_loader() -> Any:
+    module: Any = _no_loader()
+    module._load_persistent_cache = lambda _options: None
+    return module
+
+
+@pytest.mark.usefixtures("identity")
+@pytest.mark.parametrize(
+    "module", [None, _no_loader(), _other_loader()], ids=["no module", "no loader", "other loader"]
+)
+def test_a_logout_says_what_to_remove(monkeypatch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
+    """Where a version of azure-identity keeps its tokens in another way, a person can still remove them."""
+    sign_in()
+    monkeypatch.setitem(sys.modules, "azure.identity._persistent_cache", module)
+    with pytest.raises(ConfigurationError) as caught:
+        logout()
+    assert str(login_file()) in caught.value.message
+    for name in ("bing-llm.cae", "bing-llm.nocae", "~/.IdentityService"):
+        assert name in caught.value.hint
+
+
 @pytest.mark.system
 def test_a_logout_empties_the_cache_of_azure_identity(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the package itself, whose cache of tokens is not part of its own interface."""

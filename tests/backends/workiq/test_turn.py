@@ -476,6 +476,17 @@ def test_half_a_marker_is_not_in_a_stopped_answer() -> None:
     assert [len(each.spans) for each in outcome.reply.citations] == [1]
 
 
+@pytest.mark.parametrize("form", ["keep", "footnote"])
+def test_a_text_that_only_grows_is_never_taken_back(form: str) -> None:
+    """Whatever a snapshot cuts: a fence, a line ending, a heading, an escape, two pairs of brackets."""
+    text = "A[1](https://x/a).\n```py\nx\n```\nUse `b`[2](https://x/b\r\n) `\n# H [[3]](<https://x/\\>>) `\n1. D"
+    snapshots = [partial(text[:end]) for end in range(1, len(text) + 1)]
+    outcome = play([*snapshots, final(text)], citation_markers=form)
+    assert not any(isinstance(each, Revised) for each in outcome.events)
+    assert text_of(outcome) == outcome.reply.text
+    assert [each.number for each in outcome.reply.citations] == [1, 2, 3]
+
+
 def test_places_are_those_of_the_text_without_tags() -> None:
     """They count in the text as it is returned."""
     text = f"<Person>Ada</Person> says so.[1]({PLACE}/a.docx#k) <File>a.docx</File>"

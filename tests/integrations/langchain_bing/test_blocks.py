@@ -106,7 +106,8 @@ async def test_the_newest_events_have_the_citations() -> None:
 
 def test_calls_stay_calls() -> None:
     """Beside citations and searches; nothing is doubled."""
-    reply = ev.Reply(text=f"Hm.[^1^]\n{call('add', a=1)}", citations=CITATIONS[:1], searches=REPLY.searches[:1])
+    cited = (ev.Citation(1, "https://example.com/a", "A page", ((3, 8),)),)
+    reply = ev.Reply(text=f"Hm.[^1^]\n{call('add', a=1)}", citations=cited, searches=REPLY.searches[:1])
     lines: list[Line] = [ev.TextDelta(reply.text), ev.TurnCompleted(reply)]
     tools: list[Any] = [{"name": "add"}]
     for message in (
@@ -117,6 +118,17 @@ def test_calls_stay_calls() -> None:
         assert kinds == ["server_tool_call", "server_tool_result", "text", "tool_call"]
         (note,) = of("text", message.content_blocks)[0]["annotations"]
         assert (note["start_index"], note["end_index"]) == (3, 8)  # in the text without the call
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+def test_a_citation_of_a_rewritten_text_has_no_place_in_the_old_one(version: str | None) -> None:
+    """A stream keeps the text that it gave; its metadata has the new one, and its sources stay."""
+    cited = ev.Citation(2, "https://example.com/b", "", ((8, 13),))
+    lines = [ev.TextDelta("Hello.[^1^] A"), *turn(ev.TextRevised("Goodbye [^2^]!"), citations=(cited,), revised=True)]
+    message = streamed(model_of(FakeBackend(lines), output_version=version), "Hi")
+    assert message.response_metadata["final_text"] == "Goodbye [^2^]!"
+    (note,) = of("text", message.content_blocks)[0]["annotations"]
+    assert (note["url"], "start_index" in note) == ("https://example.com/b", False)
 
 
 def test_the_blocks_survive_storage() -> None:

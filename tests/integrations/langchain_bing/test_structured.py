@@ -195,7 +195,7 @@ async def test_what_never_fits_is_an_error_of_the_parser(method: Method, fault: 
         return model.with_structured_output(Person, method=method, **more)
 
     for result in results_of(asked):
-        with pytest.raises(OutputParserException, match="The model's answer is not a Person"):
+        with pytest.raises(OutputParserException, match=r"answer does not fit the schema Person: .*\. It is "):
             result()
     with pytest.raises(OutputParserException):
         await asked().ainvoke("Ada is 36.")
@@ -205,6 +205,28 @@ async def test_what_never_fits_is_an_error_of_the_parser(method: Method, fault: 
     assert (raw["parsed"], type(raw["parsing_error"])) == (None, OutputParserException)
     second = model_of(FakeBackend(turn(call("Person", **ADA)))).with_structured_output(Person)
     assert asked().with_fallbacks([second]).invoke("Ada is 36.") == Person(name="Ada", age=36)
+
+
+@pytest.mark.parametrize("fault", [*UNFIT, ""])
+@pytest.mark.parametrize("method", METHODS)
+async def test_a_raw_stream_ends_with_the_outcome(method: Method, fault: str) -> None:
+    """As with `invoke`: the object and no error, or no object and the error, which is not raised."""
+    answer = UNFIT[fault][method] if fault else written(method, "Person")
+
+    def asked() -> Any:
+        model = model_of(FakeBackend(turn(*answer), turn(*answer)), join_deltas=False)
+        return model.with_structured_output(Person, method=method, include_raw=True)
+
+    whole = asked().invoke("Ada is 36.")
+    for parts in (list(asked().stream("Ada is 36.")), [part async for part in asked().astream("Ada is 36.")]):
+        last = next(part for part in reversed(parts) if "parsed" in part)
+        assert last["parsed"] == whole["parsed"]
+        assert [*parts[-1]] == ["parsing_error"]
+        error = parts[-1]["parsing_error"]
+        assert (type(error), str(error)) == (type(whole["parsing_error"]), str(whole["parsing_error"]))
+        assert isinstance(error, OutputParserException) == bool(fault)
+        raw = sum((part["raw"] for part in parts[1:] if "raw" in part), parts[0]["raw"])
+        assert raw.text == whole["raw"].text or "final_text" in raw.response_metadata
 
 
 @pytest.mark.parametrize("method", METHODS)

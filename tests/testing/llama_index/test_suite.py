@@ -135,7 +135,6 @@ OF_LLAMA_INDEX = {
         "test_async_is_not_sync_in_disguise",
         "test_chunks_are_objects_of_their_own",
         "test_legacy_callbacks_are_called_once",
-        "test_metadata_is_real",  # no name
         "test_the_methods_agree",  # it repeats its prompt, which is another one for a chat
         "test_the_output_parser_is_used",  # its constructor takes neither this
         "test_the_rate_limiter_is_asked_once",  # nor this

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.children import run_python
+from tests.snippets import blocks_of
 
 pytestmark = pytest.mark.system  # a process of its own, with a framework in it
 
@@ -35,6 +36,16 @@ def test_five_lines_test_an_llm(tmp_path: Path) -> None:
     output = run_suite(tmp_path, source, "-k", "test_a_call_is_made or test_every_method_answers", "-vv")
     assert "8 passed" in output or re.search(r"\d+ failed, 8 passed", output)
     assert re.search(r"^E +At index 0 diff: ", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/llama_index.md"])
+def test_the_lines_that_the_pages_show_pass(page: str, tmp_path: Path) -> None:
+    """As they are written: who copies them sees a suite that passes."""
+    text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+    (source,) = (block.code for block in blocks_of(text) if "LLMConformance" in block.code)
+    last = run_suite(tmp_path, source).strip().splitlines()[-1]
+    assert re.match(r"\d\d+ passed", last), last
+    assert "failed" not in last
 
 
 def test_an_llm_that_conforms_passes(tmp_path: Path) -> None:

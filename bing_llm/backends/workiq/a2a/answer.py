@@ -145,6 +145,11 @@ class TaskReader:
         """The whole text so far."""
         return self._reply.text
 
+    @property
+    def shown(self) -> object:
+        """What the task shows so far, to be compared: it changes with the status, and as the text grows."""
+        return self._status, len(self.text)
+
     # --- bing_llm.backends.workiq.turn.ResponseReader ---------------------------------------------------------------
 
     def parse(self, data: str | bytes) -> Response:
@@ -174,10 +179,12 @@ class TaskReader:
         if whole and not self.completed:
             raise errors.ConnectionLost("The service answered the turn before the task was complete.")
 
-    def stop_request(self) -> bytes:
-        """The request that cancels the task; empty while the service has not named it."""
+    def stop_request(self) -> bytes | None:
+        """The request that cancels the task: None while the service has not named it, empty where it has ended."""
         self._stopping = True
-        return msgspec.json.encode(task_request("CancelTask", self.task_id)) if self.task_id else b""
+        if self.ended:
+            return b""
+        return msgspec.json.encode(task_request("CancelTask", self.task_id)) if self.task_id else None
 
     def complete(self) -> None:
         """Add `TurnCompleted`: what had come is the answer.

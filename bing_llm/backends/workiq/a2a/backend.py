@@ -179,7 +179,7 @@ class A2ABackend:
             self._limits,
             deadline,
             used=used,
-            stop_seconds=self._timeouts.stop,
+            timeouts=self._timeouts,
             sleep=self._sleep,
         )
         await channel.open(request, streaming=streaming)

@@ -1,11 +1,11 @@
-"""One turn of an agent over its connections: if one breaks, the next one goes on with the task."""
+"""One turn of an agent over its connections: if one ends too early, the next one goes on with the task."""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Final, NoReturn
 
 import msgspec
 
@@ -13,25 +13,20 @@ from bing_llm import events as ev
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream
 from bing_llm.backends.workiq.a2a.answer import TaskReader
-from bing_llm.backends.workiq.a2a.wire import PLACE_HINT, VERSION_HEADERS, Method, task_request
+from bing_llm.backends.workiq.a2a.resume import Outcome, Step
+from bing_llm.backends.workiq.a2a.wire import PLACE_HINT, VERSION_HEADERS, task_request
 from bing_llm.backends.workiq.calls import Calls
 from bing_llm.backends.workiq.errors import error_for
 from bing_llm.backends.workiq.turn import Turn
-from bing_llm.errors import BingError, ConnectionLost, ServiceError, rule_for
-from bing_llm.limits import Deadline, Limits
-
-_WAITS: Final = (0.0, 0.5, 2.0)
-"""Seconds before each attempt to take up a task again: a connection that broke is often back within seconds, and a task
-that is asked for may need a few more."""
-
-_MOST_SUBSCRIPTIONS: Final = 20  # that brought something, of one turn: a service may break each connection
+from bing_llm.errors import BingError, ConnectionLost, ServiceError, TimedOut, rule_for
+from bing_llm.limits import Deadline, Limits, Timeouts
 
 
 class TaskChannel:
     """One turn of an agent. Implements `bing_llm.backends.base.TurnChannel`.
 
-    Each connection of it is a `Channel`. If one breaks after the service named the task, the next one goes on with the
-    task, which costs nothing: the message is sent once.
+    Each connection of it is a `Channel`. If one ends after the service named the task, but before the task ended, the
+    next one goes on with the task, which costs nothing: the message is sent once.
 
     Args:
         calls: The calls of the client.
@@ -40,7 +35,7 @@ class TaskChannel:
         limits: How much is taken of what the service sends.
         deadline: The end of the whole turn.
         used: Whether the conversation was used before, and may be gone.
-        stop_seconds: How long the service may take to cancel the task.
+        timeouts: The time limits of each step.
         sleep: Waits that many seconds.
     """
 
@@ -53,7 +48,7 @@ class TaskChannel:
         deadline: Deadline,
         *,
         used: bool,
-        stop_seconds: float,
+        timeouts: Timeouts,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._calls = calls
@@ -62,15 +57,17 @@ class TaskChannel:
         self._turn = Turn(reader, limits)
         self._deadline = deadline
         self._used = used
-        self._stop_seconds = stop_seconds
+        self._timeouts = timeouts
         self._sleep = sleep
         self._channel: Channel | None = None
         self._closed = False
         self._stop_asked = False
+        self._stop_sent = asyncio.Event()
+        self._pausing: asyncio.Future[None] | None = None
+        self._shown: object = None  # by the last poll that brought something new
+        self._changed_at = -math.inf  # in seconds, on the clock of the deadline
         self._lost: BingError | None = None  # how the first connection ended, once it did
-        self._method: Method = "SubscribeToTask"
-        self._attempts = 0  # at this method, since something came
-        self._subscriptions = 0
+        self._step: Step | None = None  # that is being tried, once the first connection ended
         self._results = 0  # that had come when the last connection was opened
 
     async def open(self, request: dict[str, object], *, streaming: bool) -> None:
@@ -112,6 +109,9 @@ class TaskChannel:
             except BingError as exc:
                 failure = exc
             await self._go_on(failure)
+            if self._stop_asked:
+                await self._stop_sent.wait()
+                return self._turn.cut_short()
 
     def ready_event(self) -> ev.Event | None:
         """The next event if it is there without waiting, else None; an error is left for `next_event`."""
@@ -120,19 +120,24 @@ class TaskChannel:
     async def stop(self) -> None:
         """Have the service cancel the task. The events go on to `TurnCompleted`, which keeps what came."""
         self._stop_asked = True
-        if self._channel is not None:
-            await self._channel.stop()
+        try:
+            if self._channel is not None:
+                await self._channel.stop()
+        finally:
+            self._stop_sent.set()
+            self._end_pause()
 
     def close(self) -> None:
         """Close the connection now, without waiting for anything. May be called twice."""
         self._closed = True
         if self._channel is not None:
             self._channel.close()
+        self._end_pause()
 
     async def _cancel(self, request: bytes) -> None:
         """Send the request that cancels the task. If that fails, the channel ends the answer by its own limit."""
         with suppress(BingError, TimeoutError):
-            async with asyncio.timeout(self._stop_seconds):
+            async with asyncio.timeout(self._timeouts.stop):
                 await self._calls.request(
                     "POST",
                     self._url,
@@ -143,57 +148,85 @@ class TaskChannel:
                 )
 
     async def _go_on(self, failure: BingError) -> None:
-        """Take up the task on another connection.
+        """Take up the task on another connection, unless the user asked to stop.
 
         Raises:
             BingError: The failure, which no other connection would mend; or, after all attempts, the loss of the first.
         """
         while True:
-            self._choose_method(failure)
-            await self._sleep(_WAITS[self._attempts])
-            self._attempts += 1
+            outcome = self._outcome_of(failure)
+            if not self._stop_asked:
+                await self._pause(self._next_wait(outcome, failure))
+            if self._closed:
+                raise failure
+            if self._stop_asked:
+                return
             assert self._channel is not None  # noqa: S101 - it has failed
+            assert self._step is not None  # noqa: S101 - it was just chosen
             self._channel.close()
             self._turn.resume()
             self._results = self._reader.results
             try:
-                request = task_request(self._method, self._reader.task_id)
-                await self.open(request, streaming=self._method == "SubscribeToTask")
+                request = task_request(self._step.method, self._reader.task_id)
+                await self.open(request, streaming=self._step.method == "SubscribeToTask")
             except BingError as exc:
                 failure = exc
                 continue
-            if self._stop_asked:
-                await self._channel.stop()
             return
 
-    def _choose_method(self, failure: BingError) -> None:
-        """Choose how to go on: subscribe to the task, or else ask for it as it is.
+    def _outcome_of(self, failure: BingError) -> Outcome:
+        """What the last connection brought.
 
         Raises:
-            BingError: There is no way.
+            BingError: The failure, if it is how the turn ended.
         """
         reader = self._reader
-        is_lost = isinstance(failure, ConnectionLost)
-        goes_on = reader.results > self._results  # since the last connection was opened
-        if self._closed:
+        is_lost, is_first = isinstance(failure, ConnectionLost), self._step is None
+        runs = reader.results > self._results  # since the last connection was opened
+        if self._closed or reader.ended or not reader.task_id or (not is_lost and (runs or is_first)):
             raise failure
-        if self._lost is None:
-            if not is_lost or not reader.task_id or reader.ended:
-                raise failure
-            self._lost = failure
-        elif reader.ended or (goes_on and not is_lost):
-            raise failure
-        elif goes_on and self._method == "SubscribeToTask":
-            self._subscriptions += 1
-            self._attempts = 0 if self._subscriptions < _MOST_SUBSCRIPTIONS else len(_WAITS)
-        elif not (goes_on or rule_for(failure).transient):
-            self._attempts = len(_WAITS)  # it was refused
-        if self._attempts == len(_WAITS) and self._method == "SubscribeToTask":
-            self._method, self._attempts = "GetTask", 0
-        if self._attempts == len(_WAITS) or self._deadline.remaining() <= _WAITS[self._attempts]:
-            self._give_up(failure)
+        if runs:
+            return "runs"
+        return "nothing" if is_lost or rule_for(failure).transient else "refused"
 
-    def _give_up(self, failure: BingError) -> NoReturn:
-        lost = self._lost or failure
-        lost.partial_text = self._reader.text
-        raise lost from None if failure is lost else failure
+    def _next_wait(self, outcome: Outcome, failure: BingError) -> float:
+        """Choose the next call; the seconds to wait before it.
+
+        Raises:
+            ConnectionLost: There is no way left: the first loss.
+            TimedOut: The task runs, but shows nothing new for too long, or the turn has no time left.
+        """
+        lost = self._lost = self._lost or failure
+        step = self._step = Step() if self._step is None else self._step.after(outcome)
+        remaining = self._deadline.remaining()
+        if step is not None and step.polls:
+            self._check_polls(lost)
+        seconds = math.inf if step is None else step.wait(remaining)
+        if seconds < remaining:
+            return seconds
+        error = self._deadline.timed_out() if step is not None and step.polls else lost
+        error.partial_text = self._reader.text
+        raise error from None if failure is error else failure
+
+    def _check_polls(self, lost: BingError) -> None:
+        """Keep to the limit of a task that shows nothing new, as that of a stream which brings only pings."""
+        now, shown = self._deadline.clock(), self._reader.shown
+        if shown != self._shown:
+            self._shown, self._changed_at = shown, now
+        seconds = self._timeouts.answer
+        if now - self._changed_at >= seconds:
+            msg = f"The task showed nothing new for {seconds:g} seconds (timeouts.answer)."
+            raise TimedOut(msg, partial_text=self._reader.text) from lost
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the user stops or leaves the turn."""
+        self._pausing = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait((self._pausing,))
+        finally:
+            self._pausing.cancel()
+            self._pausing = None
+
+    def _end_pause(self) -> None:
+        if self._pausing is not None:
+            self._pausing.cancel()

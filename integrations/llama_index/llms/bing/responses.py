@@ -24,7 +24,7 @@ from llama_index.core.base.llms.types import (
 from llama_index.core.utils import get_tokenizer
 
 from bing_llm import events as ev
-from bing_llm.completion.citations import place_citations
+from bing_llm.completion.citations import in_order, place_citations
 from bing_llm.completion.metadata import completion_metadata, new_call_id, reply_metadata
 from bing_llm.completion.stream import Completed, Item
 from bing_llm.completion.tokens import count_tokens
@@ -127,8 +127,10 @@ class Responses(ABC, Generic[R]):
             for piece in () if end.reply.revoked else end.final:
                 if not isinstance(piece, str):
                     self._call(piece)
-        self._citations = list(_citation_blocks(self._text, end.reply))
-        metadata = _reply_metadata(end.reply)
+        arguments = map(_arguments_of, self._calls)
+        (citations,) = place_citations([self._text], end.reply, elsewhere=arguments)
+        self._citations = list(_citation_blocks(citations, end.reply))
+        metadata = _reply_metadata(end.reply, citations)
         raw = {**completion_metadata(end), **metadata}
         if not self._calls:
             return _News(response_kwargs=metadata, raw=raw, message_kwargs=metadata)
@@ -166,7 +168,7 @@ class Responses(ABC, Generic[R]):
 class ChatResponses(Responses[ChatResponse]):
     """Responses of a chat: their message has one block of text, after the thinking and before the calls.
 
-    After the text, the last response has a block for each marker of a citation.
+    After the text, the last response has a block for each marker of a citation, and for each citation without one.
     """
 
     def _build(
@@ -193,23 +195,24 @@ class CompletionResponses(Responses[CompletionResponse]):
         return CompletionResponse(text=self._text, delta=delta, raw=raw, additional_kwargs=kwargs)
 
 
-def _reply_metadata(reply: ev.Reply) -> dict[str, object]:
+def _reply_metadata(reply: ev.Reply, citations: Sequence[ev.Citation]) -> dict[str, object]:
     """The metadata of a reply, `images` as `image_urls`: LlamaIndex takes `images` of a message for its documents."""
-    return {"image_urls" if name == "images" else name: value for name, value in reply_metadata(reply).items()}
+    named = reply_metadata(reply, citations)
+    return {"image_urls" if name == "images" else name: value for name, value in named.items()}
 
 
-def _citation_blocks(text: str, reply: ev.Reply) -> Iterator[CitationBlock]:
-    """The citations of a text.
+def _citation_blocks(citations: Sequence[ev.Citation], reply: ev.Reply) -> Iterator[CitationBlock]:
+    """A block for each marker, with its place, then one for each citation that the text does not mark.
 
     What is cited is what the service's search found at that URL. If it sent nothing of that, the title stands for it.
     """
     found = {result.url: "\n".join(result.snippets) for search in reply.searches for result in search.results}
-    for marker in place_citations([text], reply).markers[0]:
+    for citation, span in in_order(citations):
         yield CitationBlock(
-            cited_content=TextBlock(text=found.get(marker.citation.url) or marker.citation.title),
-            source=marker.citation.url,
-            title=marker.citation.title,
-            additional_location_info={"start_index": marker.start, "end_index": marker.end},
+            cited_content=TextBlock(text=found.get(citation.url) or citation.title),
+            source=citation.url,
+            title=citation.title,
+            additional_location_info={} if span is None else {"start_index": span[0], "end_index": span[1]},
         )
 
 

@@ -27,9 +27,11 @@ from llama_index_instrumentation import get_dispatcher
 from pydantic import BaseModel, RootModel, ValidationError
 from pydantic_core import from_json
 
+from bing_llm.completion.validation import describe_misfit, validation_problems
 from bing_llm.errors import ContentFiltered
 from bing_llm.tools.calls import JsonObject, Tool, Toolbox
 from bing_llm.tools.prompt import render_call_repair, render_json_repair
+from bing_llm.tools.schemas import ROOT, root_schema
 
 _dispatcher = get_dispatcher(__name__)
 
@@ -37,9 +39,6 @@ M = TypeVar("M", bound=BaseModel)
 
 _OF_PROGRAMS = ("tool_required", "tool_choice", "allow_parallel_tool_calls")
 """Options that LlamaIndex's own programs take out, since they set them."""
-
-_MOST_PROBLEMS = 5  # in the repair request: later ones often follow from the first
-_LONGEST_SHOWN = 200  # characters of an answer, in an error
 
 
 class Form(Protocol):
@@ -49,8 +48,11 @@ class Form(Protocol):
     def options(self) -> dict[str, object]:
         """Options of `chat`, as plain data: events hold them, and traces write events as JSON."""
 
+    missing: str
+    """What is wrong with an answer that has no JSON, in one sentence."""
+
     def json_in(self, answer: ChatResponse) -> str:
-        """The JSON of the object, as far as it has come."""
+        """The JSON of the object, as far as it has come; "" for none."""
 
     def repair_request(self, problem: str) -> str:
         """The user's next message if the object does not fit.
@@ -62,6 +64,8 @@ class Form(Protocol):
 
 class JsonForm:
     """The answer itself is the JSON, which can be streamed."""
+
+    missing = "The answer is empty."
 
     def __init__(self, output_cls: type[BaseModel]) -> None:
         schema = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
@@ -82,9 +86,8 @@ class CallForm:
     def __init__(self, output_cls: type[BaseModel]) -> None:
         schema = output_cls.model_json_schema()
         self._has_root = issubclass(output_cls, RootModel)
-        if self._has_root:
-            definitions = {"$defs": schema.pop("$defs")} if "$defs" in schema else {}
-            schema = {"type": "object", "properties": {"root": schema}, "required": ["root"], **definitions}
+        schema = root_schema(schema) if self._has_root else schema
+        self.missing = f"The model made no call of {output_cls.__name__}."
         tool = Tool(output_cls.__name__, inspect.getdoc(output_cls) or "", schema)
         self._toolbox = Toolbox(tools=(tool,), only=tool.name)
         function = {"name": tool.name, "description": tool.description, "parameters": schema}
@@ -100,7 +103,7 @@ class CallForm:
         call = next(calls, None)
         if call is None or isinstance(call.tool_kwargs, str):
             return "" if call is None else str(call.tool_kwargs)
-        return json.dumps(call.tool_kwargs.get("root") if self._has_root else call.tool_kwargs)
+        return json.dumps(call.tool_kwargs.get(ROOT) if self._has_root else call.tool_kwargs)
 
     def repair_request(self, problem: str) -> str:
         """Ask for the call again."""
@@ -190,14 +193,14 @@ class StructuredCall(Generic[M]):
         """The object of an answer, or of a second one."""
         try:
             return self._read(answer)
-        except ValidationError as exc:
+        except _Misfit as exc:
             again = self._repair_messages(answer, exc)
         return self._read_again(self._llm.chat(again, **self._options))
 
     async def _afinal(self, answer: ChatResponse) -> M:
         try:
             return self._read(answer)
-        except ValidationError as exc:
+        except _Misfit as exc:
             again = self._repair_messages(answer, exc)
         return self._read_again(await self._llm.achat(again, **self._options))
 
@@ -206,16 +209,23 @@ class StructuredCall(Generic[M]):
         if raw.get("finish_reason") == "content_filter":
             msg = "The service withdrew its answer."
             raise ContentFiltered(msg, service_message=raw.get("notice") or "", partial_text=_text(answer))
-        return self._output_cls.model_validate_json(self._form.json_in(answer))
+        written = self._form.json_in(answer)
+        if not written:
+            raise _Misfit(self._form.missing)
+        try:
+            return self._output_cls.model_validate_json(written)
+        except ValidationError as exc:
+            msg = f"The JSON does not fit the schema: {validation_problems(exc)}."
+            raise _Misfit(msg) from exc
 
     def _read_again(self, answer: ChatResponse) -> M:
         self._is_second = True
         try:
             return self._read(answer)
-        except ValidationError as exc:
+        except _Misfit as exc:
             raise self._failure(answer, exc) from exc
 
-    def _repair_messages(self, answer: ChatResponse, exc: ValidationError) -> list[ChatMessage]:
+    def _repair_messages(self, answer: ChatResponse, misfit: _Misfit) -> list[ChatMessage]:
         """The question, the answer, and what is wrong with it; pictures of the question are sent again.
 
         Raises:
@@ -224,8 +234,8 @@ class StructuredCall(Generic[M]):
         """
         raw = answer.raw or {}
         if raw.get("turns", 1) > 1 or raw.get("finish_reason") == "length":
-            raise self._failure(answer, exc) from exc
-        request = self._form.repair_request(f"The JSON does not fit the schema: {_problems(exc)}.")
+            raise self._failure(answer, misfit) from misfit
+        request = self._form.repair_request(str(misfit))
         said = [block for block in answer.message.blocks if isinstance(block, TextBlock | ToolCallBlock)]
         return [
             *self._messages,
@@ -237,16 +247,18 @@ class StructuredCall(Generic[M]):
         asked = next((message for message in reversed(self._messages) if message.role == MessageRole.USER), None)
         return [] if asked is None else [block for block in asked.blocks if isinstance(block, ImageBlock)]
 
-    def _failure(self, answer: ChatResponse, exc: ValidationError) -> ValueError:
+    def _failure(self, answer: ChatResponse, misfit: _Misfit) -> ValueError:
         raw = answer.raw or {}
         if raw.get("finish_reason") == "length":
-            how = ", cut at max_tokens"
+            how = " It was cut at max_tokens."
         else:
-            how = ", asked once more" if raw.get("turns", 1) > 1 or self._is_second else ""
-        return ValueError(
-            f"The model's answer is not a {self._output_cls.__name__}{how}: {_problems(exc)}. "
-            f"It is {(self._form.json_in(answer) or _text(answer))[:_LONGEST_SHOWN]!r}."
-        )
+            how = " The model was asked once more." if raw.get("turns", 1) > 1 or self._is_second else ""
+        shown = self._form.json_in(answer) or _text(answer)
+        return ValueError(describe_misfit(self._output_cls.__name__, f"{misfit}", shown) + how)
+
+
+class _Misfit(ValueError):
+    """An answer that is not the object: what is wrong, in one sentence."""
 
 
 class _GrowingObject(Generic[M]):
@@ -307,10 +319,3 @@ async def areport_objects(
 
 def _text(answer: ChatResponse) -> str:
     return answer.message.content or ""
-
-
-def _problems(exc: ValidationError) -> str:
-    """What does not fit, in words for the model."""
-    errors = exc.errors(include_url=False, include_context=False, include_input=False)
-    problems = [f"{'.'.join(map(str, error['loc'])) or 'the whole'}: {error['msg']}" for error in errors]
-    return "; ".join(problems[:_MOST_PROBLEMS])

@@ -10,12 +10,13 @@ from llama_index.core.llms.llm import ToolSelection
 from llama_index.core.tools import BaseTool, FunctionTool
 from pydantic import BaseModel
 
+from bing_llm.completion.request import read_openai_tool
 from bing_llm.tools.calls import JsonObject
 
 _LONGEST_SHOWN = 200  # characters of an answer, in an error
 
 AnyTool: TypeAlias = object
-"""A LlamaIndex tool, a function, or a tool in OpenAI's form."""
+"""A LlamaIndex tool, a function, or a tool in OpenAI's form, also the flat one of its Responses API."""
 
 
 def as_openai_tool(tool: AnyTool) -> JsonObject:
@@ -25,8 +26,8 @@ def as_openai_tool(tool: AnyTool) -> JsonObject:
         ValueError: It is neither a LlamaIndex tool, nor a function, nor a tool in OpenAI's form.
     """
     if isinstance(tool, dict):
-        if isinstance(tool.get("function"), dict) and tool["function"].get("name"):
-            return tool
+        if (known := read_openai_tool(tool)) is not None:
+            return known
     elif isinstance(tool, BaseTool):
         # The length of a description does not matter: what is too long for a prompt moves to the context.
         converted: JsonObject = tool.metadata.to_openai_tool(skip_length_check=True)

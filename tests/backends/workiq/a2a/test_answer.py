@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.backends.workiq.a2a.answer import AgentConversation
+from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.turn import Turn
 from bing_llm.fold import Extension
 from bing_llm.limits import Limits
@@ -312,7 +312,7 @@ def test_a_stop_cancels_the_task() -> None:
     """The request names the task; the state that answers it ends the turn with what came."""
     turn = new_turn()
     play(task(), piece("Some"), turn=turn)
-    request = json.loads(turn.stop())
+    request = json.loads(turn.stop() or b"")
     assert (request["method"], request["params"]) == ("CancelTask", {"id": TASK})
     outcome = play(piece("Some more"), update("CANCELED", "Canceled"), turn=turn)
     assert outcome.reply.text == "Some more"
@@ -325,11 +325,27 @@ def test_a_stop_may_come_too_late() -> None:
     assert hear(task(), piece("Some"), stop, eof).reply.text == "Some"
 
 
-def test_a_stop_before_the_task_is_known_only_drops_the_connection() -> None:
-    """There is nothing to name."""
+def test_a_stop_before_the_task_is_known_waits_for_its_id() -> None:
+    """There is nothing to name before; the response is read on."""
     turn = new_turn()
-    assert turn.stop() == b""
+    assert turn.stop() is None
     assert play(turn=turn).events == []
+    assert play(task(), turn=turn).events == []
+    request = turn.stop()
+    assert request is not None
+    assert json.loads(request)["params"] == {"id": TASK}
+    assert play(update("CANCELED"), turn=turn).reply.text == ""
+
+
+def test_a_task_that_ended_is_not_canceled() -> None:
+    """Its answer waits to be taken."""
+    reader = TaskReader(AgentConversation())
+    turn = Turn(reader)
+    turn.receive(task() + piece("Some") + DONE)
+    assert turn.next_event() == Delta("Some")
+    turn._read()
+    assert reader.ended
+    assert turn.stop() == b""
     assert [type(each) for each in drained(turn)] == [ev.TurnCompleted]
 
 

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from llama_index.core.base.llms.types import (
@@ -29,14 +29,14 @@ from tests.testing.llama_index.reference import Reference, whole
 # --- configuration ----------------------------------------------------------------------------------------------------
 
 
-class Nameless(Faulty):
-    """Leaves its metadata at the defaults."""
+class NoRoom(Faulty):
+    """Says that it has no room for anything."""
 
     caught_by = ("test_metadata_is_real",)
 
     @property
     def metadata(self) -> LLMMetadata:
-        return LLMMetadata(is_chat_model=True)
+        return LLMMetadata(context_window=0, is_chat_model=True)
 
 
 class AsksForMetadata(Faulty):
@@ -49,6 +49,14 @@ class AsksForMetadata(Faulty):
         with socket.socket() as asked:
             asked.connect_ex(("127.0.0.1", 9))
         return super().metadata
+
+
+class Undumpable(Faulty):
+    """Has a setting that no JSON can hold."""
+
+    caught_by = ("test_every_dump_can_be_made",)
+
+    write: Callable[[str], str] = str.upper
 
 
 class InheritedName(Faulty):

@@ -109,7 +109,7 @@ def test_a_whole_answer_has_no_delta() -> None:
 
 @pytest.mark.parametrize("way", ["whole", "streamed"])
 def test_a_marker_is_a_block_after_the_text(way: str) -> None:
-    """The last response of a stream has them, and so has a whole one: where each marker stands, and what it names."""
+    """Also in a stream, with its place and what it names; a source that is not marked is one without a place."""
     text = "Rain.[1](https://a.example/x.docx#k) Snow.[^1^]"
     cited = ev.Citation(1, "https://a.example/x.docx#k", "x.docx", ((5, 36),))
     reply = ev.Reply(text=text, citations=(cited, ev.Citation(2, "https://b.example", "Not marked")))
@@ -123,7 +123,13 @@ def test_a_marker_is_a_block_after_the_text(way: str) -> None:
         title="x.docx",
         additional_location_info={"start_index": 5, "end_index": 36},
     )
-    assert last.message.blocks == [TextBlock(text=text), block]
+    unmarked = CitationBlock(
+        cited_content=TextBlock(text="Not marked"),
+        source="https://b.example",
+        title="Not marked",
+        additional_location_info={},
+    )
+    assert last.message.blocks == [TextBlock(text=text), block, unmarked]
     assert last.message.content == text
 
 
@@ -151,7 +157,7 @@ def test_what_is_cited_is_what_was_found() -> None:
 def test_a_call_is_a_block_and_stands_in_openai_form() -> None:
     """Agents look for the first, LlamaIndex's own programs for the second; both have the same id."""
     *_, last = chat("Let me see.", Call("add", {"a": 1, "b": "ü"}), end(finish_reason="tool_calls"))
-    text, block = last.message.blocks
+    text, *_, block = last.message.blocks
     assert text == TextBlock(text="Let me see.")
     assert block == ToolCallBlock(tool_call_id="x1", tool_name="add", tool_kwargs={"a": 1, "b": "ü"})
     (call,) = last.message.additional_kwargs["tool_calls"]
@@ -169,7 +175,7 @@ def test_calls_alone_have_no_text() -> None:
 def test_an_invalid_call_keeps_what_the_model_wrote() -> None:
     """With the reason by its id."""
     *_, last = chat(InvalidCall("<tool_call>{", "It is no JSON.", "add"), end())
-    (block,) = last.message.blocks
+    block = last.message.blocks[-1]
     assert block == ToolCallBlock(tool_call_id="x1", tool_name="add", tool_kwargs="<tool_call>{")
     assert last.message.additional_kwargs["tool_parse_errors"] == {"x1": "It is no JSON."}
     assert last.message.additional_kwargs["tool_calls"][0]["function"]["arguments"] == "<tool_call>{"

@@ -90,7 +90,7 @@ async def test_a_second_answer_that_does_not_fit_is_an_error(first: str, way: st
     """The service is asked no third time; the error says what was wrong and shows the answer."""
     backend = FakeBackend(turn(first), turn(UNFIT), turn(GOOD))
     with pytest.raises(
-        ValueError, match=r"not a City, asked once more: people: .* It is '\{\"name\": \"Paris\""
+        ValueError, match=r"schema City: .* people: .*\. It is '\{\"name\": \"Paris\".*asked once more"
     ) as failed:
         await objects_of(llm_of(backend), way)
     assert not isinstance(failed.value, RuntimeError)
@@ -112,7 +112,7 @@ async def test_a_withdrawn_answer_is_not_an_object(way: str) -> None:
 async def test_an_answer_that_was_cut_is_not_asked_for_again(way: str) -> None:
     """It would be cut again; the error names what cuts it."""
     backend = FakeBackend(turn(GOOD), turn(GOOD))
-    with pytest.raises(ValueError, match="not a City, cut at max_tokens"):
+    with pytest.raises(ValueError, match=r"schema City: .*cut at max_tokens"):
         await objects_of(llm_of(backend, max_tokens=2), way)
     assert len(backend.prompts) == 1
 
@@ -169,7 +169,7 @@ async def test_the_schema_is_sent(way: str) -> None:
 @pytest.mark.parametrize("way", PREDICTS)
 async def test_an_option_of_a_call_reaches_it(way: str) -> None:
     """Here one that cuts the JSON off."""
-    with pytest.raises(ValueError, match="is not a City"):
+    with pytest.raises(ValueError, match="does not fit the schema City"):
         await objects_of(llm_of(FakeBackend(turn(GOOD))), way, max_tokens=2)
 
 
@@ -217,9 +217,19 @@ async def test_no_mode_ends_in_silence(way: str, mode: str, first: str) -> None:
     """A second failure is a ValueError, so that fallbacks take over, and never a blank object."""
     wrong = FAILURES[first] if first == "text" else in_mode(mode, FAILURES[first])
     backend = FakeBackend(turn(wrong), turn(wrong), turn(in_mode(mode, GOOD)))
-    with pytest.raises(ValueError, match="not a City, asked once more"):
+    with pytest.raises(ValueError, match=r"schema City: .*asked once more"):
         await objects_of(llm_of(backend, pydantic_program_mode=mode), way)
     assert len(backend.prompts) == 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_an_error_says_that_no_call_was_made(way: str) -> None:
+    """Not that the arguments of a call that is not there are invalid JSON."""
+    backend = FakeBackend(turn("It is in France."), turn("It is in France."))
+    with pytest.raises(ValueError, match="does not fit the schema City: The model made no call of City") as failed:
+        await objects_of(llm_of(backend, pydantic_program_mode="function"), way)
+    assert "JSON" not in str(failed.value)
+    assert "It is 'It is in France.'. The model was asked once more." in str(failed.value)
 
 
 class Cities(RootModel[list[City]]):

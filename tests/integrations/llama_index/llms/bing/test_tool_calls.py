@@ -43,9 +43,13 @@ def test_a_function_and_a_tool_mean_the_same(tool: Any) -> None:
     assert made["parameters"]["properties"].keys() == {"a", "b"}
 
 
-def test_a_tool_in_openai_form_stays_as_it_is() -> None:
-    """So what was prepared once may be passed again."""
-    assert as_openai_tool(OPENAI) is OPENAI
+FLAT = {"type": "function", **OPENAI["function"]}
+
+
+@pytest.mark.parametrize("given", [OPENAI, FLAT, {"function": OPENAI["function"]}])
+def test_a_tool_in_openais_forms_is_a_tool(given: Any) -> None:
+    """The form of chat completions, in which it may be passed again, and the flat one of the Responses API."""
+    assert as_openai_tool(given) == OPENAI
 
 
 def test_a_long_description_is_allowed() -> None:
@@ -54,7 +58,7 @@ def test_a_long_description_is_allowed() -> None:
     assert len(as_openai_tool(tool)["function"]["description"]) == 2000
 
 
-@pytest.mark.parametrize("tool", [7, {}, {"name": "add"}, {"function": {}}, {"type": "web_search"}])
+@pytest.mark.parametrize("tool", [7, {}, {"name": "add"}, {"type": "web_search"}])
 def test_what_is_not_a_tool_is_refused(tool: Any) -> None:
     """The error says what is one."""
     with pytest.raises(ValueError, match=r"allowed: LlamaIndex tools, functions, and dicts like \{"):
