@@ -281,6 +281,8 @@ async def run(*, seconds: float, clients: int, seed: int, url: str, attacker: st
             await soak.turns(now() + share)
             counts.append(_count(soak, began, heart))
             before = heart.stall_ms if len(counts) > 1 else 0.0  # the first turns have brought all imports
+            if len(counts) == 1:
+                gc.freeze()  # as a server does: a full collection of what was imported would stall it by 40 ms
             await asyncio.sleep(10 * _BEAT_S)  # to count takes its time, which is not that of a turn
             heart.stall_ms = before
     await soak.aclose()

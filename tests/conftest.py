@@ -50,6 +50,9 @@ INHERITED = (
 )
 """How the names of environment variables begin that no test sees, in upper or lower case."""
 
+COUNTERPARTS = ("test_sdk.py", "test_sdk_client.py")
+"""Files that import the a2a-sdk, which takes over a second in each process. All their tests are `system`."""
+
 UMASK = 0o022
 """Files are created readable by everybody, as a new account has it, so that a test sees what makes them private."""
 
@@ -73,8 +76,16 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     if config.getini("asyncio_debug"):  # in the loops that pytest does not make, too
         os.environ["PYTHONASYNCIODEBUG"] = "1"
-    is_default_run = "not system" in config.getoption("markexpr")
-    hypothesis.settings.load_profile("quick" if is_default_run else "thorough")
+    hypothesis.settings.load_profile("quick" if _is_default_run(config) else "thorough")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep the default run from importing a file none of whose tests it runs, where that takes long."""
+    return True if collection_path.name in COUNTERPARTS and _is_default_run(config) else None
+
+
+def _is_default_run(config: pytest.Config) -> bool:
+    return "not system" in config.getoption("markexpr")
 
 
 def _reset_environment() -> None:

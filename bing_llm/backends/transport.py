@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
@@ -80,7 +81,7 @@ class Transport:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._ahead: list[bytes | End] = []  # what was read while nobody waited
+        self._ahead: deque[bytes | End] = deque()  # what was read while nobody waited
         self._ending: list[bytes | End] | BaseException | None = None  # what comes after it, again and again
         self._waiting: asyncio.Task[Any] | None = None
         self._cut_short = False  # whether we have cancelled that task's wait
@@ -151,10 +152,9 @@ class Transport:
         self._leave()
 
     def _known(self) -> Sequence[bytes | End]:
-        """What was read ahead, or the end."""
+        """A piece that was read ahead, or the end. One: all at once may be more lines than a stretch of work is."""
         if self._ahead:
-            ahead, self._ahead = self._ahead, []
-            return ahead
+            return (self._ahead.popleft(),)
         if isinstance(self._ending, BaseException):
             raise self._ending
         return self._ending or ()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import chain
+from io import BufferedIOBase
+from itertools import chain, count
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +19,9 @@ from bing_llm.errors import InvalidRequest
 _MAX_VALUES: Final = 500_000  # of one row: in memory each takes many times the size of its text
 _MAX_DEPTH: Final = 100  # of one row: encoding it must not run out of stack where decoding it did not
 _PIECE: Final = 2**20  # bytes that are read at once to count lines
+_BLOCK: Final = 2**16  # bytes that are read at once otherwise: some hundred rows, whose values take little memory
 _BOM: Final = b"\xef\xbb\xbf"
+_decode: Final = msgspec.json.Decoder().decode
 _HINT: Final = "Write one JSON object a line, in UTF-8."
 
 
@@ -41,14 +44,23 @@ class JsonlSource:
             yield from read_records(file)
 
 
-def read_records(file: BinaryIO) -> Iterator[Record]:
+def read_records(file: BufferedIOBase) -> Iterator[Record]:
     """The rows of a JSONL file. Blank lines count as lines, but not as rows."""
-    for number, line in read_lines(file, MAX_ROW):
-        if line is None:
+    for number, text, _ in read_blocks(file, MAX_ROW):
+        if text is None:
             yield Record(number, _too_long(f"Line {number}"))
-            continue
-        if number == 1:
-            line = line.removeprefix(_BOM)  # noqa: PLW2901 - the line without it
+        else:
+            yield from _records(number, text.removeprefix(_BOM) if number == 1 else text)
+
+
+def _records(first: int, text: bytes) -> Iterator[Record]:
+    """The rows of whole lines, of which the first has this number."""
+    lines = text.split(b"\n")
+    rows = _parsed_at_once(text, lines)
+    if rows is not None:
+        yield from map(Record, count(first), rows, map(len, lines))
+        return
+    for number, line in enumerate(lines, first):
         if line and not line.isspace():
             yield Record(number, _parsed(line, "Line", number), len(line))
 
@@ -64,17 +76,65 @@ def json_record(number: int, row: Mapping[str, object]) -> Record:
     return Record(number, _too_long(place) if len(line) > MAX_ROW else _parsed(line, "Row", number), len(line))
 
 
-def read_lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, bytes | None]]:
+class Block(NamedTuple):
+    """Whole lines of a file.
+
+    Attributes:
+        number: Of the first, from 1 on.
+        text: The lines, with a line feed between two; None in place of one that is too long.
+        ended: Whether the last one has its line feed, which is not in the text.
+    """
+
+    number: int
+    text: bytes | None
+    ended: bool
+
+
+def read_blocks(file: BufferedIOBase, longest: int) -> Iterator[Block]:
+    """The lines of a file, as many at once as have come, up to 64 KiB; a line over `longest` bytes is left out."""
+    number, held = 1, 0  # bytes of a line that has begun
+    begun: list[bytes] = []  # its pieces, as long as it is not too long
+    while piece := file.read1(min(_BLOCK, longest + 1)):
+        if held:
+            part, feed, piece = piece.partition(b"\n")
+            held = _go_on(begun, part, held, longest)
+            if not feed:
+                continue
+            yield _long_line(number, begun, held, longest, ended=True)
+            number += 1
+        lines, feed, rest = piece.rpartition(b"\n")
+        if feed:
+            yield Block(number, lines, ended=True)
+            number += lines.count(b"\n") + 1
+        begun.clear()
+        held = _go_on(begun, rest, 0, longest)
+    if held:
+        yield _long_line(number, begun, held, longest, ended=False)
+
+
+def _go_on(begun: list[bytes], piece: bytes, held: int, longest: int) -> int:
+    """Note a piece of a line of which so many bytes have come; returns how many there are now."""
+    held += len(piece)
+    if held <= longest:
+        begun.append(piece)
+    else:
+        begun.clear()
+    return held
+
+
+def _long_line(number: int, begun: list[bytes], held: int, longest: int, *, ended: bool) -> Block:
+    return Block(number, b"".join(begun) if held <= longest else None, ended)
+
+
+def read_lines(file: BufferedIOBase, longest: int) -> Iterator[tuple[int, bytes | None]]:
     """Each line with its number from 1 on and its line break; None in place of one over `longest` bytes."""
-    read = partial(file.readline, longest + 1)
-    for number, line in enumerate(iter(read, b""), 1):
-        if len(line) <= longest or line.endswith(b"\n"):
-            yield number, line
+    for first, text, ended in read_blocks(file, longest):
+        if text is None:
+            yield first, None
             continue
-        rest = line
-        while rest and not rest.endswith(b"\n"):
-            rest = read()
-        yield number, None
+        *lines, last = text.split(b"\n")
+        yield from enumerate((line + b"\n" for line in lines), first)
+        yield first + len(lines), last + b"\n" if ended else last
 
 
 def _count_non_blank(file: BinaryIO) -> int:
@@ -105,6 +165,26 @@ def _to_builtin(value: object) -> object:
 
 def _too_long(place: str) -> InvalidRequest:
     return InvalidRequest(f"{place} is over {MAX_ROW // 2**20} MiB.", hint="Write shorter rows, one a line.")
+
+
+def _parsed_at_once(text: bytes, lines: list[bytes]) -> list[Fields] | None:
+    """The fields of each of these lines; None where one of them has none, or may be too large or too deep."""
+    if len(text) > _MAX_VALUES:
+        return None
+    try:
+        rows = [*map(_decode, lines)]
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    if {*map(type, rows)} != {dict}:
+        return None
+    # Each line opens an object at least, so one opens at most those that the others do not need.
+    if text.count(b"{") + text.count(b"[") >= len(lines) + _MAX_DEPTH and any(map(_opens_many, lines)):
+        return None
+    return rows
+
+
+def _opens_many(line: bytes) -> bool:
+    return line.count(b"{") + line.count(b"[") > _MAX_DEPTH
 
 
 def _parsed(line: bytes, unit: str, number: int) -> Fields | InvalidRequest:

@@ -225,14 +225,28 @@ async def test_what_nobody_takes_is_read_ahead(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(3):
         clock.move(GRACE_S)
         assert len(connection.script) == 4
-    assert transport.ready() == [half] * 2
+    assert [*transport.ready(), *transport.ready()] == [half] * 2
     clock.move(GRACE_S)
     assert len(connection.script) == 2
-    assert await transport.receive(GRACE_S) == [half] * 2
+    assert [*await transport.receive(GRACE_S), *await transport.receive(GRACE_S)] == [half] * 2
     connection.script.append(End(1000))
     clock.move(GRACE_S)
     clock.move(GRACE_S)
-    assert [transport.ready(), transport.ready(), transport.ready()] == [[half] * 2, [End(1000)], [End(1000)]]
+    assert [*transport.ready(), *transport.ready()] == [half] * 2
+    assert [[*transport.ready()], [*transport.ready()]] == [[End(1000)]] * 2
+
+
+async def test_what_was_read_ahead_is_given_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All at once may be more lines than one look at the clock allows."""
+    clock = Clock(monkeypatch)
+    connection = Connection(b"first")
+    transport = Transport(connection)
+    assert await transport.receive(GRACE_S) == [b"first"]
+    connection.script += [b"\n" * 4096] * 3
+    clock.move(GRACE_S)
+    assert not connection.script
+    assert [len(transport.ready()) for _ in range(4)] == [1, 1, 1, 0]
+    transport.abort()
 
 
 async def test_a_failure_that_was_read_ahead_is_raised_after_what_came_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +258,7 @@ async def test_a_failure_that_was_read_ahead_is_raised_after_what_came_before(mo
     assert await transport.receive(GRACE_S) == [b"first"]
     connection.script += [b"one", failure]
     clock.move(GRACE_S)
-    assert transport.ready() == [b"one"]
+    assert [*transport.ready()] == [b"one"]
     with pytest.raises(errors.ProtocolError):
         transport.ready()
 

@@ -102,7 +102,7 @@ class Endless:
     left = 1_000_000
     longest = 0
 
-    def readline(self, size: int) -> bytes:
+    def read1(self, size: int) -> bytes:
         """The next piece of the line."""
         assert size > 0, "a line is never read without a limit"
         self.longest = max(self.longest, size)
@@ -126,6 +126,20 @@ def test_a_line_of_the_limit_passes() -> None:
         (3, b"1\n"),
         (4, None),
     ]
+
+
+@given(st.lists(st.sampled_from([b"\n", b"x", b"{}\n", b"y" * 9, b"\r"])).map(b"".join), st.integers(1, 12))
+def test_lines_do_not_depend_on_how_they_are_read(data: bytes, longest: int) -> None:
+    """Wherever a block ends, the lines are those that `readline` gives."""
+    lines = io.BytesIO(data).readlines()
+    fitting = [line if len(line.removesuffix(b"\n")) <= longest else None for line in lines]
+    assert list(read_lines(io.BytesIO(data), longest)) == list(enumerate(fitting, 1))
+
+
+def test_a_value_over_two_lines_is_two_wrong_rows() -> None:
+    """Also where the lines of a block are as many as its values."""
+    rows = found(b'{"a":[{}\n{}]}\n{},{}\n' + GOOD)
+    assert [isinstance(fields, str) for _, fields in rows] == [True, True, True, False]
 
 
 @settings(max_examples=50)

@@ -199,8 +199,8 @@ def test_a_full_stdout_stops_it(emulator: Emulator, brain: Holding, source: Path
 
 
 @pytest.mark.system
-def test_a_reader_that_has_had_enough_is_not_an_error(emulator: Emulator, brain: Holding, source: Path) -> None:
-    """Where nobody reads stdout any more the batch ends with 0, and says on stderr what was done."""
+def test_a_reader_that_leaves_loses_the_rest(emulator: Emulator, brain: Holding, source: Path) -> None:
+    """If nobody reads stdout any more, answers are lost: the batch ends with 1, and says so on stderr."""
     process = start(emulator.url, source, "-", "--concurrency", str(OPEN))
     assert brain.held.wait(TIMEOUT_S)
     assert process.stdout is not None
@@ -210,6 +210,6 @@ def test_a_reader_that_has_had_enough_is_not_an_error(emulator: Emulator, brain:
     brain.release()
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(TIMEOUT_S) == 0
-    assert err.startswith(b"answered ")
-    assert b"bing-llm:" not in err
+    assert process.wait(TIMEOUT_S) == 1
+    assert b"Traceback" not in err
+    assert err.splitlines()[-1].startswith(b"bing-llm: The output cannot be written: Broken pipe.")

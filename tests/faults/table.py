@@ -212,7 +212,7 @@ _A2A: dict[str, tuple[FaultKind, _Cells]] = {
     "302": (HttpAnswer(302), {"creation": MISPLACED, "request": INVALID}),
     "402": (HttpAnswer(402), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
     "403": (HttpAnswer(403, _PAGE), {"creation": UNAUTHORIZED, "request": UNAUTHORIZED}),
-    "404": (HttpAnswer(404), {"creation": MISPLACED, "request": INVALID}),
+    "404": (HttpAnswer(404), {"creation": INVALID, "request": INVALID}),
     "429": (HttpAnswer(429, retry_after=7), {"creation": THROTTLED_A_WHILE, "request": THROTTLED_A_WHILE}),
     "500": (HttpAnswer(500, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
     "503": (HttpAnswer(503, _PAGE), {"creation": FAILED, "request": FAILED_ONCE}),
