@@ -58,7 +58,7 @@ MOST: Final = {ESCAPED: 4.7, ALL_ESCAPED: 6.0, AT_CURSOR: 3.0}
 CASES: Final = (
     *(Case(form, form, MOST.get(form, MOST_PLAIN)) for form in CHATHUB),
     Case("as recorded, 2 ms apart", RECORDED, 1.5, paced=True),
-    Case("Work IQ", WORKIQ, 3.2),
+    Case("Work IQ", WORKIQ, 3.3),
     Case("Work IQ, 2 ms apart", WORKIQ, 1.5, paced=True),
 )
 
