@@ -7,6 +7,7 @@ import gzip
 import importlib
 import json
 import tracemalloc
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from bing_llm import BingClient, BingError, Limits, Retries, Timeouts, errors
+from bing_llm.backends.workiq.a2a.backend import A2ABackend
 from tests.backends.chathub.wire import ACK, PING, bot, cursor, final, update
 from tests.backends.serving import Answer, Request, Server, cut_off, frame, reply, silent, upgraded
 from tests.backends.workiq import wire as workiq
@@ -302,16 +304,24 @@ async def test_results_without_an_end_come_to_one(name: str) -> None:
     assert limit in error.message
 
 
+async def at_once(_seconds: float) -> None:
+    """A wait that takes no time."""
+
+
 async def test_an_agent_that_breaks_each_connection_is_left() -> None:
-    """It is asked for its task again a few times only, and its message is sent once."""
+    """Its stream is asked for a few times, then its task until the limit of an answer; its message is sent once."""
     data = a2a.task("WORKING", a2a.artifact("x"))
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 9999\r\n\r\n"
-    async with agent(cut_off(head + data)) as (client, server):
-        assert type(await failure(client)) is errors.ConnectionLost
-    sent = [json.loads(request.body)["method"] for request in server.requests if request.method == "POST"]
-    assert sent[0] == "SendStreamingMessage"
-    assert set(sent[1:]) == {"SubscribeToTask", "GetTask"}
-    assert len(sent) < 30
+    async with agent(cut_off(head + data), retries=once(Ticking())) as (client, server):
+        backend = client.backend
+        assert isinstance(backend, A2ABackend)
+        backend._sleep = at_once
+        error = await failure(client)
+    assert "timeouts.answer" in error.message
+    sent = Counter(json.loads(request.body)["method"] for request in server.requests if request.method == "POST")
+    assert sent.pop("SendStreamingMessage") == 1
+    assert sent.pop("SubscribeToTask") <= 20
+    assert set(sent) == {"GetTask"}
 
 
 async def test_a_huge_card_is_refused() -> None:
