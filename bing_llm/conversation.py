@@ -79,7 +79,7 @@ class SingleTurn:
             self.context.pool.refill()
 
     def end(self, reply: ev.Reply | None, error: BingError | None) -> None:  # noqa: ARG002 - of all turns
-        """As `answered`, for a turn without text; nothing else is kept."""
+        """Count a turn without text; unlike `answered`, it keeps nothing else."""
         self.answered()
 
 

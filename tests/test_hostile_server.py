@@ -325,7 +325,7 @@ async def test_an_agent_that_breaks_each_connection_is_left() -> None:
 
 
 async def test_a_huge_card_is_refused() -> None:
-    """As any other answer."""
+    """A card has the limit of any other answer."""
     card = reply(b'{"name": "' + b"x" * 5_000_000 + b'"}')
     async with (
         Server(card) as server,

@@ -28,7 +28,7 @@ _WAITS = Timeouts(silence=SILENCE_S, answer=SILENCE_S, turn=2 * SILENCE_S)
 
 @asynccontextmanager
 async def bing(url: str, model: str) -> Opened:
-    """ChatBing over the emulator, behind which the model is."""
+    """ChatBing over the emulator, whose brain is the model."""
     brain = Upstream(url, model, silence=SILENCE_S)
     async with (
         Emulator(brain) as emulator,

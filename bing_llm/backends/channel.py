@@ -219,7 +219,7 @@ class Channel:
             self._transport.abort()
 
     async def _ready_event_and_stop(self) -> ev.Event | None:
-        """As `ready_event`; if what came says how to stop, the stop is sent, also after the last event."""
+        """Return what `ready_event` returns; a stop that can be sent now is sent, also after the last event."""
         self._stop_unsent = False
         event = self.ready_event()
         await self._request_stop()

@@ -201,7 +201,7 @@ async def test_one_timer_serves_all_waits(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_a_wait_that_ends_does_not_hide_that_its_task_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who cancels the task at the same moment finds it cancelled, and no count of cancellations is left behind."""
+    """Who cancels the task at the same moment finds it cancelled, and its count of cancellations is unchanged."""
     clock = Clock(monkeypatch)
     transport = Transport(Connection())
     waiting = asyncio.ensure_future(transport.receive(5.0))

@@ -64,7 +64,7 @@ def test_without_an_app_nobody_can_sign_in(asked: list[Any]) -> None:
 
 
 def test_a_challenge_can_be_passed_on(asked: list[Any]) -> None:
-    """As it stands in the header; what is neither JSON nor base64 of it is refused."""
+    """It is taken as it stands in the header; what is neither JSON nor base64 of it is refused."""
     claims = '{"access_token":{}}'
     login("app-1", claims=base64.b64encode(claims.encode()).decode())
     assert asked[0][1]["challenge"] == Challenge(claims)

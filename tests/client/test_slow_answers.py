@@ -80,7 +80,7 @@ async def test_who_waits_gets_it(bing_emulator: Emulator) -> None:
 
 
 async def test_who_says_so_asks_again(bing_emulator: Emulator) -> None:
-    """As often as the retries say, and in a new conversation each time."""
+    """It is asked as often as the retries say, and in a new conversation each time."""
     bing_emulator.faults = late
     retries = Retries(attempts=3, first_wait=0.0, resend_metered=True)
     async with BingClient(**settings_of(bing_emulator, retries=retries)) as client:

@@ -176,7 +176,7 @@ _GRAPH_PATH = "/copilot"
 
 
 def resolve_rest(endpoint: object, *, allow_insecure: bool = False) -> Endpoints:
-    """As `resolve`, for who asks over REST.
+    """Resolve the options of a client that asks over REST; see `resolve`.
 
     Raises:
         ConfigurationError: Also, that it is the base URL of A2A.

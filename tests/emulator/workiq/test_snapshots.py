@@ -85,7 +85,7 @@ def test_a_turn_ends_with_an_empty_and_a_final_snapshot() -> None:
 
 
 def test_found_pages_are_cited_by_links() -> None:
-    """As in live answers: the map of references is in the reverse order, and says which of them the text cites."""
+    """The map of references is that of live answers: in the reverse order, with what the text cites marked."""
     snapshots, answer = written(ev.SearchResults(PAGES), ev.TextDelta("As said[^"), ev.TextDelta("2^]."))
     text, *_ = texts(snapshots)[-1]
     (second, first), references = answer["references"], answer["references"]

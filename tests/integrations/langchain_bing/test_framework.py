@@ -346,7 +346,7 @@ def test_a_chain_is_retried_on_its_model() -> None:
 
 
 def test_a_model_may_be_chosen_at_run_time() -> None:
-    """As with `init_chat_model`, whose list is closed; the connections are those of one client."""
+    """A recipe chooses the model at run time, over one client: the list of `init_chat_model` is closed."""
     backend = FakeBackend(turn("One"), turn("Two"))
     model = ChatBing(client=client_of(backend)).configurable_fields(model=ConfigurableField("model"))
     assert model.invoke("Hi?", {"configurable": {"model": "bing-precise"}}).text == "One"

@@ -210,7 +210,7 @@ async def test_what_never_fits_is_an_error_of_the_parser(method: Method, fault: 
 @pytest.mark.parametrize("fault", [*UNFIT, ""])
 @pytest.mark.parametrize("method", METHODS)
 async def test_a_raw_stream_ends_with_the_outcome(method: Method, fault: str) -> None:
-    """As with `invoke`: the object and no error, or no object and the error, which is not raised."""
+    """A stream ends as `invoke` does: the object and no error, or no object and the error, which is not raised."""
     answer = UNFIT[fault][method] if fault else written(method, "Person")
 
     def asked() -> Any:
@@ -289,7 +289,7 @@ class City(BaseModel):
 def test_a_value_that_is_not_an_object_is_the_argument_root(
     method: Method, schema: Any, name: str, value: Any, expected: Any
 ) -> None:
-    """As pydantic's RootModel has it; as JSON it is the value itself. What is inside is checked too."""
+    """A call has the one argument `root`; as JSON it is the value itself. What is inside is checked too."""
     answer = {"root": value} if method == "function_calling" else value
     wrong = {"root": "x"} if method == "function_calling" else ["x"]
     backend = FakeBackend(turn(written(method, name, wrong)), turn(written(method, name, answer)))
@@ -308,7 +308,7 @@ def test_a_value_that_is_not_an_object_is_the_argument_root(
 )
 @pytest.mark.parametrize("method", METHODS)
 def test_a_schema_in_openais_form_is_a_schema(method: Method, schema: dict[str, Any]) -> None:
-    """As `response_format` has it."""
+    """OpenAI's dict for `response_format` is a schema."""
     model = model_of(FakeBackend(turn(written(method, "Person"))))
     assert model.with_structured_output(schema, method=method).invoke("Ada is 36.") == ADA
 
@@ -323,7 +323,7 @@ class Point:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_dataclass_gives_its_objects(method: Method) -> None:
-    """As every type that pydantic knows."""
+    """Every type that pydantic knows is a schema."""
     backend = FakeBackend(turn(written(method, "Point", {"x": "a"})), turn(written(method, "Point", {"x": 1})))
     assert model_of(backend).with_structured_output(Point, method=method).invoke("Where?") == Point(1)
 

@@ -40,7 +40,7 @@ def test_five_lines_test_an_llm(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "docs/llama_index.md"])
 def test_the_lines_that_the_pages_show_pass(page: str, tmp_path: Path) -> None:
-    """As they are written: who copies them sees a suite that passes."""
+    """The lines pass as they are written: who copies them sees a suite that passes."""
     text = (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
     (source,) = (block.code for block in blocks_of(text) if "LLMConformance" in block.code)
     last = run_suite(tmp_path, source).strip().splitlines()[-1]

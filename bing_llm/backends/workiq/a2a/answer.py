@@ -308,7 +308,7 @@ class TaskReader:
         self._reply.replace(shown)
 
     def _append(self, piece: str) -> None:
-        """As `_show`, for a text that goes on: only its end is looked at."""
+        """Show a text that goes on: does what `_show` does, but only looks at its end."""
         tagged = self._half_tag + piece
         ready = without_half_tag(tagged)
         text = self._half_marker + (without_tags(ready) if self._strips else ready)

@@ -160,7 +160,7 @@ ATTRIBUTIONS = [
 
 
 def test_links_in_the_text_are_citations() -> None:
-    """As over REST, with the places of their markers; the last status may give their titles."""
+    """Citations are those of REST, with the places of their markers; the last status may give their titles."""
     text = f"Yes [1]({PLAN}) and [2]({MAIL}#k)."
     cut = [piece(text[:20]), piece(text[20:70], append=True), piece(text[70:], append=True)]
     outcome = hear(task(), *cut, update("COMPLETED", metadata={"attributions": ATTRIBUTIONS}))
@@ -272,7 +272,7 @@ def test_other_states_go_on(state: str) -> None:
 
 
 def test_an_end_without_an_answer_is_an_error() -> None:
-    """As over REST: nothing was answered, and the index of a new licence may be the cause."""
+    """An answer without text is the error of REST: the index of a new licence may be the cause."""
     outcome = hear(task(), DONE)
     assert outcome.error is errors.ServiceError
     assert "15 to 30 minutes" in outcome.details["hint"]

@@ -199,7 +199,7 @@ async def test_a_close_between_two_polls_ends_the_wait() -> None:
 
 
 async def test_a_task_that_failed_meanwhile_says_so() -> None:
-    """How it ended is asked for, and told."""
+    """The client asks how the task ended, and reports it."""
     failed = whole(response(bare_task("FAILED", artifact("One"), text="Broken")))
     async with agent_at(broken(task(), piece("One")), REFUSED, failed) as (_, backend):
         assert isinstance(await outcome_of(backend), errors.ServiceError)

@@ -45,7 +45,7 @@ def test_a_message_names_what_it_goes_on_with() -> None:
     [("Europe/Zurich", WINTER, 60), ("Europe/Zurich", SUMMER, 120), ("Asia/Kolkata", WINTER, 330), ("UTC", WINTER, 0)],
 )
 def test_the_offset_is_in_minutes_east(zone: str, now: float, minutes: int) -> None:
-    """As it is on that day."""
+    """The offset is the one of that day."""
     request = message_request(Prompt("Hi"), streaming=True, time_zone=zone, now=now)
     location = request["params"]["message"]["metadata"]["Location"]  # type: ignore[index]
     assert location == {"timeZoneOffset": minutes, "timeZone": zone}

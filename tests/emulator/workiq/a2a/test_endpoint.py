@@ -225,7 +225,7 @@ FOUND = ev.SearchResults((ev.SearchResult("A", "https://a.example/x y"),))
 
 @pytest.mark.parametrize("path", ["", "P_writer.emulator/"])
 async def test_a_text_cites_by_links(a2a: A2AVisitor, path: str) -> None:
-    """As live answers do, if the sources are known by then; half a marker waits for the rest."""
+    """It cites as live answers do if the sources are known by then; half a marker waits for the rest."""
     a2a.emulator.brain = Scripted([[FOUND, "Yes[", "^1^]", "."]])
     results = await a2a.results(stream(), path)
     texts = [text_of(each) for each in results if "artifactUpdate" in each]
@@ -428,7 +428,7 @@ async def test_the_header_names_the_version(a2a: A2AVisitor, version: str, code:
     ],
 )
 async def test_what_is_not_valid_is_refused(a2a: A2AVisitor, sent: Any, code: int) -> None:
-    """As the specification says, by the code of the error."""
+    """The code of the error is the one that the specification names."""
     assert error_of(await a2a.post(sent))[0] == code
 
 

@@ -23,7 +23,7 @@ def forecast(city: str, days: list[int]) -> str:
 
 
 def tokens(text: str) -> int:
-    """As LlamaIndex counts."""
+    """Count the tokens of a text as LlamaIndex does."""
     return len(get_tokenizer()(text))
 
 
@@ -48,7 +48,7 @@ async def test_the_arguments_of_a_call_are_counted(way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_an_answer_of_text_is_counted_by_the_handler(way: str) -> None:
-    """As before: there is nothing that it would miss."""
+    """A response without calls has no estimate, because LlamaIndex counts its text."""
     response, count = await counted(way, "It rains in Paris.")
     assert count >= tokens("It rains in Paris.")
     assert "completion_tokens" not in response.additional_kwargs
