@@ -31,8 +31,8 @@ from benchmarks.tools.models import WAYS
 from benchmarks.tools.objects import EXTRACTIONS, Extraction
 from benchmarks.tools.tasks import TASKS, Task, halves
 
-STEPS = 20
-"""The recursion limit of an agent: nine calls and an answer. No problem needs more than four."""
+STEPS = 12
+"""The recursion limit of an agent: five calls and an answer. No problem needs more than four calls, one by one."""
 
 ENDLESS = "it did not end by itself"
 
@@ -60,7 +60,9 @@ class Outcome(msgspec.Struct, frozen=True):
     characters: int
 
 
-async def measure(way: str, url: str, model: str, folder: Path, *, aside: bool) -> AsyncIterator[Outcome]:
+async def measure(
+    way: str, url: str, model: str, folder: Path, *, aside: bool, kinds: Sequence[str] = ()
+) -> AsyncIterator[Outcome]:
     """The outcomes of one half of the tasks, in order.
 
     Args:
@@ -69,11 +71,14 @@ async def measure(way: str, url: str, model: str, folder: Path, *, aside: bool) 
         model: The name of the model there.
         folder: Where replies are kept.
         aside: Whether it is the half that was set aside.
+        kinds: Which kinds of tasks; all without.
     """
     cache = Cache(url, folder)
     try:
         async with WAYS[way](await cache.start(), model) as chat:
             for kind, question, work in works(chat, half=int(aside)):
+                if kinds and kind not in kinds:
+                    continue
                 turns, characters = cache.turns, cache.characters
                 problem = await work()
                 yield Outcome(kind, question, problem, cache.turns - turns, cache.characters - characters)
@@ -168,11 +173,12 @@ def _row(name: str, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 
 async def _run(options: argparse.Namespace) -> list[Outcome]:
     outcomes = []
-    measured = measure(options.way, options.url, options.model, options.cache, aside=options.aside)
+    measured = measure(options.way, options.url, options.model, options.cache, aside=options.aside, kinds=options.kind)
     async for outcome in measured:
         outcomes.append(outcome)
         if options.verbose:
-            print(f"{outcome.kind:9} {'right' if not outcome.problem else outcome.problem} | {outcome.question}")
+            verdict = outcome.problem or "right"
+            print(f"{outcome.kind:9} {outcome.turns:2} turns | {outcome.question} | {verdict}", flush=True)
     return outcomes
 
 
@@ -183,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", required=True, help="the model's name there")
     parser.add_argument("--way", choices=WAYS, default="bing", help="how the model is asked; bing is our prompt")
     parser.add_argument("--aside", action="store_true", help="the half of the tasks that is not for tuning")
+    parser.add_argument("--kind", action="append", default=[], help="only this kind of task; may be repeated")
     parser.add_argument("--cache", type=Path, default=Path(".benchmarks/tools"), help="the folder of raw replies")
     parser.add_argument("--verbose", action="store_true", help="a line for each task")
     outcomes = asyncio.run(_run(parser.parse_args(arguments)))
