@@ -15,7 +15,7 @@ from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.workiq.answer import AnswerReader
 from bing_llm.backends.workiq.auth import TokenSource, is_graph
-from bing_llm.backends.workiq.calls import Calls
+from bing_llm.backends.workiq.calls import Calls, WarmHandle
 from bing_llm.backends.workiq.errors import error_for, parse_creation
 from bing_llm.backends.workiq.options import resolve
 from bing_llm.backends.workiq.request import chat_body, create_body
@@ -40,27 +40,6 @@ class WorkIQConversation(SecretStruct, frozen=True):
 
     id: str
     taken_up: bool = False
-
-
-class WarmWorkIQ:
-    """Implements `bing_llm.backends.base.WarmConversation`: it holds no connection, and nothing needs to be kept alive.
-
-    Args:
-        handle: The conversation.
-    """
-
-    def __init__(self, handle: WorkIQConversation) -> None:
-        self.handle = handle
-
-    def alive(self) -> bool:
-        """Nothing is known of its end."""
-        return True
-
-    async def keep_alive(self) -> None:
-        """The service has no call for that."""
-
-    def close(self) -> None:
-        """Nothing to close; the service has no call to delete it."""
 
 
 class WorkIQBackend:
@@ -144,12 +123,12 @@ class WorkIQBackend:
         turn = Turn(reader, self._limits)
         return await self._calls.open_channel(turn, partial(self._ask, handle, prompt, number, deadline), deadline)
 
-    async def warm_up(self, deadline: Deadline) -> WarmWorkIQ:
+    async def warm_up(self, deadline: Deadline) -> WarmHandle[WorkIQConversation]:
         """Create a conversation, which is all that goes before a turn."""
         created = await self.create_conversation(deadline)
-        return WarmWorkIQ(msgspec.structs.replace(created, taken_up=True))
+        return WarmHandle(msgspec.structs.replace(created, taken_up=True))
 
-    async def open_warm(self, warm: WarmWorkIQ, prompt: Prompt, deadline: Deadline) -> Channel:
+    async def open_warm(self, warm: WarmHandle[WorkIQConversation], prompt: Prompt, deadline: Deadline) -> Channel:
         """Send the turn."""
         return await self.open_turn(warm.handle, prompt, 0, deadline)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from bing_llm._secrets import Redactor, Wrapped
 from bing_llm._version import __version__
+from bing_llm.backends.base import ConversationHandle
 from bing_llm.backends.channel import Channel, TurnProtocol
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.response import Response
@@ -21,6 +22,28 @@ _OK = 200
 _UNAUTHENTICATED = 401
 
 T = TypeVar("T")
+C = TypeVar("C", bound=ConversationHandle)
+
+
+class WarmHandle(Generic[C]):
+    """Implements `bing_llm.backends.base.WarmConversation`: it holds no connection, so nothing needs to be kept alive.
+
+    Args:
+        handle: The conversation.
+    """
+
+    def __init__(self, handle: C) -> None:
+        self.handle = handle
+
+    def alive(self) -> bool:
+        """Nothing is known of its end."""
+        return True
+
+    async def keep_alive(self) -> None:
+        """The service has no call for that."""
+
+    def close(self) -> None:
+        """Nothing to close; the service has no call to delete a conversation."""
 
 
 class ResponseProtocol(TurnProtocol, Protocol):

@@ -107,7 +107,11 @@ class Outcome(msgspec.Struct, frozen=True):
 
 def play(script: Sequence[Step], **options: Any) -> Outcome:
     """Run one turn through a script, exactly as it is written."""
-    turn = new_turn(**{"asked": "Ask", **options})
+    return play_turn(new_turn(**{"asked": "Ask", **options}), script)
+
+
+def play_turn(turn: Turn, script: Sequence[Step]) -> Outcome:
+    """Run this turn, of whichever protocol, through a script."""
     given: list[ev.Event] = []
     try:
         for step in script:

@@ -15,7 +15,7 @@ from bing_llm.tools import blocks
 from bing_llm.tools.blocks import Scanner
 from bing_llm.tools.calls import Call, InvalidCall, Piece, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.parser import CallParser
-from tests.counting import steps
+from tests.tools.parser.costs import steps_for
 
 WEATHER = Tool(
     "get_weather",
@@ -429,19 +429,6 @@ HOSTILE = [
 ]
 
 
-def steps_for(part: str, length: int, size: int) -> int:
-    """How many steps it takes to parse a reply of this length in parts of this size."""
-    reply = (part * (length // len(part) + 1))[:length]
-    parser = CallParser(BOX)
-
-    def parse() -> None:
-        for at in range(0, length, size):
-            parser.feed(reply[at : at + size])
-        parser.close()
-
-    return steps(parse)
-
-
 @pytest.mark.parametrize("size", [16, 1_000_000])
 @pytest.mark.parametrize(
     "part", [pytest.param(part, marks=() if at % 3 == 0 else pytest.mark.system) for at, part in enumerate(HOSTILE)]
@@ -451,7 +438,7 @@ def test_hostile_replies_take_linear_steps(part: str, size: int) -> None:
 
     Both texts are longer than the whitespace that is held back, which takes fewer steps than any other text.
     """
-    assert steps_for(part, 16_000, size) < 12 * steps_for(part, 2_000, size)
+    assert steps_for(BOX, part, 16_000, size) < 12 * steps_for(BOX, part, 2_000, size)
 
 
 @pytest.mark.parametrize("inside", ['{"name": "', '{"name": "a\\', "{oops ", "<", '"'])

@@ -14,7 +14,7 @@ from bing_llm.tools import parser as parser_module
 from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
 from bing_llm.tools.escape import escape
 from bing_llm.tools.parser import CallParser
-from tests.counting import steps
+from tests.tools.parser.costs import steps_for
 
 WEATHER = Tool(
     "get_weather",
@@ -607,19 +607,6 @@ HOSTILE = [
 ]
 
 
-def steps_for(part: str, length: int, size: int) -> int:
-    """How many steps it takes to parse a reply of this length in parts of this size."""
-    reply = (part * (length // len(part) + 1))[:length]
-    parser = CallParser(BOX)
-
-    def parse() -> None:
-        for at in range(0, length, size):
-            parser.feed(reply[at : at + size])
-        parser.close()
-
-    return steps(parse)
-
-
 @pytest.mark.parametrize("size", [16, 1_000_000])
 @pytest.mark.parametrize(
     "part", [pytest.param(part, marks=() if at % 9 == 0 else pytest.mark.system) for at, part in enumerate(HOSTILE)]
@@ -631,4 +618,4 @@ def test_hostile_replies_take_linear_steps(part: str, size: int, monkeypatch: py
     """
     for module in (blocks, parser_module):
         monkeypatch.setattr(module, "MAX_CANDIDATE_CHARACTERS", 500)
-    assert steps_for(part, 32_000, size) < 12 * steps_for(part, 4_000, size)
+    assert steps_for(BOX, part, 32_000, size) < 12 * steps_for(BOX, part, 4_000, size)

@@ -16,7 +16,7 @@ from bing_llm.backends.workiq.a2a.cards import WELL_KNOWN, agent_base, default_c
 from bing_llm.backends.workiq.a2a.channel import TaskChannel
 from bing_llm.backends.workiq.a2a.wire import PLACE_HINT, VERSION_HEADERS, message_request
 from bing_llm.backends.workiq.auth import TokenSource
-from bing_llm.backends.workiq.calls import Calls
+from bing_llm.backends.workiq.calls import Calls, WarmHandle
 from bing_llm.backends.workiq.errors import error_for
 from bing_llm.backends.workiq.options import resolve_a2a
 from bing_llm.errors import InvalidRequest, Metering
@@ -27,27 +27,6 @@ if TYPE_CHECKING:
     from bing_llm.services import WorkIQ
 
 _NOT_FOUND = 404
-
-
-class WarmAgent:
-    """Implements `bing_llm.backends.base.WarmConversation`: all that can be ready is the agent's card.
-
-    Args:
-        handle: The conversation, which the service does not know yet.
-    """
-
-    def __init__(self, handle: AgentConversation) -> None:
-        self.handle = handle
-
-    def alive(self) -> bool:
-        """There is nothing that could end."""
-        return True
-
-    async def keep_alive(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 class A2ABackend:
@@ -185,11 +164,11 @@ class A2ABackend:
         await channel.open(request, streaming=streaming)
         return channel
 
-    async def warm_up(self, deadline: Deadline) -> WarmAgent:
+    async def warm_up(self, deadline: Deadline) -> WarmHandle[AgentConversation]:
         """Ask for the agent's card, which is all that goes before a turn."""
-        return WarmAgent(await self.create_conversation(deadline))
+        return WarmHandle(await self.create_conversation(deadline))
 
-    async def open_warm(self, warm: WarmAgent, prompt: Prompt, deadline: Deadline) -> TaskChannel:
+    async def open_warm(self, warm: WarmHandle[AgentConversation], prompt: Prompt, deadline: Deadline) -> TaskChannel:
         """Send the turn."""
         return await self.open_turn(warm.handle, prompt, 0, deadline)
 

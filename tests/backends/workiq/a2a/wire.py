@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from bing_llm import events as ev
 from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.turn import Turn
-from bing_llm.errors import BingError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
-from tests.backends.workiq.wire import Outcome, Step, drained, ways
+from tests.backends.workiq.wire import Outcome, Step, play_turn, ways
 
 TASK, CONTEXT = "t1", "c1"
 
@@ -84,20 +82,7 @@ def new_turn(conversation: AgentConversation | None = None, limits: Limits = DEF
 
 def play(*script: Step, turn: Turn | None = None, **options: Any) -> Outcome:
     """Run one turn through a script, exactly as it is written."""
-    turn = new_turn(**options) if turn is None else turn
-    given: list[ev.Event] = []
-    try:
-        for step in script:
-            if isinstance(step, bytes):
-                turn.receive(step)
-            else:
-                step(turn)
-            given.extend(drained(turn))
-            if turn.completed:
-                break
-    except BingError as exc:
-        return Outcome(given, type(exc), {**vars(exc), "message": exc.message})
-    return Outcome(given, None, {})
+    return play_turn(new_turn(**options) if turn is None else turn, script)
 
 
 def hear(*script: Step, **options: Any) -> Outcome:
