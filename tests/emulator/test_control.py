@@ -141,7 +141,7 @@ async def test_a_script_is_played(emulator: Emulator, control: Control, visitor:
 async def test_an_empty_script_brings_the_start_back(emulator: Emulator, control: Control, visitor: Visitor) -> None:
     """The brain that the emulator was made with, and no faults."""
     await control("POST", "script", "answers: [scripted]\nfaults: [{fault: cut, step: mid, after: 9}]")
-    nothing = {"answers_given": None, "answers_left": None, "faults_left": []}
+    nothing: dict[str, Any] = {"answers_given": None, "answers_left": None, "faults_left": []}
     assert await control("POST", "script", "{}") == (200, {**nothing, "answers_given": 0})
     emulator.brain = Obedient()
     assert await control("GET", "script") == (200, nothing)
