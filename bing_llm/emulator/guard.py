@@ -12,9 +12,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bing_llm._guard import HostGuard
+from bing_llm.emulator.received import received_of
 
 ORIGINS: Final = ("https://www.bing.com", "https://edgeservices.bing.com", "https://copilot.microsoft.com")
 """Those of the services that it plays."""
+
+CONTROL: Final = "/_emulator/"
+"""Where the emulator is inspected and controlled; see `bing_llm.emulator.control`."""
 
 _SERVICE_HOST: Final = "sydney.bing.com"
 """The host of the service, which published clients send wherever they connect to; no page can rebind that name."""
@@ -33,9 +37,19 @@ class Guard(HostGuard):
     """
 
     def __init__(self, host: str, allowed_hosts: Sequence[str], allowed_origins: Sequence[str]) -> None:
-        super().__init__(
-            "emulator", host, allowed_hosts, allowed_origins, own_hosts=[_SERVICE_HOST], own_origins=ORIGINS
-        )
+        super().__init__("emulator", host, allowed_hosts, allowed_origins, own_hosts=[_SERVICE_HOST])
+
+    def refusal(self, host: str | None, origin: str | None, *, site: str | None = None, control: bool = False) -> str:
+        """Why a request with these headers is refused; "" if it is not.
+
+        Args:
+            host: `Host`.
+            origin: `Origin`.
+            site: `Sec-Fetch-Site`, by which a browser says whether a page of another origin sends it.
+            control: Whether it would control the emulator, which no page may, unless the user allowed its origin: not
+                those of the services either, because no published client does.
+        """
+        return self.why_refused(host, origin, site=site if control else None, also=() if control else ORIGINS)
 
     @property
     def middleware(self) -> Middleware:
@@ -43,7 +57,16 @@ class Guard(HostGuard):
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            why = self.refusal(request.headers.get("Host"), request.headers.get("Origin"))
-            return web.Response(status=403, text=f"{why}\n") if why else await handler(request)
+            headers = request.headers
+            why = self.refusal(
+                headers.get("Host"),
+                headers.get("Origin"),
+                site=headers.get("Sec-Fetch-Site"),
+                control=request.path.startswith(CONTROL),
+            )
+            if not why:
+                return await handler(request)
+            received_of(request).fail(why)
+            return web.Response(status=403, text=f"{why}\n")
 
         return guard

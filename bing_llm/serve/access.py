@@ -50,18 +50,19 @@ class Access:
         """Whether web pages of this origin may use the server."""
         return self._guard.takes_origin(origin)
 
-    def check_names(self, host: str | None, origin: str | None, remote: str | None) -> None:
+    def check_names(self, host: str | None, origin: str | None, remote: str | None, *, site: str | None = None) -> None:
         """Refuse a request that a web page of somebody else may have sent, and without a key one of another machine.
 
         Args:
             host: The header `Host`.
             origin: The header `Origin`; None for none.
             remote: The address of the caller; None or "" for a Unix socket.
+            site: The header `Sec-Fetch-Site`, which browsers send.
 
         Raises:
             ApiError: It is refused.
         """
-        why = self._guard.refusal(host, origin)
+        why = self._guard.why_refused(host, origin, site=site)
         if not why and self._digest is None and remote and not is_loopback(remote):
             why = "This server has no key, so it takes no requests of other machines. Set BING_LLM_SERVE_KEY."
         if why:

@@ -61,7 +61,8 @@ def guard(access: Access) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         origin = request.headers.get("Origin")
-        access.check_names(request.headers.get("Host"), origin, request.remote)
+        site = request.headers.get("Sec-Fetch-Site")
+        access.check_names(request.headers.get("Host"), origin, request.remote, site=site)
         if request.method == "OPTIONS" and origin is not None:  # a browser asks first, without the key
             asked = request.headers.get("Access-Control-Request-Headers", "")
             return web.Response(status=204, headers={**_PREFLIGHT, "Access-Control-Allow-Headers": asked})

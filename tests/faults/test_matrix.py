@@ -16,7 +16,7 @@ from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, Fault, FaultPoint
 from bing_llm.emulator.fault_plan import FaultKind, Service
-from bing_llm.emulator.state import Kind
+from bing_llm.emulator.received import Kind
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.sync import run
 from tests.faults.table import TEXT, Ends, Row, rows, silences
@@ -305,8 +305,8 @@ async def second_turn(way: Way, settings: dict[str, Any]) -> errors.BingError:
     return caught.value
 
 
-def test_the_readme_quotes_the_count() -> None:
-    """README names how many cases there are."""
+def test_the_guide_quotes_the_count() -> None:
+    """The guide to tests names how many cases there are."""
     count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 4 + len(LOST_CONVERSATIONS))
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert f"{count:,} cases" in readme
+    guide = (Path(__file__).parents[2] / "docs/guides/testing.md").read_text(encoding="utf-8")
+    assert f"{count:,} cases" in guide

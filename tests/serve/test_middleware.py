@@ -32,7 +32,8 @@ async def test_the_key_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [({}, 200), ({"Host": "evil.example"}, 403), ({"Origin": "https://evil.example"}, 403),
-     ({"Origin": "http://localhost:3000"}, 200)],
+     ({"Origin": "http://localhost:3000"}, 200), ({"Sec_Fetch_Site": "cross-site"}, 403),
+     ({"Sec_Fetch_Site": "none"}, 200)],
 )  # fmt: skip
 async def test_web_pages_are_refused(headers: dict[str, str], status: int) -> None:
     """By their name and by their origin, unless it was allowed."""
