@@ -249,7 +249,14 @@ def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8765,
-    pace: Annotated[float, typer.Option(min=0, help="Seconds between the words of the built-in answers.")] = 0.01,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What it answers and what goes wrong: YAML or JSON; see docs/emulator.md."),
+    ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="The pause between words of the built-in answers. Default: 0.01."),
+    ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
@@ -269,17 +276,74 @@ def emulator(
 ) -> ExitCode:
     """Run the emulator as a server, until Ctrl-C.
 
+    It prints what to paste into another shell, and logs each request to stderr in one line: method, path, conversation,
+    turn and outcome. --verbose adds the frames. At /_emulator/ it is inspected and given another script over HTTP.
+
     Only programs may use it, not web pages: it refuses names that do not mean this machine, and other origins than
     those of the services. BING_LLM_EMULATOR_TOKEN sets the token of its Work IQ; without it, each run has another one.
     """
-    from bing_llm.cli.emulator import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.emulator import choose_brain, read_script, serve  # noqa: PLC0415 - the others need no server
 
     key = os.environ.get(UPSTREAM_KEY)
     return serve(
         choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace),
         host=host,
         port=port,
+        script=read_script(script, upstream=upstream, pace=pace),
         token=os.environ.get(EMULATOR_TOKEN) or None,
         allowed_hosts=allow_host or (),
         allowed_origins=allow_origin or (),
+    )
+
+
+@_command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on. Beyond loopback, a key is required.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file with the key that callers send. Default: BING_LLM_SERVE_KEY."),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many requests may be with the service at once; others wait."),
+    ] = None,
+    offer_agent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="An agent of Work IQ that the list of models names; may be repeated."),
+    ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Answer unknown models with that of the client, instead of 404.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
+    ] = None,
+    new_client: NewClient,
+) -> ExitCode:
+    """Run a server with OpenAI's API over the service, until SIGTERM or Ctrl-C.
+
+    For each tool that takes a base_url. The key that callers send is taken from BING_LLM_SERVE_KEY or a file. The first
+    signal lets running answers end, a second one ends at once.
+    """
+    from bing_llm.cli.serve import read_key  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.serve import serve as run_serve  # noqa: PLC0415 - as above
+
+    return run_serve(
+        new_client,
+        host=host,
+        port=port,
+        key=read_key(key_file),
+        max_concurrency=max_concurrency,
+        allowed_hosts=allow_host or (),
+        allowed_origins=allow_origin or (),
+        agents=offer_agent or (),
+        any_model=any_model,
     )
