@@ -400,6 +400,14 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
                 hint = "Leave it out, or ask Copilot itself over REST: leave agent= and protocol= out."
                 raise ConfigurationError(msg, hint=hint)
 
+    def with_agent(self, agent: str, /) -> Self:
+        """The same service, asking this agent.
+
+        Raises:
+            ConfigurationError: It cannot be the id of an agent, or a setting is one that agents do not have.
+        """
+        return msgspec.structs.replace(self, agent=agent, protocol="a2a")
+
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to it. Nothing is sent."""
         if self.protocol == "a2a":

@@ -415,3 +415,56 @@ def emulator(
         allowed_hosts=allow_host or (),
         allowed_origins=allow_origin or (),
     )
+
+
+@_command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on. Beyond loopback, a key is required.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file with the key that callers send. Default: BING_LLM_SERVE_KEY."),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many requests may be with the service at once; others wait."),
+    ] = None,
+    offer_agent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="An agent of Work IQ that the list of models names; may be repeated."),
+    ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Answer unknown models with that of the client, instead of 404.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
+    ] = None,
+    new_client: NewClient,
+) -> ExitCode:
+    """Run a server with OpenAI's API over the service, until SIGTERM or Ctrl-C.
+
+    For each tool that takes a base_url. The key that callers send is taken from BING_LLM_SERVE_KEY or a file. The first
+    signal lets running answers end, a second one ends at once.
+    """
+    from bing_llm.cli.serve import read_key  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.serve import serve as run_serve  # noqa: PLC0415 - as above
+
+    return run_serve(
+        new_client,
+        host=host,
+        port=port,
+        key=read_key(key_file),
+        max_concurrency=max_concurrency,
+        allowed_hosts=allow_host or (),
+        allowed_origins=allow_origin or (),
+        agents=offer_agent or (),
+        any_model=any_model,
+    )
