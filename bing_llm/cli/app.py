@@ -381,7 +381,14 @@ def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8765,
-    pace: Annotated[float, typer.Option(min=0, help="Seconds between the words of the built-in answers.")] = 0.01,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What it answers and what goes wrong: YAML or JSON; see docs/emulator.md."),
+    ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="The pause between words of the built-in answers. Default: 0.01."),
+    ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
@@ -401,16 +408,20 @@ def emulator(
 ) -> ExitCode:
     """Run the emulator as a server, until Ctrl-C.
 
+    It prints what to paste into another shell, and logs each request to stderr in one line: method, path, conversation,
+    turn and outcome. --verbose adds the frames. At /_emulator/ it is inspected and given another script over HTTP.
+
     Only programs may use it, not web pages: it refuses names that do not mean this machine, and other origins than
     those of the services. BING_LLM_EMULATOR_TOKEN sets the token of its Work IQ; without it, each run has another one.
     """
-    from bing_llm.cli.emulator import choose_brain, serve  # noqa: PLC0415 - each command loads what it needs
+    from bing_llm.cli.emulator import choose_brain, read_script, serve  # noqa: PLC0415 - the others need no server
 
     key = os.environ.get(UPSTREAM_KEY)
     return serve(
         choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace),
         host=host,
         port=port,
+        script=read_script(script, upstream=upstream, pace=pace),
         token=os.environ.get(EMULATOR_TOKEN) or None,
         allowed_hosts=allow_host or (),
         allowed_origins=allow_origin or (),
