@@ -366,9 +366,6 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     ] = True
 
     def _complete(self) -> None:
-        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
-        workiq.check_time_zone(time_zone)
-        self._set("time_zone", time_zone)
         if self.location is not None:
             workiq.check_location(self.location)
         workiq.check_files(self.files)
@@ -379,6 +376,10 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         if self.token is None:
             self._set("token", saved_login())
         check_token(self.token, host=host)
+        # Last: a new user lacks both the token and the package that knows the time zone, and the token first of all.
+        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
+        workiq.check_time_zone(time_zone)
+        self._set("time_zone", time_zone)
 
     def _complete_protocol(self) -> None:
         """Choose the protocol where none is given, and refuse what it does not have."""
