@@ -16,6 +16,8 @@ from bing_llm.cli.logs_commands import logs
 from bing_llm.cli.options import NewClient, setting_option
 from bing_llm.cli.streams import print_traceback, set_stream_errors
 
+__all__ = ["EMULATOR_TOKEN", "UPSTREAM_KEY", "app"]
+
 _BATCH_EPILOG = """\
 Exit codes: 0 each row asked has an answer; 1 rows failed, or the run was stopped: the service was lost, or the output
 could not be written; 2 usage or configuration, nothing was sent; 130 Ctrl-C before all rows were done.
