@@ -28,7 +28,7 @@ SECRET_KEY: Final = re.compile(r"signature|token|cookie|authori[sz]ation|passwor
 
 _SECRET_FIELD: Final = re.compile(rf'("[^"\\]*(?:{SECRET_KEY.pattern})[^"\\]*"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 _ID_SHOWN: Final = 8  # characters of a conversation's id: the last ones, since all of a ChatHub begin alike
-_LONGEST_DETAIL: Final = 300  # characters
+_LONGEST_PART: Final = 300  # characters of a path or an error
 _LONGEST_FRAME: Final = 10_000  # characters
 
 
@@ -39,7 +39,7 @@ def redactor_of(state: State, received: Received, *credentials: str) -> Redactor
 
 def line_of(received: Received, redact: Redactor) -> str:
     """What is logged of a request, in one line without control characters."""
-    words = [received.method, received.path]
+    words = [received.method, _cut(received.path, _LONGEST_PART)]
     if received.kind != "other":
         words.append(received.kind)
     if received.conversation_id:
@@ -49,7 +49,7 @@ def line_of(received: Received, redact: Redactor) -> str:
     words.append("stopped by the client" if received.outcome == "stopped" else received.outcome)
     line = " ".join(words)
     if received.detail:
-        line = f"{line}: {_cut(received.detail, _LONGEST_DETAIL)}"
+        line = f"{line}: {_cut(received.detail, _LONGEST_PART)}"
     return log_line(redact(line))
 
 
