@@ -61,8 +61,12 @@ def show_log(number: int | None) -> ExitCode:
 
 
 def show_path() -> ExitCode:
-    """Show where the log is, and say on stderr whether it is on."""
-    print(log.log_path(), flush=True)
+    """Show where the log is; if it is off, say so on stderr.
+
+    Raises:
+        ConfigurationError: There is no place for it.
+    """
+    print(_try(log.log_path), flush=True)
     if not keeps_conversations():
         print_to_stderr("Logging is off.")
     return ExitCode.OK
