@@ -87,9 +87,8 @@ def _try(action: Callable[[], T]) -> T:
     try:
         return action()
     except StateUnavailable as exc:
-        raise ConfigurationError(
-            f"The log cannot be used: {exc}", hint="`bing-llm logs path` says where it is."
-        ) from exc
+        hint = "Without a log: --no-log, or bing-llm logs off."
+        raise ConfigurationError(f"The log cannot be used: {exc}", hint=hint) from exc
 
 
 def _why_empty() -> str:
