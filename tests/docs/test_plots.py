@@ -15,7 +15,8 @@ FIGURES = results.load()
 
 def text_of(svg: str) -> list[str]:
     """The words and figures of a picture, in order."""
-    return [text for element in ET.fromstring(svg).iter() for text in (element.text or "").split("\n") if text.strip()]
+    texts = (element.text for element in ET.fromstring(svg).iter())  # noqa: S314 - our own pictures
+    return [line for text in texts for line in (text or "").split("\n") if line.strip()]
 
 
 def test_tables_are_kept_beside_those_of_others(tmp_path: Path) -> None:
@@ -27,7 +28,7 @@ def test_tables_are_kept_beside_those_of_others(tmp_path: Path) -> None:
     results.save("one", [table, table], file)
     kept = results.load(file)
     assert {name: len(each.tables) for name, each in kept.items()} == {"one": 2, "two": 1}
-    assert kept["two"].tables[0] == (("name", "ms"), [("a", "1.0")]) or list(kept["two"].tables[0].rows[0]) == ["a", "1.0"]
+    assert [list(row) for row in kept["two"].tables[0].rows] == [["a", "1.0"]]
     assert "Python" in kept["one"].machine
     assert json.loads(file.read_text())
 
