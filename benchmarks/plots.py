@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -36,6 +37,9 @@ _STYLE: Final = Style(
     title_font_size=18,
     value_font_size=15,
 )
+_SCRIPT: Final = re.compile(r"\s*<script.*?</script>", re.DOTALL)
+"""What pygal puts into each picture for its script, which these have not."""
+
 _OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "style": _STYLE,
@@ -143,7 +147,7 @@ def draw(name: str, results: Mapping[str, Result]) -> str:
     chart = plot(results[benchmark])
     chart.config.no_prefix = True  # else each picture has a random name in it
     svg: str = chart.render(is_unicode=True)
-    return svg
+    return _SCRIPT.sub("", svg)
 
 
 def draw_all(folder: Path = FOLDER) -> list[Path]:
