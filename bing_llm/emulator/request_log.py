@@ -24,9 +24,10 @@ requests_log = logging.getLogger("bing_llm.emulator.requests")
 frames_log = logging.getLogger("bing_llm.emulator.frames")
 
 server_log = logging.getLogger("bing_llm.emulator.server")
-"""What aiohttp's server has to say: mistakes of the emulator. That a client has left is not one."""
+"""What aiohttp's server has to say: mistakes of the emulator, but not those of its clients."""
 
-server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], ConnectionError)))
+_CLIENTS_FAULT: Final = (ConnectionError, web.RequestPayloadError)  # it left, or its body is not what its header says
+server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENTS_FAULT)))
 
 SECRET_KEY: Final = re.compile(r"signature|token|cookie|authori[sz]ation|password|secret", re.IGNORECASE)
 """Keys of JSON whose values are not shown, whoever sent them."""
