@@ -15,7 +15,7 @@ import msgspec
 
 from bing_llm._secrets import Redactor, Wrapped
 from bing_llm._version import __version__
-from bing_llm.backends.base import ConversationInfo
+from bing_llm.backends.base import ConversationHandle, ConversationInfo
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.chathub.connection import State
 from bing_llm.backends.chathub.errors import SUCCESS, error_for, error_for_status
@@ -190,6 +190,10 @@ class ChatHubBackend:
             raise _refused(exc) from exc
         redact = self._redact(*handle.secrets)
         return Channel(Transport(socket), turn, self._timeouts, deadline, redact=lambda: redact)
+
+    def redactor(self, handle: ConversationHandle | None) -> Redactor:
+        """Takes out cookies, whoever set them, passwords of proxies, and the signatures of this conversation."""
+        return self._redact(*(handle.secrets if isinstance(handle, ChatHubConversation) else ()))
 
     def _redact(self, *more: str) -> Redactor:
         """Takes out of texts what is secret now: cookies, whoever set them, passwords of proxies, and these."""
