@@ -18,7 +18,7 @@ from bing_llm._lazy import lazy_exports
 if TYPE_CHECKING:
     from bing_llm.emulator.brains.base import Brain, PastTurn, Question
     from bing_llm.emulator.brains.rules import Obedient
-    from bing_llm.emulator.brains.scripted import Scripted
+    from bing_llm.emulator.brains.scripted import Pause, Scripted
     from bing_llm.emulator.brains.upstream import Upstream
     from bing_llm.emulator.fault_plan import Fault, FaultPoint
     from bing_llm.emulator.faults import (
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Silence,
         Split,
     )
+    from bing_llm.emulator.script import Script
     from bing_llm.emulator.server import Emulator
     from bing_llm.emulator.state import Received
     from bing_llm.emulator.workiq.a2a.agents import Agent
@@ -52,9 +53,11 @@ __all__ = [
     "NewMessage",
     "Obedient",
     "PastTurn",
+    "Pause",
     "Question",
     "Raw",
     "Received",
+    "Script",
     "Scripted",
     "Silence",
     "Split",
@@ -76,9 +79,11 @@ _OWNERS = {
     "NewMessage": "faults",
     "Obedient": "brains.rules",
     "PastTurn": "brains.base",
+    "Pause": "brains.scripted",
     "Question": "brains.base",
     "Raw": "faults",
     "Received": "state",
+    "Script": "script",
     "Scripted": "brains.scripted",
     "Silence": "faults",
     "Split": "faults",

@@ -7,16 +7,18 @@ The first creation is answered with 503, and the second turn is cut after three 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from itertools import product
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 import msgspec
 
+from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Output, unplayable
-from bing_llm.emulator.chathub.shapes import check_playable, check_refusable
+from bing_llm.emulator.chathub.shapes import PLAYABLE, check_playable, check_refusable
 from bing_llm.emulator.faults import (
     WIRE_FAULTS,
     Cut,
@@ -42,6 +44,22 @@ Step: TypeAlias = Literal["creation", "upgrade", "handshake", "request", "first"
 
 FaultKind: TypeAlias = WireFault | Event | BingError
 """A fault on the wire, or an event or error that comes as if the brain had yielded it."""
+
+
+def plain_name(kind: type) -> str:
+    """The name of a fault, an event or an error in plain words: `HttpAnswer` is `http answer`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+
+
+KINDS: Final[Mapping[str, type[FaultKind]]] = {
+    plain_name(kind): kind
+    for kind in (*WIRE_FAULTS, *get_args(Event), *PLAYABLE)
+    if kind not in {ev.ImageCreated, ev.Restarted}  # which no service sends; see `unplayable`
+}
+"""All that may go wrong, by its name in plain words."""
+
+Hit: TypeAlias = Callable[[FaultKind, Step], None]
+"""Is called with a fault that hits, and where."""
 
 _Place: TypeAlias = tuple[Service, Step]
 
@@ -235,17 +253,17 @@ class FaultPlan:
         for fault in self.left:
             _check_fault(fault)
 
-    def fault_at(self, service: Service, step: Step) -> FaultKind | None:
+    def fault_at(self, service: Service, step: Step, hit: Hit | None = None) -> FaultKind | None:
         """The fault that hits a step outside an answer; None for none."""
-        return self._at(FaultPoint(service, step, self._count(service, step)))
+        return self._at(FaultPoint(service, step, self._count(service, step)), hit)
 
     async def interrupt(
-        self, service: Service, outputs: AsyncGenerator[Output, None]
+        self, service: Service, outputs: AsyncGenerator[Output, None], hit: Hit | None = None
     ) -> AsyncGenerator[Output | WireFault, None]:
         """The outputs of one turn with the faults that hit it. Closing this generator early closes `outputs`."""
         turn = self._count(service, "first")
         async with aclosing(outputs):
-            if (what := self._at(FaultPoint(service, "first", turn))) is not None:
+            if (what := self._at(FaultPoint(service, "first", turn), hit)) is not None:
                 yield what
             count = 0
             async for output in outputs:
@@ -253,18 +271,22 @@ class FaultPlan:
                 if isinstance(output, BingError):
                     return
                 count += 1
-                if (what := self._at(FaultPoint(service, "mid", turn, count))) is not None:
+                if (what := self._at(FaultPoint(service, "mid", turn, count), hit)) is not None:
                     yield what
-            if (what := self._at(FaultPoint(service, "last", turn))) is not None:
+            if (what := self._at(FaultPoint(service, "last", turn), hit)) is not None:
                 yield what
 
     def _count(self, service: Service, step: Step) -> int:
         self._counts[service, step] += 1
         return self._counts[service, step]
 
-    def _at(self, point: FaultPoint) -> FaultKind | None:
-        if self._choose is not None:
-            return _checked(self._choose(point), point)
+    def _at(self, point: FaultPoint, hit: Hit | None = None) -> FaultKind | None:
+        what = self._next(point) if self._choose is None else _checked(self._choose(point), point)
+        if what is not None and hit is not None:
+            hit(what, point.step)
+        return what
+
+    def _next(self, point: FaultPoint) -> FaultKind | None:
         for place, fault in enumerate(self.left):
             if _hits(fault, point):
                 del self.left[place]

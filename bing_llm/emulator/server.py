@@ -20,6 +20,7 @@ from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
 from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.guard import Guard
 from bing_llm.emulator.http_faults import play
+from bing_llm.emulator.script import Script
 from bing_llm.emulator.state import Received, State
 from bing_llm.emulator.workiq.a2a.agents import AGENTS, Agent
 from bing_llm.emulator.workiq.a2a.endpoint import A2A
@@ -111,8 +112,10 @@ class Emulator:
         self._guard = Guard(host, allowed_hosts, allowed_origins)
         self._host = host
         self._port = port
+        own_brain = Obedient() if brain is None else brain
         self._state = State(
-            brain=Obedient() if brain is None else brain,
+            brain=own_brain,
+            own_brain=own_brain,
             conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
             workiq_conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
             a2a_conversations=Conversations(turn_limit=turn_limit, lifetime=lifetime, clock=clock),
@@ -224,6 +227,16 @@ class Emulator:
     def requests(self) -> list[Received]:
         """What it was sent, in order: the last 1,000 requests."""
         return self._state.requests
+
+    def play(self, script: Script) -> None:
+        """Answer by a script from the next turn on: it replaces the brain and the plan of faults.
+
+        A script without answers brings back the brain that the emulator was made with.
+
+        Raises:
+            ValueError: The script was made in Python, and is not right; the text says where.
+        """
+        self._state.play(script)
 
     def clear(self) -> None:
         """Forget what it was sent. Conversations stay."""

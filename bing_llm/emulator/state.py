@@ -18,6 +18,7 @@ from bing_llm.backends.chathub.frames import ChatArguments
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import FaultPlan
+from bing_llm.emulator.script import Script
 from bing_llm.emulator.workiq.requests import ChatBody
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import Image, load_image
@@ -125,6 +126,7 @@ class State:
     """The settings and the memory of one emulator; `Emulator` documents them."""
 
     brain: Brain
+    own_brain: Brain  # which answers where a script has no answers
     conversations: Conversations
     workiq_conversations: Conversations
     a2a_conversations: Conversations
@@ -140,6 +142,12 @@ class State:
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)
     held: set[asyncio.Transport] = field(default_factory=set)  # of HTTP calls that get no answer
+
+    def play(self, script: Script) -> None:
+        """Let a script replace brain and faults; its own brain answers if the script has no answers."""
+        brain, plan = script.brain(), FaultPlan(script.plan())  # both, before the first is set: one may be wrong
+        self.brain = self.own_brain if brain is None else brain
+        self.plan = plan
 
     def note(self, request: Received) -> None:
         """Keep a request, and drop the oldest if there are too many."""

@@ -11,7 +11,7 @@ from aiohttp import web
 
 import bing_llm.emulator
 from bing_llm import errors
-from bing_llm.emulator import Emulator, Obedient, Scripted
+from bing_llm.emulator import Emulator, Obedient, Script, Scripted
 from tests.children import run_python
 from tests.emulator.chathub.visitor import Visitor, chat
 
@@ -26,6 +26,22 @@ async def test_it_answers_by_default(visitor: Visitor, emulator: Emulator) -> No
     assert isinstance(Emulator().brain, Obedient)
     emulator.brain = Scripted([["replaced"]])
     assert (await visitor.reply("Hello")).text == "replaced"
+
+
+async def test_a_script_replaces_brain_and_faults(visitor: Visitor, emulator: Emulator) -> None:
+    """And one without answers brings back the brain that the emulator was made with; a wrong one changes nothing."""
+    emulator.play(Script(answers=["scripted"], faults=[{"fault": "service error", "step": "creation"}]))
+    with pytest.raises(ValueError, match=r"faults\[0\].fault must be there"):
+        emulator.play(Script(answers=["wrong"], faults=[{}]))
+    assert len(emulator.faults) == 1
+    with pytest.raises(aiohttp.ContentTypeError):  # the page of a service that is down
+        await visitor.create()
+    assert (await visitor.reply("Hello")).text == "scripted"
+    with pytest.raises(errors.InvalidRequest, match="has no turn number 2; it has 1"):
+        await visitor.reply("Hello")
+    emulator.brain = Scripted([["replaced"]])
+    emulator.play(Script())
+    assert (await visitor.reply("Hello")).text == "You said: Hello"
 
 
 async def test_it_keeps_what_it_was_sent(emulator: Emulator, visitor: Visitor) -> None:

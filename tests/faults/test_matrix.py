@@ -305,8 +305,8 @@ async def second_turn(way: Way, settings: dict[str, Any]) -> errors.BingError:
     return caught.value
 
 
-def test_the_readme_quotes_the_count() -> None:
-    """README names how many cases there are."""
+def test_the_guide_quotes_the_count() -> None:
+    """The guide to tests names how many cases there are."""
     count = len(WAYS) * (len(TRIALS) + len(SILENCES) + 4 + len(LOST_CONVERSATIONS))
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    assert f"{count:,} cases" in readme
+    guide = (Path(__file__).parents[2] / "docs/guides/testing.md").read_text(encoding="utf-8")
+    assert f"{count:,} cases" in guide

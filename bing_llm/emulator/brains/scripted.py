@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias, get_args
+
+import msgspec
 
 from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Output, Question, unplayable
 from bing_llm.emulator.chathub.shapes import check_playable
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
 
-Line: TypeAlias = str | Output
+
+class Pause(msgspec.Struct, frozen=True):
+    """A line of a script that waits this many seconds.
+
+    Raises:
+        ConfigurationError: The time is below zero.
+    """
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.seconds >= 0:
+            raise ConfigurationError(f"{self!r} must have 0 or more seconds.")
+
+
+Line: TypeAlias = str | Output | Pause
 Script: TypeAlias = "Iterable[Iterable[Line]] | Mapping[str, Iterable[Line]] | Callable[[Question], Iterable[Line]]"
 
 _EVENTS: tuple[type[ev.Event], ...] = get_args(ev.Event)
-_HINT = "A turn is a list of str (some text), events, and at most one error instance, which ends it."
+_HINT = "A turn is a list of str (some text), events, pauses, and at most one error instance, which ends it."
 
 
 class Scripted:
     """Plays turns as they are written.
 
-    A turn is a list of lines: a `str` is a piece of text, an event is sent as it is, an error instance is played as the
-    service would report it and ends the turn. `Scripted([[Throttled()], ["Hello ", "there."]])` refuses the first
-    request and answers the second.
+    A turn is a list of lines: a `str` is a piece of text, an event is sent as it is, a `Pause` waits, and an error
+    instance is played as the service would report it and ends the turn. `Scripted([[Throttled()], ["Hello ",
+    "there."]])` refuses the first request and answers the second.
 
     Args:
         script: A list of turns, one for each request in order, whatever conversation it belongs to; or a mapping from
             the user's message to its turn; or a function that makes the turn for a `Question`.
+        sleep: Waits that many seconds.
 
     A request for which the script has no turn is refused as an invalid request that says so: no client tries that
     again.
@@ -35,10 +54,11 @@ class Scripted:
         ConfigurationError: A line is none of these, or an error that no turn of the service ends with.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self._sleep = sleep
         self._make: Callable[[Question], Iterable[Line]] | None = None
-        self._by_text: dict[str, Sequence[Output]] | None = None
-        self._turns: list[Sequence[Output]] = []
+        self._by_text: dict[str, Sequence[Output | Pause]] | None = None
+        self._turns: list[Sequence[Output | Pause]] = []
         self._played = 0
         if callable(script):
             self._make = script
@@ -56,9 +76,12 @@ class Scripted:
         """The next turn of the script."""
         self._played += 1
         for output in self._turn(question):
-            yield output
+            if isinstance(output, Pause):
+                await self._sleep(output.seconds)
+            else:
+                yield output
 
-    def _turn(self, question: Question) -> Sequence[Output]:
+    def _turn(self, question: Question) -> Sequence[Output | Pause]:
         if self._make is not None:
             return _checked(self._make(question), f"for {question.text!r}")
         if self._by_text is not None:
@@ -79,7 +102,7 @@ def _turns(script: object) -> list[object]:
     return list(script)
 
 
-def _checked(turn: object, name: str) -> Sequence[Output]:
+def _checked(turn: object, name: str) -> Sequence[Output | Pause]:
     if isinstance(turn, str) or not isinstance(turn, Iterable):
         msg = f"Turn {name} of the script is a {type(turn).__name__}; it must be a list of lines."
         raise ConfigurationError(msg, hint=_HINT)
@@ -92,9 +115,11 @@ def _checked(turn: object, name: str) -> Sequence[Output]:
     return outputs
 
 
-def _output(line: object, where: str) -> Output:
+def _output(line: object, where: str) -> Output | Pause:
     if isinstance(line, str):
         return ev.TextDelta(line)
+    if isinstance(line, Pause):
+        return line
     if isinstance(line, BingError):
         check_playable(line)
         return line

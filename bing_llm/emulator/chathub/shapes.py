@@ -7,7 +7,7 @@ creations docs/protocol/chathub.md, sections a, b, e and f.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from aiohttp import web
@@ -121,6 +121,9 @@ _RESULTS: dict[type[errors.BingError], tuple[str, str, str | None]] = {
 
 _MODERATION = (errors.ContentFiltered, errors.ConversationEnded, errors.TurnLimitReached)
 
+PLAYABLE: Final[tuple[type[errors.BingError], ...]] = (*_RESULTS, *_MODERATION, *_BREAKAGES)
+"""The errors that a turn of the service ends with."""
+
 
 def breakage_of(error: errors.BingError) -> Breakage | None:
     """How the error breaks off the turn; None if a frame reports the error."""
@@ -148,9 +151,8 @@ def check_playable(error: errors.BingError) -> None:
     Raises:
         ConfigurationError: It is another one; the text names those that can be played.
     """
-    playable = (*_RESULTS, *_MODERATION, *_BREAKAGES)
-    if type(error) not in playable:
-        names = ", ".join(sorted(kind.__name__ for kind in playable))
+    if type(error) not in PLAYABLE:
+        names = ", ".join(sorted(kind.__name__ for kind in PLAYABLE))
         msg = f"The emulator cannot play {type(error).__name__}: no turn of the service ends with it."
         raise errors.ConfigurationError(msg, hint=f"It can play {names}.")
 

@@ -8,7 +8,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Question, Scripted
+from bing_llm.emulator import Pause, Question, Scripted
 from bing_llm.emulator.brains.base import Output
 
 
@@ -81,3 +81,17 @@ def test_a_wrong_script_is_refused_when_it_is_made(script: Any, words: str) -> N
     """What cannot be played is an error at once, and its text says where it stands."""
     with pytest.raises(errors.ConfigurationError, match=words):
         Scripted(script)
+
+
+async def test_a_pause_waits() -> None:
+    """It is waited for in its place, and nothing is sent for it."""
+    waited: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+
+    brain = Scripted([["a", Pause(0.5), "b", Pause(2)]], sleep=sleep)
+    assert await said(brain) == [ev.TextDelta("a"), ev.TextDelta("b")]
+    assert waited == [0.5, 2]
+    with pytest.raises(errors.ConfigurationError, match=r"Pause\(seconds=-1\) must have 0 or more seconds"):
+        Pause(-1)

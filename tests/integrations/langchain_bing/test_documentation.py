@@ -13,8 +13,7 @@ import pytest
 from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
 from langchain_bing import ChatBing, convert
-from tests.snippets import blocks_of
-from tests.test_readme import compiled
+from tests.snippets import README, compiled
 
 DOCUMENTATION = inspect.getdoc(ChatBing) or ""
 BLOCKS = re.findall(r"^    ```python\n(.*?)^    ```$", DOCUMENTATION, re.MULTILINE | re.DOTALL)
@@ -26,7 +25,7 @@ async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pyte
     namespace: dict[str, object] = {}
     assert len(BLOCKS) == DOCUMENTATION.count("```python") > 0
     for block in BLOCKS:
-        outcome = eval(compiled(0, textwrap.dedent(block)), namespace)  # noqa: S307 - our own documentation
+        outcome = eval(compiled(README, 0, textwrap.dedent(block)), namespace)  # noqa: S307 - our own documentation
         if inspect.iscoroutine(outcome):
             await asyncio.wait_for(outcome, 60)
 
@@ -38,17 +37,6 @@ def test_every_field_of_ours_is_documented() -> None:
 
 
 GUIDE = Path(__file__).parents[3] / "docs" / "langchain.md"
-GUIDE_BLOCKS = {block.line: block.code for block in blocks_of(GUIDE.read_text(encoding="utf-8"))}
-
-
-@pytest.mark.parametrize("line", GUIDE_BLOCKS)
-async def test_a_block_of_the_guide_runs(
-    line: int, bing_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each block of `docs/langchain.md` runs as it stands, and shows something."""
-    monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
-    await asyncio.to_thread(eval, compiled(line, GUIDE_BLOCKS[line]), {})
-    assert capsys.readouterr().out.strip()
 
 
 def test_the_guide_has_the_table_of_the_function() -> None:

@@ -13,8 +13,7 @@ import pytest
 from bing_llm.completion.fields import ServiceFields
 from bing_llm.emulator import Emulator
 from llama_index.llms.bing import Bing, convert
-from tests.snippets import blocks_of
-from tests.test_readme import compiled
+from tests.snippets import README, compiled
 
 DOCUMENTATION = inspect.getdoc(Bing) or ""
 BLOCKS = re.findall(r"^    ```python\n(.*?)^    ```$", DOCUMENTATION, re.MULTILINE | re.DOTALL)
@@ -27,7 +26,7 @@ async def test_the_documentation_runs(bing_emulator: Emulator, monkeypatch: pyte
     namespace: dict[str, object] = {}
     assert len(BLOCKS) == DOCUMENTATION.count("```python") > 0
     for block in BLOCKS:
-        outcome = eval(compiled(0, textwrap.dedent(block)), namespace)  # noqa: S307 - our own documentation
+        outcome = eval(compiled(README, 0, textwrap.dedent(block)), namespace)  # noqa: S307 - our own documentation
         if inspect.iscoroutine(outcome):
             await asyncio.wait_for(outcome, 60)
 
@@ -39,19 +38,6 @@ def test_every_field_of_ours_is_documented() -> None:
 
 
 GUIDE = Path(__file__).parents[5] / "docs" / "llama_index.md"
-GUIDE_BLOCKS = {block.line: block.code for block in blocks_of(GUIDE.read_text(encoding="utf-8"))}
-
-
-@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # as above
-@pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
-@pytest.mark.parametrize("line", GUIDE_BLOCKS)
-async def test_a_block_of_the_guide_runs(
-    line: int, bing_emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each block of `docs/llama_index.md` runs as it stands, and shows something."""
-    monkeypatch.setenv("BING_LLM_ENDPOINT", bing_emulator.url)
-    await asyncio.to_thread(eval, compiled(line, GUIDE_BLOCKS[line]), {"__name__": "guide"})
-    assert capsys.readouterr().out.strip()
 
 
 def test_the_guide_has_the_table_of_the_function() -> None:

@@ -1,38 +1,44 @@
-"""README.md and the examples run in the environments that they name.
+"""The README, the site's pages and the examples run in the environments that they name.
 
 Each is a fresh virtual environment with what the nearest `pip install` above the code brings, and nothing else.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import signal
-import subprocess
-import threading
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.environments import INSTALL_TIMEOUT_S, RUN_TIMEOUT_S, install_into, output_of, reader, run
-from tests.snippets import Block, blocks_of, install_of_example
+from tests.snippets import ROOT, Block, install_of_example, pages
 
-ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(2 * (INSTALL_TIMEOUT_S + RUN_TIMEOUT_S))]
 
-NOT_RUN = {
-    '.try/bin/pip install --quiet ".[cli]"': "the gate runs it as it stands, which downloads without a cache",
-    ".uv/bin/uv run pytest": "it runs these tests, and the gate runs it as it stands",
-}
-"""The blocks that do not run here, each by a part of its code, with the reason."""
+SERVERS = re.compile(r"^((?:[A-Z_]+=\S+ )*bing-llm (?:emulator|serve)\b(?:[^\n]*\\\n)*[^\n]*[^&\n])$", re.MULTILINE)
+"""The commands that run until Ctrl-C: they stay, beside the commands that follow, until their page ends."""
 
-SERVES = "bing-llm emulator"
-"""The command that runs until Ctrl-C."""
+PORT = re.compile(r"(?<=--port )\d+")
+"""The port of such a command. The one that a page names may be taken, so a free one replaces it on the whole page."""
+
+STAYS = r"""serve '\1' """
+"""What such a command becomes."""
+
+BEGIN = """\
+set -e
+servers=
+serve() {
+    sh -c "exec $1" >server.log 2>&1 &
+    servers="$servers $!"
+    while ! grep -q . server.log; do kill -0 $! && sleep 0.05; done
+}
+trap 'kill $servers 2>&- || true; wait' EXIT
+"""
 
 HELLO = '{"prompt": "Hello"}'
 
@@ -40,13 +46,21 @@ Environment = Callable[[str], Path]
 """Takes the arguments of a `pip install`; returns the folder of an environment that holds what it brings."""
 
 
-def skipped(block: Block) -> bool:
-    """Whether `NOT_RUN` names the block."""
-    return any(part in block.code for part in NOT_RUN)
+def first_of_each_installation(blocks: list[Block]) -> list[Block]:
+    """The first Python block for each `pip install` of a page. The others need nothing more: they run elsewhere."""
+    found: dict[str, Block] = {}
+    for block in blocks:
+        if block.language == "python" and not block.mark:
+            found.setdefault(block.install, block)
+    return list(found.values())
 
 
-BLOCKS = blocks_of(README)
-RUN = {f"line {block.line + 1}": block for block in BLOCKS if not skipped(block)}
+PAGES = pages()
+PYTHON = {f"{page}:{block.line + 1}": block for page in PAGES for block in first_of_each_installation(PAGES[page])}
+SHELL = {
+    page: [block for block in blocks if block.language == "sh" and not block.mark.startswith("not run; ")]
+    for page, blocks in PAGES.items()
+}
 
 
 @pytest.fixture(scope="session")
@@ -65,65 +79,61 @@ def environment(tmp_path_factory: pytest.TempPathFactory, network: dict[str, str
     return make
 
 
-def serve(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a server until it has written its first line, then press Ctrl-C."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as child:
-        assert child.stdout is not None
-        limit = threading.Timer(RUN_TIMEOUT_S, os.killpg, (child.pid, signal.SIGKILL))
-        limit.start()
-        try:
-            output = child.stdout.readline()
-            os.killpg(child.pid, signal.SIGINT)
-            output += child.stdout.read()
-        finally:
-            limit.cancel()
-            limit.join()
-    return subprocess.CompletedProcess(command, child.returncode, output, "")
-
-
-def commands(block: Block, folder: Path) -> list[list[str]]:
-    """How to run a block: a shell runs each line, Python a script, and pytest what defines tests."""
-    if block.language == "sh":
-        return [["sh", "-c", line] for line in block.code.splitlines()]
-    script = folder / "test_snippet.py"
-    script.write_text(block.code, encoding="utf-8")
-    if "\ndef test_" in block.code:
-        return [["python", "-m", "pytest", "-q", "-W", "error", script.name]]
-    return [["python", script.name]]
-
-
-@pytest.mark.parametrize("block", RUN.values(), ids=RUN)
-def test_a_block_runs_in_the_environment_that_the_readme_names(
+@pytest.mark.parametrize("block", PYTHON.values(), ids=PYTHON)
+def test_a_python_block_runs_in_the_environment_that_its_page_names(
     block: Block, environment: Environment, tmp_path: Path
 ) -> None:
-    """Each block runs as it stands in a folder of its own, with no setting but what the block says."""
+    """It runs as it stands in a folder of its own; if it defines tests, pytest runs them."""
+    script = tmp_path / "test_snippet.py"
+    script.write_text(block.code, encoding="utf-8")
+    command = ["python", script.name]
+    if "\ndef test_" in block.code:
+        command = ["python", "-m", "pytest", "-q", "-W", "error", script.name]
     venv = environment(block.install)
-    (tmp_path / ".try").symlink_to(venv)  # where the first command of the README has put it
-    for command in commands(block, tmp_path):
-        if SERVES in command[-1]:
-            free = re.sub(r"--port \d+", "--port 0", command[-1])  # the README's may be taken
-            done = serve([*command[:-1], f"exec {free}"], tmp_path, reader(venv, tmp_path))
-        else:
-            done = run(command, tmp_path, reader(venv, tmp_path))
-        assert done.returncode == 0, output_of(done)
-        assert block.language == "sh" or not done.stderr, output_of(done)  # the command line reports there, too
+    done = run(command, tmp_path, reader(venv, tmp_path, BING_LLM_BACKEND="emulator"))
+    assert (done.returncode, done.stderr) == (0, ""), output_of(done)
 
 
-def test_the_blocks_that_do_not_run_are_listed() -> None:
-    """Every block runs, but for those that `NOT_RUN` names; and each part there is of one block."""
-    assert {block.language for block in RUN.values()} == {"sh", "python"}
-    assert len(RUN) == len(BLOCKS) - len(NOT_RUN)
-    assert all(sum(part in block.code for block in BLOCKS) == 1 for part in NOT_RUN)
-    assert README.count("\n```") == 2 * len(BLOCKS)
+def free_port() -> str:
+    """A port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return str(listener.getsockname()[1])
+
+
+def script_of(blocks: list[Block], path_of: Callable[[str], str]) -> str:
+    """All sh blocks of a page as one script: a reader types them in one folder, servers into a shell of their own.
+
+    Args:
+        blocks: The blocks.
+        path_of: Takes what a page says to install; returns the `PATH` of a shell that has it.
+    """
+    parts = [BEGIN]
+    for block in blocks:
+        parts += [f"export PATH={shlex.quote(path_of(block.install))}\n", SERVERS.sub(STAYS, block.code)]
+    script = "".join(parts)
+    ports = {port: free_port() for port in PORT.findall(script)}
+    for port, free in ports.items():
+        script = script.replace(port, free)
+    return script
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in SHELL.items() if blocks])
+def test_the_commands_of_a_page_run(page: str, environment: Environment, tmp_path: Path) -> None:
+    """The sh blocks of a page run in their order, with no setting but what they say."""
+
+    def path_of(install: str) -> str:
+        return reader(environment(install), tmp_path)["PATH"]
+
+    script = script_of(SHELL[page], path_of)
+    done = run(["sh", "-c", script], tmp_path, reader(environment("."), tmp_path))
+    assert done.returncode == 0, script + output_of(done)
+
+
+def test_a_script_of_commands_ends_at_the_first_that_fails(tmp_path: Path) -> None:
+    """A failed command ends the script with its code, also where another would follow."""
+    blocks = [Block(1, "sh", "true\nfalse\necho on\n", "."), Block(5, "sh", "true\n", ".")]
+    done = run(["sh", "-c", script_of(blocks, lambda _: "/usr/bin:/bin")], tmp_path, {})
+    assert (done.returncode, done.stdout) == (1, "")
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.name)
@@ -139,7 +149,7 @@ def test_an_example_runs_in_the_environment_that_it_names(
 
 # --- an extra that is missing -----------------------------------------------------------------------------------------
 
-SIGN_IN = re.search(r"`(bing-llm login [^`]+)`", README)
+SIGN_IN = re.search(r"`(bing-llm login [^`]+)`", (ROOT / "docs/guides/work-iq.md").read_text(encoding="utf-8"))
 WORK_IQ = """python -c 'from bing_llm import SyncBingClient
 from bing_llm.emulator import Emulator
 with Emulator() as it, SyncBingClient(backend="workiq", endpoint=it.workiq_url, token=it.token) as bing:
@@ -172,7 +182,7 @@ def test_what_is_missing_is_named_by_its_command(
 
 
 def test_who_signs_in_needs_work_iq(environment: Environment, tmp_path: Path) -> None:
-    """The README's sign-in gets as far as the network with the extra `workiq`; the extra `cli` alone names it."""
+    """The sign-in of the guide gets as far as the network with the extra `workiq`; the extra `cli` alone names it."""
     assert SIGN_IN
     sign_in = ["sh", "-c", f"{SIGN_IN[1]} --plain-cache"]  # there may be no key store here
     settings = {"HTTPS_PROXY": "http://127.0.0.1:1"}  # nobody listens there
