@@ -195,7 +195,8 @@ def read_toolbox(
         tools: Tools in OpenAI's form, `{"type": "function", "function": {"name", "description", "parameters"}}`.
         choice: Which of them may or must be called; see `read_choice` and `read_allowed_tools`.
         parallel: False for at most one call.
-        strict: Whether arguments must fit their schema; a tool in OpenAI's form may demand it too.
+        strict: Whether a call is invalid whose arguments do not fit their schema, even when the model was asked once
+            more; a tool in OpenAI's form may demand it too. Without it, the call is then given as the model wrote it.
         checks: What the arguments of the tools of these names must pass, instead of their schema.
 
     Raises:
@@ -205,10 +206,11 @@ def read_toolbox(
     functions = [tool["function"] for tool in tools]
     converted = tuple(
         Tool(
-            function["name"],
+            name := function["name"],
             function.get("description") or "",
             parameters := function.get("parameters") or {},
-            checks.get(function["name"]) or (SchemaCheck(parameters) if strict or function.get("strict") else None),
+            checks.get(name) or SchemaCheck(parameters),
+            strict=name in checks or bool(strict or function.get("strict")),
         )
         for function in functions
     )

@@ -266,14 +266,16 @@ class ChatBing(ServiceFields, BaseChatModel):
         """The model with tools.
 
         The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
-        required call is missing, or a call cannot be parsed, the model is asked once more.
+        required call is missing, a call cannot be parsed, or its arguments do not fit their schema, the model is asked
+        once more.
 
         Args:
             tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.
             tool_choice: `auto` (None, False), `any` (`required`, True), `none`, or a tool's name, also in OpenAI's or
                 Anthropic's form of a dict; or OpenAI's `{"type": "allowed_tools", ...}`.
             parallel_tool_calls: False for at most one call an answer.
-            strict: True: a call whose arguments do not fit their schema is invalid.
+            strict: True: a call whose arguments do not fit their schema, even when the model was asked once more, is
+                invalid. Otherwise it is then given as the model wrote it, because a tool may take "5" for 5.
             response_format: A schema for an answer without calls; see `with_structured_output`.
             **kwargs: For `bind`.
 

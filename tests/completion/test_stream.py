@@ -8,6 +8,7 @@ import json
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from bing_llm import events as ev
@@ -346,6 +347,35 @@ async def test_what_is_nearly_a_call_is_asked_for_once_more(reply: str, given: l
     assert items == [*given, ADD]
     assert end.finish_reason == "tool_calls"
     assert "Your last reply cannot be used: " in backend.prompts[1].text
+
+
+WEIGH = Tool("weigh", parameters={"type": "object", "properties": {"kg": {"type": "integer"}}, "required": ["kg"]})
+HEAVY, LIGHT = Call("weigh", {"kg": "seven"}), Call("weigh", {"kg": 7})
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_arguments_that_do_not_fit_are_asked_for_once_more(read: Any, *, strict: bool) -> None:
+    """Whether or not they must fit; a call that fits comes in place of the first one."""
+    tool = msgspec.structs.replace(WEIGH, check=SchemaCheck(WEIGH.parameters), strict=strict)
+    backend = FakeBackend(answer(render_call(HEAVY)), answer(render_call(LIGHT)))
+    items, end = await read(completion(backend, toolbox=Toolbox(tools=(tool,))))
+    assert items == [LIGHT]
+    assert end.finish_reason == "tool_calls"
+    assert "arguments['kg'] does not fit the schema: 'seven' is not of type 'integer'." in backend.prompts[1].text
+
+
+@pytest.mark.parametrize("box", [{}, {"required": True}, {"only": "weigh"}], ids=["auto", "required", "only"])
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_what_still_does_not_fit_is_given_unless_it_must_fit(read: Any, box: Any, *, strict: bool) -> None:
+    """A tool may take "5" for 5; with `strict` the call is invalid."""
+    tool = msgspec.structs.replace(WEIGH, check=SchemaCheck(WEIGH.parameters), strict=strict)
+    backend = FakeBackend(answer(render_call(HEAVY)), answer(render_call(HEAVY)))
+    items, end = await read(completion(backend, toolbox=Toolbox(tools=(tool,), **box)))
+    assert [type(item) for item in items] == ([str, InvalidCall] if strict else [Call])
+    assert (items == [HEAVY]) is not strict
+    assert end.finish_reason == "tool_calls"
 
 
 async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first_answer() -> None:

@@ -242,6 +242,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             **kwargs: `tools` (LlamaIndex's, functions, or OpenAI's form), `tool_choice` (`auto`, `required`, `none` or
                 a tool's name), `parallel_tool_calls`, `strict`, `response_format` (a pydantic class or a JSON schema,
                 also in OpenAI's forms), `stop`, `max_tokens`, `model`, `timeout` (of this turn, in seconds).
+                If the arguments of a call do not fit their schema, the model is asked once more; a call that still
+                does not fit is invalid with `strict=True`, else it is given as the model wrote it.
 
         Raises:
             InvalidRequest: The history or an option cannot be served; nothing was sent.
