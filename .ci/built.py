@@ -17,7 +17,7 @@ from pathlib import Path
 
 PACKAGES = ("bing_llm", "langchain_bing", "llama_index/llms/bing")
 ADAPTERS = {"langchain_bing": "ChatBing", "llama_index.llms.bing": "Bing"}
-NEVER_SHIPPED = ("uv.lock", "/.ci/", "/.venv", "__pycache__")
+NEVER_SHIPPED = ("uv.lock", "/_build/", "/.ci/", "/.venv", "__pycache__")
 
 
 def contents(*archives: str) -> None:
@@ -34,7 +34,8 @@ def contents(*archives: str) -> None:
     for package in PACKAGES:
         expect(f"{package}/py.typed" in shipped, f"the wheel lacks {package}/py.typed")
     expect(any("/tests/" in name for name in sources), "the sdist lacks the tests")
-    expect(any("/docs/protocol/" in name for name in sources), "the sdist lacks docs/protocol, which comments cite")
+    for page in ("/docs/conf.py", "/docs/start.md", "/docs/protocol/chathub.md", "/benchmarks/README.md"):
+        expect(any(name.endswith(page) for name in sources), f"the sdist lacks {page}, to which the README leads")
     scratch = [name for name in shipped + sources if any(part in name for part in NEVER_SHIPPED)]
     expect(not scratch, f"these should not be shipped: {scratch}")
 

@@ -16,7 +16,7 @@ BUILT = ROOT / "docs" / "_build"
 """Where the site is built by hand; its pages are copies."""
 
 _HEADING = re.compile(r"(#+) ")
-_FENCE = re.compile(r"```(\w*)$")
+_FENCE = re.compile(r"```(\w*|\{[\w-]+\}.*)$")
 _INSTALL = re.compile(r"""`pip install ("?\.[^`]*)`""")
 """An installation from the checkout; `pip install "bing-llm[...]"` needs a release."""
 _MARK = re.compile(r"<!-- test: (.+) -->$")
@@ -28,7 +28,7 @@ class Block(NamedTuple):
 
     Attributes:
         line: The number of the line before the code.
-        language: What the fence says.
+        language: What the fence says; `{...}` for a directive of the site's generator.
         code: The code.
         install: What to pass to `pip install` in the checkout before the block can run. The nearest
             `pip install ...` above the block counts, in its own section or in one that encloses it. Empty if there

@@ -21,7 +21,7 @@ import bing_llm
 from bing_llm import bing, messages
 from bing_llm.bing import Defaults, OptionsSets, _create_completion, _format, convert, run, stream_generate
 from bing_llm.emulator import Emulator, Fault, Scripted
-from bing_llm.emulator.state import Received
+from bing_llm.emulator.received import Received
 from bing_llm.errors import ConfigurationError, ContentFiltered, InvalidRequest, ServiceError
 
 USAGE = Path(__file__).parent / "fixtures" / "usage"

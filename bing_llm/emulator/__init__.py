@@ -33,9 +33,9 @@ if TYPE_CHECKING:
         Silence,
         Split,
     )
+    from bing_llm.emulator.received import Received
     from bing_llm.emulator.script import Script
     from bing_llm.emulator.server import Emulator
-    from bing_llm.emulator.state import Received
     from bing_llm.emulator.workiq.a2a.agents import Agent
 
 __all__ = [
@@ -82,7 +82,7 @@ _OWNERS = {
     "Pause": "brains.scripted",
     "Question": "brains.base",
     "Raw": "faults",
-    "Received": "state",
+    "Received": "received",
     "Script": "script",
     "Scripted": "brains.scripted",
     "Silence": "faults",

@@ -16,10 +16,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bing_llm._urls import is_loopback
+from bing_llm.emulator.received import received_of
 from bing_llm.errors import ConfigurationError
 
 ORIGINS: Final = ("https://www.bing.com", "https://edgeservices.bing.com", "https://copilot.microsoft.com")
 """Those of the services that it plays."""
+
+CONTROL: Final = "/_emulator/"
+"""Where the emulator is inspected and controlled; see `bing_llm.emulator.control`."""
 
 _SERVICE_HOST: Final = "sydney.bing.com"
 """The host of the service, which published clients send wherever they connect to; no page can rebind that name."""
@@ -44,14 +48,25 @@ class Guard:
             if isinstance(values, str) or not all(_is_name(value) for value in values):
                 raise ConfigurationError(f"{name} is {values!r}; it must be a list of str.")
         self._hosts = {_name(value) for value in (host, _SERVICE_HOST, *allowed_hosts)} - _ALL_ADDRESSES
-        self._origins = {value.rstrip("/").lower() for value in (*ORIGINS, *allowed_origins)}
+        self._own_origins = {value.rstrip("/").lower() for value in allowed_origins}
+        self._origins = self._own_origins | set(ORIGINS)
         self._takes_addresses = host in _ALL_ADDRESSES
 
-    def refusal(self, host: str | None, origin: str | None) -> str:
-        """Why a request with these headers is refused; "" if it is not."""
+    def refusal(self, host: str | None, origin: str | None, *, site: str | None = None, control: bool = False) -> str:
+        """Why a request with these headers is refused; "" if it is not.
+
+        Args:
+            host: `Host`.
+            origin: `Origin`.
+            site: `Sec-Fetch-Site`, by which a browser says whether a page of another origin sends it.
+            control: Whether it would control the emulator, which no page may, unless the user allowed its origin: not
+                those of the services either, because no published client does.
+        """
         if not self._is_allowed(host or ""):
             return "The emulator is not reached by this Host. Use --allow-host; in Python, pass allowed_hosts=."
-        if origin is not None and origin.lower() not in self._origins:
+        origins = self._own_origins if control else self._origins
+        foreign = control and site in {"cross-site", "same-site"}
+        if foreign if origin is None else origin.lower() not in origins:
             return "The emulator takes no requests of this Origin. Use --allow-origin; in Python, allowed_origins=."
         return ""
 
@@ -68,8 +83,17 @@ class Guard:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            why = self.refusal(request.headers.get("Host"), request.headers.get("Origin"))
-            return web.Response(status=403, text=f"{why}\n") if why else await handler(request)
+            headers = request.headers
+            why = self.refusal(
+                headers.get("Host"),
+                headers.get("Origin"),
+                site=headers.get("Sec-Fetch-Site"),
+                control=request.path.startswith(CONTROL),
+            )
+            if not why:
+                return await handler(request)
+            received_of(request).fail(why)
+            return web.Response(status=403, text=f"{why}\n")
 
         return guard
 

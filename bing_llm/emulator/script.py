@@ -24,7 +24,7 @@ from bing_llm import events as ev
 from bing_llm.emulator.brains.scripted import Line, Pause, Scripted
 from bing_llm.emulator.chathub.shapes import PLAYABLE
 from bing_llm.emulator.fault_plan import KINDS, Fault, FaultKind, Step, check_kind, plain_name
-from bing_llm.emulator.faults import WireFault
+from bing_llm.emulator.faults import Merge, WireFault
 from bing_llm.emulator.script_check import Misfit, check_kept, converted, listed, named, within
 from bing_llm.emulator.script_text import LONGEST, Document, read_text
 from bing_llm.errors import BingError, ConfigurationError
@@ -33,6 +33,7 @@ ERRORS: Final[Mapping[str, type[BingError]]] = {plain_name(kind): kind for kind 
 """The errors that may end an answer, by their names in plain words."""
 
 _STEPS: Final[Mapping[str, Step]] = {step: step for step in get_args(Step)}
+_USUAL: Final = Fault(Merge(), "first")
 _PIECE: Final = re.compile(r"\S+\s*|\s+")
 _LONGEST_PACE_S: Final = 600.0  # between two words; more is a mistake
 
@@ -265,6 +266,19 @@ def _fault(line: Mapping[str, Any]) -> Fault:
     if place.after != 1 and step != "mid":
         raise Misfit("after", f"is of the step 'mid' alone, and the step is {step!r}")
     return Fault(what, step, turn=place.turn, after=place.after, optional=place.optional)
+
+
+def rendered_fault(fault: Fault) -> dict[str, Any]:
+    """The mapping of a script that means this fault."""
+    what = fault.what
+    if isinstance(what, BingError):
+        options = {"value": what.value, "message": what.service_message, "retry_after": what.retry_after}
+    else:
+        options = {key: value for key, value in msgspec.to_builtins(what).items() if key != "type"}
+    place = {"turn": fault.turn, "after": fault.after, "optional": fault.optional}
+    elsewhere = {key: value for key, value in place.items() if value != getattr(_USUAL, key)}
+    given = {key: value for key, value in options.items() if value is not None}
+    return {"fault": plain_name(type(what)), "step": fault.step, **elsewhere, **given}
 
 
 def _options_of(kind: type[FaultKind]) -> type[ErrorOptions | WireFault | ev.Event]:

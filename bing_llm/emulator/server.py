@@ -15,13 +15,16 @@ from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.rules import Obedient
 from bing_llm.emulator.chathub.rest import Rest
 from bing_llm.emulator.chathub.session import Session
+from bing_llm.emulator.control import Control
 from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import Fault, FaultPlan, Faults
 from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.guard import Guard
 from bing_llm.emulator.http_faults import play
+from bing_llm.emulator.received import Received, received_of
+from bing_llm.emulator.request_log import recorder
 from bing_llm.emulator.script import Script
-from bing_llm.emulator.state import Received, State
+from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq.a2a.agents import AGENTS, Agent
 from bing_llm.emulator.workiq.a2a.endpoint import A2A
 from bing_llm.emulator.workiq.rest import WorkIQ
@@ -253,9 +256,12 @@ class Emulator:
         """
         if self._runner is not None:
             raise ConfigurationError("The emulator is running already.", hint="Close it before it is started again.")
-        app = web.Application(client_max_size=DEFAULT_LIMITS.frame_bytes, middlewares=[self._guard.middleware])
+        app = web.Application(
+            client_max_size=DEFAULT_LIMITS.frame_bytes, middlewares=[recorder(self._state), self._guard.middleware]
+        )
         app.add_routes(
             [
+                *Control(self._state).routes(),
                 *Rest(self._state).routes(),
                 *self._workiq.routes(),
                 *self._a2a.routes(),
@@ -275,6 +281,7 @@ class Emulator:
             msg = f"The emulator cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."
             raise ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.") from exc
         self._runner = runner
+        self._state.closing = False
         self._pid = os.getpid()
         self._address = runner.addresses[0][:2]
 
@@ -286,7 +293,9 @@ class Emulator:
             await runner.cleanup()
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        what = self._state.plan.fault_at("chathub", "upgrade")
+        received = received_of(request)
+        received.kind = "socket"
+        what = self._state.plan.fault_at("chathub", "upgrade", received.hit)
         if isinstance(what, WIRE_FAULTS):
             return await play(what, self._state, request, web.Response)
         socket = web.WebSocketResponse(
@@ -308,6 +317,7 @@ class Emulator:
         return socket
 
     async def _break_connections(self, _app: web.Application) -> None:
+        self._state.closing = True
         for session in self._sessions:
             session.abort()
         self._workiq.abort()

@@ -7,75 +7,25 @@ import base64
 import binascii
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
+from aiohttp import web
 
-from bing_llm.backends.chathub.frames import ChatArguments
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.conversations import Conversations
 from bing_llm.emulator.fault_plan import FaultPlan
+from bing_llm.emulator.received import RECEIVED, Kind, Received, new_received
 from bing_llm.emulator.script import Script
-from bing_llm.emulator.workiq.requests import ChatBody
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import Image, load_image
 
 _MOST_PICTURES = 1_000
 _MOST_PICTURE_BYTES = 64 * 2**20  # a turn refers to the picture that was uploaded just before it
 REQUESTS_KEPT = 1_000  # what a test looks at are the last few; an emulator that runs for days must not grow with them
-
-Kind: TypeAlias = Literal["creation", "chat", "stop", "upload", "list", "deletion", "card", "subscription", "task"]
-
-
-class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """One request, for assertions. Its repr leaves out headers and body, which hold cookies, tokens and signatures.
-
-    Attributes:
-        kind: What was asked for; `path` tells the services apart. Over A2A, an agent's `card`, a turn (`chat`), a
-            `subscription` to a task, a `task` itself, and its end (`stop`).
-        path: The path of the URL, without its query.
-        headers: As sent, by name in any case; of a `chat` and a `stop`, those of the socket.
-        query: The query of the URL.
-        body: The parsed JSON of the body or frame; of an upload, its `knowledgeRequest`; None for none.
-        arguments: Of a `chat` of the ChatHub, its arguments as typed data; None otherwise.
-        chat_body: Of a `chat` of Work IQ, its body as typed data where that could be read; None otherwise. That of A2A
-            is given in the form of REST.
-        invocation_id: Of a `chat` or a `stop` of the ChatHub, its invocation id; "" otherwise.
-        conversation_id: The conversation it is about; "" where it names none.
-    """
-
-    kind: Kind
-    path: str = ""
-    headers: Mapping[str, str] = {}
-    query: Mapping[str, str] = {}
-    body: Any = None
-    arguments: ChatArguments | None = None
-    chat_body: ChatBody | None = None
-    invocation_id: str = ""
-    conversation_id: str = ""
-
-    @property
-    def text(self) -> str:
-        """The user's message of a `chat`; "" otherwise."""
-        if self.chat_body is not None:
-            return self.chat_body.message.text
-        message = None if self.arguments is None else self.arguments.message
-        return "" if message is None else message.text
-
-    @property
-    def context(self) -> str:
-        """The context of a `chat`, as a brain sees it; "" for none."""
-        if self.chat_body is not None:
-            return self.chat_body.context
-        previous = (self.arguments and self.arguments.previous_messages) or ()
-        return "\n\n".join(text for message in previous if (text := message.description or message.text))
-
-    def __repr__(self) -> str:
-        said = f", text={self.text!r}" if self.kind == "chat" else ""
-        return f"Received({self.kind!r}, path={self.path!r}{said})"
 
 
 class Blobs:
@@ -141,6 +91,7 @@ class State:
     documented: bool = False  # whether Work IQ answers as its documents say, where live answers differ
     requests: list[Received] = field(default_factory=list)
     blobs: Blobs = field(default_factory=Blobs)
+    closing: bool = False  # whether what is running ends with the emulator
     held: set[asyncio.Transport] = field(default_factory=set)  # of HTTP calls that get no answer
 
     def play(self, script: Script) -> None:
@@ -148,6 +99,17 @@ class State:
         brain, plan = script.brain(), FaultPlan(script.plan())  # both, before the first is set: one may be wrong
         self.brain = self.own_brain if brain is None else brain
         self.plan = plan
+
+    def receive(
+        self, request: web.Request, kind: Kind, *, body: Any = None, conversation_id: str = "", **typed: Any
+    ) -> Received:
+        """Keep an HTTP request; `typed` are further fields of it."""
+        received = msgspec.structs.replace(
+            new_received(request, kind), body=body, conversation_id=conversation_id, **typed
+        )
+        request[RECEIVED] = received
+        self.note(received)
+        return received
 
     def note(self, request: Received) -> None:
         """Keep a request, and drop the oldest if there are too many."""

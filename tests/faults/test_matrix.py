@@ -16,7 +16,7 @@ from bing_llm.backends.http import ByteStream, Socket
 from bing_llm.client import BingClient
 from bing_llm.emulator import Cut, Emulator, Fault, FaultPoint
 from bing_llm.emulator.fault_plan import FaultKind, Service
-from bing_llm.emulator.state import Kind
+from bing_llm.emulator.received import Kind
 from bing_llm.limits import Retries, Timeouts
 from bing_llm.sync import run
 from tests.faults.table import TEXT, Ends, Row, rows, silences

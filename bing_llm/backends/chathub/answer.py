@@ -17,7 +17,7 @@ import msgspec
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.backends.chathub import cards, frames
-from bing_llm.backends.chathub.codec import Record
+from bing_llm.backends.chathub.codec import Record, messages_with_cards
 from bing_llm.backends.chathub.errors import SUCCESS, error_for
 from bing_llm.backends.json_text import decode_json
 from bing_llm.backends.markers import with_spans
@@ -58,7 +58,7 @@ _BY_ORIGIN = {"Apology": _Kind.APOLOGY, "TurnLimiter": _Kind.TURN_LIMITER, "Earl
 _MODERATION = (_Kind.APOLOGY, _Kind.TURN_LIMITER, _Kind.DISENGAGED)
 
 
-def _kind_of(message: frames.WireMessage) -> _Kind:
+def _kind_of(message: frames.UpdateMessage) -> _Kind:
     """What a message is: the last bot message without messageType and with no special origin is the answer."""
     if (
         message.message_type is None
@@ -102,7 +102,8 @@ class AnswerReader:
         # Of the last frame: the name of the part that holds its messages, its text, that part.
         self._frame: tuple[str, Record, _Holders] = ("", b"", ())
         self._raws: dict[int, Any] | None = None  # the parsed JSON of its messages, by their identity
-        self._answer = frames.WireMessage()
+        self._answer = frames.UpdateMessage()
+        self._answer_frame: tuple[str, Record, _Holders] = self._frame  # which has it
         self._seen: set[int] = set()  # hashes: the texts themselves may be long
         self._kept_characters = 0
         self._pages = 0  # that searches found
@@ -175,9 +176,9 @@ class AnswerReader:
 
     # --- messages -------------------------------------------------------------------------------------------------
 
-    def _snapshot(self, messages: list[frames.WireMessage]) -> bool:
+    def _snapshot(self, messages: Sequence[frames.UpdateMessage]) -> bool:
         """Take in the messages of an update; whether they changed the text."""
-        newest: frames.WireMessage | None = messages[-1]  # of the answers; those before it are interim texts
+        newest: frames.UpdateMessage | None = messages[-1]  # of the answers; those before it are interim texts
         if _kind_of(messages[-1]) is not _ANSWER:
             newest = next((message for message in reversed(messages) if _kind_of(message) is _ANSWER), None)
         is_news = False
@@ -188,7 +189,7 @@ class AnswerReader:
                 self._beside(kind, message)
         return is_news
 
-    def _beside(self, kind: _Kind, message: frames.WireMessage) -> None:
+    def _beside(self, kind: _Kind, message: frames.UpdateMessage) -> None:
         """Take in a message that is not the answer."""
         if message.message_id and hash(message.message_id) not in self._others:
             self._keep("")
@@ -198,9 +199,9 @@ class AnswerReader:
         elif kind is not _Kind.NOT_OURS:
             self._aside(kind, message)
 
-    def _answered(self, message: frames.WireMessage, *, final: bool = False) -> bool:
+    def _answered(self, message: frames.UpdateMessage, *, final: bool = False) -> bool:
         """Take in the answer as it is now; whether its text changed."""
-        self._answer = message
+        self._answer, self._answer_frame = message, self._frame
         if self._others:
             self._others.discard(hash(message.message_id or ""))
         text = message.text
@@ -218,7 +219,7 @@ class AnswerReader:
         if texts and self._first("suggestions", repr(texts)):
             self._reply.add(ev.Suggestions(texts))
 
-    def _aside(self, kind: _Kind, message: frames.WireMessage) -> None:
+    def _aside(self, kind: _Kind, message: frames.UpdateMessage) -> None:
         text = message.text or ""
         key = message.message_id or repr((message.message_type, text, message.hidden_text))
         match kind:
@@ -248,7 +249,7 @@ class AnswerReader:
             raise self._limits.exceeded("citations", "pages found by the searches of one turn")
         self._reply.add(ev.SearchResults(pages))
 
-    def _moderated(self, kind: _Kind, message: frames.WireMessage) -> None:
+    def _moderated(self, kind: _Kind, message: frames.UpdateMessage) -> None:
         notice = message.text or message.hidden_text or ""
         if kind is _Kind.TURN_LIMITER:
             if not self.text:
@@ -302,7 +303,9 @@ class AnswerReader:
 
     def _completed(self, item: frames.FinalItem) -> ev.TurnCompleted:
         most = self._limits.citations
-        citations = cards.citations_of(self._answer, most + 1) or cards.references_of(self._references, most + 1)
+        citations = cards.citations_of(self._answer_with_card(), most + 1) or cards.references_of(
+            self._references, most + 1
+        )
         if len(citations) > most:
             raise self._limits.exceeded("citations", "sources of one answer")
         return self._reply.complete(
@@ -312,7 +315,16 @@ class AnswerReader:
             metadata=_metadata(item),
         )
 
-    def _raw(self, message: frames.WireMessage) -> Any:
+    def _answer_with_card(self) -> frames.UpdateMessage:
+        """The answer with its card, for which the update that has it is decoded again: once a turn that was stopped."""
+        part, record, holders = self._answer_frame
+        if part != "arguments":
+            return self._answer
+        places = (message for holder in holders for message in holder.messages or ())
+        found = zip(places, messages_with_cards(record), strict=True)
+        return next(with_card for message, with_card in found if message is self._answer)
+
+    def _raw(self, message: frames.UpdateMessage) -> Any:
         """The message with all its fields, as parsed JSON: decoded anew, once a frame, since it is rarely wanted."""
         if self._raws is None:
             part, record, holders = self._frame
@@ -346,7 +358,7 @@ class AnswerReader:
         return self._limits.exceeded("answer_characters", "characters of text and searches in one turn")
 
 
-def _answer_first(messages: list[frames.WireMessage]) -> list[tuple[_Kind, frames.WireMessage]]:
+def _answer_first(messages: Sequence[frames.UpdateMessage]) -> list[tuple[_Kind, frames.UpdateMessage]]:
     """The messages of a final frame: asides, then the one answer, then what moderation said of it.
 
     Earlier bot texts of the turn are left out: the last one is the answer. Asides may stand before it (recording 02)

@@ -13,7 +13,7 @@ from itertools import chain, islice
 import msgspec
 
 from bing_llm._urls import web_url
-from bing_llm.backends.chathub.frames import WireMessage
+from bing_llm.backends.chathub.frames import UpdateMessage, WireMessage
 from bing_llm.backends.json_text import decode_json, decode_or_none, objects_in, text_in
 from bing_llm.errors import ProtocolError
 from bing_llm.events import Citation, SearchResult
@@ -22,14 +22,15 @@ from bing_llm.events import Citation, SearchResult
 _DEFINITION = re.compile(r'\[(\d{1,6})\]:[ \t]+(\S+)(?:[ \t]+"(.*)")?[ \t\r]*(?:\n|\Z)')
 
 
-def citations_of(message: WireMessage, most: int) -> tuple[Citation, ...]:
+def citations_of(message: UpdateMessage, most: int) -> tuple[Citation, ...]:
     """The sources of an answer: link definitions at the head of its cards, else the references of the M365 hub.
 
     Args:
         message: The answer.
         most: How many are read.
     """
-    texts = _card_texts(decode_or_none(message.adaptive_cards))
+    card = message.adaptive_cards if isinstance(message, WireMessage) else b""
+    texts = _card_texts(decode_or_none(card))
     cards = tuple(islice(chain.from_iterable(map(_definitions, texts)), most))
     return cards or references_of(message.references, most)
 
@@ -43,13 +44,13 @@ def references_of(references: msgspec.Raw, most: int) -> tuple[Citation, ...]:
     return tuple(islice(_references(decode_or_none(references)), most))
 
 
-def suggestions_of(message: WireMessage) -> tuple[str, ...]:
+def suggestions_of(message: UpdateMessage) -> tuple[str, ...]:
     """The suggested next user messages that come with an answer."""
     suggested = decode_or_none(message.suggested_responses)
     return tuple(text for item in objects_in(suggested) if (text := text_in(item, "text")))
 
 
-def search_query_of(message: WireMessage) -> str:
+def search_query_of(message: UpdateMessage) -> str:
     """The query of an `InternalSearchQuery`: hiddenText, else the invocation, else what the text has in backticks."""
     if message.hidden_text:
         return message.hidden_text
@@ -57,13 +58,13 @@ def search_query_of(message: WireMessage) -> str:
     return asked or _between(message.text or "", "`", "`") or message.text or ""
 
 
-def search_queries_of(message: WireMessage) -> tuple[str, ...]:
+def search_queries_of(message: UpdateMessage) -> tuple[str, ...]:
     """The queries that the M365 hub shows in a progress message of content type `SearchResults`."""
     queries = decode_or_none(message.search_queries)
     return tuple(query for query in queries if query and isinstance(query, str)) if isinstance(queries, list) else ()
 
 
-def search_results_of(message: WireMessage) -> tuple[SearchResult, ...]:
+def search_results_of(message: UpdateMessage) -> tuple[SearchResult, ...]:
     """The pages of an `InternalSearchResult`, whose text is JSON: every `*_results` list whose entries have a URL."""
     try:
         payload = decode_json(message.text or "")

@@ -8,19 +8,21 @@ may hold several records, and a record may span messages (docs/protocol/chathub.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import msgspec
 
 from bing_llm.backends.chathub import frames
 from bing_llm.backends.json_text import MAX_VALUES, check_values, decode, decode_json
+from bing_llm.backends.known_prefix import KnownPrefix, check_whole
 from bing_llm.errors import ProtocolError
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
 SEPARATOR: Final = b"\x1e"
 
 Record: TypeAlias = bytes | memoryview
-"""The text of a frame, without its separator."""
+"""The text of a frame, without its separator; a view is of the beginning of its message."""
 
 # Recordings have two records in a message. A message full of tiny ones would keep the event loop busy for minutes.
 MAX_RECORDS_A_MESSAGE: Final = 10_000
@@ -36,7 +38,19 @@ _server: msgspec.json.Decoder[frames.ServerFrame] = msgspec.json.Decoder(
     frames.Update | frames.Final | frames.Completion | frames.Ping | frames.Close
 )
 _decode_record = msgspec.json.Decoder(frames.ServerRecord).decode
+_decode_spelled = msgspec.json.Decoder(frames.SpelledRecord).decode
 _client: msgspec.json.Decoder[frames.ClientFrame] = msgspec.json.Decoder(frames.Chat | frames.Invocation | frames.Ping)
+
+
+class _Holder(msgspec.Struct, gc=False):
+    messages: list[frames.WireMessage] | None = None
+
+
+class _WithCards(msgspec.Struct, gc=False):
+    arguments: list[_Holder] = []
+
+
+_with_cards = msgspec.json.Decoder(_WithCards)
 
 _UPDATE: Final = 1
 _UNREADABLE: Final = "a record that does not parse"
@@ -154,15 +168,69 @@ def decode_server(record: Record) -> frames.ServerFrame:
         ProtocolError: The record is not a JSON object, has too many values, or a final, completion or close frame has
             another shape.
     """
-    if len(record) > MAX_VALUES:
-        check_values(record)
-    try:
-        known = _decode_record(record)
-        if known.type == _UPDATE and known.target == "update":
-            return frames.Update(arguments=known.arguments)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    return ServerDecoder().decode(record)
+
+
+class ServerDecoder:
+    """Decodes the frames of one connection as `decode_server` does, and the text that they repeat only once."""
+
+    def __init__(self) -> None:
+        self._known = KnownPrefix()
+
+    def decode(self, record: Record) -> frames.ServerFrame:
+        """The next frame.
+
+        Raises:
+            ProtocolError: As `decode_server`.
+        """
+        if len(record) > MAX_VALUES:
+            check_values(record)
+        if self._known.size and (frame := self._decode_shortened(record)) is not None:
+            return frame
+        try:
+            found = _decode_record(record)
+            if found.type == _UPDATE and found.target == "update":
+                if len(record) >= self._known.due:
+                    self._remember(record, found.arguments)
+                return frames.Update(arguments=found.arguments)
+            if (other := _of_other_kind(found)) is not None:
+                return other
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            pass
         return _decode_misfit(record)
-    return _of_other_kind(known) or _decode_misfit(record)
+
+    def _decode_shortened(self, record: Record) -> frames.Update | None:
+        """The update of a record that can be shortened; None if it has to be decoded as a whole."""
+        known = self._known
+        short = known.shorten(record)
+        if short is None:
+            return None
+        literal, text = msgspec.Raw(), None
+        try:
+            found = _decode_spelled(short)
+            if found.type != _UPDATE or found.target != "update":
+                return None
+            for holder in found.arguments:
+                check_whole(holder.references)
+                for message in holder.messages or ():
+                    check_whole(message.suggested_responses, message.references, message.search_queries)
+                    literal = message.text
+                    text = known.text_of(literal) if literal else None
+                    message.text = text  # type: ignore[assignment]  # it is the text from now on
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            known.give_up()
+            return None
+        if text:
+            known.remember(short, literal, text)
+        return frames.Update(arguments=found.arguments)
+
+    def _remember(self, record: Record, holders: Sequence[frames.UpdateArguments]) -> None:
+        """Remember how the last text of a record is spelled."""
+        messages = holders[-1].messages if holders else None
+        text = messages[-1].text if messages else None
+        if text:
+            spelled = _decode_spelled(record).arguments[-1].messages
+            self._known.remember(record, spelled[-1].text if spelled else msgspec.Raw(), text)
 
 
 def _of_other_kind(record: frames.ServerRecord) -> frames.ServerFrame | None:
@@ -186,6 +254,12 @@ def _decode_misfit(record: Record) -> frames.ServerFrame:
         return _server.decode(record)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         return _unknown(record, _SERVER_ESSENTIAL, exc)
+
+
+def messages_with_cards(record: Record) -> list[frames.WireMessage]:
+    """The messages of an update in their order, with their cards and without their texts."""
+    holders = _with_cards.decode(record).arguments
+    return [message for holder in holders for message in holder.messages or ()]
 
 
 def decode_client(record: Record) -> frames.ClientFrame:

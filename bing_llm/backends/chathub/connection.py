@@ -113,9 +113,10 @@ class Connection:
 
     def __init__(self, role: Role, limits: Limits = DEFAULT_LIMITS) -> None:
         self.role = role
-        self.state = State.NEW
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
         self.record: Record = b""  # of the last frame
+        self._decode_server = codec.ServerDecoder().decode
+        self.state = State.NEW
         self._reader = RecordReader(limits)
         self._records = self._reader.records
         self.receive = self._reader.receive
@@ -179,7 +180,7 @@ class Connection:
     def _decoder(self) -> Callable[[Record], frames.ServerFrame | frames.ClientFrame]:
         if self.role is Role.SERVER:
             return codec.decode_handshake if self._state is State.NEW else codec.decode_client
-        return codec.decode_ack if self._state in UNANSWERED else codec.decode_server
+        return codec.decode_ack if self._state in UNANSWERED else self._decode_server
 
     def _step(self, frame: frames.ServerFrame | frames.ClientFrame, participle: str) -> None:
         if isinstance(frame, _STATELESS) and self._state is not State.NEW:

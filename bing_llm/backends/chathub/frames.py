@@ -7,6 +7,7 @@ docs/protocol/chathub.md, sections c to e, and the recordings (02, 03, 04, 05, 1
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -19,11 +20,11 @@ class _Wire(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True, gc
 # --- what the server says ----------------------------------------------------------------------------------
 
 
-class WireMessage(_Wire):
+class UpdateMessage(_Wire):
     """One message of a conversation, as far as we read it.
 
-    The large and shapeless fields stay undecoded (`msgspec.Raw`) until they are asked for: a card repeats the
-    text.
+    The shapeless fields stay undecoded (`msgspec.Raw`) until they are asked for. Cards are left out of updates: they
+    repeat the text, and only those of the last answer are wanted.
     """
 
     text: str | None = None
@@ -34,10 +35,15 @@ class WireMessage(_Wire):
     content_origin: str | None = None
     hidden_text: str | None = None
     invocation: str | None = None
-    adaptive_cards: msgspec.Raw = msgspec.Raw()
     suggested_responses: msgspec.Raw = msgspec.Raw()
     references: msgspec.Raw = msgspec.Raw()
     search_queries: msgspec.Raw = msgspec.Raw()
+
+
+class WireMessage(UpdateMessage):
+    """One message with its card, which has the definitions of its citations."""
+
+    adaptive_cards: msgspec.Raw = msgspec.Raw()
 
 
 class Throttling(_Wire):
@@ -59,7 +65,7 @@ class Cursor(_Wire):
 class UpdateArguments(_Wire):
     """What one update brings. `write_at_cursor` and `references` come from the Microsoft 365 hub only."""
 
-    messages: list[WireMessage] | None = None
+    messages: Sequence[UpdateMessage] | None = None
     throttling: Throttling | None = None
     cursor: Cursor | None = None
     write_at_cursor: str | None = None
@@ -70,7 +76,7 @@ class Update(msgspec.Struct, tag_field="type", tag=1, kw_only=True, gc=False):
     """Type 1 from the server: news of the running turn."""
 
     target: Literal["update"] = "update"
-    arguments: list[UpdateArguments] = []
+    arguments: Sequence[UpdateArguments] = []
 
 
 _LONGEST_WAIT_S = 1e9  # 30 years; beyond it nobody could wait
@@ -254,6 +260,26 @@ class ServerRecord(msgspec.Struct, rename="camel", kw_only=True, gc=False):
     invocation_id: str | None = None
     error: str | None = None
     allow_reconnect: bool | None = None
+
+
+class SpelledMessage(UpdateMessage):
+    """A message whose text is a JSON literal, until `codec` puts the text in its place."""
+
+    text: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+
+class SpelledArguments(UpdateArguments):
+    """What an update brings, with such messages."""
+
+    messages: list[SpelledMessage] | None = None
+
+
+class SpelledRecord(msgspec.Struct, gc=False):
+    """Any frame of the server, of which only an update has its content."""
+
+    type: int
+    target: str = "update"
+    arguments: list[SpelledArguments] = []
 
 
 ServerFrame: TypeAlias = Update | Final | Completion | Ping | Close | HandshakeAck | UnknownFrame

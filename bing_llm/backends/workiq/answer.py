@@ -27,7 +27,7 @@ from bing_llm.backends.workiq.snapshots import (
     DISENGAGED,
     Conversation,
     Message,
-    decode_conversation,
+    SnapshotDecoder,
     sensitivity_label_of,
     sources_of,
 )
@@ -72,6 +72,7 @@ class AnswerReader:
         self._citation_markers = citation_markers
         self._footnotes = Footnotes()
         self._conversation_id = conversation_id
+        self._decoder = SnapshotDecoder()
         self._reply = ReplyBuilder()
         self.events = self._reply.events
         self._newest = Conversation()
@@ -84,13 +85,13 @@ class AnswerReader:
         """The whole text so far."""
         return self._reply.text
 
-    def parse(self, data: str | bytes) -> Conversation:
+    def parse(self, data: bytes) -> Conversation:
         """A snapshot as typed data.
 
         Raises:
             ProtocolError: It is not one.
         """
-        return decode_conversation(data)
+        return self._decoder.decode(data)
 
     def read(self, conversation: Conversation, data: str | bytes, *, whole: bool = False) -> None:
         """Add the events of what came; `data` is what it was parsed from.

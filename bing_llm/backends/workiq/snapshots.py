@@ -13,7 +13,8 @@ from typing import Final
 
 import msgspec
 
-from bing_llm.backends.json_text import decode, decode_or_none, text_in
+from bing_llm.backends.json_text import MAX_VALUES, check_values, decode, decode_or_none, text_in
+from bing_llm.backends.known_prefix import KnownPrefix, check_whole
 from bing_llm.backends.workiq.citations import Sources, label_of
 
 DISENGAGED: Final = "disengagedForRai"
@@ -103,7 +104,62 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
 
 
+class _SpelledMessage(Message):
+    """A message whose text is a JSON literal, until the text is put in its place."""
+
+    text: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+
+class _SpelledConversation(Conversation):
+    messages: list[_SpelledMessage | None] | None = None  # type: ignore[assignment]
+
+
 _conversation: msgspec.json.Decoder[Conversation] = msgspec.json.Decoder(Conversation)
+_decode_spelled = msgspec.json.Decoder(_SpelledConversation).decode
+
+
+class SnapshotDecoder:
+    """Decodes the snapshots of one turn as `decode_conversation` does, and the text that they repeat only once."""
+
+    def __init__(self) -> None:
+        self._known = KnownPrefix()
+
+    def decode(self, data: bytes) -> Conversation:
+        """The next snapshot.
+
+        Raises:
+            ProtocolError: As `decode_conversation`.
+        """
+        known = self._known
+        if known.size and (short := known.shorten(data)) is not None:
+            if len(data) > MAX_VALUES:
+                check_values(data)
+            try:
+                return self._decode_shortened(short)
+            except (msgspec.MsgspecError, UnicodeError, RecursionError):
+                known.give_up()
+        conversation = decode_conversation(data)
+        if len(data) >= known.due and conversation.messages:
+            last = conversation.messages[-1]
+            spelled = (_decode_spelled(data).messages or [None])[-1]
+            if last is not None and last.text and spelled is not None:
+                known.remember(data, spelled.text, last.text)
+        return conversation
+
+    def _decode_shortened(self, short: bytes) -> Conversation:
+        known = self._known
+        conversation = _decode_spelled(short)
+        check_whole(conversation.error)
+        literal, text = msgspec.Raw(), None
+        for message in conversation.messages or ():
+            if message is not None:
+                check_whole(message.attributions, message.references, message.sensitivity_label)
+                literal = message.text
+                text = known.text_of(literal) if literal else None
+                message.text = text  # type: ignore[assignment]  # it is the text from now on
+        if text:
+            known.remember(short, literal, text)
+        return conversation
 
 
 def decode_conversation(data: str | bytes) -> Conversation:

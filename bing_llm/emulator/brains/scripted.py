@@ -72,6 +72,13 @@ class Scripted:
         """The number of turns that were asked for."""
         return self._played
 
+    @property
+    def left(self) -> int | None:
+        """The number of turns that were not asked for yet; None if the script is not a list."""
+        if self._make is not None or self._by_text is not None:
+            return None
+        return max(0, len(self._turns) - self._played)
+
     async def answer(self, question: Question) -> AsyncIterator[Output]:
         """The next turn of the script."""
         self._played += 1

@@ -15,7 +15,8 @@ from bing_llm.emulator import http_faults
 from bing_llm.emulator.chathub.shapes import creation_response
 from bing_llm.emulator.conversations import Conversation, signature_fits
 from bing_llm.emulator.faults import WIRE_FAULTS
-from bing_llm.emulator.state import Kind, Received, State
+from bing_llm.emulator.received import received_of
+from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import timestamp
 from bing_llm.errors import BingError
 
@@ -49,8 +50,8 @@ class Rest:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """A new conversation, or new signatures for the one that `conversationId` names."""
         wanted = request.query.get("conversationId", "")
-        self._note("creation", request, conversation_id=wanted)
-        what = self._state.plan.fault_at("chathub", "creation")
+        received = self._state.receive(request, "creation", conversation_id=wanted)
+        what = self._state.plan.fault_at("chathub", "creation", received.hit)
         if isinstance(what, BingError):
             return creation_response(what)
         if isinstance(what, WIRE_FAULTS):
@@ -59,16 +60,18 @@ class Rest:
 
     def _create(self, request: web.Request, wanted: str) -> web.Response:
         if not wanted:
-            return self._created(self._state.conversations.create(signed_in=_SIGNED_IN in request.cookies))
+            made = self._state.conversations.create(signed_in=_SIGNED_IN in request.cookies)
+            received_of(request).conversation_id = made.id
+            return self._created(made)
         found = self._state.conversations.find(wanted)
         if found is None:
-            return _refused("InvalidSession", self._state.conversations.expired_text(wanted))
+            return _refused(request, "InvalidSession", self._state.conversations.expired_text(wanted))
         found.sign()
         return self._created(found)
 
     async def list(self, request: web.Request) -> web.Response:
         """The conversations that had a turn."""
-        self._note("list", request)
+        self._state.receive(request, "list")
         chats = [_entry(conversation) for conversation in self._state.conversations if conversation.turns]
         client_id = self._state.conversations.client_id(signed_in=_SIGNED_IN in request.cookies)
         return _json({"chats": chats, "result": _SUCCESS, "clientId": client_id})
@@ -77,14 +80,14 @@ class Rest:
         """Forget one conversation. The plain signature comes as a bearer token; older clients put it into the body."""
         body = _decoded(await request.read())
         conversation_id = _text(body, "conversationId")
-        self._note("deletion", request, body=body, conversation_id=conversation_id)
+        self._state.receive(request, "deletion", body=body, conversation_id=conversation_id)
         found = self._state.conversations.find(conversation_id)
         if found is None:
-            return _refused("InvalidSession", self._state.conversations.expired_text(conversation_id))
+            return _refused(request, "InvalidSession", self._state.conversations.expired_text(conversation_id))
         scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
         given = bearer if scheme.lower() == "bearer" else _text(body, "conversationSignature")
         if not signature_fits(found.signature, given):
-            return _refused("UnauthorizedRequest", "Cannot retrieve user status.")
+            return _refused(request, "UnauthorizedRequest", "Cannot retrieve user status.")
         self._state.conversations.delete(found)
         return _json({"conversationId": found.id, "clientId": found.client_id, "result": _SUCCESS})
 
@@ -92,7 +95,7 @@ class Rest:
         """Keep a picture. Anything else is answered with status 200 and two empty ids, as the service does."""
         fields = form_fields(request.headers.get("Content-Type", ""), await request.read())
         knowledge = _decoded(fields.get("knowledgeRequest", b""))
-        self._note("upload", request, body=knowledge)
+        self._state.receive(request, "upload", body=knowledge)
         picture, info = fields.get("imageBase64"), knowledge.get("imageInfo")
         if picture is not None:
             ids = self._state.blobs.add_base64(picture.decode("ascii", "replace"))
@@ -116,18 +119,6 @@ class Rest:
         headers = {_PLAIN: conversation.signature, _ENCRYPTED: conversation.token}
         return _json({**body, "result": _SUCCESS}, headers=headers)
 
-    def _note(self, kind: Kind, request: web.Request, *, body: object = None, conversation_id: str = "") -> None:
-        self._state.note(
-            Received(
-                kind=kind,
-                path=request.path,
-                headers=request.headers,
-                query=request.query,
-                body=body,
-                conversation_id=conversation_id,
-            )
-        )
-
 
 def _entry(conversation: Conversation) -> dict[str, object]:
     return {
@@ -140,7 +131,8 @@ def _entry(conversation: Conversation) -> dict[str, object]:
     }
 
 
-def _refused(value: str, message: str) -> web.Response:
+def _refused(request: web.Request, value: str, message: str) -> web.Response:
+    received_of(request).fail(f"{value}: {message}")
     return _json({"result": {"value": value, "message": message}})
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from contextlib import aclosing
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
@@ -19,9 +20,11 @@ from bing_llm.emulator.chathub.shapes import result_of
 from bing_llm.emulator.chathub.turn import Outgoing, answer_turn
 from bing_llm.emulator.chathub.writer import AnswerWriter
 from bing_llm.emulator.faults import Cut, Duplicate, HandshakeRefused, How, Merge, Raw, Silence, Split
-from bing_llm.emulator.state import Received, State
+from bing_llm.emulator.received import Kind, Received, received_of
+from bing_llm.emulator.request_log import end_request, log_frame
+from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import Delivery
-from bing_llm.errors import ConversationBusy, ProtocolError
+from bing_llm.errors import BingError, ConversationBusy, ProtocolError
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +47,13 @@ class Session:
         self._transport = request.transport
         self._connection = Connection(Role.SERVER)
         self._turn: asyncio.Task[None] | None = None
+        self._playing: Received | None = None
         self._invocation_id = ""
         self._closing = False
         self._pinging: asyncio.Task[None] | None = None
         self._spoke_at = 0.0
         self._delivery: Delivery[str] = Delivery()
+        self._opened = received_of(request)
 
     def abort(self) -> None:
         """Break the connection now."""
@@ -78,6 +83,7 @@ class Session:
                     return False
         except ProtocolError as exc:
             _log.info("A client broke the protocol: %s", log_line(exc.message))
+            self._note_violation(exc)
             await self._refuse_to_go_on()
             return False
         return not self._socket.closed
@@ -97,20 +103,22 @@ class Session:
         """Handle one frame; return whether to continue."""
         match frame:
             case frames.HandshakeRequest():
+                log_frame(self._state, self._opened, "received", self._connection.record)
                 return await self._handshake(frame)
             case frames.Chat():
                 await self._begin_turn(frame)
             case frames.Invocation(target="stop"):
                 await self._stop(frame)
-            case _:
-                pass  # a ping gets no reply: two ends that echo pings would never stop
+            case _:  # a ping gets no reply: two ends that echo pings would never stop
+                log_frame(self._state, self._opened, "received", self._connection.record)
         return True
 
     async def _handshake(self, handshake: frames.HandshakeRequest) -> bool:
         if (handshake.protocol, handshake.version) != (frames.HANDSHAKE.protocol, frames.HANDSHAKE.version):
             error = f"The protocol '{handshake.protocol}' in version {handshake.version} is not supported."
+            self._opened.fail(error)
             return await self._refuse_handshake(error)
-        match self._state.plan.fault_at("chathub", "handshake"):
+        match self._state.plan.fault_at("chathub", "handshake", self._opened.hit):
             case HandshakeRefused(error=error):
                 return await self._refuse_handshake(error)
             case Cut(how=how):
@@ -127,6 +135,8 @@ class Session:
                 pass
         await self._deliver(self._connection.send(frames.HandshakeAck()).decode())
         self._delivery = Delivery()
+        self._opened.answered = True
+        end_request(self._state, self._opened)
         self._pinging = asyncio.create_task(self._keep_alive())
         return True
 
@@ -153,21 +163,41 @@ class Session:
     async def _begin_turn(self, chat: frames.Chat) -> None:
         request = self._note(chat)
         if not chat.invocation_id:
+            self._fail(request, "It has no invocationId.")
             await self._refuse_to_go_on()
         elif chat.target != "chat":
-            await self._send(frames.Completion(chat.invocation_id, f"Unknown hub method '{chat.target}'"))
+            self._fail(request, f"Unknown hub method '{chat.target}'")
+            await self._send(frames.Completion(chat.invocation_id, request.error))
         else:
             if self._turn is not None:
                 await asyncio.wait({self._turn})  # it has sent its last frame
             self._invocation_id = chat.invocation_id
             self._delivery = Delivery()
+            self._playing = request
             self._turn = asyncio.create_task(self._play(request, chat))
 
     async def _refuse_second(self, chat: frames.Chat) -> None:
         """Refuse a turn while another one runs on this socket. The refusal is not a fault point of the running turn."""
-        self._note(chat)
+        refusal = ConversationBusy()
+        self._fail(self._note(chat), refusal)
         writer = AnswerWriter(chat, lifetime=self._state.lifetime, clock=self._state.clock)
-        await self._send_data(codec.encode(*writer.refusal(result_of(ConversationBusy()))))
+        data = codec.encode(*writer.refusal(result_of(refusal)))
+        log_frame(self._state, self._opened, "sent", data)
+        await self._send_data(data)
+
+    def _fail(self, request: Received, error: BingError | str) -> None:
+        request.fail(error)
+        end_request(self._state, request)
+
+    def _note_violation(self, error: ProtocolError) -> None:
+        """Note what violated the protocol: the handshake, or a frame after it, which ends the running turn."""
+        if not self._opened.ended:
+            log_frame(self._state, self._opened, "received", self._connection.record)
+            self._opened.fail(error)
+            return
+        if self._playing is not None:
+            self._playing.fail(error)
+        self._fail(self._frame("other"), error)
 
     async def _play(self, request: Received, chat: frames.Chat) -> None:
         try:
@@ -179,7 +209,10 @@ class Session:
                 await self._send_text(piece)
         except Exception:  # noqa: BLE001 - a bug in here must not leave the client waiting
             _log.exception("A turn of the emulator failed.")
+            request.fail("the emulator failed")
             self.abort()
+        finally:
+            end_request(self._state, request)
 
     async def _perform(self, outgoing: Outgoing) -> bool:
         """Send frames or apply a fault; return whether the turn continues."""
@@ -219,28 +252,20 @@ class Session:
         await self._socket.close(code=code)
 
     async def _stop(self, frame: frames.Invocation) -> None:
-        self._state.note(
-            Received(
-                kind="stop",
-                path=self._request.path,
-                headers=self._request.headers,
-                query=self._request.query,
-                body=decode_json(self._connection.record),
-                invocation_id=frame.invocation_id or "",
-            )
-        )
+        request = self._frame("stop", invocation_id=frame.invocation_id or "")
+        self._state.note(request)
+        if self._playing is not None:
+            request.conversation_id, request.turn = self._playing.conversation_id, self._playing.turn
+        request.answered = True
+        end_request(self._state, request)
         await _cancel(self._turn)
         if self._connection.state is ConnectionState.STOPPING:
             await self._send(frames.Completion(self._invocation_id))
 
     def _note(self, chat: frames.Chat) -> Received:
         arguments = chat.arguments[0] if chat.arguments else None
-        request = Received(
-            kind="chat",
-            path=self._request.path,
-            headers=self._request.headers,
-            query=self._request.query,
-            body=decode_json(self._connection.record),
+        request = self._frame(
+            "chat",
             arguments=arguments,
             invocation_id=chat.invocation_id,
             conversation_id=(arguments and arguments.conversation_id) or "",
@@ -248,12 +273,29 @@ class Session:
         self._state.note(request)
         return request
 
+    def _frame(self, kind: Kind, **fields: Any) -> Received:
+        """The frame that has just come."""
+        request = Received(
+            kind=kind,
+            method="WS",
+            path=self._request.path,
+            headers=self._request.headers,
+            query=self._request.query,
+            body=None if kind == "other" else decode_json(self._connection.record),
+            **fields,
+        )
+        log_frame(self._state, request, "received", self._connection.record)
+        return request
+
     # --- what goes out --------------------------------------------------------------------------------------------
 
     async def _send(self, *outgoing: frames.ServerFrame) -> None:
-        await self._send_data(self._connection.send(*outgoing))
+        data = self._connection.send(*outgoing)
+        log_frame(self._state, self._opened, "sent", data)
+        await self._send_data(data)
 
     async def _deliver(self, text: str) -> None:
+        log_frame(self._state, self._opened, "sent", text)
         for piece in self._delivery.pieces(text):
             await self._send_text(piece)
             await asyncio.sleep(self._delivery.pause)

@@ -26,7 +26,8 @@ from bing_llm.emulator.chathub.shapes import breakage_of, is_refusal, result_of
 from bing_llm.emulator.chathub.writer import AnswerWriter, Frames
 from bing_llm.emulator.conversations import Conversation, Conversations, signature_fits
 from bing_llm.emulator.faults import WIRE_FAULTS, NewMessage, WireFault
-from bing_llm.emulator.state import Received, State
+from bing_llm.emulator.received import Received
+from bing_llm.emulator.state import State
 
 Outgoing: TypeAlias = Frames | WireFault
 """Frames that are sent as one WebSocket message, or a fault that hits the connection."""
@@ -61,16 +62,18 @@ async def answer_turn(
             signed_in_body=state.signed_in_body,
         )
     except errors.BingError as refusal:
+        request.fail(refusal)
         for outgoing in _refusal(writer, refusal):
             yield outgoing
         return
     writer.quota = ev.Quota(len(conversation.turns) + 1, conversation.turn_limit)
     question = _question(state, conversation, request)
     conversation.begin(int(chat.invocation_id), question.tone)
+    request.turn = len(conversation.turns) + 1
     failure: errors.BingError | None = None
     try:
         yield writer.opening()
-        outputs = state.plan.interrupt("chathub", outputs_of(state.brain, question))
+        outputs = state.plan.interrupt("chathub", outputs_of(state.brain, question), request.hit)
         async with aclosing(outputs):
             async for output in outputs:
                 if isinstance(output, NewMessage):
@@ -83,6 +86,7 @@ async def answer_turn(
                 conversation.ended |= ends_conversation(output)
                 if isinstance(written, errors.BingError):
                     failure = written
+                    request.fail(failure)
                     break
                 if written:
                     yield written
@@ -93,6 +97,7 @@ async def answer_turn(
         # Before the final frame, because after it the client may ask again at once, on another socket.
         is_turn = failure is None or not is_refusal(failure)
         conversation.finish(PastTurn(question.text, writer.text, question.context) if is_turn else None)
+    request.answered = failure is None
     for outgoing in _refusal(writer, failure) if failure else (writer.closing(),):
         yield outgoing
 

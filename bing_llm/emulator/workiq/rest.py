@@ -12,7 +12,9 @@ from bing_llm import errors
 from bing_llm.emulator import http_faults
 from bing_llm.emulator.conversations import Conversation, signature_fits
 from bing_llm.emulator.faults import WIRE_FAULTS, Late
-from bing_llm.emulator.state import Kind, Received, State
+from bing_llm.emulator.received import Received, received_of
+from bing_llm.emulator.request_log import log_frame
+from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.requests import ChatBody, read_chat
 from bing_llm.emulator.workiq.transport import Play, RunningTurn, answer_in_events, answer_whole
@@ -51,24 +53,27 @@ class WorkIQ:
     async def create(self, request: web.Request) -> web.StreamResponse:
         """A new conversation."""
         body = await request.read()
-        self._note("creation", request, body)
+        decoded = _decoded(body)
+        received = self._state.receive(request, "creation", body=decoded)
+        log_frame(self._state, received, "received", body)
         try:
             self._authorize(request)
-            what = self._state.plan.fault_at("workiq", "creation")
+            what = self._state.plan.fault_at("workiq", "creation", received.hit)
             if isinstance(what, errors.BingError):
                 raise what
-            if not isinstance(_decoded(body), dict):
+            if not isinstance(decoded, dict):
                 raise errors.InvalidRequest
         except errors.ProtocolError:
             return shapes.json_response(shapes.TORN.encode())
         except errors.BingError as refusal:
             return self._refused(request, refusal)
         if isinstance(what, WIRE_FAULTS):
-            return await http_faults.play(what, self._state, request, self._create)
-        return self._create()
+            return await http_faults.play(what, self._state, request, partial(self._create, received))
+        return self._create(received)
 
-    def _create(self) -> web.Response:
+    def _create(self, received: Received) -> web.Response:
         made = self._state.workiq_conversations.add(str(uuid.uuid4()))
+        received.conversation_id = made.id
         shown = shapes.conversation(made.id, name="", turns=0, messages=None, created=made.created_at)
         return shapes.json_response(shown, status=201)
 
@@ -83,17 +88,18 @@ class WorkIQ:
     async def _take_turn(self, request: web.Request, play: Play) -> web.StreamResponse:
         raw = await request.read()
         try:
-            conversation_id, chat = self._read(request, raw)
-            what = self._state.plan.fault_at("workiq", "request")
+            received, chat = self._read(request, raw)
+            what = self._state.plan.fault_at("workiq", "request", received.hit)
             if isinstance(what, Late):
                 await http_faults.wait(self._state, request, what.seconds)
             elif isinstance(what, WIRE_FAULTS):
                 return await http_faults.play(what, self._state, request, web.Response)
-            conversation, body = await self._admit(conversation_id, chat)
+            conversation, body = await self._admit(received.conversation_id, chat)
         except errors.BingError as refusal:
             return self._refused(request, refusal)
-        answer = answer_turn(self._state, conversation, body)
-        outgoing = play(request, answer, partial(self._refused, request), self._state.ping_interval)
+        received.turn = len(conversation.turns) + (not conversation.ended)
+        answer = answer_turn(self._state, conversation, body, received)
+        outgoing = play(request, answer, partial(self._refused, request), self._state)
         turn = RunningTurn(request, outgoing)
         self._running[conversation.id] = turn
         try:
@@ -102,14 +108,19 @@ class WorkIQ:
             if self._running.get(conversation.id) is turn:  # else the next one runs, or ran, already
                 del self._running[conversation.id]
 
-    def _read(self, request: web.Request, raw: bytes) -> tuple[str, ChatBody | errors.InvalidRequest]:
-        """The conversation that is asked for, and what is asked of it, if that can be read."""
-        conversation_id = request.match_info["id"]
+    def _read(self, request: web.Request, raw: bytes) -> tuple[Received, ChatBody | errors.InvalidRequest]:
+        """The request as it is noted, and what is asked, if that can be read."""
         chat = _read(raw)
-        known = None if isinstance(chat, errors.BingError) else chat
-        self._note("chat", request, raw, chat=known, conversation_id=conversation_id)
+        received = self._state.receive(
+            request,
+            "chat",
+            body=_decoded(raw),
+            conversation_id=request.match_info["id"],
+            chat_body=None if isinstance(chat, errors.BingError) else chat,
+        )
+        log_frame(self._state, received, "received", raw)
         self._authorize(request)
-        return conversation_id, chat
+        return received, chat
 
     async def _admit(
         self, conversation_id: str, chat: ChatBody | errors.InvalidRequest
@@ -133,29 +144,9 @@ class WorkIQ:
             raise errors.Unauthorized
 
     def _refused(self, request: web.Request, error: errors.BingError) -> web.Response:
+        received_of(request).fail(error)
         conversation_id = request.match_info.get("id", "")
         return shapes.error_response(error, request, self._state.clock, conversation_id=conversation_id)
-
-    def _note(
-        self,
-        kind: Kind,
-        request: web.Request,
-        body: bytes,
-        *,
-        chat: ChatBody | None = None,
-        conversation_id: str = "",
-    ) -> None:
-        self._state.note(
-            Received(
-                kind=kind,
-                path=request.path,
-                headers=request.headers,
-                query=request.query,
-                body=_decoded(body),
-                chat_body=chat,
-                conversation_id=conversation_id,
-            )
-        )
 
 
 def _read(body: bytes) -> ChatBody | errors.InvalidRequest:

@@ -13,6 +13,9 @@ from aiohttp import web
 from bing_llm import errors
 from bing_llm.emulator.faults import Cut, Duplicate, Merge, Raw, Silence, Split
 from bing_llm.emulator.http_faults import LOOK_S, break_off
+from bing_llm.emulator.received import received_of
+from bing_llm.emulator.request_log import log_frame
+from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import Delivery
 from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.turn import Outgoing
@@ -25,9 +28,9 @@ Refuse: TypeAlias = Callable[[errors.BingError], web.Response]
 """Makes the response for an error that has a status."""
 
 Play: TypeAlias = Callable[
-    [web.Request, AsyncGenerator[Outgoing, None], Refuse, float], Coroutine[object, None, web.StreamResponse]
+    [web.Request, AsyncGenerator[Outgoing, None], Refuse, State], Coroutine[object, None, web.StreamResponse]
 ]
-"""One of the two ways to answer; the number is the interval of pings, in seconds."""
+"""One of the two ways to answer."""
 
 
 class RunningTurn:
@@ -73,7 +76,7 @@ class RunningTurn:
 
 
 async def answer_whole(
-    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, _ping_interval: float
+    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, _state: State
 ) -> web.StreamResponse:
     """Send the last snapshot alone; there is nothing in it that could be cut, held or repeated."""
     shown = b""
@@ -98,10 +101,10 @@ async def answer_whole(
 
 
 async def answer_in_events(
-    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, ping_interval: float
+    request: web.Request, answer: AsyncGenerator[Outgoing, None], refuse: Refuse, state: State
 ) -> web.StreamResponse:
     """Send each snapshot as an event. Status and headers go out with the first: an error before it has its own."""
-    stream = _Stream(request)
+    stream = _Stream(request, state)
     async with aclosing(answer):
         async for outgoing in answer:
             match outgoing:
@@ -116,7 +119,7 @@ async def answer_in_events(
                         break_off(request)
                     break
                 case Silence(pings=pings):
-                    await stream.say_nothing(ping_interval if pings else None)
+                    await stream.say_nothing(state.ping_interval if pings else None)
                 case Raw(text=text):
                     await stream.send(text.encode())
                 case Split() | Merge() | Duplicate():
@@ -150,9 +153,10 @@ class EventWriter:
 class _Stream:
     """A stream of events, which is opened by what is sent first."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, state: State) -> None:
         self.delivery: Delivery[bytes] = Delivery()
         self._request = request
+        self._state = state
         self._events = EventWriter()
         self._response: web.StreamResponse | None = None
 
@@ -163,6 +167,7 @@ class _Stream:
 
     async def send(self, data: bytes) -> None:
         """Send one event."""
+        log_frame(self._state, received_of(self._request), "sent", data)
         await self._write(self.delivery.pieces(self._events.event(data)))
 
     async def say_nothing(self, ping_interval: float | None) -> None:

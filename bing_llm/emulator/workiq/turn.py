@@ -12,6 +12,7 @@ from bing_llm import errors
 from bing_llm.emulator.brains.base import Output, PastTurn, Question, brain_failure, checked_output, outputs_of
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.faults import WIRE_FAULTS, NewMessage, WireFault
+from bing_llm.emulator.received import Received
 from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq import shapes
 from bing_llm.emulator.workiq.requests import ChatBody
@@ -35,18 +36,21 @@ def begin(conversation: Conversation, chat: ChatBody, *, context_limit: int) -> 
     conversation.begin(len(conversation.turns), "")
 
 
-async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) -> AsyncGenerator[Outgoing, None]:
+async def answer_turn(
+    state: State, conversation: Conversation, chat: ChatBody, received: Received
+) -> AsyncGenerator[Outgoing, None]:
     """What the emulator sends for a turn that was begun. Closing it early ends an abandoned turn."""
     writer = _writer(state, conversation, chat)
     if conversation.ended:
         conversation.finish(None)
+        received.fail(errors.ConversationEnded())
         yield msgspec.json.encode(writer.refusal())
         return
     question = _question(conversation, chat)
     failure: errors.BingError | None = None
     opened = False
     try:
-        outputs = state.plan.interrupt("workiq", outputs_of(state.brain, question))
+        outputs = state.plan.interrupt("workiq", outputs_of(state.brain, question), received.hit)
         async with aclosing(outputs):
             async for output in outputs:
                 if isinstance(output, NewMessage):
@@ -58,6 +62,7 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
                 written = _written(writer, conversation, output)
                 if isinstance(written, errors.BingError):
                     failure = written
+                    received.fail(failure)
                     break
                 if not opened:
                     opened = True
@@ -65,6 +70,7 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
                 for snapshot in written:
                     yield snapshot
                 if isinstance(output, errors.BingError):
+                    received.fail(output)
                     break
     finally:
         # Before the final snapshot: a client may ask again as soon as it has it, on another connection.
@@ -74,6 +80,7 @@ async def answer_turn(state: State, conversation: Conversation, chat: ChatBody) 
     if failure is not None:
         yield shapes.breakage_of(failure) or failure
         return
+    received.answered = True
     for snapshot in _encoded(writer.closing()):
         yield snapshot
 

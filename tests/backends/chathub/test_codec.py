@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -23,7 +24,9 @@ RECORDS = [record.encode().removesuffix(SEPARATOR) for name in RECORDINGS for re
 
 FRAMES: list[frames.ServerFrame | frames.ClientFrame] = [
     frames.Update(
-        arguments=[frames.UpdateArguments(messages=[frames.WireMessage(text="Hi", author="bot")], write_at_cursor="Hi")]
+        arguments=[
+            frames.UpdateArguments(messages=[frames.UpdateMessage(text="Hi", author="bot")], write_at_cursor="Hi")
+        ]
     ),
     frames.Final(frames.FinalItem(result=frames.Result(value="Success")), "0"),
     frames.Completion("0"),
@@ -187,15 +190,20 @@ def test_a_handshake_names_protocol_and_version(record: bytes) -> None:
 
 
 TEXTS = st.none() | st.text()
-MESSAGES = st.builds(
-    frames.WireMessage, text=TEXTS, author=TEXTS, message_id=TEXTS, content_origin=TEXTS, message_type=TEXTS
-)
+FIELDS = dict.fromkeys(("text", "author", "message_id", "content_origin", "message_type"), TEXTS)
 SENT: st.SearchStrategy[frames.ServerFrame] = st.one_of(
     st.builds(
         frames.Update,
-        arguments=st.lists(st.builds(frames.UpdateArguments, messages=st.lists(MESSAGES, max_size=2)), max_size=2),
+        arguments=st.lists(
+            st.builds(frames.UpdateArguments, messages=st.lists(st.builds(frames.UpdateMessage, **FIELDS), max_size=2)),
+            max_size=2,
+        ),
     ),
-    st.builds(frames.Final, st.builds(frames.FinalItem, messages=st.lists(MESSAGES, max_size=2)), st.text()),
+    st.builds(
+        frames.Final,
+        st.builds(frames.FinalItem, messages=st.lists(st.builds(frames.WireMessage, **FIELDS), max_size=2)),
+        st.text(),
+    ),
     st.builds(frames.Completion, st.text(), TEXTS),
     st.builds(frames.Close, TEXTS, allow_reconnect=st.none() | st.booleans()),
     st.just(frames.Ping()),
@@ -208,6 +216,69 @@ def test_any_frames_are_read_as_they_were_written(sent: list[frames.ServerFrame]
     text = codec.encode(*sent)
     cut = data.draw(st.integers(0, len(text)))
     assert [codec.decode_server(record) for record in read([text[:cut], text[cut:]])] == sent
+
+
+ABROAD = "Ночь тиха, и море спит. " * 30
+SIGNS = st.sampled_from('Луна "\\/\n\u2028😀a')
+
+
+@st.composite
+def spellings(draw: st.DrawFn, value: str) -> str:
+    """A JSON string that says this, in one of the ways in which that can be written."""
+    way = draw(st.sampled_from(["escaped", "upper", "plain", "slashes"]))
+    literal = json.dumps(value, ensure_ascii=way == "plain")
+    if way == "upper":
+        return re.sub(r"(?<!\\)((?:\\\\)*\\u)([0-9a-f]{4})", lambda found: found[1] + found[2].upper(), literal)
+    return literal.replace("/", "\\/") if way == "slashes" else literal
+
+
+@st.composite
+def series(draw: st.DrawFn) -> list[bytes]:
+    """Updates of one answer, each of which has its text in some places, spelled in some way."""
+    text, records = ABROAD, []
+    for _ in range(draw(st.integers(2, 6))):
+        text = draw(st.sampled_from([text, text, text, text[:-1], ABROAD, "Кошки"])) + draw(st.text(SIGNS, max_size=5))
+        literal = draw(spellings(text))
+        fields = {"text": literal, "author": '"bot"', "adaptiveCards": f'[{{"body":[{{"text":{literal}}}]}}]'}
+        for name in ("hiddenText", "spokenText", "messageId"):
+            if not draw(st.integers(0, 7)):
+                fields[name] = literal
+        if not draw(st.integers(0, 7)):
+            fields["suggestedResponses"] = f'[{{"text":{literal}}}]'
+        names = draw(st.permutations(sorted(fields)))
+        message = "{" + ", ".join(f'"{name}": {fields[name]}' for name in names) + "}"
+        records.append(f'{{"type": 1, "target": "update", "arguments": [{{"messages": [{message}]}}]}}'.encode())
+    return records
+
+
+@given(series())
+def test_the_same_frames_come_however_they_are_spelled(records: list[bytes]) -> None:
+    """A decoder that has seen the text before gives what one gives that has seen nothing."""
+    decoder = codec.ServerDecoder()
+    for record in records:
+        assert codec.encode(decoder.decode(record)) == codec.encode(codec.decode_server(record))
+
+
+REPEATED: list[tuple[str, Callable[[str], str]]] = [
+    *((name, str) for name in ("author", "messageId", "messageType", "hiddenText", "invocation", "spokenText")),
+    ("suggestedResponses", lambda literal: f'[{{"text":{literal}}}]'),
+    ("searchQueries", lambda literal: f"[{literal}]"),
+    ("references", lambda literal: f'{{"a":{{"targetLink":{literal}}}}}'),
+]
+
+
+@pytest.mark.parametrize(("name", "part"), REPEATED)
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_part_that_repeats_the_text_is_whole(name: str, part: Callable[[str], str], *, beside: bool) -> None:
+    """What is decoded later, or is not the text, is never without its beginning, in the message and beside it."""
+    decoder = codec.ServerDecoder()
+    for end in ("", "!", "!!"):
+        literal = json.dumps(ABROAD + end)
+        more = f',"{name}":{part(literal)}'
+        message = f'{{"author":"bot","text":{literal}{"" if beside else more}}}'
+        holder = f'{{"messages":[{message}]{more if beside else ""}}}'
+        record = f'{{"type":1,"target":"update","arguments":[{holder}]}}'.encode()
+        assert codec.encode(decoder.decode(record)) == codec.encode(codec.decode_server(record))
 
 
 @given(

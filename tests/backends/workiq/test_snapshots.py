@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from bing_llm.backends.workiq.snapshots import (
     Conversation,
     Fault,
     Message,
+    SnapshotDecoder,
     decode_conversation,
     fault_of,
     sensitivity_label_of,
@@ -54,6 +56,38 @@ def test_a_conversation_of_the_samples_is_read() -> None:
     )
     assert [(each.id, each.text) for each in read.messages or () if each] == [("u1", "Hi"), ("m1", "**Hello**")]
     assert (read.is_known, read.is_disengaged, read.is_intermediate, read.fault) == (True, False, False, None)
+
+
+ABROAD = "Ночь тиха, и море спит. " * 30
+FIELDS: dict[str, Any] = {
+    "id": st.just(ABROAD) | st.none(),
+    "attributions": st.just([{"seeMoreWebUrl": ABROAD}]) | st.just([]),
+    "references": st.just({"a": {"targetLink": ABROAD}}) | st.just({}),
+    "sensitivityLabel": st.just({"tooltip": ABROAD}) | st.none(),
+    "adaptiveCards": st.just([{"body": [{"text": ABROAD}]}]),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["", "!", "!\\", '!"\n', "😀"]),
+            st.booleans(),
+            st.fixed_dictionaries({}, optional=FIELDS),
+            st.sampled_from([{}, {}, {"displayName": ABROAD}, {"error": {"message": ABROAD}}, {"turnCount": ABROAD}]),
+        ),
+        min_size=2,
+        max_size=6,
+    )
+)
+def test_the_same_snapshots_come_however_they_are_spelled(series: list[tuple[str, bool, Any, Any]]) -> None:
+    """A decoder that has seen the text before gives what one gives that has seen nothing."""
+    decoder, text = SnapshotDecoder(), ABROAD
+    for end, is_escaped, fields, more in series:
+        text += end
+        value = {"messages": [{"text": "Hi"}, None, {"text": text, **fields}], **more}
+        data = json.dumps(value, ensure_ascii=is_escaped).encode()
+        assert msgspec.json.encode(decoder.decode(data)) == msgspec.json.encode(decode_conversation(data))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ from bing_llm.emulator.brains.base import Question
 from bing_llm.emulator.conversations import Conversation, signature_fits
 from bing_llm.emulator.fault_plan import Step as FaultStep
 from bing_llm.emulator.faults import WIRE_FAULTS, Late
-from bing_llm.emulator.state import Kind, Received, State
+from bing_llm.emulator.received import Kind, Received, received_of
+from bing_llm.emulator.request_log import log_frame
+from bing_llm.emulator.state import State
 from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes as workiq_shapes
 from bing_llm.emulator.workiq.a2a import shapes
@@ -32,7 +34,7 @@ from bing_llm.emulator.workiq.a2a.requests import (
     read_task_id,
 )
 from bing_llm.emulator.workiq.a2a.shapes import ResultWriter
-from bing_llm.emulator.workiq.a2a.tasks import TERMINAL, First, Step, Task, Tasks
+from bing_llm.emulator.workiq.a2a.tasks import TERMINAL, Ended, First, Step, Task, Tasks
 from bing_llm.emulator.workiq.a2a.turn import TurnSteps
 from bing_llm.emulator.workiq.requests import ChatBody
 from bing_llm.emulator.workiq.transport import Play, RunningTurn, answer_in_events, answer_whole
@@ -82,15 +84,16 @@ class A2A:
 
     async def card(self, request: web.Request) -> web.StreamResponse:
         """What an agent says of itself."""
-        self._note("card", request)
+        received = self._receive(request, "card", b"")
         try:
             agent_id, agent = self._authorize(request)
-            what = self._state.plan.fault_at("a2a", "creation")
+            what = self._state.plan.fault_at("a2a", "creation", received.hit)
             if isinstance(what, errors.BingError):
                 raise what
         except errors.ProtocolError:
             return workiq_shapes.json_response(workiq_shapes.TORN.encode())
         except errors.BingError as refusal:
+            received.fail(refusal)
             return workiq_shapes.error_response(refusal, request, self._state.clock)
 
         def answer() -> web.Response:
@@ -126,9 +129,11 @@ class A2A:
             request_id = call.id
             return await self._answer(request, raw, call, agent_id, agent)
         except RpcError as refusal:
+            received_of(request).fail(refusal.message)
             refused = refusal.request_id if request_id is None else request_id
             return workiq_shapes.json_response(shapes.error(refused, refusal.code, refusal.message))
         except errors.BingError as failure:
+            received_of(request).fail(failure)
             return shapes.refusal(failure, request_id, request, self._state.clock)
 
     async def _answer(
@@ -136,19 +141,21 @@ class A2A:
     ) -> web.StreamResponse:
         if call.method in {"SendMessage", "SendStreamingMessage"}:
             return await self._take_turn(request, raw, call, agent_id, agent)
-        self._note(_KINDS[call.method], request, raw)
+        received = self._receive(request, _KINDS[call.method], raw)
         step = _FAULT_STEPS.get(call.method)
-        what = None if step is None else self._state.plan.fault_at("a2a", step)
+        what = None if step is None else self._state.plan.fault_at("a2a", step, received.hit)
         if isinstance(what, errors.BingError):
             raise what
         if isinstance(what, WIRE_FAULTS):
             return await http_faults.play(what, self._state, request, web.Response)
         task = self._find(call, read_task_id(call), agent_id)
+        received.conversation_id = task.context_id
         writer = ResultWriter(task, appends=agent.appends, clock=self._state.clock)
         if call.method == "SubscribeToTask":
             if not (agent.streaming and task.is_running):
                 raise RpcError(UNSUPPORTED, "This task cannot be subscribed to.")
-            return await self._play(request, call, self._followed(task, writer, call, is_first=False), answer_in_events)
+            followed = self._followed(task, writer, call, received, is_first=False)
+            return await self._play(request, call, followed, answer_in_events)
         if call.method == "CancelTask":
             if task.state in TERMINAL:
                 raise RpcError(NOT_CANCELABLE, "The task has ended.")
@@ -170,10 +177,10 @@ class A2A:
         try:
             sent = read_message(call)
         except RpcError:
-            self._note("chat", request, raw)
+            self._receive(request, "chat", raw)
             raise
-        self._note("chat", request, raw, chat=sent.chat, conversation_id=sent.context_id)
-        what = self._state.plan.fault_at("a2a", "request")
+        received = self._receive(request, "chat", raw, chat=sent.chat, conversation_id=sent.context_id)
+        what = self._state.plan.fault_at("a2a", "request", received.hit)
         if isinstance(what, Late):
             await http_faults.wait(self._state, request, what.seconds)
         elif isinstance(what, WIRE_FAULTS):
@@ -183,6 +190,7 @@ class A2A:
         if sent.chat.characters > self._state.context_limit:
             raise errors.PromptTooLong
         conversation, task = self._place(sent, call, agent_id)
+        received.conversation_id, received.turn = conversation.id, len(conversation.turns) + 1
         question = Question(
             text=sent.chat.message.text,
             context=sent.chat.context,
@@ -191,9 +199,9 @@ class A2A:
             number=len(conversation.turns),
             agent=agent_id or "",
         )
-        running = TurnSteps(self._state, conversation, question).steps()
+        running = TurnSteps(self._state, conversation, question, received).steps()
         writer = ResultWriter(task, appends=agent.appends, clock=self._state.clock)
-        outgoing = self._begun(call, task, running, writer)
+        outgoing = self._begun(call, task, running, writer, received)
         return await self._play(request, call, outgoing, answer_in_events if streaming else answer_whole)
 
     def _place(self, sent: Sent, call: Call, agent_id: str | None) -> tuple[Conversation, Task]:
@@ -215,7 +223,7 @@ class A2A:
         return conversation, task
 
     async def _begun(
-        self, call: Call, task: Task, running: AsyncGenerator[First, None], writer: ResultWriter
+        self, call: Call, task: Task, running: AsyncGenerator[First, None], writer: ResultWriter, received: Received
     ) -> AsyncGenerator[Outgoing, None]:
         """What answers a turn: what hits it before its task is named, then the task."""
         first: Step | None = None
@@ -233,12 +241,12 @@ class A2A:
                 await running.aclose()
         task.begin(first, running)
         self._tasks.add(task)
-        async with aclosing(self._followed(task, writer, call, is_first=True)) as followed:
+        async with aclosing(self._followed(task, writer, call, received, is_first=True)) as followed:
             async for outgoing in followed:
                 yield outgoing
 
     async def _followed(
-        self, task: Task, writer: ResultWriter, call: Call, *, is_first: bool
+        self, task: Task, writer: ResultWriter, call: Call, received: Received, *, is_first: bool
     ) -> AsyncGenerator[Outgoing, None]:
         """The task, and what follows; of a call that is answered whole, the task at its end.
 
@@ -253,7 +261,9 @@ class A2A:
                 if isinstance(step, WIRE_FAULTS):
                     if is_first:
                         yield step
-                elif streaming:
+                    continue
+                received.answered = isinstance(step, Ended)
+                if streaming:
                     for result in writer.write(step):
                         yield shapes.response(call.id, result)
         if not streaming:
@@ -262,9 +272,7 @@ class A2A:
     async def _play(
         self, request: web.Request, call: Call, outgoing: AsyncGenerator[Outgoing, None], play: Play
     ) -> web.StreamResponse:
-        turn = RunningTurn(
-            request, play(request, outgoing, partial(self._refused, request, call), self._state.ping_interval)
-        )
+        turn = RunningTurn(request, play(request, outgoing, partial(self._refused, request, call), self._state))
         self._running.add(turn)
         try:
             return await turn.run()
@@ -272,29 +280,21 @@ class A2A:
             self._running.discard(turn)
 
     def _refused(self, request: web.Request, call: Call, failure: errors.BingError) -> web.Response:
+        received_of(request).fail(failure)
         return shapes.refusal(failure, call.id, request, self._state.clock)
 
-    def _note(
-        self,
-        kind: Kind,
-        request: web.Request,
-        raw: bytes = b"",
-        *,
-        chat: ChatBody | None = None,
-        conversation_id: str = "",
-    ) -> None:
-        try:
-            body = msgspec.json.decode(raw) if raw else None
-        except msgspec.MsgspecError:
-            body = None
-        self._state.note(
-            Received(
-                kind=kind,
-                path=request.path,
-                headers=request.headers,
-                query=request.query,
-                body=body,
-                chat_body=chat,
-                conversation_id=conversation_id,
-            )
-        )
+    def _receive(
+        self, request: web.Request, kind: Kind, raw: bytes, *, chat: ChatBody | None = None, conversation_id: str = ""
+    ) -> Received:
+        body = _decoded(raw)
+        received = self._state.receive(request, kind, body=body, conversation_id=conversation_id, chat_body=chat)
+        log_frame(self._state, received, "received", raw)
+        return received
+
+
+def _decoded(raw: bytes) -> object:
+    """The JSON of a body; None if it is not JSON."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None

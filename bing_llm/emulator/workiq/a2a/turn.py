@@ -11,6 +11,7 @@ from bing_llm import events as ev
 from bing_llm.emulator.brains.base import Output, PastTurn, Question, brain_failure, checked_output, outputs_of
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.faults import WIRE_FAULTS
+from bing_llm.emulator.received import Received
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq import shapes
@@ -33,12 +34,14 @@ class TurnSteps:
         state: The emulator's.
         conversation: Where the turn takes place.
         question: What is asked.
+        received: The request that asks it.
     """
 
-    def __init__(self, state: State, conversation: Conversation, question: Question) -> None:
+    def __init__(self, state: State, conversation: Conversation, question: Question, received: Received) -> None:
         self._state = state
         self._conversation = conversation
         self._question = question
+        self._received = received
         self._sources = Sources()
         self._citing = CitingText(self._sources, documented=state.documented)
         self._text = ""  # as the brain wrote it
@@ -47,7 +50,7 @@ class TurnSteps:
 
     async def steps(self) -> AsyncGenerator[First, None]:
         """The steps, of which `Ended` is the last; an error comes in their place, as the first and only one."""
-        outputs = self._state.plan.interrupt("a2a", outputs_of(self._state.brain, self._question))
+        outputs = self._state.plan.interrupt("a2a", outputs_of(self._state.brain, self._question), self._received.hit)
         self._conversation.begin(len(self._conversation.turns), "")
         counts = False
         try:
@@ -58,6 +61,7 @@ class TurnSteps:
                         continue
                     checked = _checked(output)
                     if isinstance(checked, errors.BingError):
+                        self._received.fail(checked)
                         if not counts and shapes.is_refusal(checked):
                             yield checked
                             return
