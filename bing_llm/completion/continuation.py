@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from bing_llm import events as ev
 from bing_llm._safe_text import log_line
 from bing_llm.backends.base import AnyBackend, TurnChannel
-from bing_llm.completion.prompt import build_prompt
+from bing_llm.completion.prompt import about_repeats, build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
 from bing_llm.errors import BingError, InvalidRequest, UploadFailed
 from bing_llm.images import ImageSource, load_image
@@ -79,7 +79,7 @@ class HistoryTurn(SingleTurn):
         images: Sequence[ImageSource] = (),
         spare_images: Sequence[ImageSource] = (),
     ) -> None:
-        backend = context.backend
+        backend, instructions = context.backend, about_repeats(messages, instructions)
         self._limit = backend.prompt_limit
         whole = build_prompt(messages, instructions, limit=self._limit)
         plain = make_prompt(backend, whole.text, whole.context, images)

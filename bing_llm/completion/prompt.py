@@ -280,6 +280,22 @@ def build_prompt(messages: Sequence[Message], instructions: Instructions = _NONE
     return prompt
 
 
+def about_repeats(messages: Sequence[Message], instructions: Instructions) -> Instructions:
+    """The instructions for a history: what follows results is `after_repeat` if the calls before them are not new.
+
+    Calls are compared as they are written, with the text before them, back to the last message of a user.
+    """
+    written: list[str] = []
+    for message in reversed(messages):
+        if message.role == "user":
+            break
+        if message.role == "assistant":
+            written.append(message.content.strip())
+    if not written or written[0] not in written[1:]:
+        return instructions
+    return msgspec.structs.replace(instructions, after_results=instructions.after_repeat)
+
+
 def render_context(messages: Iterable[Message]) -> str:
     """Write the messages of a history as context, so that none of them can pass for another one or for a result."""
     return convert(map(_escape, messages))

@@ -28,8 +28,9 @@ To call a tool, write a block of this form, with the tool's name and values for 
 ```"""
 _REMINDER = "(If a tool can help with this, reply with its call only. If not, just answer.)"
 _REMINDER_JSON = "(If a tool can help with this, reply with its call only. If not, reply with only the JSON object.)"
-_GO_ON = "Go on with my request: answer it, or write the next call if one is missing."
-_GO_ON_JSON = "Go on with my request: reply with only the JSON object, or write the next call if one is missing."
+_GO_ON_JSON = "(If you need no other call, reply with only the JSON object.)"
+_REPEATED = "You made this call before, and have its result. Answer my request now with what you have."
+_REPEATED_JSON = "You made this call before, and have its result. Reply now with only the JSON object."
 _SCHEMA = "JSON schema of the reply:"
 _KINDS = {"object": "object", "array": "list"}
 _JSON = "Reply with only a JSON {kind} that fits the schema: values, not the schema itself."
@@ -56,12 +57,15 @@ class Instructions(msgspec.Struct, frozen=True):
         prefix: Which tools there are, how to call them, and the form of the answer; may be long. It stands before the
             message, and a conversation is sent it once: with the same tools, choice and format it is always the same.
         reminder: What follows a message of the user; one short sentence, since models like to repeat what comes last.
-        after_results: What follows the results of tools; as short.
+        after_results: What follows the results of tools; as short. Whatever asks for a call here, a small model calls
+            for ever.
+        after_repeat: What follows them if the model made the very calls again that it had made since the question.
     """
 
     prefix: str = ""
     reminder: str = ""
     after_results: str = ""
+    after_repeat: str = ""
 
 
 @runtime_checkable
@@ -138,11 +142,11 @@ class FencedJson:
         schema = "" if json_format is None else _schema_of(json_format)
         prefix = "\n\n".join(filter(None, (_TOOLS, listing, _FORM, rules, schema)))
         if toolbox.must_call:
-            call = "a call" if not toolbox.only else f"a call of {toolbox.only}"
-            return Instructions(prefix, f"(Reply with only {call}.)", f"(Reply with only {call}.)")
+            wanted = f"(Reply with only a call{f' of {toolbox.only}' if toolbox.only else ''}.)"
+            return Instructions(prefix, wanted, wanted, wanted)
         if json_format is None:
-            return Instructions(prefix, _REMINDER, _GO_ON)
-        return Instructions(prefix, _REMINDER_JSON, _GO_ON_JSON)
+            return Instructions(prefix, _REMINDER, after_repeat=_REPEATED)
+        return Instructions(prefix, _REMINDER_JSON, _GO_ON_JSON, _REPEATED_JSON)
 
     def _choice(self, toolbox: Toolbox, json_format: JsonFormat | None) -> str:
         if toolbox.only:
@@ -154,10 +158,10 @@ class FencedJson:
 
     def _of_format(self, json_format: JsonFormat) -> Instructions:
         if json_format.schema is None:
-            return Instructions(reminder=_ANY_JSON, after_results=_ANY_JSON)
+            return Instructions("", _ANY_JSON, _ANY_JSON, _ANY_JSON)
         kind = _KINDS.get(str(compact(json_format.schema).get("type", "object")), "value")
         wanted = _JSON.format(kind=kind)
-        return Instructions(_schema_of(json_format), wanted, wanted)
+        return Instructions(_schema_of(json_format), wanted, wanted, wanted)
 
 
 DEFAULT_PROMPT: Final[ToolPrompt] = FencedJson()

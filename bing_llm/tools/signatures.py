@@ -52,13 +52,14 @@ def _parameters(schema: JsonObject, depth: int) -> str | None:
 
 def _is_plain_object(schema: JsonObject) -> bool:
     """Whether it has properties and nothing else; a schema without a type takes an object, as of tools."""
-    properties = schema.get("properties", {})
+    properties, required = schema.get("properties", {}), schema.get("required", [])
     return (
         schema.keys() <= {"type", "properties", "required", "description", "additionalProperties"}
         and schema.get("type", "object") == "object"
         and schema.get("additionalProperties", False) is False
         and isinstance(properties, Mapping)
-        and set(schema.get("required", ())) <= properties.keys()
+        and isinstance(required, list)
+        and all(isinstance(name, str) and name in properties for name in required)
     )
 
 

@@ -118,8 +118,21 @@ async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
     first, second = backend.prompts
     said = FencedJson().instructions(box, None)
     assert first.text == f"{said.prefix}\n\n{A.content}\n\n{said.reminder}"
-    assert second.text == f"{RESULT.content}\n\n{said.after_results}"
+    assert second.text == f"{RESULT.content}\n\n{said.after_results}".strip()
     assert second.context is None
+
+
+async def test_a_model_that_repeats_its_call_is_told() -> None:
+    """Also where only the new results are sent."""
+    backend = FakeBackend(answer(render_call(ADD)), answer(render_call(ADD)), answer("2"))
+    client, history = client_of(backend), [A]
+    for _ in range(2):
+        await say(client, *history, toolbox=BOX)
+        history += [assistant(render_call(ADD)), RESULT]
+    await say(client, *history, toolbox=BOX)
+    said = FencedJson().instructions(BOX, None)
+    assert backend.calls[1:] == [f"turn {number} of conversation-1" for number in range(3)]
+    assert backend.prompts[2].text == f"{RESULT.content}\n\n{said.after_repeat}"
 
 
 async def test_json_goes_on_too() -> None:

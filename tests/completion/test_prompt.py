@@ -12,6 +12,7 @@ from bing_llm.completion.prompt import (
     History,
     HistoryBuilder,
     HistoryCall,
+    about_repeats,
     build_prompt,
     image_url,
     join_lines,
@@ -93,6 +94,27 @@ def test_after_results_the_prefix_stands_before_their_question() -> None:
     )
     only = Instructions(after_results="Go on.")
     assert build_prompt([SEVEN], only, limit=FAR) == Prompt(f"{SEVEN.content}\n\nGo on.", None)
+
+
+WRITTEN = DEFAULT_PROMPT.call(Call("add", {"a": 1}))
+CALLED = Message("assistant", WRITTEN)
+AGAIN = Instructions("The tools.", "Use them.", "Go on.", "Again?")
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_repeated"),
+    [
+        ([HELLO, CALLED, SEVEN], False),
+        ([HELLO, CALLED, SEVEN, CALLED, SEVEN], True),
+        ([HELLO, CALLED, SEVEN, HI, SEVEN, CALLED, SEVEN], True),
+        ([HELLO, CALLED, SEVEN, HI, SEVEN], False),
+        ([HELLO, CALLED, SEVEN, HELLO, CALLED, SEVEN], False),
+        ([SEVEN], False),
+    ],
+)
+def test_who_calls_in_circles_is_told(messages: list[Message], *, is_repeated: bool) -> None:
+    """The same calls as before, since the last question: small models repeat them for ever."""
+    assert about_repeats(messages, AGAIN).after_results == ("Again?" if is_repeated else "Go on.")
 
 
 WHOLE = "The tools.\n\nHello\n\nUse them."
@@ -213,7 +235,6 @@ def test_nothing_is_dropped(messages: list[Message], limit: int) -> None:
 
 
 ADD = HistoryCall.of("add", {"a": 1}, "call_1", None, "")
-WRITTEN = DEFAULT_PROMPT.call(Call("add", {"a": 1}))
 
 
 def unreadable() -> Iterator[str]:

@@ -68,6 +68,8 @@ def test_a_simple_schema_is_a_signature(schema: dict[str, Any], written: str) ->
         {**parameters(a=STRING), "additionalProperties": True},
         {**parameters(a=STRING), "minProperties": 1},
         parameters("b", a=STRING),
+        {**parameters(a=STRING), "required": True},
+        {**parameters(a=STRING), "required": [["a"]]},
         parameters(a={"type": "array", "items": {**STRING, "description": "A name."}}),
         parameters(a={"anyOf": [{**STRING, "description": "A name."}, INTEGER]}),
         {**parameters(a={"$ref": "#/$defs/A"}), "$defs": {"A": parameters(a={"$ref": "#/$defs/A"})}},

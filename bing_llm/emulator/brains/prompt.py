@@ -143,7 +143,7 @@ def read_request(question: Question) -> Request:
         return _read_steps(form, messages, in_prompt=form is prompt)
     rules = _rules_in(messages[-1].text)
     sources = [prompt]
-    if rules:
+    if rules or prompt != messages[-1].text:  # after results, the tools are those that were called
         earlier = (message.text for message in reversed(messages[:-1]) if message.role != "assistant")
         sources += [_RESULT.sub("", text) for text in earlier]
     source, tools = next(((text, tools) for text in sources if (tools := _tools_in(text))), (prompt, ()))
