@@ -96,9 +96,9 @@ class PerLoop(Generic[K]):
 
     async def get_or_create(self, make: Callable[[], K]) -> K:
         """The resource of the running loop, which `make` makes if there is none. It does not wait."""
-        scope = await _running_scope()
-        resource = scope.resources.get(self._key)
+        resource: LoopResource | None = self.here()
         if resource is None:
+            scope = await _running_scope()
             resource = scope.resources[self._key] = make()
         return cast("K", resource)
 

@@ -163,6 +163,27 @@ class BingClient:
             derived.timeouts.check()
         return derived
 
+    def with_service(self, service: Service) -> Self:
+        """A client of another service with the same settings. It has connections of its own, so close it, too.
+
+        `max_concurrency` is one number for both. No conversations are kept ready for it.
+
+        Raises:
+            ConfigurationError: It is not a service.
+        """
+        _check_service(service, beside=())
+        other = type(self).__new__(type(self))
+        other.__dict__.update(
+            self.__dict__,
+            service=service,
+            backend_name=service.name,
+            _backends=_Backends(service, self.timeouts, self._backends.limits),
+            _owns_connections=True,
+            continuations=None if self.continuations is None else Continuations(),
+            pool=WarmPool(0, partial(_warm_up, self._backends, service.model), seconds=self.timeouts.turn),
+        )
+        return other
+
     def __repr__(self) -> str:
         if "service" not in vars(self):  # it is not made yet
             return f"<{type(self).__name__}>"
@@ -269,7 +290,7 @@ class _Backends:
     def __init__(self, service: Service, timeouts: Timeouts, limits: Limits) -> None:
         self._service = service
         self._timeouts = timeouts
-        self._limits = limits
+        self.limits = limits
         self._closed = False
         self.opened: dict[str, AnyBackend] = {}
         """By the name of the model."""
@@ -288,7 +309,7 @@ class _Backends:
         own = self._service.model
         origin = self.opened.get(own)
         if origin is None:
-            origin = self.opened.setdefault(own, self._service.open(timeouts=self._timeouts, limits=self._limits))
+            origin = self.opened.setdefault(own, self._service.open(timeouts=self._timeouts, limits=self.limits))
         return origin if model == own else self.opened.setdefault(model, origin.with_model(model))
 
     async def aclose(self) -> None:

@@ -86,9 +86,9 @@ class SingleTurn:
 class _ConversationState:
     """What is known of a conversation: how many turns it was sent, which one runs, whether it takes more."""
 
-    def __init__(self, handle: ConversationHandle) -> None:
+    def __init__(self, handle: ConversationHandle, turns_sent: int) -> None:
         self.handle = handle
-        self.turns_sent = 0
+        self.turns_sent = turns_sent
         self.running: _ConversationTurn | None = None
         self.quota: ev.Quota | None = None
         self.ended = False
@@ -147,9 +147,9 @@ class Conversation:
     service has ended it, or its turns are used up, the next turn raises.
     """
 
-    def __init__(self, context: TurnContext, handle: ConversationHandle) -> None:
+    def __init__(self, context: TurnContext, handle: ConversationHandle, *, turns_sent: int = 0) -> None:
         self._context = context
-        self._state = _ConversationState(handle)
+        self._state = _ConversationState(handle, turns_sent)
 
     @property
     def id(self) -> str:

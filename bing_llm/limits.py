@@ -5,8 +5,8 @@ All times are in seconds.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from types import TracebackType
 from typing import Final
 
 import msgspec
@@ -191,23 +191,36 @@ class Deadline:
         """Seconds left; negative when it has passed."""
         return self._at - self.clock()
 
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[float]:
+    def within(self, seconds: float) -> _Step:
         """A step that may take that many seconds, or what is left where that is less: gives the seconds it has.
 
         Raises:
             TimedOut: Nothing is left, or the step timed out because less was left: then the turn is what is over.
         """
-        left = self.remaining()
-        if left <= 0:
-            raise self.timed_out()
-        try:
-            yield min(seconds, left)
-        except TimedOut as exc:
-            if seconds <= left:
-                raise
-            raise self.timed_out() from exc
+        return _Step(self, seconds)
 
     def timed_out(self) -> TimedOut:
         """The error of a turn whose time is up."""
         return TimedOut(f"The turn was not complete after {self._seconds:g} seconds (timeouts.turn).")
+
+
+class _Step:
+    """The block of `Deadline.within`."""
+
+    def __init__(self, deadline: Deadline, seconds: float) -> None:
+        self._deadline = deadline
+        self._seconds = seconds
+        self._left = 0.0
+
+    def __enter__(self) -> float:
+        """The seconds that it has."""
+        self._left = self._deadline.remaining()
+        if self._left <= 0:
+            raise self._deadline.timed_out()
+        return min(self._seconds, self._left)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(exc, TimedOut) and self._seconds > self._left:
+            raise self._deadline.timed_out() from exc

@@ -366,9 +366,6 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
     ] = True
 
     def _complete(self) -> None:
-        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
-        workiq.check_time_zone(time_zone)
-        self._set("time_zone", time_zone)
         if self.location is not None:
             workiq.check_location(self.location)
         workiq.check_files(self.files)
@@ -379,6 +376,10 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
         if self.token is None:
             self._set("token", saved_login())
         check_token(self.token, host=host)
+        # Last: a new user lacks both the token and the package that knows the time zone, and the token first of all.
+        time_zone = workiq.local_time_zone() if self.time_zone is None else self.time_zone
+        workiq.check_time_zone(time_zone)
+        self._set("time_zone", time_zone)
 
     def _complete_protocol(self) -> None:
         """Choose the protocol where none is given, and refuse what it does not have."""
@@ -398,6 +399,14 @@ class WorkIQ(_Remote, frozen=True, kw_only=True):
                 msg = f"{name} is given, and the protocol is A2A, which has nothing like it: only REST does."
                 hint = "Leave it out, or ask Copilot itself over REST: leave agent= and protocol= out."
                 raise ConfigurationError(msg, hint=hint)
+
+    def with_agent(self, agent: str, /) -> Self:
+        """The same service, asking this agent.
+
+        Raises:
+            ConfigurationError: It cannot be the id of an agent, or a setting is one that agents do not have.
+        """
+        return msgspec.structs.replace(self, agent=agent, protocol="a2a")
 
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         """A backend that speaks to it. Nothing is sent."""

@@ -11,6 +11,7 @@ import gc
 import io
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -71,12 +72,18 @@ for _profile, _examples in {"quick": 30, "thorough": 100}.items():
 def pytest_configure(config: pytest.Config) -> None:
     """Forget what the process inherited, and choose how thorough this run is."""
     _reset_environment()
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="bing-llm-state-")  # nobody's log, in children too
     _reset_signals()
     os.umask(UMASK)
     sys.dont_write_bytecode = False
     if config.getini("asyncio_debug"):  # in the loops that pytest does not make, too
         os.environ["PYTHONASYNCIODEBUG"] = "1"
     hypothesis.settings.load_profile("quick" if _is_default_run(config) else "thorough")
+
+
+def pytest_unconfigure() -> None:
+    """Remove what commands have logged."""
+    shutil.rmtree(os.environ.get("XDG_STATE_HOME", NO_FOLDER), ignore_errors=True)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

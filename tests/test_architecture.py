@@ -171,6 +171,26 @@ RULES = {
         never=("bing_llm.backends",),
         broken_by=("bing_llm/events.py", "from .backends.chathub import frames"),
     ),
+    "front-without-io": Rule(
+        says="Requests are decoded and answers encoded without I/O.",
+        where=("bing_llm/serve/*",),
+        but=tuple(f"bing_llm/serve/{name}.py" for name in ("app", "exchange", "middleware", "server")),
+        never=IO,
+        broken_by=("bing_llm/serve/chat.py", "from aiohttp import web"),
+    ),
+    "front-on-top": Rule(
+        says="The front stands on completion: no service, no adapter and no emulator is known to it.",
+        where=("bing_llm/serve/*",),
+        never=("bing_llm.backends", "bing_llm.emulator", "bing_llm.batch", "bing_llm.cli"),
+        broken_by=("bing_llm/serve/models.py", "from bing_llm.backends.workiq import options"),
+    ),
+    "traces-in-one-place": Rule(
+        says="Only the front's module of spans knows OpenTelemetry, by its API alone.",
+        where=("bing_llm/*", "integrations/*"),
+        but=("bing_llm/serve/telemetry.py",),
+        never=("opentelemetry",),
+        broken_by=("bing_llm/serve/app.py", "from opentelemetry import trace"),
+    ),
     "emulator-without-tools": Rule(
         says="The emulator imports neither the tools nor the client: it would prove itself.",
         where=("bing_llm/emulator/*",),

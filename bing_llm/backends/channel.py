@@ -39,8 +39,8 @@ class Transport(Protocol):
     def ready(self) -> Sequence[bytes | End]:
         """The pieces that have come already, in order."""
 
-    async def send(self, data: bytes) -> None:
-        """Send one message."""
+    async def send(self, data: bytes, seconds: float) -> None:
+        """Send one message; TimeoutError where it was not taken in that many seconds."""
 
     def abort(self) -> None:
         """Drop the connection now."""
@@ -171,8 +171,7 @@ class Channel:
         self._log_records("sent", data)
         seconds, limit = min((self._timeouts.silence, "silence"), (max(0.0, self._deadline.remaining()), "turn"))
         try:
-            async with asyncio.timeout(seconds):  # a peer that does not read makes a long request wait for ever
-                await self._transport.send(data)
+            await self._transport.send(data, seconds)
         except TimeoutError as exc:
             msg = f"The service took in nothing of what was sent for {seconds:g} seconds (timeouts.{limit})."
             raise TimedOut(msg, partial_text=self._protocol.text) from exc

@@ -9,7 +9,8 @@ import weakref
 import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias, TypeVar
+from functools import lru_cache
+from typing import Any, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -48,7 +49,18 @@ _MOST_COOKIES = 100  # far more than a service sets; what is set later matters m
 
 T = TypeVar("T")
 
+_TLS = ("https:", "wss:")
+_LONGEST_SCHEME = len("https:")
+
+# aiohttp takes a close frame without a code for its own, and would wait so long for the server's.
+_NO_CLOSING = aiohttp.ClientWSTimeout(ws_close=0.0)
+
 _Handler: TypeAlias = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+class _Route(TypedDict):
+    proxy: str | None
+    ssl: ssl.SSLContext | bool
 
 
 class UpgradeRefused(Exception):
@@ -352,8 +364,22 @@ class _SetCookies:
         self.values: dict[str, None] = {}
 
     async def note(self, request: aiohttp.ClientRequest, handler: _Handler) -> aiohttp.ClientResponse:
-        """Guard each request, and look at its response; for `middlewares`."""
-        response = await _guard(request, handler)
+        """Guard each request, and look at its response; for `middlewares`.
+
+        It keeps aiohttp from two things. It would send a GET a second time when the connection breaks: attempts are
+        ours to count. And it would send a WebSocket upgrade on to another host, since it follows redirects there.
+        """
+        try:
+            response = await handler(request)
+        except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            response = None
+        if response is None:
+            raise aiohttp.ClientConnectionError("The connection broke before there was an answer.")
+        if response.status in _REDIRECTS and "Upgrade" in request.headers:
+            response.close()
+            raise UpgradeRefused(_head(response.status, response.headers))
         for header in response.headers.getall("Set-Cookie", ()):
             value = header.partition(";")[0].partition("=")[2].strip().strip('"')
             if value:
@@ -420,14 +446,13 @@ class Http:
                 _exact(unwrap(url)),
                 headers=unwrap(headers),
                 allow_redirects=False,
-                proxy=self._proxy_for(unwrap(url)),
-                ssl=self._tls(unwrap(url)),
+                **self._route(unwrap(url)),
                 json=json,
                 data=_form(form),
             ) as response:
                 return await _answer(response, what)
 
-        return await _mapped(_limited(call(), seconds), url, what, seconds, limit)
+        return await _mapped(call(), url, what, seconds, limit)
 
     async def stream(
         self,
@@ -475,8 +500,7 @@ class Http:
                 _exact(unwrap(url)),
                 headers=unwrap(headers),
                 allow_redirects=False,
-                proxy=self._proxy_for(unwrap(url)),
-                ssl=self._tls(unwrap(url)),
+                **self._route(unwrap(url)),
                 timeout=aiohttp.ClientTimeout(connect=seconds),
                 trace_request_ctx=note,
                 json=json,
@@ -484,7 +508,7 @@ class Http:
             return ByteStream(response)
 
         try:
-            opened = await _mapped(call(), url, what, seconds, "connect")
+            opened = await _mapped(call(), url, what, seconds, "connect", limited=False)
         except ConnectionFailed as exc:
             if not was_sent:
                 raise
@@ -517,11 +541,9 @@ class Http:
                 return await session.http.ws_connect(
                     _exact(unwrap(url)),
                     headers=unwrap(headers),
-                    proxy=self._proxy_for(unwrap(url)),
-                    ssl=self._tls(unwrap(url)),
+                    **self._route(unwrap(url)),
                     max_msg_size=limits.frame_bytes,
-                    # aiohttp takes a close frame without a code for its own, and would wait so long for the server's.
-                    timeout=aiohttp.ClientWSTimeout(ws_close=0.0),
+                    timeout=_NO_CLOSING,
                     decode_text=False,
                 )
             except aiohttp.WSServerHandshakeError as exc:
@@ -531,7 +553,7 @@ class Http:
             msg = f"The answer to {what} from {_shown(url)} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
 
-        opened: _WebSocket | Response = await _mapped(_limited(call(), seconds), url, what, seconds, "connect")
+        opened: _WebSocket | Response = await _mapped(call(), url, what, seconds, "connect")
         if isinstance(opened, Response):
             # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
             raise UpgradeRefused(opened)
@@ -566,6 +588,10 @@ class Http:
         """What the service and the proxy must not be quoted with: cookies that were set, and passwords of proxies."""
         return (*self._cookies.values, *self._passwords)
 
+    def _route(self, url: str) -> _Route:
+        """How a request gets there."""
+        return {"proxy": self._proxy_for(url), "ssl": self._tls(url)}
+
     def _proxy_for(self, url: str) -> str | None:
         """The proxy of this call: that of the caller, else that of the environment, if it is trusted."""
         proxy = self._proxy
@@ -577,7 +603,7 @@ class Http:
         return proxy
 
     def _tls(self, url: str) -> ssl.SSLContext | bool:
-        if urlsplit(url).scheme not in {"https", "wss"}:
+        if not url[:_LONGEST_SCHEME].lower().startswith(_TLS):
             return True
         if self._ssl_context is None:
             self._ssl_context = ssl.create_default_context(cafile=certifi.where())
@@ -604,17 +630,20 @@ def _end_without_loop(transport: Any) -> None:
         lower._call_connection_lost(None)  # noqa: SLF001
 
 
-async def _limited(call: Coroutine[Any, Any, T], seconds: float) -> T:
-    async with asyncio.timeout(seconds):
-        return await call
-
-
 def _shown(url: str | Wrapped[str]) -> str:
     return public_url(unwrap(url))
 
 
-async def _mapped(call: Coroutine[Any, Any, T], url: str | Wrapped[str], what: str, seconds: float, limit: str) -> T:
-    """Run the call, which keeps to that limit, and map aiohttp's errors to ours.
+async def _mapped(
+    call: Coroutine[Any, Any, T],
+    url: str | Wrapped[str],
+    what: str,
+    seconds: float,
+    limit: str,
+    *,
+    limited: bool = True,
+) -> T:
+    """Run the call within that many seconds, unless it keeps to them itself, and map aiohttp's errors to ours.
 
     Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
     the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
@@ -623,7 +652,10 @@ async def _mapped(call: Coroutine[Any, Any, T], url: str | Wrapped[str], what: s
     failure: BingError
     cause: BaseException | None = None
     try:
-        return await call
+        if not limited:
+            return await call
+        async with asyncio.timeout(seconds):
+            return await call
     except aiohttp.ClientHttpProxyError as exc:
         failure = _refused_by_proxy(exc.status, f"The proxy refused the connection to {_shown(url)} for {what}")
     except TimeoutError:
@@ -669,7 +701,12 @@ def _form(fields: Sequence[FormField]) -> aiohttp.FormData | None:
 def _exact(url: str) -> URL:
     """The URL with its query as it is: aiohttp would turn `%2F` back into `/`, and a token is encoded in full."""
     head, mark, query = url.partition("?")
-    return URL(f"{URL(head)}{mark}{query}", encoded=True)
+    return URL(f"{_quoted(head)}{mark}{query}", encoded=True)
+
+
+@lru_cache(maxsize=64)  # of a client's few; those of conversations come and go
+def _quoted(head: str) -> str:
+    return str(URL(head))
 
 
 def _report_sent() -> aiohttp.TraceConfig:
@@ -685,33 +722,11 @@ def _report_sent() -> aiohttp.TraceConfig:
     return config
 
 
-async def _guard(
-    request: aiohttp.ClientRequest,
-    handler: Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]],
-) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from two things.
-
-    It would send a GET a second time when the connection breaks: attempts are ours to count. And it would send a
-    WebSocket upgrade on to another host, since it follows redirects there.
-    """
-    try:
-        response = await handler(request)
-    except aiohttp.ClientConnectorError:  # nothing was sent; aiohttp lets it be, too
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-        response = None
-    if response is None:
-        raise aiohttp.ClientConnectionError("The connection broke before there was an answer.")
-    if response.status in _REDIRECTS and "upgrade" in {name.lower() for name in request.headers}:
-        response.close()
-        raise UpgradeRefused(_head(response.status, response.headers))
-    return response
-
-
 async def _answer(response: aiohttp.ClientResponse, what: str) -> Response:
     body = bytearray()
-    async for chunk in response.content.iter_chunked(65536):
-        body += chunk
+    content = response.content
+    while not content.at_eof():
+        body += await content.readany()
         if len(body) > MAX_BODY_BYTES:
             msg = f"The answer to {what} is longer than {MAX_BODY_BYTES:,} bytes."
             raise ProtocolError(msg)
@@ -772,7 +787,6 @@ _CHALLENGE = "www-authenticate"
 
 def _head(status: int, headers: Mapping[str, str], body: bytes = b"") -> Response:
     lower = {name.lower(): value for name, value in headers.items()}
-    challenges = [value for name, value in headers.items() if name.lower() == _CHALLENGE]
-    if challenges:  # one header each, or all in one list (RFC 9110, section 11.6.1)
-        lower[_CHALLENGE] = ", ".join(challenges)
+    if _CHALLENGE in lower:  # one header each, or all in one list (RFC 9110, section 11.6.1)
+        lower[_CHALLENGE] = ", ".join(value for name, value in headers.items() if name.lower() == _CHALLENGE)
     return Response(status, lower, body, retry_after(lower.get("retry-after"), time.time()))

@@ -42,7 +42,9 @@ def retry_after(value: str | None, now: float) -> float | None:
         value: The header.
         now: The time, in seconds since 1970.
     """
-    text = (value or "").strip()
+    if not value:
+        return None
+    text = value.strip()
     if text.isascii() and text.isdigit():
         return float(text[:9])
     try:

@@ -8,15 +8,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from contextvars import Context
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from bing_llm._loops import AbandonedTask
+from bing_llm.errors import ConnectionLost
 
 READ_AHEAD_BYTES: Final = 128 * 1024
 """Read in advance while nobody takes it: as much as aiohttp buffers for one connection."""
 
 LOOK_SECONDS: Final = 5.0
 """How often it is read in advance: a server's WebSocket ping is answered when it is read, and may be due in 20 s."""
+
+T = TypeVar("T")
 
 
 class End(NamedTuple):
@@ -98,26 +101,15 @@ class Transport:
         """
         if self._ahead or self._ending is not None:
             return self._known()
-        self._until = self._loop.time() + seconds
-        if self._until < self._timer_at:
-            self._set_timer(self._until)
-        task = self._waiting = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a coroutine that waits is run by a task
-        cancelling = task.cancelling()
         try:
-            return self._noted(await self._connection.read())
-        except asyncio.CancelledError:
-            if not self._cut_short or task.uncancel() > cancelling:  # somebody else cancels the task, too
-                raise
+            return self._noted(await self._within(seconds, self._connection.read()))
+        except TimeoutError:
             if ending := self._known():
                 return ending
-            raise TimeoutError from None
+            raise
         except Exception as exc:
             self._end(exc)
             raise
-        finally:
-            self._waiting = None
-            self._cut_short = False
 
     def ready(self) -> Sequence[bytes | End]:
         """The pieces that have come already, in order; the end again and again. Not while `receive` waits.
@@ -133,13 +125,23 @@ class Transport:
             self._end(exc)
             raise
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, seconds: float) -> None:
         """Send one message.
 
         Raises:
+            TimeoutError: It was not taken in that many seconds: a peer that does not read makes a long one wait.
             ConnectionLost: The connection broke.
         """
-        await self._connection.send(data)
+        if self._waiting is not None or self._ending is not None:  # another task waits for what comes, or nothing comes
+            async with asyncio.timeout(seconds):
+                await self._connection.send(data)
+            return
+        try:
+            await self._within(seconds, self._connection.send(data))
+        except TimeoutError:
+            if self._ending is None:
+                raise
+            raise ConnectionLost("The connection was closed while something was sent.") from None
 
     def abort(self) -> None:
         """Drop the connection now. What was not sent yet is lost. May be called twice."""
@@ -150,6 +152,28 @@ class Transport:
         """Close the connection now, after what was sent."""
         self._connection.hang_up()
         self._leave()
+
+    async def _within(self, seconds: float, waiting: Coroutine[Any, Any, T]) -> T:
+        """Wait, by the one timer.
+
+        Raises:
+            TimeoutError: It took that many seconds, or the connection was closed.
+        """
+        self._until = self._loop.time() + seconds
+        if self._until < self._timer_at:
+            self._set_timer(self._until)
+        task = self._waiting = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine that waits is run by a task
+        cancelling = task.cancelling()
+        try:
+            return await waiting
+        except asyncio.CancelledError:
+            if not self._cut_short or task.uncancel() > cancelling:  # somebody else cancels the task, too
+                raise
+            raise TimeoutError from None
+        finally:
+            self._waiting = None
+            self._cut_short = False
 
     def _known(self) -> Sequence[bytes | End]:
         """A piece that was read ahead, or the end. One: all at once may be more lines than a stretch of work is."""

@@ -1,11 +1,12 @@
-"""The command line: `bing-llm ask`, `bing-llm chat`, `bing-llm batch`, `bing-llm login` and `bing-llm emulator`.
+"""The command line, `bing-llm` or `python -m bing_llm`. `bing_llm.cli.app` has the commands.
 
 ====  ===========================================================================================
 exit  meaning
 ====  ===========================================================================================
 0     ok; also when the reader of a pipe has had enough, or a chat or an emulator was ended
 1     the service refused, failed or withdrew its answer, or the output could not be written; of a
-      batch: rows failed, or it was stopped, also because the reader of a pipe has left
+      chat whose messages are piped in: any error; of a batch: rows failed, or it was stopped, also
+      because the reader of a pipe has left
 2     usage or configuration; nothing was sent
 130   Ctrl-C before the answer was complete, or before all rows were done
 ====  ===========================================================================================
@@ -22,7 +23,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
-_EXTRA = {"rich", "typer"}
+_EXTRA = {"platformdirs", "prompt_toolkit", "rich", "typer"}
 _USAGE, _INTERRUPTED = 2, 130
 
 
@@ -50,6 +51,8 @@ def main(arguments: list[str] | None = None) -> None:
 def _run(arguments: list[str] | None) -> None:
     try:
         from bing_llm.cli.app import app  # noqa: PLC0415 - see the module docstring
+
+        app(arguments, prog_name="bing-llm")
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in _EXTRA:
             raise
@@ -57,7 +60,6 @@ def _run(arguments: list[str] | None) -> None:
         raise SystemExit(_USAGE) from None
     except KeyboardInterrupt:  # the import takes a moment; the commands see to themselves
         raise SystemExit(_INTERRUPTED) from None
-    app(arguments, prog_name="bing-llm")
 
 
 def begin_command() -> None:

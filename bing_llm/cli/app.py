@@ -5,19 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeAlias
 
 import typer
 
 from bing_llm._version import __version__
 from bing_llm.cli import begin_command
-from bing_llm.cli.ask import Question
-from bing_llm.cli.ask import ask as run_ask
-from bing_llm.cli.chat import chat as run_chat
 from bing_llm.cli.errors import ExitCode, exit_code_of
-from bing_llm.cli.options import SERVICE_OPTIONS, VARIABLES, NewClient, new_client_of, setting_option
+from bing_llm.cli.options import SERVICE_OPTIONS, VARIABLES, NewClient, setting_option
 from bing_llm.cli.streams import log_to_stderr, print_traceback, set_stream_errors
 
 _EPILOG = f"""\
@@ -49,17 +46,24 @@ _VERBOSE = inspect.Parameter(
 app = typer.Typer(
     help="Microsoft's Bing and Copilot chat on the command line.",
     epilog=_EPILOG,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
-def _command(epilog: str = _EPILOG) -> Callable[[Callable[..., ExitCode]], None]:
+def _command(
+    epilog: str = _EPILOG, *, group: typer.Typer | None = None, name: str | None = None
+) -> Callable[[Callable[..., ExitCode]], None]:
     """Register a function as a command, which ends with the exit code of the function or of its error.
 
     Each command has `--verbose`. One that takes `new_client` has the options of a service in its place.
+
+    Args:
+        epilog: What is below the options in its help.
+        group: The command that it belongs to; None for `bing-llm` itself.
+        name: Its name; None for that of the function.
     """
 
     def register(function: Callable[..., ExitCode]) -> None:
@@ -68,18 +72,23 @@ def _command(epilog: str = _EPILOG) -> Callable[[Callable[..., ExitCode]], None]
         names = {*parameters, *(option.name for option in service_options)}
 
         def run(*, verbose: bool, **given: object) -> NoReturn:
-            begin_command()
-            log_to_stderr(verbose=verbose)
             if service_options:
-                given["new_client"] = new_client_of({option.name: given.pop(option.name) for option in service_options})
-            raise typer.Exit(exit_code_of(lambda: function(**given), options=names))
+                given["new_client"] = NewClient.of({option.name: given.pop(option.name) for option in service_options})
+            _run(lambda: function(**given), names, verbose=verbose)
 
         signature = inspect.Signature([*parameters.values(), *service_options, _VERBOSE])
         run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads options from
         run.__doc__ = function.__doc__
-        app.command(function.__name__, epilog=epilog)(run)
+        (group or app).command(name or function.__name__, epilog=epilog)(run)
 
     return register
+
+
+def _run(command: Callable[[], ExitCode], names: Collection[str], *, verbose: bool = False) -> NoReturn:
+    """Run a command with options of these names, and end with its exit code."""
+    begin_command()
+    log_to_stderr(verbose=verbose)
+    raise typer.Exit(exit_code_of(command, options=names))
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
@@ -99,10 +108,37 @@ def _start(
     sys.excepthook = print_traceback
 
 
+_System: TypeAlias = Annotated[
+    str | None, typer.Option("-s", "--system", metavar="TEXT", help="What the service should heed in its answers.")
+]
+_Continue: TypeAlias = Annotated[
+    bool, typer.Option("-c", "--continue", help="Go on with the latest conversation of the log, and with its options.")
+]
+_Conversation: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="NUMBER", help="Go on with this conversation. `bing-llm logs` lists them.")
+]
+_Log: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--log/--no-log", help="Whether the conversation is logged on this machine. Default: as set by logs on or off."
+    ),
+]
+
+
 @_command()
 def ask(
-    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from stdin.")],
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            help="What to ask. What is piped in goes before it, and is the prompt where there is no other; - stands "
+            "for it."
+        ),
+    ] = None,
     *,
+    system: _System = None,
+    goes_on: _Continue = False,
+    conversation: _Conversation = None,
+    log: _Log = None,
     image: Annotated[
         str | None, typer.Option(metavar="PATH_OR_URL", help="A PNG, JPEG, GIF or WebP picture to go with it.")
     ] = None,
@@ -119,16 +155,112 @@ def ask(
     In a terminal, sources, suggestions and quota follow. In a pipe only the sources do, one a line after an empty line.
     If the service rewrites what it has sent, a line says so, and the final text follows.
     """
-    return run_ask(new_client(), Question(prompt=prompt, image=image, context=context), json=json)
+    from bing_llm.cli.ask import Question  # noqa: PLC0415 - each command loads what it needs
+    from bing_llm.cli.ask import ask as run_ask  # noqa: PLC0415 - as above
+    from bing_llm.cli.recorder import begin  # noqa: PLC0415 - as above
+
+    beginning = begin(new_client, system=system, goes_on=goes_on, conversation=conversation)
+    return run_ask(beginning, Question(prompt=prompt, image=image, context=context), json=json, log=log)
 
 
 @_command()
-def chat(*, new_client: NewClient) -> ExitCode:
+def chat(
+    *,
+    system: _System = None,
+    goes_on: _Continue = False,
+    conversation: _Conversation = None,
+    log: _Log = None,
+    new_client: NewClient,
+) -> ExitCode:
     """Hold a conversation. /help lists its commands.
 
-    Ctrl-C stops a running answer and keeps the conversation; at the prompt it leaves.
+    Ctrl-C stops a running answer and keeps the conversation; at the prompt it leaves. If messages are piped in, one a
+    line, stdout gets the answers alone, and the first error ends the chat.
     """
-    return run_chat(new_client())
+    from bing_llm.cli.chat import chat as run_chat  # noqa: PLC0415 - each command loads what it needs
+    from bing_llm.cli.recorder import begin  # noqa: PLC0415 - as above
+
+    return run_chat(begin(new_client, system=system, goes_on=goes_on, conversation=conversation), log=log)
+
+
+_MOST_LISTED = 20
+logs_app = typer.Typer(
+    help="The log of conversations on this machine. Without a command, it lists the latest ones.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+app.add_typer(logs_app, name="logs")
+_Count: TypeAlias = Annotated[int, typer.Option("-n", "--count", min=1, metavar="N", help="How many at most.")]
+
+
+@logs_app.callback()
+def _list_by_default(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
+
+        _run(lambda: list_logs(_MOST_LISTED), ())
+
+
+@_command(group=logs_app, name="list")
+def _list_logs(*, count: _Count = _MOST_LISTED) -> ExitCode:
+    """List the latest conversations: number, time, service, model, turns and first prompt."""
+    from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
+
+    return list_logs(count)
+
+
+@_command(group=logs_app, name="show")
+def _show_log(
+    number: Annotated[int | None, typer.Argument(metavar="NUMBER", help="Which one. Default: the latest.")] = None,
+) -> ExitCode:
+    """Show a conversation as Markdown."""
+    from bing_llm.cli.logs import show_log  # noqa: PLC0415 - each command loads what it needs
+
+    return show_log(number)
+
+
+@_command(group=logs_app, name="search")
+def _search_logs(
+    text: Annotated[str, typer.Argument(help="What somebody said, whatever the case of its letters.")],
+    *,
+    count: _Count = _MOST_LISTED,
+) -> ExitCode:
+    """List the conversations in which a prompt or an answer has this text."""
+    from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
+
+    return list_logs(count, text)
+
+
+@_command(group=logs_app, name="path")
+def _log_path() -> ExitCode:
+    """Show where the log is. To delete it, remove that file."""
+    from bing_llm.cli.logs import show_path  # noqa: PLC0415 - each command loads what it needs
+
+    return show_path()
+
+
+@_command(group=logs_app, name="on")
+def _log_on() -> ExitCode:
+    """Log conversations from now on; so it is until logs off."""
+    from bing_llm.cli.logs import switch_log  # noqa: PLC0415 - each command loads what it needs
+
+    return switch_log(on=True)
+
+
+@_command(group=logs_app, name="off")
+def _log_off() -> ExitCode:
+    """Log no conversations from now on, and keep no history of a chat. What is there stays."""
+    from bing_llm.cli.logs import switch_log  # noqa: PLC0415 - each command loads what it needs
+
+    return switch_log(on=False)
+
+
+@_command()
+def models() -> ExitCode:
+    """List the models of every service, each after its service. The first of a service is its default."""
+    from bing_llm.cli.models import models as run_models  # noqa: PLC0415 - each command loads what it needs
+
+    return run_models()
 
 
 @_command(_BATCH_EPILOG)
@@ -167,7 +299,7 @@ def batch(
 
     The first Ctrl-C waits for the open turns; a second one stops at once.
     """
-    from bing_llm.cli.batch import batch as run_batch  # noqa: PLC0415 - the other commands need none
+    from bing_llm.cli.batch import batch as run_batch  # noqa: PLC0415 - each command loads what it needs
 
     return run_batch(
         source,
@@ -214,7 +346,7 @@ def login(
 
     A code is shown, to be entered in a browser. The tokens are kept for later commands and programs of this user.
     """
-    from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - the other commands need none
+    from bing_llm.cli.login import login as run_login  # noqa: PLC0415 - each command loads what it needs
 
     return run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache, claims=claims)
 
@@ -222,7 +354,7 @@ def login(
 @_command()
 def logout() -> ExitCode:
     """Sign out of Work IQ: forget the login, and remove its tokens from this machine."""
-    from bing_llm.cli.login import logout as run_logout  # noqa: PLC0415 - the other commands need none
+    from bing_llm.cli.login import logout as run_logout  # noqa: PLC0415 - each command loads what it needs
 
     return run_logout()
 
@@ -239,7 +371,7 @@ def agents(
 
     Without an id, it shows Copilot's, and says where the ids of agents are found.
     """
-    from bing_llm.cli.agents import agents as run_agents  # noqa: PLC0415 - the other commands need none
+    from bing_llm.cli.agents import agents as run_agents  # noqa: PLC0415 - each command loads what it needs
 
     return run_agents(agent_id, endpoint=endpoint)
 
@@ -249,7 +381,14 @@ def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8765,
-    pace: Annotated[float, typer.Option(min=0, help="Seconds between the words of the built-in answers.")] = 0.01,
+    script: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What it answers and what goes wrong: YAML or JSON; see docs/emulator.md."),
+    ] = None,
+    pace: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="SECONDS", help="The pause between words of the built-in answers. Default: 0.01."),
+    ] = None,
     upstream: Annotated[
         str | None,
         typer.Option(
@@ -269,17 +408,74 @@ def emulator(
 ) -> ExitCode:
     """Run the emulator as a server, until Ctrl-C.
 
+    It prints what to paste into another shell, and logs each request to stderr in one line: method, path, conversation,
+    turn and outcome. --verbose adds the frames. At /_emulator/ it is inspected and given another script over HTTP.
+
     Only programs may use it, not web pages: it refuses names that do not mean this machine, and other origins than
     those of the services. BING_LLM_EMULATOR_TOKEN sets the token of its Work IQ; without it, each run has another one.
     """
-    from bing_llm.cli.emulator import choose_brain, serve  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.emulator import choose_brain, read_script, serve  # noqa: PLC0415 - the others need no server
 
     key = os.environ.get(UPSTREAM_KEY)
     return serve(
         choose_brain(upstream=upstream, model=upstream_model, api_key=key, pace=pace),
         host=host,
         port=port,
+        script=read_script(script, upstream=upstream, pace=pace),
         token=os.environ.get(EMULATOR_TOKEN) or None,
         allowed_hosts=allow_host or (),
         allowed_origins=allow_origin or (),
+    )
+
+
+@_command()
+def serve(
+    *,
+    host: Annotated[str, typer.Option(help="The address to listen on. Beyond loopback, a key is required.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The file with the key that callers send. Default: BING_LLM_SERVE_KEY."),
+    ] = None,
+    max_concurrency: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="How many requests may be with the service at once; others wait."),
+    ] = None,
+    offer_agent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="An agent of Work IQ that the list of models names; may be repeated."),
+    ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Answer unknown models with that of the client, instead of 404.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
+    ] = None,
+    new_client: NewClient,
+) -> ExitCode:
+    """Run a server with OpenAI's API over the service, until SIGTERM or Ctrl-C.
+
+    For each tool that takes a base_url. The key that callers send is taken from BING_LLM_SERVE_KEY or a file. The first
+    signal lets running answers end, a second one ends at once.
+    """
+    from bing_llm.cli.serve import read_key  # noqa: PLC0415 - the other commands need no server
+    from bing_llm.cli.serve import serve as run_serve  # noqa: PLC0415 - as above
+
+    return run_serve(
+        new_client,
+        host=host,
+        port=port,
+        key=read_key(key_file),
+        max_concurrency=max_concurrency,
+        allowed_hosts=allow_host or (),
+        allowed_origins=allow_origin or (),
+        agents=offer_agent or (),
+        any_model=any_model,
     )

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Self, TypeVar
 
 from bing_llm.cli.errors import print_error
+from bing_llm.cli.status import NO_STATUS, Status
 from bing_llm.cli.view import View
 from bing_llm.errors import BingError
 from bing_llm.events import Reply
@@ -68,11 +69,13 @@ class RunningTurn:
     Args:
         turn: The turn; it is closed when it has been shown.
         view: What shows it.
+        status: What says what happens until text comes; the view ends it.
     """
 
-    def __init__(self, turn: TurnStream, view: View) -> None:
+    def __init__(self, turn: TurnStream, view: View, status: Status = NO_STATUS) -> None:
         self._turn = turn
         self._view = view
+        self._status = status
         self._stopping: asyncio.Task[None] | None = None
 
     async def show(self) -> Reply:
@@ -84,7 +87,9 @@ class RunningTurn:
         try:
             async with self._turn:
                 with self._view:
+                    self._status.start()
                     async for event in self._turn:
+                        self._status.show(event)
                         self._view.show(event)
                 reply = await self._turn.reply()
         finally:

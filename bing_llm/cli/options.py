@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from functools import partial
 from inspect import Parameter
-from typing import Annotated, TypeAlias, cast, get_args
+from typing import Annotated, Any, TypeAlias, cast, get_args
 
+import msgspec
 import typer
 from typer.models import OptionInfo
 
@@ -20,6 +20,9 @@ from bing_llm.services import SERVICES, ChatHub, Emulated, ServiceSettings, Work
 OFFERED = ("model", "search", "endpoint", "agent", "protocol", "time_zone")
 """The settings that are options. Secrets never are, because a list of processes shows options."""
 
+_SHORT = {"model": "-m"}
+_MODELS = tuple(dict.fromkeys(model for kind in SERVICES.values() for model in kind.prompt_limits))
+
 VARIABLES = {
     name: setting.variable
     for kind in SERVICES.values()
@@ -28,8 +31,42 @@ VARIABLES = {
 }
 """The settings that are not options but environment variables."""
 
-NewClient: TypeAlias = Callable[[], BingClient]
-"""Makes the client that the options describe; raises ConfigurationError if they cannot work."""
+
+class NewClient(msgspec.Struct, frozen=True):
+    """Makes the client that the options describe.
+
+    Attributes:
+        given: The values of `SERVICE_OPTIONS` that differ from their defaults.
+    """
+
+    given: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> NewClient:
+        """What makes the client of the values of all `SERVICE_OPTIONS`."""
+        defaults = {option.name: option.default for option in SERVICE_OPTIONS}
+        return cls({name: value for name, value in values.items() if value != defaults[name]})
+
+    def resuming(self, options: Mapping[str, Any]) -> NewClient:
+        """The same for a conversation that was held with these options: those that are given now come before.
+
+        If they choose another service, the options of the first one are of no use.
+        """
+        if self.given.get("backend", options.get("backend")) != options.get("backend"):
+            return self
+        known = {option.name for option in SERVICE_OPTIONS}
+        return NewClient({**{name: options[name] for name in options if name in known}, **self.given})
+
+    def __call__(self) -> BingClient:
+        """The client.
+
+        Raises:
+            ConfigurationError: The options cannot work.
+        """
+        settings = {**self.given}
+        backend = settings.pop("backend", None)
+        return BingClient(backend=backend, **cast("ServiceSettings", settings))
+
 
 _NAME = re.compile(r"""(?<![^\s(])(`?)([a-z]+(?:_[a-z]+)*)(?![\w-])(?:(=)('[^']*'|"[^"]*"|[A-Za-z0-9]\w*)?)?\1""")
 
@@ -83,11 +120,22 @@ def setting_option(name: str, *services: str) -> OptionInfo:
     flag = name.replace("_", "-")
     is_flag = _kind_of(name) is bool
     option: OptionInfo = typer.Option(
+        *([_SHORT[name]] if name in _SHORT else []),
         f"--{flag}/--no-{flag}" if is_flag else f"--{flag}",
         metavar=None if is_flag else "URL" if "URL" in text else "NAME",
         help=text,
+        autocompletion=_completing(_MODELS) if name == "model" else None,
     )
     return option
+
+
+def _completing(values: Collection[str]) -> Callable[[str], list[str]]:
+    """What a shell completes the value of an option by."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [value for value in values if value.startswith(incomplete)]
+
+    return complete
 
 
 def _describe(service: str, name: str) -> str:
@@ -96,7 +144,7 @@ def _describe(service: str, name: str) -> str:
     default = default_of(SERVICES[service], name)
     variable = f"{setting.variable}, else " if setting.variable else ""
     text = in_option_words(setting.doc.replace("`", ""), OFFERED)
-    text, has_default = re.subn(r"[;.] None takes ", f". Default: {variable}", text)
+    text, has_default = re.subn(r"[;.] None (?:takes|for) ", f". Default: {variable}", text)
     if not has_default and "default" not in text and default is not None and not isinstance(default, bool):
         text = f"{text} Default: {default}."
     return text
@@ -128,6 +176,7 @@ _BACKEND: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
+        autocompletion=_completing(tuple(SERVICES)),
         help=f"The service: {', '.join(SERVICES)}. Default: BING_LLM_BACKEND, else the one that is set up.",
     ),
 ]
@@ -136,10 +185,3 @@ SERVICE_OPTIONS = (
     *map(_parameter, OFFERED),
 )
 """The options of each command that uses a service."""
-
-
-def new_client_of(given: Mapping[str, object]) -> NewClient:
-    """What makes the client of the values of `SERVICE_OPTIONS`."""
-    settings = {name: value for name, value in given.items() if value is not None}
-    backend = settings.pop("backend", None)
-    return partial(BingClient, backend=cast("str | None", backend), **cast("ServiceSettings", settings))

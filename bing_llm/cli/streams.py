@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from traceback import format_exception
 from types import TracebackType
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 
@@ -20,6 +20,11 @@ from bing_llm.errors import ConfigurationError
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a person looks at it; None is a stream that was closed before the command started."""
     return stream is not None and stream.isatty()
+
+
+def is_dumb() -> bool:
+    """Whether terminals cannot move the cursor here."""
+    return os.environ.get("TERM", "").lower() in {"dumb", "unknown"}
 
 
 def new_console(*, stderr: bool = False) -> Console:
@@ -59,10 +64,28 @@ def check_utf8(text: str, what: str) -> str:
     return text
 
 
+class StatusOnTerminal(Protocol):
+    """A line that is drawn again and again on the terminal of stderr."""
+
+    def erase(self) -> None:
+        """Make room for another line."""
+
+
+_status_line: StatusOnTerminal | None = None
+
+
+def set_status_line(line: StatusOnTerminal | None) -> None:
+    """Say which line makes room for what goes to stderr; None for none."""
+    global _status_line  # noqa: PLW0603 - there is one stderr, and the log writes to it from everywhere
+    _status_line = line
+
+
 def print_to_stderr(text: str) -> None:
     """Print lines to stderr as they are, unless nobody reads it."""
     if sys.stderr is None:  # closed; print would turn to stdout
         return
+    if _status_line is not None:
+        _status_line.erase()
     with suppress(OSError):  # nobody reads it
         print(text, file=sys.stderr, flush=True)
 

@@ -52,6 +52,16 @@ class HistoryContext(TurnContext, Protocol):
         """The conversations that may go on; None where each history has one of its own."""
 
 
+class TurnObserver(Protocol):
+    """Is told when the turns of a completion begin and end, one after the other; for traces."""
+
+    def began(self) -> None:
+        """A turn begins: the first one, or the one that asks once more."""
+
+    def ended(self, reply: ev.Reply | None, error: BingError | None) -> None:
+        """The turn is over: with this reply, with this error, or closed early. It may be called from any thread."""
+
+
 class HistoryTurn(SingleTurn):
     """A turn that answers a history: in the conversation that holds it up to its last answer, else in a new one.
 
@@ -63,6 +73,7 @@ class HistoryTurn(SingleTurn):
         instructions: What to say of tools and JSON. A conversation gets the prefix once, the rest with each turn.
         images: Pictures that go with the last message.
         spare_images: Pictures of which the service is sent as many as it takes, the first ones.
+        observer: Is told when the turn begins and ends; None for nobody.
 
     Attributes:
         sent: What the last attempt sent.
@@ -78,6 +89,8 @@ class HistoryTurn(SingleTurn):
         instructions: Instructions,
         images: Sequence[ImageSource] = (),
         spare_images: Sequence[ImageSource] = (),
+        *,
+        observer: TurnObserver | None = None,
     ) -> None:
         backend, instructions = context.backend, about_repeats(messages, instructions)
         self._limit = backend.prompt_limit
@@ -92,6 +105,9 @@ class HistoryTurn(SingleTurn):
         self._keys = _HistoryKeys(context.model, instructions.prefix or instructions.reminder, messages)
         self._again = replace(instructions, prefix="")
         self._turns = 0
+        self._observer = observer
+        if observer is not None:
+            observer.began()
 
     async def open(self, deadline: Deadline) -> TurnChannel:
         """Send the new messages; without such a conversation, and from the second attempt on, all of them."""
@@ -128,6 +144,8 @@ class HistoryTurn(SingleTurn):
         if reply is None:
             self.handle = None
         super().end(reply, error)
+        if self._observer is not None:
+            self._observer.ended(reply, error)
 
     def keep(self, answer: str, reply: ev.Reply) -> None:
         """Remember the conversation, for a history that goes on after this answer.

@@ -12,7 +12,7 @@ import msgspec
 from bing_llm import events as ev
 from bing_llm._safe_text import log_line
 from bing_llm.client import BingClient
-from bing_llm.completion.continuation import HistoryTurn
+from bing_llm.completion.continuation import HistoryTurn, TurnObserver
 from bing_llm.completion.output import OutputProcessor
 from bing_llm.completion.request import Request
 from bing_llm.errors import BingError
@@ -60,15 +60,19 @@ class Completion(AsyncIterator[Item]):
         client: The client that sends the turn.
         request: What is asked.
         join: Whether text that is already there is joined.
+        observer: Is told when each turn begins and ends; None for nobody.
 
     Raises:
         InvalidRequest: The request cannot be served; nothing was sent.
     """
 
-    def __init__(self, client: BingClient, request: Request, *, join: bool = True) -> None:
+    def __init__(
+        self, client: BingClient, request: Request, *, join: bool = True, observer: TurnObserver | None = None
+    ) -> None:
         self._client = client
         self._request = request
         self._join = join
+        self._observer = observer
         self._may_repair = True
         self._replaces = False  # whether this answer is given in the end, in place of one that was given
         self._space = ""  # before the text of this answer
@@ -82,8 +86,14 @@ class Completion(AsyncIterator[Item]):
         """The name of the model that answers."""
         return self._client.model
 
+    @property
+    def turns(self) -> int:
+        """How many turns were begun: 2 if the model was asked once more."""
+        return len(self._sources)
+
     def _begin(self, request: Request) -> None:
-        source = HistoryTurn(self._client, request.messages, request.instructions, request.images, request.spare_images)
+        pictures = request.images, request.spare_images
+        source = HistoryTurn(self._client, request.messages, request.instructions, *pictures, observer=self._observer)
         self._sources.append(source)
         self._turn = TurnStream(source)
         self._output = OutputProcessor(self._request)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from bing_llm._lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from bing_llm.emulator.brains.base import Brain, PastTurn, Question
+    from bing_llm.emulator.brains.base import Brain, Cited, PastTurn, Question
     from bing_llm.emulator.brains.rules import Obedient
     from bing_llm.emulator.brains.scripted import Pause, Scripted
     from bing_llm.emulator.brains.upstream import Upstream
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Agent",
     "Brain",
+    "Cited",
     "Cut",
     "Duplicate",
     "Emulator",
@@ -67,6 +68,7 @@ __all__ = [
 _OWNERS = {
     "Agent": "workiq.a2a.agents",
     "Brain": "brains.base",
+    "Cited": "brains.base",
     "Cut": "faults",
     "Duplicate": "faults",
     "Emulator": "server",

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.emulator.brains.base import Output, unplayable
+from bing_llm.emulator.brains.base import Cited, Output, unplayable
 from bing_llm.emulator.chathub.shapes import PLAYABLE, check_playable, check_refusable
 from bing_llm.emulator.faults import (
     WIRE_FAULTS,
@@ -270,6 +270,8 @@ class FaultPlan:
                 yield output
                 if isinstance(output, BingError):
                     return
+                if isinstance(output, Cited):  # for which nothing is sent
+                    continue
                 count += 1
                 if (what := self._at(FaultPoint(service, "mid", turn, count), hit)) is not None:
                     yield what

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Self, TypeAlias, get_args
 import msgspec
 
 from bing_llm import events as ev
+from bing_llm.emulator.brains.base import Cited
 from bing_llm.emulator.brains.scripted import Line, Pause, Scripted
 from bing_llm.emulator.chathub.shapes import PLAYABLE
 from bing_llm.emulator.fault_plan import KINDS, Fault, FaultKind, Step, check_kind, plain_name
@@ -114,22 +115,26 @@ class Answer(_Part, frozen=True, kw_only=True):
         """The answer as a turn of `Scripted`.
 
         Raises:
-            Misfit: It says nothing, has an unknown error, or says more after its error.
+            Misfit: It says nothing, has an unknown error, cites without a text, or says more after its error.
         """
-        if self.text is None and self.error is None and not (self.searches or self.citations or self.suggestions):
-            raise Misfit("", "says nothing; give it at least one of: text, searches, citations, suggestions, error")
-        if self.error is not None and (self.citations or self.suggestions):
-            raise Misfit("error", "ends the answer, before citations and suggestions; leave out the one or the others")
+        if self.text is None and self.error is None and not (self.searches or self.suggestions):
+            raise Misfit("", "says nothing; give it at least one of: text, searches, suggestions, error")
+        if self.citations and not self.text:
+            raise Misfit("citations", "are those of a text, and there is none")
+        if self.error is not None and self.suggestions:
+            raise Misfit("error", "ends the answer, before the suggestions; leave out the one or the others")
         for search in self.searches:
             yield from _search_lines(search)
+        if self.citations:
+            yield Cited(tuple(self._citations()))
         for piece in _PIECE.findall(self.text or ""):
             if self.pace:
                 yield Pause(self.pace)
             yield piece
         if self.error is not None:
             yield _error(self.error)
-        elif self.citations or self.suggestions:
-            yield ev.TurnCompleted(ev.Reply(citations=tuple(self._citations()), suggestions=tuple(self.suggestions)))
+        if self.suggestions:
+            yield ev.TurnCompleted(ev.Reply(suggestions=tuple(self.suggestions)))
 
     def _citations(self) -> Iterator[ev.Citation]:
         for number, source in enumerate(self.citations, 1):

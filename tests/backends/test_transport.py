@@ -48,8 +48,10 @@ class Connection:
         return [piece]
 
     async def send(self, data: bytes) -> None:
-        """Keep it."""
+        """Keep it; the other end never reads what is long."""
         self.sent.append(data)
+        if len(data) > 1000:
+            await asyncio.Event().wait()
 
     def abort(self) -> None:
         """Note it."""
@@ -324,9 +326,53 @@ async def test_data_is_sent_over_the_connection() -> None:
     """Data is sent unchanged."""
     connection = Connection()
     transport = Transport(connection)
-    await transport.send(b"one")
+    await transport.send(b"one", 9.0)
     assert connection.sent == [b"one"]
     transport.abort()
+
+
+LONG = b"." * 1001
+
+
+@pytest.mark.parametrize("reads", [False, True])
+async def test_a_peer_that_does_not_read_is_not_waited_for_longer(*, reads: bool) -> None:
+    """A message that is not taken in its time raises TimeoutError, also while another task waits for what comes."""
+    connection = Connection()
+    transport = Transport(connection)
+    waiting = asyncio.ensure_future(transport.receive(9.0)) if reads else None
+    await asyncio.sleep(0)
+    with pytest.raises(TimeoutError):
+        await transport.send(LONG, 0.001)
+    if waiting is not None:
+        connection.script.append(b"one")
+        waiting.cancel()
+    transport.abort()
+
+
+async def test_a_cancelled_send_is_cancelled() -> None:
+    """Who cancels the task sees it cancelled, and the next message is sent as any other."""
+    connection = Connection()
+    transport = Transport(connection)
+    sending = asyncio.ensure_future(transport.send(LONG, 9.0))
+    await asyncio.sleep(0)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    await transport.send(b"one", 9.0)
+    assert connection.sent == [LONG, b"one"]
+    transport.abort()
+
+
+async def test_a_send_ends_with_its_connection() -> None:
+    """Whoever waits to send hears that the connection was closed; nothing is left that waits."""
+    transport = Transport(Connection())
+    sending = asyncio.ensure_future(transport.send(LONG, 9.0))
+    await asyncio.sleep(0)
+    transport.abort()
+    with pytest.raises(errors.ConnectionLost):
+        await sending
+    with pytest.raises(TimeoutError):
+        await transport.send(LONG, 0.001)
 
 
 @pytest.mark.parametrize("left", [False, True])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,8 +13,9 @@ import pytest
 from bing_llm import errors
 from bing_llm import events as ev
 from bing_llm.cli import ask as module
+from bing_llm.cli.options import NewClient
+from bing_llm.cli.recorder import Beginning
 from bing_llm.cli.view import REWRITTEN
-from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.services import NOT_CONFIGURED
 from tests.cli.conftest import Command, Interrupting, Outcome
@@ -122,6 +125,7 @@ def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
     [
         (["\udcff"], b"", "The prompt is not UTF-8 text."),
         ([" "], b"", "The prompt is empty."),
+        (["-"], b" ", "The prompt is empty."),
         (["-"], b"\xff", "What stdin holds is not UTF-8 text"),
         (["Hi", "--image", "none.png"], b"", "The image 'none.png' cannot be read"),
         (["Hi", "--context", "none.txt"], b"", "The context file 'none.txt' cannot be read: No such file"),
@@ -143,6 +147,92 @@ def test_what_cannot_be_sent_is_a_usage_error(
 def test_a_closed_stdin_is_an_error(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` needs a stdin."""
     monkeypatch.setattr(sys, "stdin", None)
+    beginning = Beginning(new_client=NewClient({"endpoint": service.url}))
     with pytest.raises(errors.ConfigurationError, match="closed"):
-        module.ask(BingClient(endpoint=service.url), module.Question(prompt="-"), json=False)
+        module.ask(beginning, module.Question(prompt="-"), json=False)
     assert not service.requests
+
+
+# --- what is piped in -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "prompt"),
+    [
+        (["Summarize this"], b"BODY\n", "BODY\n\nSummarize this"),
+        (["Summarize this"], b"\xef\xbb\xbf  one\n  two\n\n", "one\n  two\n\nSummarize this"),
+        (["Summarize this"], b"\n", "Summarize this"),
+        ([], b"What is new?\n", "What is new?\n"),
+        (["-"], b"What is new?\n", "What is new?\n"),
+        ([""], b"What is new?\n", "What is new?\n"),
+    ],
+)
+def test_what_is_piped_in_is_the_prompt_or_its_material(
+    command: Command, service: Emulator, arguments: list[str], stdin: bytes, prompt: str
+) -> None:
+    """It is the prompt where there is no other, else it goes before it; blank lines alone are nothing."""
+    service.brain = Scripted([["Hello."]])
+    assert command("ask", *arguments, stdin=stdin) == Outcome(0, "Hello.\n", "")
+    assert (service.requests[-1].text, service.requests[-1].context) == (prompt, "")
+
+
+def test_what_is_too_long_for_the_prompt_is_context(command: Command, service: Emulator, tmp_path: Path) -> None:
+    """Then the prompt is the argument alone; what is piped in follows the context file."""
+    service.brain = Scripted(lambda _: ["Hello."])
+    (tmp_path / "context.txt").write_text("Known.")
+    body = "x" * 4000
+    assert command("ask", "Summarize this", stdin=body.encode()).code == 0
+    assert (service.requests[-1].text, service.requests[-1].context) == ("Summarize this", body)
+    assert command("ask", "Hi", "--context", str(tmp_path / "context.txt"), stdin=body.encode()).code == 0
+    assert service.requests[-1].context == f"Known.\n\n{body}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "line"),
+    [
+        ([], b"", "There is no prompt. Write it after ask"),
+        ([], b" \n", "There is no prompt. Write it after ask"),
+        (["Summarize this"], b"\x89PNG", "What stdin holds is not UTF-8 text"),
+        (["Summarize this"], b"x" * (module.MOST_BYTES + 1), "stdin holds over 16,777,216 bytes."),
+    ],
+)
+def test_what_cannot_be_read_of_stdin_is_an_error(
+    command: Command, service: Emulator, arguments: list[str], stdin: bytes, line: str
+) -> None:
+    """It is one line on stderr and exit code 2, and nothing is sent."""
+    done = command("ask", *arguments, stdin=stdin)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"bing-llm: {line}")
+    assert done.err.count("\n") == 1
+    assert not service.requests
+
+
+def test_a_terminal_is_not_read(service: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who gives a prompt is not waited for, and one who gives none learns how."""
+    service.brain = Scripted([["Hello."]])
+    monkeypatch.setattr(module, "is_terminal", lambda stream: stream is sys.stdin)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("not read"))
+    beginning = Beginning(new_client=NewClient({"endpoint": service.url}))
+    assert module.ask(beginning, module.Question(prompt="Hi"), json=False) == 0
+    assert service.requests[-1].text == "Hi"
+    with pytest.raises(errors.ConfigurationError, match="There is no prompt"):
+        module.ask(beginning, module.Question(), json=False)
+
+
+def test_it_says_that_it_waits_for_stdin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe that brings nothing for a while looks like a hang; a directory is an error."""
+    read, write = os.pipe()
+    with os.fdopen(read) as stdin:
+        os.write(write, b"BODY")
+        os.close(write)
+        monkeypatch.setattr("bing_llm.cli.ask.select.select", lambda *_: ([], [], []))
+        assert module._read_stdin(stdin) == "BODY"
+    assert "reading stdin, which is not a terminal" in capsys.readouterr().err
+
+
+def test_the_system_prompt_is_sent_before_the_context(command: Command, service: Emulator, tmp_path: Path) -> None:
+    """The service has no place for it; so it is a message of the context, as both adapters write it."""
+    service.brain = Scripted([["Hello."]])
+    (tmp_path / "context.txt").write_text("Known.")
+    assert command("ask", "Hi", "-s", "Be brief.", "--context", str(tmp_path / "context.txt")).code == 0
+    assert service.requests[-1].context == "[system](#message)\nBe brief.\n\nKnown."

@@ -16,7 +16,8 @@ def test_without_its_extra_it_says_what_to_install(
     """Where typer or rich is not installed, one line tells the command to type, and the exit code is 2."""
     for name in [name for name in sys.modules if name.startswith("bing_llm.cli.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [missing, *(name for name in sys.modules if name.startswith(f"{missing}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(SystemExit) as ended:
         main(["ask", "Hello"])
     assert ended.value.code == 2

@@ -76,12 +76,16 @@ def test_nothing_of_a_service_steers_the_terminal(
     monkeypatch.setattr("random.random", lambda: 0.0)  # no wait between attempts
     for module in (ask, chat):
         monkeypatch.setattr(module, "is_terminal", lambda _stream: in_terminal)
+    monkeypatch.setattr(chat, "is_dumb", lambda: True)  # the editor of a terminal has tests of its own
     with served(saying(ENDS[end])) as url:
         monkeypatch.setenv("BING_LLM_BACKEND", "chathub")
         monkeypatch.setenv("BING_LLM_ENDPOINT", url)
         row = json.dumps({"id": EVIL, "prompt": "Hi", EVIL: EVIL}, ensure_ascii=False).encode()
         for arguments, stdin in (
             (["ask", "Hi"], b""),
+            (["logs"], b""),
+            (["logs", "search", ""], b""),
+            (["logs", "show"], b""),
             (["ask", "Hi", "--json"], b""),
             (["ask", "Hi", "--verbose"], b""),
             (["chat", "--verbose"], f"Hi\n/save {tmp_path / 'saved.md'}\n/quit\n".encode()),

@@ -19,8 +19,8 @@ from bing_llm.cli.options import (
     OFFERED,
     SERVICE_OPTIONS,
     VARIABLES,
+    NewClient,
     in_option_words,
-    new_client_of,
     setting_option,
 )
 from bing_llm.services import SERVICES, ChatHub, WorkIQ, default_of, settings_of
@@ -95,13 +95,13 @@ def test_each_offered_setting_is_described(command: Command) -> None:
 def test_the_options_make_a_client() -> None:
     """What is not given is left to the client, and what makes it can be sent to another process."""
     given = {"backend": "workiq", "model": None, "search": False, "endpoint": None, "time_zone": "UTC"}
-    new_client = pickle.loads(pickle.dumps(new_client_of(given)))  # noqa: S301 - our own
+    new_client = pickle.loads(pickle.dumps(NewClient.of(given)))  # noqa: S301 - our own
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WORKIQ_TOKEN", "token")
         service = new_client().service
     assert isinstance(service, WorkIQ)
     assert (service.search, service.time_zone, service.model) == (False, "UTC", default_of(WorkIQ, "model"))
-    assert isinstance(new_client_of({"backend": "chathub"})().service, ChatHub)
+    assert isinstance(NewClient.of({"backend": "chathub"})().service, ChatHub)
 
 
 # --- the words --------------------------------------------------------------------------------------------------------

@@ -128,9 +128,9 @@ def test_ctrl_c_ends_a_question() -> None:
         terminal.type(CTRL_C)
         code, written = terminal.end()
     assert code == 130
-    assert written.replace("\r\n", "\n").replace("^C", "") == (
-        "Turn 0 begins.\n\nIt **goes on** with [^1^]\\u001b[2J\n"
-    )
+    screen = Screen()
+    screen.write(written.replace("^C", ""))
+    assert screen.lines == ["Turn 0 begins.", "", "It **goes on** with [^1^]\\u001b[2J"]
 
 
 @pytest.mark.system
@@ -234,9 +234,9 @@ def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path, monkeypatch: 
                 timeout=PATIENCE_S,
                 check=False,
             )
-            assert (done.returncode, done.stderr) == (0, b""), line
+            assert done.returncode == 0, line
             assert done.stdout
             if "workiq" in line:
-                assert b"The model is copilot" in done.stdout
+                assert b"The model is copilot" in done.stderr
         terminal.type(CTRL_C)
         assert terminal.end()[0] == 0

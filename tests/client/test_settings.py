@@ -255,3 +255,21 @@ def test_nothing_shows_the_token() -> None:
         assert SECRET not in repr(shown)
     with pytest.raises(TypeError, match="tokens"):
         pickle.dumps(client)
+
+
+async def test_another_service_gets_connections_of_its_own() -> None:
+    """With the same limits and the same number of turns at once; closing one leaves the other open."""
+    client = BingClient(ChatHub(endpoint="http://127.0.0.1:1"), timeouts=Timeouts(turn=7), max_concurrency=2)
+    other = client.with_service(WorkIQ(token="x", time_zone="UTC"))
+    assert (other.backend_name, other.model, other.timeouts.turn) == ("workiq", "copilot", 7)
+    assert other.semaphore is client.semaphore
+    assert other.continuations is not client.continuations
+    assert isinstance(client.backend, ChatHubBackend)
+    assert isinstance(other.backend, WorkIQBackend)
+    await other.aclose()
+    assert isinstance(client.backend, ChatHubBackend)
+    await client.aclose()
+    with pytest.raises(ConfigurationError, match="closed"):
+        _ = other.backend
+    with pytest.raises(ConfigurationError, match="must be a ChatHub"):
+        client.with_service("workiq")  # type: ignore[arg-type]

@@ -14,7 +14,7 @@ import pytest
 from bing_llm import events as ev
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion, Item
-from bing_llm.errors import ConnectionLost, InvalidRequest, ServiceError
+from bing_llm.errors import BingError, ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import DEFAULT_PROMPT, JsonFormat
@@ -48,6 +48,38 @@ async def whole_of(made: Completion) -> tuple[list[Item], Completed]:
     *items, end = await made.whole()
     assert isinstance(end, Completed)
     return items, end
+
+
+class Observer:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    def began(self) -> None:
+        """A turn began."""
+        self.seen.append("began")
+
+    def ended(self, reply: ev.Reply | None, error: BingError | None) -> None:
+        """It ended."""
+        self.seen.append(type(error) if error else reply.text if reply else None)
+
+
+async def test_an_observer_sees_each_turn() -> None:
+    """With its reply, its error, or neither if it was left; the one that asks once more is a turn of its own."""
+    seen = Observer()
+    backend = FakeBackend(answer("None."), answer(render_call(ADD)))
+    made = Completion(client_of(backend), Request(messages=HELLO, toolbox=MUST), observer=seen)
+    await made.whole()
+    assert (seen.seen, made.turns) == (["began", "None.", "began", render_call(ADD)], 2)
+    failed, left = Observer(), Observer()
+    with pytest.raises(InvalidRequest):
+        await Completion(
+            client_of(FakeBackend(InvalidRequest("Bad."))), Request(messages=HELLO), observer=failed
+        ).whole()
+    assert failed.seen == ["began", InvalidRequest]
+    Completion(client_of(FakeBackend()), Request(messages=HELLO), observer=left).close()
+    assert left.seen == ["began", None]
 
 
 # --- items ------------------------------------------------------------------------------------------------------------

@@ -33,15 +33,15 @@ def of_language(language: str) -> Iterator[tuple[str, Block]]:
 
 def parameters(found: Iterator[tuple[str, Block]]) -> list[Any]:
     """A test each, by the name of the page and the line."""
-    return [
-        pytest.param(
-            page,
-            block,
-            id=f"{page}:{block.line + 1}",
-            marks=pytest.mark.cluster if block.mark == "cluster" else (),
-        )
-        for page, block in found
-    ]
+    return [pytest.param(page, block, id=f"{page}:{block.line + 1}") for page, block in found]
+
+
+def that_run() -> Iterator[Any]:
+    """The Python blocks that run; those that need Ray have its marker."""
+    for page, block in of_language("python"):
+        if not block.mark.startswith(REASONED):
+            marks = pytest.mark.cluster if block.mark == "cluster" else ()
+            yield pytest.param(page, block, id=f"{page}:{block.line + 1}", marks=marks)
 
 
 def test_every_page_has_known_blocks() -> None:
@@ -57,6 +57,8 @@ def test_every_page_has_known_blocks() -> None:
 
 def service_settings(mark: str, emulator: Emulator) -> dict[str, str]:
     """The environment variables by which a block reaches the emulator as the service that its mark names."""
+    if mark == "cluster":  # under `uv run` Ray would copy the checkout, and build it again
+        return {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
     endpoints = {"workiq": emulator.workiq_url, "a2a": emulator.a2a_url}
     if mark not in endpoints:
         return {"BING_LLM_BACKEND": "chathub", "BING_LLM_ENDPOINT": emulator.url}
@@ -66,9 +68,7 @@ def service_settings(mark: str, emulator: Emulator) -> dict[str, str]:
 
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")  # LlamaIndex's agents look at all
 @pytest.mark.filterwarnings("ignore:is_running called from within a step:DeprecationWarning")
-@pytest.mark.parametrize(
-    ("page", "block"), parameters(each for each in of_language("python") if not each[1].mark.startswith(REASONED))
-)
+@pytest.mark.parametrize(("page", "block"), list(that_run()))
 async def test_a_python_block_runs(  # noqa: PLR0917 - fixtures
     page: str,
     block: Block,

@@ -12,7 +12,7 @@ import pytest
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import Cut, Duplicate, Fault, HttpAnswer, Late, Pause, Script
+from bing_llm.emulator import Cited, Cut, Duplicate, Fault, HttpAnswer, Late, Pause, Script
 from bing_llm.emulator.chathub.shapes import PLAYABLE
 from bing_llm.emulator.fault_plan import KINDS, Step, check_kind, plain_name
 from bing_llm.emulator.faults import WIRE_FAULTS
@@ -70,12 +70,16 @@ def test_searches_come_first() -> None:
     ]
 
 
-def test_citations_and_suggestions_come_at_the_end() -> None:
-    """Citations are numbered in their order."""
+def test_citations_come_before_the_text_and_suggestions_after_it() -> None:
+    """Live answers link to their sources while they stream. Citations are numbered in their order."""
     sources = ["https://e.example", {"url": "https://f.example", "title": "F"}]
-    *_, last = lines({"text": "a [^2^]", "citations": sources, "suggestions": ["b", "c"]})
     cited = (ev.Citation(1, "https://e.example"), ev.Citation(2, "https://f.example", "F"))
-    assert last == ev.TurnCompleted(ev.Reply(citations=cited, suggestions=("b", "c")))
+    assert lines({"text": "a [^2^]", "citations": sources, "suggestions": ["b", "c"]}) == [
+        Cited(cited),
+        "a ",
+        "[^2^]",
+        ev.TurnCompleted(ev.Reply(suggestions=("b", "c"))),
+    ]
 
 
 @pytest.mark.parametrize("name", ERRORS)
@@ -173,6 +177,7 @@ def test_the_place_of_a_fault_is_that_of_fault() -> None:
         ("answers:\n- error: bad", "The script, line 2: answers[0].error is 'bad'; it must be one of: throttled, "),
         ("answers:\n- error: {name: bad}", "The script, line 2: answers[0].error.name is 'bad'; it must be one of: "),
         ("answers:\n- error: throttled\n  suggestions: [a]", "The script, line 2: answers[0].error ends the answer, "),
+        ("answers:\n- error: throttled\n  citations: [a]", "The script, line 3: answers[0].citations are those of a "),
         ("answers:\n- searches: [{query: a, results: [{title: b}]}]",
          "The script, line 2: answers[0].searches[0].results[0] lacks the key 'url'."),
         ("answers:\n- citations: [{link: a}]", "The script, line 2: answers[0].citations[0] has the key 'link'"),
@@ -199,7 +204,7 @@ def test_the_place_of_a_fault_is_that_of_fault() -> None:
         ("faults: cut", "The script, line 1: faults must be a list, and is text."),
         ('{"answers": [{"text": 1}]}', "The script: answers[0].text must be text, and is a whole number"),
     ],
-    ids=range(28),
+    ids=range(29),
 )  # fmt: skip
 def test_an_error_names_the_line_the_key_and_what_is_allowed(text: str, said: str) -> None:
     """And the same of JSON, without the line."""

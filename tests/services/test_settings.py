@@ -590,3 +590,14 @@ def test_a_card_is_shown_by_both_clients() -> None:
             assert client.agent_card() is card
         assert (card.name, card.streaming) == ("Clerk", False)
         assert len(emulator.requests) == 1
+
+
+def test_another_agent_is_asked_with_the_same_settings() -> None:
+    """Over A2A; what agents do not have is refused, and what cannot be one."""
+    other = work(citation_markers="footnote").with_agent("P_2")
+    assert (other.agent, other.protocol, other.citation_markers, other.token) == ("P_2", "a2a", "footnote", "x")
+    assert work(agent="P_1").with_agent("P_2").agent == "P_2"
+    with pytest.raises(ConfigurationError, match="search=False is given"):
+        work(search=False).with_agent("P_2")
+    with pytest.raises(ConfigurationError, match="not the id of an agent"):
+        work().with_agent("..")

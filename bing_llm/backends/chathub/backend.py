@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -153,7 +154,7 @@ class ChatHubBackend:
         image_url = await self._upload(handle, prompt, deadline)
         turn = Turn(self._limits)
         channel = await self._connect(handle, turn, deadline)
-        with _closed_on_failure(channel):
+        with _ClosedOnFailure(channel):
             await channel.send(turn.ask(self._chat(handle, prompt, number, image_url)))
         return channel
 
@@ -162,7 +163,7 @@ class ChatHubBackend:
         handle = await self.create_conversation(deadline)
         turn = Turn(self._limits)
         channel = await self._connect(handle, turn, deadline)
-        with _closed_on_failure(channel):
+        with _ClosedOnFailure(channel):
             await channel.handshake(turn.handshake())
         # As long as it waits for a prompt, there is no limit.
         channel.begin(Deadline(math.inf, deadline.clock, deadline.label))
@@ -170,7 +171,7 @@ class ChatHubBackend:
 
     async def open_warm(self, warm: WarmSocket, prompt: Prompt, deadline: Deadline) -> Channel:
         """Upload the picture where there is one, and send the request alone."""
-        with _closed_on_failure(warm):
+        with _ClosedOnFailure(warm):
             image_url = await self._upload(warm.handle, prompt, deadline)
             warm.channel.begin(deadline)
             await warm.channel.send(warm.turn.ask(self._chat(warm.handle, prompt, 0, image_url)))
@@ -196,7 +197,8 @@ class ChatHubBackend:
         return Redactor(*more, *self._secrets, *self._http.secrets)
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
-        stamp = Stamp(uuid.uuid4().hex, str(uuid.uuid4()), datetime.now().astimezone().isoformat(timespec="seconds"))
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        stamp = Stamp(os.urandom(16).hex(), str(uuid.uuid4()), now)
         return chat_request(handle, prompt, self._service, number, stamp=stamp, image_url=image_url)
 
     async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
@@ -253,13 +255,20 @@ class ChatHubBackend:
         await self._http.aclose()
 
 
-@contextmanager
-def _closed_on_failure(opened: Channel | WarmSocket) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        opened.close()
-        raise
+class _ClosedOnFailure:
+    """A block whose failure closes what was opened."""
+
+    def __init__(self, opened: Channel | WarmSocket) -> None:
+        self._opened = opened
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._opened.close()
 
 
 def _cookie_values(header: str | None) -> list[str]:

@@ -40,6 +40,8 @@ class Role(Enum):
 class State(Enum):
     """See the table in the module docstring."""
 
+    __hash__ = object.__hash__  # that of an Enum is written in Python, and this one is looked up for each frame
+
     NEW = auto()
     HANDSHAKING = auto()
     REQUESTED = auto()

@@ -13,8 +13,18 @@ from bing_llm import events as ev
 from bing_llm.emulator.chathub.shapes import check_playable
 from bing_llm.images import Image
 
-Output: TypeAlias = ev.Event | errors.BingError
-"""What a brain yields: an event of the answer, or an error that the emulator plays as the service would."""
+
+class Cited(msgspec.Struct, frozen=True):
+    """The sources of an answer, before its text: live answers of Work IQ link to them while they stream.
+
+    Citations of a `TurnCompleted` come too late for that. Nothing is sent for it.
+    """
+
+    citations: tuple[ev.Citation, ...]
+
+
+Output: TypeAlias = ev.Event | errors.BingError | Cited
+"""What a brain yields: an event of the answer, its sources, or an error that is played as the service would."""
 
 _EVENTS: tuple[type[ev.Event], ...] = get_args(ev.Event)
 
@@ -112,6 +122,8 @@ def unplayable(event: object) -> str | None:
     match event:
         case ev.ImageCreated():
             return "ImageCreated: the ChatHub only asks for pictures; use ImageRequested"
+        case Cited():
+            return None
         case ev.Restarted():
             return "Restarted: only a client restarts a turn"
         case ev.Unknown(raw=value) if not isinstance(value, dict):

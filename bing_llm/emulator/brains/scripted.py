@@ -9,7 +9,7 @@ from typing import TypeAlias, get_args
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.emulator.brains.base import Output, Question, unplayable
+from bing_llm.emulator.brains.base import Cited, Output, Question, unplayable
 from bing_llm.emulator.chathub.shapes import check_playable
 from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
 
@@ -125,7 +125,7 @@ def _checked(turn: object, name: str) -> Sequence[Output | Pause]:
 def _output(line: object, where: str) -> Output | Pause:
     if isinstance(line, str):
         return ev.TextDelta(line)
-    if isinstance(line, Pause):
+    if isinstance(line, Pause | Cited):
         return line
     if isinstance(line, BingError):
         check_playable(line)

@@ -9,7 +9,7 @@ import msgspec
 
 from bing_llm import events as ev
 from bing_llm.backends.chathub import frames
-from bing_llm.emulator.brains.base import unplayable
+from bing_llm.emulator.brains.base import Cited, unplayable
 from bing_llm.emulator.chathub import messages, shapes
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.wire import new_id, timestamp
@@ -56,7 +56,7 @@ class AnswerWriter:
         """The first frame of a turn: nothing but the quota (recording 03)."""
         return (self._update(throttling=self._throttling()),)
 
-    def write(self, event: ev.Event) -> Frames:  # noqa: PLR0911, PLR0912 - one branch an event
+    def write(self, event: ev.Event | Cited) -> Frames:  # noqa: PLR0911, PLR0912 - one branch an event
         """The frames of one event; none for what only the final frame shows.
 
         Raises:
@@ -69,6 +69,9 @@ class AnswerWriter:
                 return self._revise(text)
             case ev.TextRevoked(notice=notice, ended=ended):
                 return self._moderate(self._write.disengaged(notice) if ended else self._write.apology(notice))
+            case Cited(citations=citations):
+                self._sources.define(citations)
+                return ()
             case ev.SearchStarted(query=query):
                 self._query = query
                 return self._aside(self._write.search_query(query))

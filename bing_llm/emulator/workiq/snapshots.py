@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from bing_llm import events as ev
+from bing_llm.emulator.brains.base import Cited
 from bing_llm.emulator.sources import Sources
 from bing_llm.emulator.wire import new_id
 from bing_llm.emulator.workiq import shapes
@@ -66,7 +67,7 @@ class SnapshotWriter:
         """The first snapshot: no message yet. The last but one is the same."""
         return self._intermediate([])
 
-    def write(self, event: ev.Event) -> list[Snapshot]:
+    def write(self, event: ev.Event | Cited) -> list[Snapshot]:
         """The snapshots of one event; empty if the event is not written."""
         match event:
             case ev.TextDelta(text=text):
@@ -75,6 +76,8 @@ class SnapshotWriter:
                 return self._revise(text)
             case ev.TextRevoked(notice=notice):
                 self._notice = notice
+            case Cited(citations=citations):
+                self._sources.define(citations)
             case ev.SearchResults(results=results):
                 self._sources.found(results)
             case ev.Unknown(raw=raw):

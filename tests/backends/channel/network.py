@@ -91,8 +91,9 @@ class Network:
         self.script.popleft()
         return [step.encode() if isinstance(step, str) else step]
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, seconds: float) -> None:
         """Keep what is sent, and when."""
+        assert seconds >= 0
         if self.broken is not None:
             raise self.broken
         records = [json.loads(record) for record in data.split(SEPARATOR)[:-1]]

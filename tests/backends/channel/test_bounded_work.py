@@ -49,7 +49,7 @@ class Flood:
         del seconds
         return self.ready()
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes, seconds: float) -> None:
         """Nobody reads it."""
 
     def abort(self) -> None:

@@ -214,9 +214,10 @@ async def test_a_service_that_does_not_read_times_out(
     """What cannot be sent, since the other end takes in nothing, waits no longer than silence or the turn may last."""
     network = Network()
 
-    async def blocked(data: bytes) -> None:
+    async def blocked(data: bytes, seconds: float) -> None:
         assert data
-        await asyncio.Event().wait()
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
 
     monkeypatch.setattr(network, "send", blocked)
     with pytest.raises(errors.TimedOut, match=rf"took in nothing of what was sent .*timeouts\.{limit}"):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm import events as ev
-from bing_llm.emulator import Obedient, PastTurn, Question
+from bing_llm.emulator import Cited, Obedient, PastTurn, Question
 from bing_llm.emulator.brains.rules import _answer
 from bing_llm.emulator.brains.schemas import NO_MODEL
 from bing_llm.errors import BingError, ConfigurationError
@@ -40,8 +40,8 @@ NOTES = "My mooring is number 12 at the north quay.\nMy permit is valid until Ma
 async def events(text: str, **question: Any) -> list[ev.Event]:
     """The events of one answer, without pauses."""
     found = [output async for output in Obedient(pace=0).answer(Question(text=text, **question))]
-    assert not any(isinstance(output, BingError) for output in found)
-    return [output for output in found if not isinstance(output, BingError)]
+    assert not any(isinstance(output, BingError | Cited) for output in found)
+    return [output for output in found if not isinstance(output, BingError | Cited)]
 
 
 async def said(text: str, **question: Any) -> str:

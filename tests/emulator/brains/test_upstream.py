@@ -13,7 +13,7 @@ from aiohttp import web
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator import PastTurn, Question, Upstream
+from bing_llm.emulator import Cited, PastTurn, Question, Upstream
 from bing_llm.emulator.brains.base import Output
 from bing_llm.fold import fold
 
@@ -71,7 +71,7 @@ async def outputs(model: Model, question: Question | None = None, **options: Any
 
 def text_of(found: list[Output]) -> str:
     """The text of outputs that are all events."""
-    return fold([output for output in found if not isinstance(output, errors.BingError)]).text
+    return fold([output for output in found if not isinstance(output, errors.BingError | Cited)]).text
 
 
 async def test_words_are_passed_on() -> None:

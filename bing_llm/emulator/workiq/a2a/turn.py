@@ -8,7 +8,7 @@ from typing import get_args
 
 from bing_llm import errors
 from bing_llm import events as ev
-from bing_llm.emulator.brains.base import Output, PastTurn, Question, brain_failure, checked_output, outputs_of
+from bing_llm.emulator.brains.base import Cited, Output, PastTurn, Question, brain_failure, checked_output, outputs_of
 from bing_llm.emulator.conversations import Conversation
 from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.received import Received
@@ -83,7 +83,7 @@ class TurnSteps:
             self._conversation.finish(past if counts else None)
         yield self._ended or self._completed(ev.Reply())
 
-    def _step(self, event: ev.Event) -> Step | None:
+    def _step(self, event: ev.Event | Cited) -> Step | None:
         match event:
             case ev.TextDelta(text=text):
                 return self._revise(self._text + text)
@@ -94,6 +94,8 @@ class TurnSteps:
                 self._ended = Ended(state, notice, withdrawn=True)
             case ev.Progress(text=text) | ev.SearchStarted(query=text):
                 return Said(text)
+            case Cited(citations=citations):
+                self._sources.define(citations)
             case ev.SearchResults(results=results):
                 self._sources.found(results)
             case ev.Unknown():
@@ -136,7 +138,7 @@ def _failure(error: errors.BingError) -> Ended:
     return Ended(_FAILURES.get(type(error), "TASK_STATE_FAILED"), words)
 
 
-def _checked(output: Output) -> ev.Event | errors.BingError:
+def _checked(output: Output) -> Output:
     checked = checked_output(output)
     if isinstance(checked, errors.CaptchaRequired):
         return brain_failure("it yielded CaptchaRequired: Work IQ asks for no captcha")
