@@ -29,8 +29,8 @@ To call a tool, write a block of this form, with the tool's name and values for 
 _REMINDER = "(If a tool can help with this, reply with its call only. If not, just answer.)"
 _REMINDER_JSON = "(If a tool can help with this, reply with its call only. If not, reply with only the JSON object.)"
 _GO_ON_JSON = "(If you need no other call, reply with only the JSON object.)"
-_REPEATED = "You made this call before, and have its result. Answer my request now with what you have."
-_REPEATED_JSON = "You made this call before, and have its result. Reply now with only the JSON object."
+_REPEATED = "You made this call before. Without calling again, tell me in words what came out."
+_REPEATED_JSON = "You made this call before. Without calling again, reply with only the JSON object."
 _SCHEMA = "JSON schema of the reply:"
 _KINDS = {"object": "object", "array": "list"}
 _JSON = "Reply with only a JSON {kind} that fits the schema: values, not the schema itself."
