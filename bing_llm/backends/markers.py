@@ -41,6 +41,7 @@ _SIGN: Final = re.compile(
 _BEGINNING: Final = re.compile(rf"\[(?:{_NUMBER}\]?|\[(?:{_NUMBER}\]{{0,2}})?|\^(?:[1-9]\d{{0,5}}\^?)?)?\Z", re.ASCII)
 _LONGEST_BEGINNING: Final = len("[^123456^")
 _LONGEST_OPENING: Final = len("[[123]](")
+_LONGEST_SIGN: Final = 16  # characters; that of a marker without its link, and of what goes before it
 
 _GAP = re.compile(r"[ \t]*(?:(?:\r\n?|\n)[ \t]*)?")
 # A backslash at the end may escape what follows.
@@ -80,38 +81,65 @@ class Markers(NamedTuple):
         links: Those of the form `[N](url)`, in the order of the text.
         notes: Those of the form `[^N^]`.
         decided: How much of the text, from its beginning, cannot mean anything else when more text follows.
-        settled: How much of that ends with an empty line outside of all lists, quotes and code: what follows can be
-            read without it.
+        settled: Where the text can be read on, with what follows, without what goes before.
     """
 
     links: tuple[Marker, ...]
     notes: tuple[Marker, ...]
     decided: int
-    settled: int = 0
+    settled: Place
 
 
-def find_markers(text: str, *, final: bool = True) -> Markers:
+class Place(NamedTuple):
+    """A place in a text, and in which blocks it is.
+
+    Attributes:
+        at: The place.
+        containers: The open quotes and list items, as in `_Blocks`.
+        fence: What opened the code block around it.
+        in_paragraph: Whether it is in a paragraph or heading.
+        in_line: Whether the line has begun before.
+        is_heading: Whether the paragraph is a heading.
+        is_empty_item: Whether the line before began a list item and had nothing else.
+    """
+
+    at: int = 0
+    containers: tuple[int, ...] = ()
+    fence: str = ""
+    in_paragraph: bool = False
+    in_line: bool = False
+    is_heading: bool = False
+    is_empty_item: bool = False
+
+
+BEGINNING: Final = Place()
+
+
+def find_markers(text: str, *, final: bool = True, place: Place = BEGINNING) -> Markers:
     """The markers of a text.
 
     Args:
         text: Markdown.
         final: Whether nothing follows it. Else markers that may still turn out to be code are left out.
+        place: In which blocks it begins; its `at` does not matter.
     """
     links: list[Marker] = []
     notes: list[Marker] = []
     decided = len(text) if final else _beginning_in(text)
-    settled = 0
+    settled = place._replace(at=0)
     if "](" in text or "^]" in text:
-        blocks = _Blocks(text)
+        blocks = _Blocks(text, place)
         known = len(text) if final else blocks.known
+        clean: int | None = None  # in the paragraph that goes on
         for start, end in blocks:
             if start < known:
                 found = _Inline(text, start, min(end, known), is_open=not final and end >= known)
                 links += found.links
                 notes += found.notes
                 decided = min(decided, found.decided)
+                clean = found.clean if end >= known else None
         decided = min(decided, _first_opening(text, known, len(text)))
-        settled = blocks.settled
+        settled = blocks.place_of(clean)
     return Markers(
         tuple(link for link in links if link.end <= decided),
         tuple(note for note in notes if note.end <= decided),
@@ -276,15 +304,18 @@ class _Inline:
         self.links: list[Marker] = []
         self.notes: list[Marker] = []
         self.decided = len(text)
+        self.clean = start  # before it nothing is open
         self._runs: dict[int, list[int]] | None = None
         here: int | None = start
         while here is not None:
+            self.clean = here
             here = self._step(start, here)
 
     def _step(self, start: int, here: int) -> int | None:
         """Take the next sign; where to go on, None at the end."""
         sign = _SIGN.search(self._text, here, self._end)
         if sign is None:
+            self.clean = max(here, self._plain_place())
             return None
         if sign["ticks"]:
             return self._code_end(sign.start(), sign.end())
@@ -295,12 +326,21 @@ class _Inline:
             self.notes.append(Marker(int(sign["note"]), sign.start(), sign.end()))
         return sign.end()
 
-    def _link(self, number: int, start: int, end: int) -> int:
+    def _plain_place(self) -> int:
+        """A place near the end in which a sign that begins there, or before the end, is not cut."""
+        text, place = self._text, self._end - _LONGEST_SIGN
+        # `_is_image` looks at two signs before a bracket.
+        while place > 0 and ((text[place] == "!" and text[place - 1].isalnum()) or text[place - 1 : place + 1] == "!["):
+            place -= 1
+        return place
+
+    def _link(self, number: int, start: int, end: int) -> int | None:
         try:
             link = _read_link(self._text, end, self._end)
         except _Cut:
             if self._is_open:
                 self.decided = min(self.decided, start)
+                return None
             return end
         if link is None:
             return end
@@ -314,8 +354,8 @@ class _Inline:
             return False
         return opening - 2 < start or not text[opening - 2].isalnum()
 
-    def _code_end(self, start: int, end: int) -> int:
-        """Where the code ends that these backticks open; their own end if nothing closes them."""
+    def _code_end(self, start: int, end: int) -> int | None:
+        """Where the code ends that these backticks open; their own end if nothing does, None if that may come."""
         if self._runs is None:
             self._runs = {}
             for run in re.finditer("`+", self._text[start : self._end]):
@@ -326,6 +366,7 @@ class _Inline:
         closed = runs[at] + length if at < len(runs) else None
         if self._is_open and (closed is None or closed == self._end):  # more backticks may come
             self.decided = min(self.decided, _first_opening(self._text, end, self._end))
+            return None
         return end if closed is None else closed
 
 
@@ -349,32 +390,61 @@ class _Blocks:
     Attributes:
         known: How much of the text is known to be of one block or another, also when its last line goes on: it ends
             before or after that line.
-        settled: The place after the last empty line outside of all lists, quotes and code.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, place: Place) -> None:
         self._text = text
+        self._in_line = place.in_line
         self._last_line = max(text.rfind("\n"), text.rfind("\r")) + 1
-        self.known = self._last_line if _UNCERTAIN.match(text, self._last_line) else len(text)
-        self.settled = 0
-        self._containers: list[int] = []  # 0 for a quote, else by how many columns a list item's content is indented
-        self._fence = ""
-        self._paragraph: int | None = None  # where the open one begins
-        self._is_heading = False
-        self._is_empty_item = False  # whether the last line began a list item and had nothing else
+        is_known = (place.in_line and not self._last_line) or not _UNCERTAIN.match(text, self._last_line)
+        self.known = len(text) if is_known else self._last_line
+        # 0 for a quote, else by how many columns a list item's content is indented
+        self._containers: list[int] = list(place.containers)
+        self._fence = place.fence
+        self._paragraph: int | None = 0 if place.in_paragraph else None  # where the open one begins
+        self._is_heading = place.is_heading
+        self._is_empty_item = place.is_empty_item  # whether the last line began a list item and had nothing else
+        self._before_last = place._replace(at=0)  # the state before the last line
+        self._before_paragraphs = {0: self._before_last}  # by their places
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         for found in _LINE.finditer(self._text):
+            start = found.start()
+            if start == self._last_line and not (self._in_line and start == 0):
+                self._before_last = self._place(start)
             if not found[0]:
                 break
-            before, start = self._paragraph, found.start()
+            if self._in_line and start == 0:
+                continue
+            before, state = self._paragraph, self._place(start)
             self._take(found[0].rstrip("\r\n").expandtabs(_CODE_INDENT), start)
+            if self._paragraph == start:
+                self._before_paragraphs[start] = state
             if before is not None and self._paragraph != before:
                 yield before, start
-            if self._paragraph is None and not (self._containers or self._fence) and start < self._last_line:
-                self.settled = found.end()
         if self._paragraph is not None:
             yield self._paragraph, len(self._text)
+
+    def place_of(self, clean: int | None) -> Place:
+        """Where to read on, after all was read.
+
+        Args:
+            clean: Where the paragraph that goes on can be cut; None where there is none.
+        """
+        if clean is None:
+            return self._before_last
+        if clean in self._before_paragraphs:
+            return self._before_paragraphs[clean]
+        is_last = self._paragraph is not None and self._paragraph >= self._last_line
+        state = self._place(0) if is_last and self.known > self._last_line else self._before_last
+        before = self._text[clean - 1 : clean]
+        in_line = before not in {"\n", "\r"} if before else self._in_line
+        return state._replace(at=clean, in_paragraph=True, in_line=in_line)
+
+    def _place(self, at: int) -> Place:
+        containers = tuple(self._containers)
+        is_open = self._paragraph is not None
+        return Place(at, containers, self._fence, is_open, False, self._is_heading, self._is_empty_item)  # noqa: FBT003
 
     def _take(self, line: str, start: int) -> None:
         if self._is_heading:

@@ -35,7 +35,8 @@ ERRORS: Final[Mapping[str, type[BingError]]] = {plain_name(kind): kind for kind 
 
 _STEPS: Final[Mapping[str, Step]] = {step: step for step in get_args(Step)}
 _USUAL: Final = Fault(Merge(), "first")
-_PIECE: Final = re.compile(r"\S+\s*|\s+")
+_WORD: Final = re.compile(r"\S+\s*|\s+")
+_MOST_PIECES: Final = 1_000  # of a text: a ChatHub sends all of it with each piece
 _LONGEST_PACE_S: Final = 600.0  # between two words; more is a mistake
 
 _Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
@@ -96,12 +97,12 @@ class Answer(_Part, frozen=True, kw_only=True):
     """One answer.
 
     Attributes:
-        text: What it says. It is sent word by word.
+        text: What it says. It is sent word by word, and if it has over 1,000 words, in some 1,000 pieces.
         searches: What it searches first: a query alone, or with results.
         citations: What it rests on: a URL alone, or with a title.
         suggestions: What the user may say next.
         error: What it ends with after its text; in place of an answer where there is no text.
-        pace: The pause before each word, in seconds.
+        pace: The pause before each piece, in seconds.
     """
 
     text: str | None = None
@@ -127,7 +128,7 @@ class Answer(_Part, frozen=True, kw_only=True):
             yield from _search_lines(search)
         if self.citations:
             yield Cited(tuple(self._citations()))
-        for piece in _PIECE.findall(self.text or ""):
+        for piece in _pieces(self.text or ""):
             if self.pace:
                 yield Pause(self.pace)
             yield piece
@@ -233,6 +234,12 @@ class Script(_Part, frozen=True, kw_only=True):
 
 def _lines(answer: str | Answer) -> list[Line]:
     return list((Answer(text=answer) if isinstance(answer, str) else answer).lines())
+
+
+def _pieces(text: str) -> Iterator[str]:
+    words = _WORD.findall(text)
+    size = -(-len(words) // _MOST_PIECES) or 1
+    return ("".join(words[start : start + size]) for start in range(0, len(words), size))
 
 
 def _search_lines(search: str | Search) -> Iterator[Line]:

@@ -7,6 +7,7 @@ Both give the same data: of YAML, only what JSON has too is read, with the scala
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -64,7 +65,7 @@ def read_text(text: str, name: str) -> Document:
             document = Document(_read_json(text), {})
         except json.JSONDecodeError as exc:
             document = _read_yaml(text, name, why_not_json=f"line {exc.lineno}, column {exc.colno}: {exc.msg}")
-        _check_unicode(document.data)
+        _check_values(document.data)
     except (ValueError, RecursionError) as exc:
         what = "it is nested too deep" if isinstance(exc, RecursionError) else exc
         raise ConfigurationError(f"{name} cannot be used: {what}.", hint=_HINT) from exc
@@ -75,7 +76,17 @@ def _read_json(text: str) -> object:
     return json.loads(text, object_pairs_hook=_mapping, parse_constant=_refuse_constant)
 
 
-def _check_unicode(data: object) -> None:
+def _check_values(data: object) -> None:
+    """Refuse what only one of the two texts could have, or no service could be sent."""
+    parts = [(data, 0)]
+    while parts:
+        part, depth = parts.pop()
+        if depth > _DEEPEST:
+            raise ValueError("it is nested too deep")
+        if isinstance(part, float) and not math.isfinite(part):
+            raise ValueError("it has a number that is too large")
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        parts += [(each, depth + 1) for each in inner]
     try:
         msgspec.json.encode(data)
     except UnicodeEncodeError:

@@ -215,6 +215,26 @@ async def test_other_requests(emulator: Emulator, caplog: pytest.LogCaptureFixtu
     ]
 
 
+async def test_a_request_that_is_not_whole(emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """Its client leaves in the middle of it, or its body is not what its header says."""
+    caplog.set_level(logging.INFO, LINES)
+    host, port = emulator.url.removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /_emulator/script HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc")
+    writer.close()
+    await writer.wait_closed()
+    async with aiohttp.ClientSession() as http:
+        url = f"{emulator.url}/_emulator/script"
+        async with http.post(url, data=b"abcde", headers={"Content-Encoding": "gzip"}) as response:
+            assert response.status == 400
+    while len(caplog.records) < 2:  # noqa: ASYNC110 - nothing sets an event
+        await asyncio.sleep(0)
+    assert sorted(caplog.messages) == [
+        "POST /_emulator/script error: HTTP 400: its body cannot be read",
+        "POST /_emulator/script stopped by the client",
+    ]
+
+
 async def test_a_stop_and_a_second_request_have_lines(emulator: Emulator, lines: Callable[[str], list[str]]) -> None:
     """Both are frames of a socket on which a turn runs."""
     emulator.brain = Waiting()

@@ -53,6 +53,14 @@ def test_no_character_of_a_text_is_lost(text: str) -> None:
     assert "".join(lines(text)) == text
 
 
+def test_a_long_text_has_few_pieces() -> None:
+    """A ChatHub sends the whole text with each: it would take a word's square of them."""
+    for count in (1_000, 1_001, 12_345):
+        pieces = lines("word " * count)
+        assert "".join(pieces) == "word " * count
+        assert 500 < len(pieces) <= 1_000
+
+
 def test_pace_pauses_before_each_word() -> None:
     """It is in seconds."""
     assert lines({"text": "a b", "pace": 0.5}) == [Pause(0.5), "a ", Pause(0.5), "b"]

@@ -74,10 +74,12 @@ def test_without_pyyaml_yaml_names_its_package(monkeypatch: pytest.MonkeyPatch) 
         ('["\\ud800"]', "a.yaml cannot be used: it has half of a surrogate pair, which no text can hold."),
         ("[" * 100_000, "a.yaml cannot be used: it is nested too deep."),
         ("a: " + "[" * 200 + "]" * 200, "a.yaml, line 1: this is nested too deep."),
+        ('{"a": ' + "[" * 200 + "]" * 200 + "}", "a.yaml cannot be used: it is nested too deep."),
+        ('{"a": 1e999}', "a.yaml cannot be used: it has a number that is too large."),
         ('{"a": ' + "9" * 5000 + "}", "a.yaml cannot be used: Exceeds the limit (4300 digits)"),
         ("a" * (LONGEST + 1), "a.yaml is longer than 1,048,576 characters."),
     ],
-    ids=range(17),
+    ids=range(19),
 )  # fmt: skip
 def test_what_is_neither_says_where(text: str, said: str) -> None:
     """An error names the line; nothing of a text is run, repeated or expanded."""

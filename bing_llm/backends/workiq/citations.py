@@ -20,7 +20,7 @@ from urllib.parse import parse_qs, unquote, urldefrag, urlsplit
 
 from bing_llm._urls import web_url
 from bing_llm.backends.json_text import objects_in, text_in
-from bing_llm.backends.markers import Marker, Markers, find_markers, spans_of, unfinished_from
+from bing_llm.backends.markers import BEGINNING, Marker, Markers, find_markers, spans_of, unfinished_from
 from bing_llm.events import Citation
 
 CitationMarkers: TypeAlias = Literal["keep", "footnote"]
@@ -73,7 +73,7 @@ def mark(text: str, form: CitationMarkers, *, final: bool) -> MarkedText:
     """
     if form == "keep":
         given = marked_text(text, form, final=final)
-        return MarkedText(given, find_markers(given) if final else Markers((), (), len(given)))
+        return MarkedText(given, find_markers(given) if final else Markers((), (), len(given), BEGINNING))
     markers = find_markers(text, final=final)
     return _as_footnotes(text[: markers.decided], markers)
 
@@ -89,21 +89,26 @@ class Footnotes:
     """The text of `mark` with footnotes for the snapshots of one answer: only what is not settled yet is read again."""
 
     def __init__(self) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
         self._read = ""
         self._written = ""  # the footnotes' form of what was read
+        self._place = BEGINNING  # where it ends
 
     def text(self, text: str, *, final: bool) -> str:
         """The text of one snapshot. If it does not extend the last one, it is read from its beginning."""
         if not text.startswith(self._read):
-            self._read = self._written = ""
+            self._forget()
         rest = text[len(self._read) :]
-        markers = find_markers(rest, final=final)
+        markers = find_markers(rest, final=final, place=self._place)
         shown = self._written + _as_footnotes(rest[: markers.decided], markers).text
-        if markers.settled:
-            settled = rest[: markers.settled]
-            links = tuple(link for link in markers.links if link.end <= markers.settled)
+        settled = rest[: markers.settled.at]
+        if settled:
+            links = tuple(link for link in markers.links if link.end <= len(settled))
             self._written += _as_footnotes(settled, markers._replace(links=links)).text
             self._read += settled
+        self._place = markers.settled
         return shown
 
 
@@ -119,7 +124,7 @@ def _as_footnotes(text: str, markers: Markers) -> MarkedText:
         before = link.end
     shown = "".join((*parts, text[before:]))
     # The places of `[^N^]` matter only where there are no links, and so no change.
-    return MarkedText(shown, Markers(tuple(links), () if links else markers.notes, len(shown)))
+    return MarkedText(shown, Markers(tuple(links), () if links else markers.notes, len(shown), BEGINNING))
 
 
 def cite(markers: Markers, sources: Sources, most: int) -> Cited:

@@ -337,13 +337,49 @@ def test_snapshots_are_read_on_from_what_is_settled(parts: list[str], data: st.D
     assert footnotes.text(other, final=True) == mark(other, "footnote", final=True).text
 
 
-def test_the_work_of_snapshots_grows_with_what_is_new() -> None:
-    """Eight times as many paragraphs are about eight times the work, though each snapshot holds all of them."""
-    paragraph = f"Rain.[1]({PLACE}/A.docx#k1) And `code` too, with [2](https://b.example).\n\n"
+CITED = f"Rain.[1]({PLACE}/A.docx#k1) And `code` too, with [2](https://b.example)."
 
-    def work(paragraphs: int) -> int:
+
+@pytest.mark.parametrize(
+    ("before", "part"),
+    [
+        ("", f"{CITED}\n\n"),
+        ("", f"{CITED} "),
+        ("", f"{CITED}\n"),
+        ("", CITED.replace(" ", "")),
+        ("", "[1](https://a.example)"),
+        ("", "!\\"),
+        (f"{CITED} Its `code ", "goes on and on "),
+        (f"{CITED} A [5]({'https://a.example/' * 300}", "and/so/on/"),  # no marker is so long
+        ("", f"- {CITED}\n\n"),
+        ("", f"1. {CITED}\n"),
+        ("", f"> {CITED}\n"),
+        (f"{CITED}\n```\n", "code of [1](https://a.example)\n"),
+        ("# ", CITED),
+    ],
+)
+def test_the_work_of_snapshots_grows_with_what_is_new(before: str, part: str) -> None:
+    """Eight times the text is about eight times the work, in blocks of any kind, though each snapshot holds all."""
+
+    def work(parts: int) -> int:
         footnotes = Footnotes()
-        texts = [paragraph * count for count in range(1, paragraphs + 1)]
+        texts = [before + part * count for count in range(1, parts + 1)]
         return steps(lambda: [footnotes.text(text, final=False) for text in texts])
 
     assert work(8 * 20) <= 8 * 1.5 * work(20)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "===\n    [a![[8](https://x/g)",
+        "a![1](https://x/g)!![2](https://x/h) \\[3](https://x/i)",
+        "- `a\n  b` [1](https://x/g)",
+    ],
+)
+def test_a_text_is_read_on_at_any_place(text: str) -> None:
+    """A snapshot for each sign gives what the text alone does."""
+    footnotes = Footnotes()
+    for end in range(len(text) + 1):
+        assert footnotes.text(text[:end], final=False) == mark(text[:end], "footnote", final=False).text
+    assert footnotes.text(text, final=True) == mark(text, "footnote", final=True).text
