@@ -14,7 +14,7 @@ from bing_llm._safe_text import escape, one_line
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.input import Entry, LineInput, MessageInput, quiet_keyboard, read_piped_line, read_typed_line
 from bing_llm.cli.loop import Loop, RunningTurn
-from bing_llm.cli.recorder import Beginning, Recorder
+from bing_llm.cli.recorder import Beginning, Recorder, redactor_of
 from bing_llm.cli.session import Exchange, Past, Session
 from bing_llm.cli.state import StateUnavailable, keeps_conversations, private_file
 from bing_llm.cli.status import new_status, with_retries_shown
@@ -229,7 +229,8 @@ class Chat:
         self._suggestions = reply.suggestions
         exchange = Exchange(text, reply)
         self._session.add(exchange)
-        self._recorder.add(self._client, exchange, self._session.past.system)
+        redact = redactor_of(self._client, self._session.handle)
+        self._recorder.add(self._client, exchange, self._session.past.system, redact)
         self._print_below(reply)
         return not reply.revoked
 
