@@ -14,11 +14,13 @@ import statistics
 import time
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 __all__ = [
+    "TABLES",
     "Bound",
     "Sample",
+    "Table",
     "Take",
     "Work",
     "by_turns",
@@ -122,8 +124,20 @@ def quotient(samples: Sequence[Sample], of: Sequence[Sample]) -> float:
     return statistics.median(one.cpu_us / other.cpu_us for one, other in zip(samples, of, strict=True))
 
 
+class Table(NamedTuple):
+    """What a benchmark reported: a line above the columns, and the rows."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+TABLES: Final[list[Table]] = []
+"""What this process has reported, in order: `python -m benchmarks --save` keeps it."""
+
+
 def report(header: Sequence[str], rows: Sequence[Sequence[str]], bounds: Sequence[Bound]) -> int:
     """Print a table and what became of the bounds; answer with the exit code, 1 where one is broken."""
+    TABLES.append(Table(header, rows))
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for first, *cells in (header, *rows):
         right = (cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))

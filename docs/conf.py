@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx import addnodes
+
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bing_llm import __version__  # noqa: E402 - a checkout's own package
-from docs.generated import insert_generated, load_all  # noqa: E402 - as above
+from docs.generated import insert_generated, load_all, place_of  # noqa: E402 - as above
 
 load_all()
 
@@ -39,6 +42,7 @@ napoleon_use_rtype = False
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 80
 
+pygments_dark_style = "github-dark"
 html_theme = "furo"
 html_title = "bing_llm"
 html_static_path = ["_static"]
@@ -75,7 +79,26 @@ def read_source(_app: Any, _name: str, content: list[str]) -> None:
     content[0] = insert_generated(content[0])
 
 
+def link_names(app: Any, tree: Any) -> None:
+    """Make a link to the reference of each public name that a page has in backticks."""
+    for literal in list(tree.findall(nodes.literal)):
+        path = place_of(literal.astext())
+        if path and not isinstance(literal.parent, nodes.reference | addnodes.pending_xref):
+            link = addnodes.pending_xref(
+                "",
+                refdomain="py",
+                reftype="obj",
+                reftarget=path,
+                refdoc=app.env.docname,
+                refexplicit=True,
+                refwarn=True,
+            )
+            literal.replace_self(link)
+            link += literal
+
+
 def setup(app: Any) -> None:
     """Register the hooks with Sphinx."""
     app.connect("source-read", read_source)
+    app.connect("doctree-read", link_names)
     app.connect("autodoc-process-docstring", docstring_to_rst, priority=400)  # before napoleon

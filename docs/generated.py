@@ -6,6 +6,7 @@ A page names what it takes in a comment, which the site replaces and a reader of
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -213,6 +214,25 @@ def public_names() -> dict[str, Sequence[str]]:
         "llama_index.llms.bing",
     )
     return {name: importlib.import_module(name).__all__ for name in modules}
+
+
+_CLASSES: Final = re.compile(r"[A-Z]\w+")
+
+
+@functools.cache
+def _places() -> Mapping[str, str]:
+    """Where the classes of the reference are, by their names alone; a name that two modules have leads nowhere."""
+    places: dict[str, set[str]] = {}
+    for module, names in public_names().items():
+        for name in filter(_CLASSES.fullmatch, names):
+            places.setdefault(name, set()).add(f"{module}.{name}")
+    return {name: min(paths) for name, paths in places.items() if len(paths) == 1}
+
+
+def place_of(code: str) -> str:
+    """The path of the class that a page names, as in `BingClient`, `ChatBing(...)` or `Reply.text`; "" for none."""
+    name = re.split(r"[.(]", code, maxsplit=1)[0]
+    return _places().get(name, "")
 
 
 def load_all() -> None:

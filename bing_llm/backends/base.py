@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
@@ -69,6 +70,18 @@ class AgentBackend(Protocol):
 
         Raises:
             BingError: There is no such agent, the service refused, or it could not be reached.
+        """
+
+
+@runtime_checkable
+class RedactingBackend(Protocol):
+    """A backend that knows which texts are secret, for whoever keeps what it sent and received."""
+
+    def redactor(self, handle: ConversationHandle | None) -> Callable[[str], str]:
+        """Takes out of texts what is secret now: credentials, and what the service set.
+
+        Args:
+            handle: The conversation, whose secrets are taken out too; None for none.
         """
 
 

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
-from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
 
 from bing_llm._version import __version__
-from bing_llm.cli import begin_command
-from bing_llm.cli.errors import ExitCode, exit_code_of
-from bing_llm.cli.options import SERVICE_OPTIONS, VARIABLES, NewClient, setting_option
-from bing_llm.cli.streams import log_to_stderr, print_traceback, set_stream_errors
+from bing_llm.cli.command import EPILOG, app, command
+from bing_llm.cli.errors import ExitCode
+from bing_llm.cli.logs_commands import logs
+from bing_llm.cli.options import NewClient, setting_option
+from bing_llm.cli.streams import print_traceback, set_stream_errors
 
-_EPILOG = f"""\
-Exit codes: 0 ok; 1 the service refused, failed or withdrew its answer, or the output could not be written; 2 usage or
-configuration, nothing was sent; 130 Ctrl-C before the answer was complete.
-
-Secrets are taken from the environment only ({", ".join(VARIABLES.values())}) or from what login has kept, never from
-options: lists of processes show those."""
+__all__ = ["EMULATOR_TOKEN", "UPSTREAM_KEY", "app"]
 
 _BATCH_EPILOG = """\
 Exit codes: 0 each row asked has an answer; 1 rows failed, or the run was stopped: the service was lost, or the output
 could not be written; 2 usage or configuration, nothing was sent; 130 Ctrl-C before all rows were done.
 
-""" + _EPILOG.partition("\n\n")[2]
+""" + EPILOG.partition("\n\n")[2]
 
 UPSTREAM_KEY = "BING_LLM_UPSTREAM_KEY"
 """The environment variable with the key of `bing-llm emulator --upstream`: a list of processes shows options."""
@@ -36,59 +30,7 @@ UPSTREAM_KEY = "BING_LLM_UPSTREAM_KEY"
 EMULATOR_TOKEN = "BING_LLM_EMULATOR_TOKEN"  # noqa: S105 - the name of a variable
 """The environment variable with the token that the emulator's Work IQ takes."""
 
-_VERBOSE = inspect.Parameter(
-    "verbose",
-    inspect.Parameter.KEYWORD_ONLY,
-    default=False,
-    annotation=Annotated[bool, typer.Option("--verbose", help="Log to stderr what is sent and received.")],
-)
-
-app = typer.Typer(
-    help="Microsoft's Bing and Copilot chat on the command line.",
-    epilog=_EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-
-def _command(
-    epilog: str = _EPILOG, *, group: typer.Typer | None = None, name: str | None = None
-) -> Callable[[Callable[..., ExitCode]], None]:
-    """Register a function as a command, which ends with the exit code of the function or of its error.
-
-    Each command has `--verbose`. One that takes `new_client` has the options of a service in its place.
-
-    Args:
-        epilog: What is below the options in its help.
-        group: The command that it belongs to; None for `bing-llm` itself.
-        name: Its name; None for that of the function.
-    """
-
-    def register(function: Callable[..., ExitCode]) -> None:
-        parameters = dict(inspect.signature(function, eval_str=True).parameters)
-        service_options = SERVICE_OPTIONS if parameters.pop("new_client", None) else ()
-        names = {*parameters, *(option.name for option in service_options)}
-
-        def run(*, verbose: bool, **given: object) -> NoReturn:
-            if service_options:
-                given["new_client"] = NewClient.of({option.name: given.pop(option.name) for option in service_options})
-            _run(lambda: function(**given), names, verbose=verbose)
-
-        signature = inspect.Signature([*parameters.values(), *service_options, _VERBOSE])
-        run.__signature__ = signature  # type: ignore[attr-defined]  # what typer reads options from
-        run.__doc__ = function.__doc__
-        (group or app).command(name or function.__name__, epilog=epilog)(run)
-
-    return register
-
-
-def _run(command: Callable[[], ExitCode], names: Collection[str], *, verbose: bool = False) -> NoReturn:
-    """Run a command with options of these names, and end with its exit code."""
-    begin_command()
-    log_to_stderr(verbose=verbose)
-    raise typer.Exit(exit_code_of(command, options=names))
+app.add_typer(logs, name="logs")
 
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes it so
@@ -125,7 +67,7 @@ _Log: TypeAlias = Annotated[
 ]
 
 
-@_command()
+@command()
 def ask(
     prompt: Annotated[
         str | None,
@@ -163,7 +105,7 @@ def ask(
     return run_ask(beginning, Question(prompt=prompt, image=image, context=context), json=json, log=log)
 
 
-@_command()
+@command()
 def chat(
     *,
     system: _System = None,
@@ -183,79 +125,7 @@ def chat(
     return run_chat(begin(new_client, system=system, goes_on=goes_on, conversation=conversation), log=log)
 
 
-_MOST_LISTED = 20
-logs_app = typer.Typer(
-    help="The log of conversations on this machine. Without a command, it lists the latest ones.",
-    invoke_without_command=True,
-    rich_markup_mode=None,
-)
-app.add_typer(logs_app, name="logs")
-_Count: TypeAlias = Annotated[int, typer.Option("-n", "--count", min=1, metavar="N", help="How many at most.")]
-
-
-@logs_app.callback()
-def _list_by_default(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
-
-        _run(lambda: list_logs(_MOST_LISTED), ())
-
-
-@_command(group=logs_app, name="list")
-def _list_logs(*, count: _Count = _MOST_LISTED) -> ExitCode:
-    """List the latest conversations: number, time, service, model, turns and first prompt."""
-    from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
-
-    return list_logs(count)
-
-
-@_command(group=logs_app, name="show")
-def _show_log(
-    number: Annotated[int | None, typer.Argument(metavar="NUMBER", help="Which one. Default: the latest.")] = None,
-) -> ExitCode:
-    """Show a conversation as Markdown."""
-    from bing_llm.cli.logs import show_log  # noqa: PLC0415 - each command loads what it needs
-
-    return show_log(number)
-
-
-@_command(group=logs_app, name="search")
-def _search_logs(
-    text: Annotated[str, typer.Argument(help="What somebody said, whatever the case of its letters.")],
-    *,
-    count: _Count = _MOST_LISTED,
-) -> ExitCode:
-    """List the conversations in which a prompt or an answer has this text."""
-    from bing_llm.cli.logs import list_logs  # noqa: PLC0415 - each command loads what it needs
-
-    return list_logs(count, text)
-
-
-@_command(group=logs_app, name="path")
-def _log_path() -> ExitCode:
-    """Show where the log is. To delete it, remove that file."""
-    from bing_llm.cli.logs import show_path  # noqa: PLC0415 - each command loads what it needs
-
-    return show_path()
-
-
-@_command(group=logs_app, name="on")
-def _log_on() -> ExitCode:
-    """Log conversations from now on; so it is until logs off."""
-    from bing_llm.cli.logs import switch_log  # noqa: PLC0415 - each command loads what it needs
-
-    return switch_log(on=True)
-
-
-@_command(group=logs_app, name="off")
-def _log_off() -> ExitCode:
-    """Log no conversations from now on, and keep no history of a chat. What is there stays."""
-    from bing_llm.cli.logs import switch_log  # noqa: PLC0415 - each command loads what it needs
-
-    return switch_log(on=False)
-
-
-@_command()
+@command()
 def models() -> ExitCode:
     """List the models of every service, each after its service. The first of a service is its default."""
     from bing_llm.cli.models import models as run_models  # noqa: PLC0415 - each command loads what it needs
@@ -263,7 +133,7 @@ def models() -> ExitCode:
     return run_models()
 
 
-@_command(_BATCH_EPILOG)
+@command(_BATCH_EPILOG)
 def batch(
     source: Annotated[
         str, typer.Argument(metavar="INPUT", help="The rows: .jsonl, .csv or .parquet; - reads JSONL from stdin.")
@@ -315,7 +185,7 @@ def batch(
     )
 
 
-@_command()
+@command()
 def login(
     *,
     client_id: Annotated[
@@ -351,7 +221,7 @@ def login(
     return run_login(client_id, tenant_id, endpoint=endpoint, plain_cache=plain_cache, claims=claims)
 
 
-@_command()
+@command()
 def logout() -> ExitCode:
     """Sign out of Work IQ: forget the login, and remove its tokens from this machine."""
     from bing_llm.cli.login import logout as run_logout  # noqa: PLC0415 - each command loads what it needs
@@ -359,7 +229,7 @@ def logout() -> ExitCode:
     return run_logout()
 
 
-@_command()
+@command()
 def agents(
     agent_id: Annotated[
         str | None, typer.Argument(metavar="AGENT_ID", help="The agent. Default: Copilot itself.")
@@ -376,7 +246,7 @@ def agents(
     return run_agents(agent_id, endpoint=endpoint)
 
 
-@_command()
+@command()
 def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -428,7 +298,7 @@ def emulator(
     )
 
 
-@_command()
+@command()
 def serve(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on. Beyond loopback, a key is required.")] = (

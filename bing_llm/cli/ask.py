@@ -6,6 +6,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
@@ -14,11 +15,11 @@ from rich.text import Text
 
 from bing_llm.cli.errors import ExitCode
 from bing_llm.cli.loop import Loop, RunningTurn
-from bing_llm.cli.recorder import Beginning, Recorder
-from bing_llm.cli.session import Exchange, next_turn
-from bing_llm.cli.status import new_status, with_retries_shown
+from bing_llm.cli.recorder import Beginning, Recorder, redactor_of
+from bing_llm.cli.session import Exchange, ResumedTurn, next_turn
+from bing_llm.cli.status import Status, new_status, with_retries_shown
 from bing_llm.cli.streams import check_utf8, is_terminal, new_console, print_to_stderr
-from bing_llm.cli.view import JsonView, TextView, quota_line, source_lines, suggestion_lines
+from bing_llm.cli.view import JsonView, TextView, View, quota_line, source_lines, suggestion_lines
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.events import Reply
@@ -75,17 +76,20 @@ def ask(beginning: Beginning, question: Question, *, json: bool, log: bool | Non
         raise ConfigurationError(exc.message, hint=exc.hint) from exc
     view = JsonView(status) if json else TextView(status)
     with Loop() as loop:
-        reply = loop.run(_answer(client, RunningTurn(TurnStream(turn), view, status)))
+        reply, redact = loop.run(_answer(client, turn, view, status))
     if not json:
         _print_below(reply)
     exchange = Exchange(material.prompt, reply, material.context)
-    Recorder(beginning, wanted=log).add(client, exchange, beginning.past.system)
+    Recorder(beginning, wanted=log).add(client, exchange, beginning.past.system, redact)
     return ExitCode.FAILED if reply.revoked else ExitCode.OK
 
 
-async def _answer(client: BingClient, turn: RunningTurn) -> Reply:
+async def _answer(
+    client: BingClient, turn: ResumedTurn, view: View, status: Status
+) -> tuple[Reply, Callable[[str], str]]:
     async with client:
-        return await turn.show()
+        reply = await RunningTurn(TurnStream(turn), view, status).show()
+        return reply, redactor_of(client, turn.handle)
 
 
 def _print_below(reply: Reply) -> None:

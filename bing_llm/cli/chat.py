@@ -14,7 +14,7 @@ from bing_llm._safe_text import escape, one_line
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.input import Entry, LineInput, MessageInput, quiet_keyboard, read_piped_line, read_typed_line
 from bing_llm.cli.loop import Loop, RunningTurn
-from bing_llm.cli.recorder import Beginning, Recorder
+from bing_llm.cli.recorder import Beginning, Recorder, redactor_of
 from bing_llm.cli.session import Exchange, Past, Session
 from bing_llm.cli.state import StateUnavailable, keeps_conversations, private_file
 from bing_llm.cli.status import new_status, with_retries_shown
@@ -134,7 +134,8 @@ class Chat:
             if entry.text.startswith("/") and not entry.is_literal:
                 return self._command(entry.text)
             if entry.text.strip():
-                return self._answer(entry.text if entry.is_literal else self._suggested(entry.text))
+                is_message = entry.is_literal or not self._has_person  # who pipes has seen no suggestions
+                return self._answer(entry.text if is_message else self._suggested(entry.text))
         except _OVER as exc:
             print_error(f"{exc.message} Type /new to start another conversation.")
             return False
@@ -229,7 +230,8 @@ class Chat:
         self._suggestions = reply.suggestions
         exchange = Exchange(text, reply)
         self._session.add(exchange)
-        self._recorder.add(self._client, exchange, self._session.past.system)
+        redact = redactor_of(self._client, self._session.handle)
+        self._recorder.add(self._client, exchange, self._session.past.system, redact)
         self._print_below(reply)
         return not reply.revoked
 

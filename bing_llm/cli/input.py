@@ -12,7 +12,7 @@ from typing import Protocol
 
 import msgspec
 
-from bing_llm.cli.streams import is_terminal
+from bing_llm.cli.streams import is_dumb, is_terminal
 
 QUOTES = '"""'
 _BRACKET_PASTE, _LEAVE_PASTE = "\x1b[?2004h", "\x1b[?2004l"
@@ -103,7 +103,7 @@ def quiet_keyboard() -> Iterator[None]:
     It would be shown in the middle of the answer. And the lines of a paste would be one message each: so the terminal
     goes on to say where a paste begins and ends.
     """
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)) or is_dumb():
         yield
         return
     try:

@@ -20,10 +20,9 @@ from typing import Any
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm._secrets import Redactor
 from bing_llm.cli.session import Exchange, Past
 from bing_llm.cli.state import StateUnavailable, existing_file, private_file, state_folder
-from bing_llm.services import ChatHub, Service, WorkIQ
+from bing_llm.services import WorkIQ
 
 _NAME = "log.db"
 
@@ -100,7 +99,9 @@ def log_path() -> Path:
     return state_folder() / _NAME
 
 
-def add_turn(conversation: int | None, origin: Origin, exchange: Exchange, *, system: str, service: Service) -> int:
+def add_turn(
+    conversation: int | None, origin: Origin, exchange: Exchange, *, system: str, redact: Callable[[str], str] = str
+) -> int:
     """Add a turn.
 
     Args:
@@ -108,7 +109,7 @@ def add_turn(conversation: int | None, origin: Origin, exchange: Exchange, *, sy
         origin: Who answered.
         exchange: The turn.
         system: What the service should heed.
-        service: The service, whose secrets are not kept.
+        redact: Takes secrets out of texts.
 
     Returns:
         The number of the conversation.
@@ -116,7 +117,6 @@ def add_turn(conversation: int | None, origin: Origin, exchange: Exchange, *, sy
     Raises:
         StateUnavailable: It cannot be written.
     """
-    redact = Redactor(*_secrets_of(service))
     reply = exchange.reply
     text = redact(reply.text)
     # The places of markers are those in the text of the service.
@@ -132,7 +132,7 @@ def add_turn(conversation: int | None, origin: Origin, exchange: Exchange, *, sy
         "service": origin.service,
         "model": origin.model,
         "options": _encode(origin.options),
-        "service_conversation": reply.conversation_id if isinstance(service, WorkIQ) else "",
+        "service_conversation": reply.conversation_id if origin.service == WorkIQ.name else "",
         "system": redact(system),
         "context": redact(exchange.context),
         "prompt": redact(exchange.prompt),
@@ -242,14 +242,6 @@ def _decode(text: str, kind: Any) -> Any:
 def _storable(value: object) -> object:
     """Half of a surrogate pair, which a service may send, is not text for SQLite."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-
-
-def _secrets_of(service: Service) -> list[str]:
-    if isinstance(service, WorkIQ):
-        return [service.token.strip()] if isinstance(service.token, str) else []
-    if isinstance(service, ChatHub) and service.cookie_header:
-        return [each.partition("=")[2].strip() for each in service.cookie_header.split(";")]
-    return []
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from bing_llm.cli.input import QUOTES, Entry, entry_of, is_open
 from bing_llm.cli.streams import is_terminal
 
 _TAKE_PATHS = ("/image ", "/save ")
+_PROMPT = ("fg:ansidefault", "> ")  # with a colour, so that its blank is written, too, not only jumped over
 _LONGEST_KEPT = 100_000  # characters of an entry of the history: no service takes more, and each start loads all
 
 
@@ -50,7 +51,7 @@ class PromptInput:
         self._was_literal = False
         self._edits_next = False
         self._session: PromptSession[str] = PromptSession(
-            "> ",
+            [_PROMPT],
             multiline=True,
             prompt_continuation="  ",
             history=_History(self, InMemoryHistory() if history is None else FileHistory(history)),
@@ -203,4 +204,8 @@ class _Commands(Completer):
 
 def _terminal() -> Output:
     """Stdout; if that leads to a file, stderr."""
-    return create_output(stdout=sys.stdout if is_terminal(sys.stdout) else sys.stderr)
+    output = create_output(stdout=sys.stdout if is_terminal(sys.stdout) else sys.stderr)
+    if hasattr(output, "enable_cpr"):  # not Windows
+        # Some terminals do not answer where the cursor is, and get a warning. An answer that is late is read as keys.
+        output.enable_cpr = False
+    return output

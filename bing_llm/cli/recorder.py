@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
+from bing_llm.backends.base import ConversationHandle, RedactingBackend
 from bing_llm.cli.errors import print_error
 from bing_llm.cli.options import NewClient
 from bing_llm.cli.session import Exchange, Past
@@ -58,6 +61,12 @@ def begin(new_client: NewClient, *, system: str | None, goes_on: bool, conversat
     return Beginning(new_client=new_client.resuming(found.origin.options), past=past, conversation=found.id)
 
 
+def redactor_of(client: BingClient, handle: ConversationHandle | None) -> Callable[[str], str]:
+    """What takes the secrets of a client and of a conversation out of texts; to be asked for before it is closed."""
+    backend = client.backend
+    return backend.redactor(handle) if isinstance(backend, RedactingBackend) else str
+
+
 class Recorder:
     """Adds turns to the log. If that fails, one warning says so, and the command goes on.
 
@@ -75,8 +84,8 @@ class Recorder:
         """Let the next turn begin another conversation."""
         self._conversation = None
 
-    def add(self, client: BingClient, exchange: Exchange, system: str) -> None:
-        """Add a turn of this client."""
+    def add(self, client: BingClient, exchange: Exchange, system: str, redact: Callable[[str], str]) -> None:
+        """Add a turn of this client, without what `redact` takes out."""
         if self._wanted is None:
             self._wanted = keeps_conversations()
         if not self._wanted:
@@ -86,7 +95,7 @@ class Recorder:
         options = {**self._given, "backend": client.backend_name, "model": client.model}
         origin = Origin(service=client.backend_name, model=client.model, options=options)
         try:
-            self._conversation = add_turn(self._conversation, origin, exchange, system=system, service=client.service)
+            self._conversation = add_turn(self._conversation, origin, exchange, system=system, redact=redact)
         except StateUnavailable as exc:
             self._wanted = False
             print_error(f"This conversation is not logged: {exc} (Without a log: --no-log, or bing-llm logs off.)")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bing_llm import events as ev
-from bing_llm.backends.base import TurnChannel
+from bing_llm.backends.base import ConversationHandle, TurnChannel
 from bing_llm.client import BingClient
 from bing_llm.conversation import Conversation, SingleTurn, make_prompt
 from bing_llm.images import ImageSource
@@ -155,6 +155,11 @@ class Session:
         self._conversation: Conversation | None = None
         self._held_from: int | None = None
         self._resumed: ResumedTurn | None = None
+
+    @property
+    def handle(self) -> ConversationHandle | None:
+        """The service's conversation; None before the first turn."""
+        return None if self._conversation is None else self._conversation.handle
 
     async def turn(self, prompt: str, images: Sequence[ImageSource] = ()) -> TurnStream:
         """The next turn; of the turn itself, nothing is sent yet.

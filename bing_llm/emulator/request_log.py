@@ -23,6 +23,12 @@ from bing_llm.emulator.state import State
 requests_log = logging.getLogger("bing_llm.emulator.requests")
 frames_log = logging.getLogger("bing_llm.emulator.frames")
 
+server_log = logging.getLogger("bing_llm.emulator.server")
+"""What aiohttp's server has to say: mistakes of the emulator, but not those of its clients."""
+
+_CLIENTS_FAULT: Final = (ConnectionError, web.RequestPayloadError)  # it left, or its body is not what its header says
+server_log.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], _CLIENTS_FAULT)))
+
 SECRET_KEY: Final = re.compile(r"signature|token|cookie|authori[sz]ation|password|secret", re.IGNORECASE)
 """Keys of JSON whose values are not shown, whoever sent them."""
 
@@ -88,6 +94,11 @@ def recorder(state: State) -> Middleware:
                 received_of(request).fail(f"HTTP {exc.status}")
             received_of(request).answered = True
             raise
+        except ConnectionError:  # the client left before its request was whole
+            return web.Response()  # nobody gets it
+        except web.RequestPayloadError as exc:
+            received_of(request).fail("HTTP 400: its body cannot be read")
+            raise web.HTTPBadRequest(text="The body of the request cannot be read.\n") from exc
         except Exception as exc:
             received_of(request).fail(f"the emulator failed: {type(exc).__name__}")
             raise
@@ -104,7 +115,7 @@ def _settle(state: State, request: web.Request, response: web.StreamResponse) ->
     """Judge by the answer itself, where no turn has said what became of it."""
     received = received_of(request)
     body: Any = getattr(response, "body", None)
-    if isinstance(body, bytes) and body:
+    if isinstance(body, bytes) and body and received.kind != "other":  # what inspects the emulator is not a frame
         log_frame(state, received, "sent", body)
     if received.answered or received.error or request.transport is None or request.transport.is_closing():
         return

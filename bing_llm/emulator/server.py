@@ -22,7 +22,7 @@ from bing_llm.emulator.faults import WIRE_FAULTS
 from bing_llm.emulator.guard import Guard
 from bing_llm.emulator.http_faults import play
 from bing_llm.emulator.received import Received, received_of
-from bing_llm.emulator.request_log import recorder
+from bing_llm.emulator.request_log import recorder, server_log
 from bing_llm.emulator.script import Script
 from bing_llm.emulator.state import State
 from bing_llm.emulator.workiq.a2a.agents import AGENTS, Agent
@@ -269,7 +269,7 @@ class Emulator:
             ]
         )
         app.on_shutdown.append(self._break_connections)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
+        runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=_SHUTDOWN_TIMEOUT_S)
         await runner.setup()
         try:
             if listening is None:

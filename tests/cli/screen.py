@@ -48,6 +48,8 @@ class Screen:
             self._lines += [""] * (self._row + 1 - len(self._lines))
         elif character == "\r":
             self._column = 0
+        elif character == "\b":
+            self._column = max(0, self._column - 1)
         else:
             assert character.isprintable(), f"an unescaped {character!r} reached the terminal"
             if self._column == self.width:
@@ -61,6 +63,10 @@ class Screen:
             top = max(0, len(self._lines) - self.height)
             assert self._row - int(number) >= top, "the cursor was sent above the screen, where nothing can be redrawn"
             self._row -= int(number)
+        elif letter in {"C", "D"}:
+            self._column = max(0, self._column + (1 if letter == "C" else -1) * int(number or 1))
+        elif letter == "J":
+            self._lines[self._row :] = [self._lines[self._row][: self._column]]
         elif (number, letter) == ("2", "K"):
             self._lines[self._row] = ""
         elif number == "?25":

@@ -6,10 +6,13 @@ import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bing_llm import errors
+from bing_llm.backends.chathub.backend import ChatHubBackend
+from bing_llm.backends.chathub.request import ChatHubConversation
 from bing_llm.cli.log import log_path
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command
@@ -119,6 +122,46 @@ def test_what_failed_is_not_logged(command: Command, service: Emulator) -> None:
     service.brain = Scripted([[errors.Throttled()]])
     assert command("ask", "one").code == 1
     assert not log_path().exists()
+
+
+@pytest.mark.parametrize("arguments", [("ask", "It is very-secret-value."), ("chat",)])
+@pytest.mark.parametrize("backend", ["chathub", "workiq", "a2a"])
+def test_no_credential_is_logged(
+    command: Command, service: Emulator, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], backend: str
+) -> None:
+    """Neither from the user's words, nor from the service's."""
+    service.brain = Scripted(lambda question: [f"You say: {question.text}"])
+    service.token = "very-secret-value"
+    monkeypatch.setenv("WORKIQ_TOKEN", "very-secret-value")
+    monkeypatch.setenv("BING_COOKIES", "a=b; _U=very-secret-value")
+    url, protocol = (service.a2a_url, "a2a") if backend == "a2a" else (service.workiq_url, "rest")
+    options = ("--backend", "workiq", "--endpoint", url, "--protocol", protocol, "--time-zone", "UTC")
+    stdin = b"" if "ask" in arguments else b"It is very-secret-value.\n"
+    done = command(*arguments, *(() if backend == "chathub" else options), stdin=stdin)
+    assert (done.code, done.err) == (0, "")
+    assert "very-secret-value" in done.out
+    assert b"secret" not in log_path().read_bytes()
+    assert "You say: It is ***." in command("logs", "show").out
+
+
+def test_a_signature_of_the_service_is_not_logged(
+    command: Command, service: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What makes a conversation of a ChatHub usable is a secret, too."""
+    signatures: list[str] = []
+    create = ChatHubBackend.create_conversation
+
+    async def watched(*args: Any) -> ChatHubConversation:
+        handle = await create(*args)
+        signatures[:] = handle.secrets
+        return handle
+
+    monkeypatch.setattr(ChatHubBackend, "create_conversation", watched)
+    service.brain = Scripted(lambda _: [f"It is {' '.join(signatures)}."])
+    for arguments, stdin in ((("ask", "Hi"), b""), (("chat",), b"Hi\n")):
+        done = command(*arguments, stdin=stdin)
+        assert signatures[-1] in done.out
+        assert not [each for each in signatures if each.encode() in log_path().read_bytes()]
 
 
 @pytest.mark.parametrize("arguments", [("ask", "Hi"), ("chat",)])

@@ -7,7 +7,6 @@ import fcntl
 import os
 import pty
 import select
-import shlex
 import struct
 import subprocess
 import sys
@@ -201,42 +200,3 @@ def test_ctrl_c_ends_the_emulator() -> None:
         code, written = terminal.end()
     assert code == 0
     assert "Traceback" not in written
-
-
-COMMAND = f"""\
-#!/bin/sh
-exec {shlex.quote(sys.executable)} -W error -c "from bing_llm.cli import main; main()" "$@"
-"""
-OTHER_SETTINGS = {
-    "BING_LLM_BACKEND": "emulator",
-    "BING_LLM_ENDPOINT": "http://127.0.0.1:1",
-    "BING_COOKIES": "_U=other",
-    "WORKIQ_TOKEN": "other",
-}
-
-
-@pytest.mark.system
-def test_what_the_emulator_prints_works_in_a_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each line works word for word, and asks this emulator whatever that shell's environment says."""
-    monkeypatch.setenv("BING_LLM_EMULATOR_TOKEN", "emulator-token")
-    (tmp_path / "bing-llm").write_text(COMMAND)
-    (tmp_path / "bing-llm").chmod(0o755)
-    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-    with Terminal("emulator", "--port", "0", "--pace", "0") as terminal:
-        printed = terminal.until(b"WORKIQ_TOKEN=emulator-token\r\n").decode()
-        _, try_it, *settings = [line.partition(": ")[2].strip() for line in printed.splitlines()]
-        for line in (try_it, *(f"{line}; bing-llm chat" for line in settings)):
-            done = subprocess.run(
-                ["/bin/sh", "-c", line],
-                input=b"What is 6 * 7?\n/model\n",
-                env={**environment(), **OTHER_SETTINGS, "PATH": path},
-                capture_output=True,
-                timeout=PATIENCE_S,
-                check=False,
-            )
-            assert done.returncode == 0, line
-            assert done.stdout
-            if "workiq" in line:
-                assert b"The model is copilot" in done.stderr
-        terminal.type(CTRL_C)
-        assert terminal.end()[0] == 0

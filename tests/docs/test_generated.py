@@ -67,6 +67,23 @@ def test_every_command_is_in_the_reference() -> None:
     assert "| `--concurrency N` |" in shown
 
 
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        ("BingClient", "bing_llm.BingClient"),
+        ("Reply.text", "bing_llm.Reply"),
+        ('ChatBing(service="x")', "langchain_bing.ChatBing"),
+        ("Scripted", "bing_llm.emulator.Scripted"),
+        ("Bing", ""),
+        ("convert", ""),
+        ("pip install .", ""),
+    ],
+)
+def test_code_in_a_page_leads_to_its_class(code: str, place: str) -> None:
+    """By the name that it begins with, if only one module has a class of it."""
+    assert generated.place_of(code) == place
+
+
 def test_a_cell_cannot_end_its_table() -> None:
     """A bar and a line feed within a cell stay in it."""
     assert generated.table(["a"], [["b | c\nd"]]).splitlines()[-1] == "| b \\| c d |"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn, Self
 
 import msgspec
 
-from bing_llm._secrets import SecretStruct
-from bing_llm.backends.base import ConversationInfo
+from bing_llm._secrets import Redactor, SecretStruct
+from bing_llm.backends.base import ConversationHandle, ConversationInfo
 from bing_llm.backends.channel import Channel
 from bing_llm.backends.http import ByteStream, Http
 from bing_llm.backends.workiq.answer import AnswerReader
@@ -154,6 +154,10 @@ class WorkIQBackend:
             error = ServiceError(f"The service answered {what} with HTTP {answered.status}, which does not answer it.")
         with self._calls.redact.errors():
             raise error
+
+    def redactor(self, handle: ConversationHandle | None) -> Redactor:  # noqa: ARG002 - a conversation has no secrets
+        """Takes out tokens, cookies that the service set, and passwords of proxies."""
+        return self._calls.redact
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:  # noqa: ARG002 - of all backends
         """Refused: the service has no such call."""

@@ -9,7 +9,8 @@ import weakref
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from bing_llm.backends.base import AgentCard, ConversationInfo
+from bing_llm._secrets import Redactor
+from bing_llm.backends.base import AgentCard, ConversationHandle, ConversationInfo
 from bing_llm.backends.http import Http
 from bing_llm.backends.workiq.a2a.answer import AgentConversation, TaskReader
 from bing_llm.backends.workiq.a2a.cards import WELL_KNOWN, agent_base, default_card, parse_card
@@ -171,6 +172,10 @@ class A2ABackend:
     async def open_warm(self, warm: WarmHandle[AgentConversation], prompt: Prompt, deadline: Deadline) -> TaskChannel:
         """Send the turn."""
         return await self.open_turn(warm.handle, prompt, 0, deadline)
+
+    def redactor(self, handle: ConversationHandle | None) -> Redactor:  # noqa: ARG002 - a conversation has no secrets
+        """Takes out tokens, cookies that the service set, and passwords of proxies."""
+        return self._calls.redact
 
     async def list_conversations(self, deadline: Deadline) -> list[ConversationInfo]:  # noqa: ARG002 - of all backends
         """Refused: the service has no such call."""
