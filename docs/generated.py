@@ -208,6 +208,7 @@ def public_names() -> dict[str, Sequence[str]]:
     modules = (
         "bing_llm",
         "bing_llm.emulator",
+        "bing_llm.serve",
         "bing_llm.batch",
         "bing_llm.testing.llama_index",
         "langchain_bing",
