@@ -122,7 +122,7 @@ class BingClient:
         Raises:
             ConfigurationError: The client was closed; so a running turn is not opened again on it.
         """
-        return self._backends.of(self.model)
+        return self._backends.of(self.service.model)
 
     @property
     def model(self) -> str:

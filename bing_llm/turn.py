@@ -287,7 +287,10 @@ class TurnStream:
                 notice = self._notice()
                 if notice is not None:
                     return notice
-                opened = await self._attempt(attempts.deadline)
+                opened = self._open = _Open(await self._source.open(attempts.deadline))
+                self._go_on()
+                if self._stop_asked:
+                    await opened.channel.stop()
                 return await opened.channel.next_event()
             except BingError as exc:
                 failure = exc
@@ -313,13 +316,6 @@ class TurnStream:
             cause, self._restart_cause = self._restart_cause, None
             return ev.Restarted(cause)
         return ev.TurnCompleted(ev.Reply()) if self._stop_asked else None
-
-    async def _attempt(self, deadline: Deadline) -> _Open:
-        opened = self._open = _Open(await self._source.open(deadline))
-        self._go_on()
-        if self._stop_asked:
-            await opened.channel.stop()
-        return opened
 
     async def _reopen(self, failure: BingError, attempts: Attempts) -> None:
         """Wait for the next attempt, or raise the failure."""

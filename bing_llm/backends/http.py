@@ -7,9 +7,10 @@ import ssl
 import time
 import weakref
 import zlib
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from types import TracebackType
 from typing import Any, TypeAlias, TypedDict, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -408,6 +409,9 @@ class Http:
         self._cookies = _SetCookies()
         self._passwords: dict[str, None] = {}
         self._sessions = PerLoop[_Session]()
+        self._plain_route: _Route = {"proxy": proxy, "ssl": True}
+        self._tls_route: _Route | None = None  # made when it is needed
+        self._note_password(proxy)
 
     async def request(
         self,
@@ -440,19 +444,20 @@ class Http:
         """
         session = (await self._session()).http
 
-        async def call() -> Response:
-            async with session.request(
-                method,
-                _exact(unwrap(url)),
-                headers=unwrap(headers),
-                allow_redirects=False,
-                **self._route(unwrap(url)),
-                json=json,
-                data=_form(form),
-            ) as response:
+        with _MappedErrors(url, what, seconds, limit):
+            async with (
+                asyncio.timeout(seconds),
+                session.request(
+                    method,
+                    _exact(unwrap(url)),
+                    headers=unwrap(headers),
+                    allow_redirects=False,
+                    **self._route(unwrap(url)),
+                    json=json,
+                    data=_form(form),
+                ) as response,
+            ):
                 return await _answer(response, what)
-
-        return await _mapped(call(), url, what, seconds, limit)
 
     async def stream(
         self,
@@ -508,7 +513,8 @@ class Http:
             return ByteStream(response)
 
         try:
-            opened = await _mapped(call(), url, what, seconds, "connect", limited=False)
+            with _MappedErrors(url, what, seconds, "connect"):
+                opened = await call()
         except ConnectionFailed as exc:
             if not was_sent:
                 raise
@@ -536,27 +542,29 @@ class Http:
         """
         session = await self._session()
 
-        async def call() -> Any:
-            try:
-                return await session.http.ws_connect(
-                    _exact(unwrap(url)),
-                    headers=unwrap(headers),
-                    **self._route(unwrap(url)),
-                    max_msg_size=limits.frame_bytes,
-                    timeout=_NO_CLOSING,
-                    decode_text=False,
-                )
-            except aiohttp.WSServerHandshakeError as exc:
-                if exc.status != _SWITCHING:
-                    return _head(exc.status, exc.headers or {})
-            # As below: raised outside of the handler, without that error as its context.
-            msg = f"The answer to {what} from {_shown(url)} opens a WebSocket, but not by the rules."
+        refused: aiohttp.WSServerHandshakeError | None = None
+        with _MappedErrors(url, what, seconds, "connect"):
+            async with asyncio.timeout(seconds):
+                try:
+                    opened: Any = await session.http.ws_connect(
+                        _exact(unwrap(url)),
+                        headers=unwrap(headers),
+                        **self._route(unwrap(url)),
+                        max_msg_size=limits.frame_bytes,
+                        timeout=_NO_CLOSING,
+                        decode_text=False,
+                    )
+                except aiohttp.WSServerHandshakeError as exc:
+                    refused = exc
+        if refused is not None:
+            # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause,
+            # nor in a variable.
+            status, head = refused.status, _head(refused.status, refused.headers or {})
+            refused = None
+            if status != _SWITCHING:
+                raise UpgradeRefused(head)
+            msg = f"The answer to {what} from {public_url(unwrap(url))} opens a WebSocket, but not by the rules."
             raise ProtocolError(msg, value=str(_SWITCHING))
-
-        opened: _WebSocket | Response = await _mapped(call(), url, what, seconds, "connect")
-        if isinstance(opened, Response):
-            # Raised out here: aiohttp's error has the URL in its text, and with it the token; it must not be the cause.
-            raise UpgradeRefused(opened)
         socket = Socket(opened, limits)
         session.sockets.add(socket)
         return socket
@@ -589,25 +597,23 @@ class Http:
         return (*self._cookies.values, *self._passwords)
 
     def _route(self, url: str) -> _Route:
-        """How a request gets there."""
-        return {"proxy": self._proxy_for(url), "ssl": self._tls(url)}
-
-    def _proxy_for(self, url: str) -> str | None:
-        """The proxy of this call: that of the caller, else that of the environment, if it is trusted."""
-        proxy = self._proxy
-        if proxy is None and self._trust_env:
+        """How a request gets there: by the proxy of the caller, else by that of the environment, if it is trusted."""
+        route = self._plain_route
+        if url[:_LONGEST_SCHEME].lower().startswith(_TLS):
+            if self._tls_route is None:
+                context = self._ssl_context or ssl.create_default_context(cafile=certifi.where())
+                self._tls_route = {"proxy": self._proxy, "ssl": context}
+            route = self._tls_route
+        if self._proxy is None and self._trust_env:
             proxy = _environment_proxy(url)
             check_proxy(proxy)
+            self._note_password(proxy)
+            return {"proxy": proxy, "ssl": route["ssl"]}
+        return route
+
+    def _note_password(self, proxy: str | None) -> None:
         if proxy is not None and (password := urlsplit(proxy).password):
             self._passwords[password] = None
-        return proxy
-
-    def _tls(self, url: str) -> ssl.SSLContext | bool:
-        if not url[:_LONGEST_SCHEME].lower().startswith(_TLS):
-            return True
-        if self._ssl_context is None:
-            self._ssl_context = ssl.create_default_context(cafile=certifi.where())
-        return self._ssl_context
 
 
 def _environment_proxy(url: str) -> str | None:
@@ -634,49 +640,68 @@ def _shown(url: str | Wrapped[str]) -> str:
     return public_url(unwrap(url))
 
 
-async def _mapped(
-    call: Coroutine[Any, Any, T],
-    url: str | Wrapped[str],
-    what: str,
-    seconds: float,
-    limit: str,
-    *,
-    limited: bool = True,
-) -> T:
-    """Run the call within that many seconds, unless it keeps to them itself, and map aiohttp's errors to ours.
+class _MappedErrors:
+    """A block whose aiohttp errors become ours.
 
-    Ours are raised outside of `except`, and of causes only the operating system's error stays: aiohttp's have the URL,
-    the headers of an answer or the password of a proxy in their text or repr, and so neither a cause nor a context may
-    lead to them.
+    Of causes only the operating system's error stays: aiohttp's have the URL, the headers of an answer or the password
+    of a proxy in their text or repr, and so neither a cause nor a context may lead to them.
+
+    Args:
+        url: Where to; only its public part is shown.
+        what: What is asked for.
+        seconds: How long the block may take.
+        limit: The name of that limit in `Timeouts`.
     """
-    failure: BingError
-    cause: BaseException | None = None
-    try:
-        if not limited:
-            return await call
-        async with asyncio.timeout(seconds):
-            return await call
-    except aiohttp.ClientHttpProxyError as exc:
-        failure = _refused_by_proxy(exc.status, f"The proxy refused the connection to {_shown(url)} for {what}")
-    except TimeoutError:
-        failure = TimedOut(
-            f"There was no answer to {what} from {_shown(url)} within {seconds:g} seconds (timeouts.{limit})."
+
+    def __init__(self, url: str | Wrapped[str], what: str, seconds: float, limit: str) -> None:
+        self._url = url
+        self._what = what
+        self._seconds = seconds
+        self._limit = limit
+
+    def __enter__(self) -> None:
+        """Nothing has failed yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        failure = None if exc is None else self._failure_of(exc)
+        if failure is None:
+            return
+        cause = (
+            getattr(exc, "os_error", exc) if type(failure) is ConnectionFailed and isinstance(exc, OSError) else None
         )
-    except OSError as exc:
-        cause = getattr(exc, "os_error", exc)
-        reason = getattr(cause, "strerror", None) or type(cause).__name__
-        failure = ConnectionFailed(f"There was no connection to {_shown(url)} for {what}: {reason}.")
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            failure.permanent = True
-            failure.hint = "Check the endpoint; in Python, pass an ssl_context= that trusts its certificate."
-    except (aiohttp.ClientError, ValueError) as exc:  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
-        failure = ConnectionFailed(f"There was no answer to {what} from {_shown(url)} ({type(exc).__name__}).")
-    if cause is not None:
-        forget_frames(cause)  # those of aiohttp have the URL and the headers in their variables
-    try:
-        raise failure from cause
-    finally:
-        failure.__context__ = None  # a task that is written in Python resumes us inside an `except` of its own
+        if cause is not None:
+            forget_frames(cause)  # those of aiohttp have the URL and the headers in their variables
+        del exc, traceback  # which tools that print local variables would show
+        try:
+            raise failure from cause
+        finally:
+            failure.__context__ = None
+
+    def _failure_of(self, exc: BaseException) -> BingError | None:
+        """The error of ours; None for what is not of aiohttp."""
+        where = public_url(unwrap(self._url))
+        if isinstance(exc, aiohttp.ClientHttpProxyError):
+            return _refused_by_proxy(exc.status, f"The proxy refused the connection to {where} for {self._what}")
+        if isinstance(exc, TimeoutError):
+            return TimedOut(
+                f"There was no answer to {self._what} from {where} within {self._seconds:g} seconds "
+                f"(timeouts.{self._limit})."
+            )
+        if isinstance(exc, OSError):
+            cause = getattr(exc, "os_error", exc)
+            reason = getattr(cause, "strerror", None) or type(cause).__name__
+            failure = ConnectionFailed(f"There was no connection to {where} for {self._what}: {reason}.")
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                failure.permanent = True
+                failure.hint = "Check the endpoint; in Python, pass an ssl_context= that trusts its certificate."
+            return failure
+        if isinstance(
+            exc, aiohttp.ClientError | ValueError
+        ):  # ValueError: a URL that yarl, or a proxy that aiohttp refuses
+            return ConnectionFailed(f"There was no answer to {self._what} from {where} ({type(exc).__name__}).")
+        return None
 
 
 def _refused_by_proxy(status: int, message: str) -> BingError:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-import uuid
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -128,13 +127,13 @@ class ChatHubBackend:
             msg = f"The prompt has {len(prompt.images)} images; a ChatHub message takes one."
             raise InvalidRequest(msg, hint="Send one image a turn.")
 
-    async def create_conversation(self, deadline: Deadline) -> ChatHubConversation:
+    def create_conversation(self, deadline: Deadline) -> Coroutine[Any, Any, ChatHubConversation]:
         """Create a conversation: one GET, answered with ids and signatures."""
-        return await self._create("", deadline)
+        return self._create("", deadline)
 
-    async def open_conversation(self, conversation_id: str, deadline: Deadline) -> ChatHubConversation:
+    def open_conversation(self, conversation_id: str, deadline: Deadline) -> Coroutine[Any, Any, ChatHubConversation]:
         """Fresh signatures for a conversation that exists."""
-        return await self._create(f"&conversationId={quote(conversation_id, safe='')}", deadline)
+        return self._create(f"&conversationId={quote(conversation_id, safe='')}", deadline)
 
     async def _create(self, url_suffix: str, deadline: Deadline) -> ChatHubConversation:
         url = self._endpoints.create + url_suffix
@@ -202,7 +201,7 @@ class ChatHubBackend:
 
     def _chat(self, handle: ChatHubConversation, prompt: Prompt, number: int, image_url: str | None) -> Chat:
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        stamp = Stamp(os.urandom(16).hex(), str(uuid.uuid4()), now)
+        stamp = Stamp(os.urandom(16).hex(), _random_uuid(), now)
         return chat_request(handle, prompt, self._service, number, stamp=stamp, image_url=image_url)
 
     async def _upload(self, handle: ChatHubConversation, prompt: Prompt, deadline: Deadline) -> str | None:
@@ -257,6 +256,13 @@ class ChatHubBackend:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _random_uuid() -> str:
+    """As `str(uuid.uuid4())`, which takes three times as long."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class _ClosedOnFailure:

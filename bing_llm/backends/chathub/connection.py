@@ -118,6 +118,7 @@ class Connection:
         self.frames_received = 0  # pings left out: they show a live socket, not a live answer
         self.record: Record = b""  # of the last frame
         self._decode_server = codec.ServerDecoder().decode
+        self._decode: Callable[[Record], frames.ServerFrame | frames.ClientFrame]
         self.state = State.NEW
         self._reader = RecordReader(limits)
         self._records = self._reader.records
@@ -134,7 +135,10 @@ class Connection:
         # Looked up here, not for each frame: an Enum is slow to hash, and most frames change nothing.
         self._state = state
         self._next_states = TRANSITIONS[state]
-        self._decode = self._decoder()
+        if self.role is Role.CLIENT:
+            self._decode = codec.decode_ack if state in UNANSWERED else self._decode_server
+        else:
+            self._decode = codec.decode_handshake if state is State.NEW else codec.decode_client
 
     def send(self, *outgoing: frames.ServerFrame | frames.ClientFrame) -> bytes:
         """The wire form of these frames.
@@ -178,11 +182,6 @@ class Connection:
         if kind is not _PING:
             self.frames_received += 1
         return frame
-
-    def _decoder(self) -> Callable[[Record], frames.ServerFrame | frames.ClientFrame]:
-        if self.role is Role.SERVER:
-            return codec.decode_handshake if self._state is State.NEW else codec.decode_client
-        return codec.decode_ack if self._state in UNANSWERED else self._decode_server
 
     def _step(self, frame: frames.ServerFrame | frames.ClientFrame, participle: str) -> None:
         if isinstance(frame, _STATELESS) and self._state is not State.NEW:

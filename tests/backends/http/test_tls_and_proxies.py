@@ -213,8 +213,8 @@ def test_a_socket_takes_the_proxy_of_http(monkeypatch: pytest.MonkeyPatch, url: 
     monkeypatch.setenv("http_proxy", "http://plain.example")
     monkeypatch.setenv("https_proxy", "http://tls.example")
     monkeypatch.setenv("no_proxy", "b.example")
-    assert Http(trust_env=True)._proxy_for(url) == proxied
-    assert Http()._proxy_for(url) is None
+    assert Http(trust_env=True)._route(url)["proxy"] == proxied
+    assert Http()._route(url)["proxy"] is None
 
 
 async def test_no_packing_is_offered() -> None:
