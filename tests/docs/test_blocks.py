@@ -113,6 +113,12 @@ def test_json_blocks_parse() -> None:
             assert [json.loads(line) for line in block.code.splitlines()], page
 
 
+def test_each_page_says_what_its_blocks_need() -> None:
+    """A `pip install` stands above each block that a reader runs, so that fresh environments can prove it."""
+    blocks = [(page, *block) for page, blocks in PAGES.items() for block in blocks if not block.install]
+    assert [each for each in blocks if each[2] in {"python", "sh"} and not each[-1].startswith("not run; ")] == []
+
+
 def test_readme_opens_with_two_commands() -> None:
     """Two sh blocks of one command each, to try it and to test it, stand before the first Python block."""
     first, second, third, *_ = PAGES["README.md"]
