@@ -26,6 +26,8 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """The time limits of a turn, in seconds.
 
     A service may have limits of its own, which hold where you give none: Work IQ has 330 for `silence` and `answer`.
+    If you give `turn`, the limits of one answer (`answer`, and what the service has of its own) are not shorter unless
+    you give them too: who waits 15 minutes for a turn waits as long for a model that reads a long prompt.
 
     The time that the caller takes between two events counts only for `turn` and `stop`. During that time nothing is
     sent, not even a ping: a service may drop a client that is silent for long (SignalR's default is 30 s).
@@ -54,7 +56,11 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             own: The service's limits by their names, in seconds.
         """
-        missing = {name: _Default(own[name]) for name in own if isinstance(getattr(self, name), _Default)}
+        usual = {"answer": self.answer, **own}
+        longest = 0.0 if isinstance(self.turn, _Default) else self.turn
+        missing = {
+            name: _Default(max(usual[name], longest)) for name in usual if isinstance(getattr(self, name), _Default)
+        }
         return msgspec.structs.replace(self, **missing)
 
     def check(self) -> None:

@@ -133,6 +133,16 @@ def test_a_service_fills_in_what_nobody_gave() -> None:
     assert Timeouts().of_service(own).of_service({"answer": 5.0}).answer == 5.0
 
 
+def test_who_waits_long_for_a_turn_waits_as_long_for_its_answer() -> None:
+    """Unless that has a limit too; pings must still come, where a service sends some."""
+    assert Timeouts(turn=900).of_service({}).answer == 900
+    assert Timeouts(turn=900).of_service({}).silence == Timeouts().silence
+    assert Timeouts(turn=900).of_service({"silence": 330.0, "answer": 330.0}).silence == 900
+    assert Timeouts(turn=900, answer=60).of_service({}).answer == 60
+    assert Timeouts(turn=30).of_service({}).answer == Timeouts().answer
+    assert Timeouts().of_service({}) == Timeouts()
+
+
 def test_retries_may_send_again_what_is_charged() -> None:
     """Only where it is said."""
     paid = Metering(metered=True, throttling_passes=True)

@@ -134,7 +134,8 @@ class Chat:
             if entry.text.startswith("/") and not entry.is_literal:
                 return self._command(entry.text)
             if entry.text.strip():
-                return self._answer(entry.text if entry.is_literal else self._suggested(entry.text))
+                is_message = entry.is_literal or not self._has_person  # who pipes has seen no suggestions
+                return self._answer(entry.text if is_message else self._suggested(entry.text))
         except _OVER as exc:
             print_error(f"{exc.message} Type /new to start another conversation.")
             return False

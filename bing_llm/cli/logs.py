@@ -61,8 +61,12 @@ def show_log(number: int | None) -> ExitCode:
 
 
 def show_path() -> ExitCode:
-    """Show where the log is, and say on stderr whether it is on."""
-    print(log.log_path(), flush=True)
+    """Show where the log is; if it is off, say so on stderr.
+
+    Raises:
+        ConfigurationError: There is no place for it.
+    """
+    print(_try(log.log_path), flush=True)
     if not keeps_conversations():
         print_to_stderr("Logging is off.")
     return ExitCode.OK
@@ -83,9 +87,8 @@ def _try(action: Callable[[], T]) -> T:
     try:
         return action()
     except StateUnavailable as exc:
-        raise ConfigurationError(
-            f"The log cannot be used: {exc}", hint="`bing-llm logs path` says where it is."
-        ) from exc
+        hint = "Without a log: --no-log, or bing-llm logs off."
+        raise ConfigurationError(f"The log cannot be used: {exc}", hint=hint) from exc
 
 
 def _why_empty() -> str:

@@ -19,10 +19,20 @@ class StateUnavailable(Exception):
 
 
 def state_folder() -> Path:
-    """Where the state is: on Linux in `~/.local/state/bing-llm`, unless `XDG_STATE_HOME` says otherwise."""
+    """Where the state is: on Linux in `~/.local/state/bing-llm`, unless `XDG_STATE_HOME` says otherwise.
+
+    Raises:
+        StateUnavailable: The user has no home folder, as in some containers.
+    """
     import platformdirs  # noqa: PLC0415 - only where something is kept
 
-    return platformdirs.user_state_path("bing-llm", appauthor=False)
+    try:
+        folder = platformdirs.user_state_path("bing-llm", appauthor=False)
+    except RuntimeError as exc:  # of later versions
+        raise StateUnavailable("there is no home folder.") from exc
+    if not folder.is_absolute():
+        raise StateUnavailable("there is no home folder.")
+    return folder
 
 
 def private_file(name: str) -> Path:
@@ -66,7 +76,10 @@ def existing_file(name: str) -> Path | None:
 
 def keeps_conversations() -> bool:
     """Whether what users ask is kept: it is, unless `bing-llm logs off` was called."""
-    return not (state_folder() / _OFF).exists()
+    try:
+        return not os.path.exists(state_folder() / _OFF)  # noqa: PTH110 - Path.exists raises where the folder is closed
+    except StateUnavailable:
+        return True  # and whoever keeps them learns why that fails
 
 
 def keep_conversations(*, on: bool) -> None:

@@ -1,10 +1,10 @@
 """Continuing a conversation: the turn that answers a history in the live conversation that already holds it.
 
 Frameworks send the whole history each turn; the services keep it. If a live conversation already holds the beginning
-of a history, only the new messages are sent, with the rules of this turn; a service that forgets the context of a turn
-is sent that again. Every other history gets a conversation of its own, with the earlier messages as context.
+of a history, only the new messages are sent, with the reminder of this turn; a service that forgets the context of a
+turn is sent that again. Every other history gets a conversation of its own, with the earlier messages as context.
 
-A conversation is known by a digest of all that it was sent: the model, the list of tools or the schema, each message as
+A conversation is known by a digest of all that it was sent: the model, the prefix, each message as
 the adapter converted it, and its answer as the adapter will show it. It is taken out when it is used, so a history that
 goes on from the same point twice, or from an earlier one, never meets another's turns. Not kept are those that hold
 something else than the history says: pictures, which a history does not repeat, or an answer that was cut or withdrawn;
@@ -24,7 +24,7 @@ from msgspec.structs import replace
 from bing_llm import events as ev
 from bing_llm._safe_text import log_line
 from bing_llm.backends.base import AnyBackend, TurnChannel
-from bing_llm.completion.prompt import build_prompt
+from bing_llm.completion.prompt import about_repeats, build_prompt
 from bing_llm.conversation import SingleTurn, make_prompt
 from bing_llm.errors import BingError, InvalidRequest, UploadFailed
 from bing_llm.images import ImageSource, load_image
@@ -70,7 +70,7 @@ class HistoryTurn(SingleTurn):
     Args:
         context: The client.
         messages: The history, the oldest first, as an adapter converts it.
-        instructions: What to say of tools and JSON. A conversation gets the listing once, the rules with each turn.
+        instructions: What to say of tools and JSON. A conversation gets the prefix once, the rest with each turn.
         images: Pictures that go with the last message.
         spare_images: Pictures of which the service is sent as many as it takes, the first ones.
         observer: Is told when the turn begins and ends; None for nobody.
@@ -92,7 +92,7 @@ class HistoryTurn(SingleTurn):
         *,
         observer: TurnObserver | None = None,
     ) -> None:
-        backend = context.backend
+        backend, instructions = context.backend, about_repeats(messages, instructions)
         self._limit = backend.prompt_limit
         whole = build_prompt(messages, instructions, limit=self._limit)
         plain = make_prompt(backend, whole.text, whole.context, images)
@@ -101,9 +101,9 @@ class HistoryTurn(SingleTurn):
         super().__init__(context, self._whole)
         self._kept = None if self._whole.images else context.continuations
         self._may_go_on = self._kept is not None
-        # Rules are for one turn, but who was asked for JSON without a schema should not be asked for prose there.
-        self._keys = _HistoryKeys(context.model, instructions.listing or instructions.rules, messages)
-        self._rules = Instructions(rules=instructions.rules)
+        # The reminder is for one turn, but who was asked for JSON without a schema should not be asked for prose there.
+        self._keys = _HistoryKeys(context.model, instructions.prefix or instructions.reminder, messages)
+        self._again = replace(instructions, prefix="")
         self._turns = 0
         self._observer = observer
         if observer is not None:
@@ -118,7 +118,7 @@ class HistoryTurn(SingleTurn):
         self.conversation = "used"
         self.handle, self._turns = live.handle, live.turns + 1
         backend = self.context.backend
-        new = build_prompt(self._keys.new, self._rules, limit=self._limit)
+        new = build_prompt(self._keys.new, self._again, limit=self._limit)
         self.sent = make_prompt(backend, new.text, live.context + (new.context or "") or None)
         return await backend.open_turn(live.handle, self.sent, live.turns, deadline)
 
@@ -177,8 +177,8 @@ def _with_spare_images(backend: AnyBackend, prompt: Prompt, images: Sequence[Ima
 class _HistoryKeys:
     """The keys of the conversations that hold a history, or its beginning."""
 
-    def __init__(self, model: str, listing: str, messages: Sequence[Message]) -> None:
-        self._first = (model, listing)
+    def __init__(self, model: str, prefix: str, messages: Sequence[Message]) -> None:
+        self._first = (model, prefix)
         self._messages = messages
         answers = (at for at, message in enumerate(messages) if message.role == "assistant")
         self._last_answer = max(answers, default=-1)

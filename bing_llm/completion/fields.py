@@ -38,6 +38,7 @@ from bing_llm.limits import Retries, Timeouts
 from bing_llm.services import SERVICES, Endpoint, Service, ServiceSettings, credential_of, describe
 from bing_llm.sync import run
 from bing_llm.tools.calls import JsonObject
+from bing_llm.tools.prompt import DEFAULT_PROMPT, ToolPrompt
 
 SERVICE_FIELDS = (
     "backend",
@@ -214,6 +215,13 @@ class ServiceFields(BaseModel):
         default=True,
         description="Whether text that has already arrived is joined into one chunk. It never waits for more.",
     )
+    tool_prompt: SkipJsonSchema[ToolPrompt | None] = Field(
+        default=None,
+        exclude=True,
+        repr=False,
+        description="How the prompt words tools, calls and JSON; None for the wording that was chosen by measurement. "
+        "See `bing_llm.tools.ToolPrompt`.",
+    )
 
     _connected: Connected | None = PrivateAttr(default=None)
 
@@ -294,6 +302,10 @@ class ServiceFields(BaseModel):
         return BingClient(model=model, timeouts=timeouts, **of_the_service, **of_the_client)
 
     @property
+    def _tool_prompt(self) -> ToolPrompt:
+        return self.tool_prompt or DEFAULT_PROMPT
+
+    @property
     def _retries(self) -> Retries:
         """The retries of this model's calls."""
         return self._retries_of(self._connection)
@@ -332,6 +344,7 @@ class ServiceFields(BaseModel):
             to_json_schema=to_json_schema,
             stop=self.stop,
             max_tokens=self.max_tokens,
+            tool_prompt=self._tool_prompt,
         )
         own = self._connection
         timeout: Any = options.get("timeout")

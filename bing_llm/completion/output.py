@@ -15,9 +15,9 @@ from bing_llm.tools.calls import Call, InvalidCall, Piece
 from bing_llm.tools.json_answer import JsonAnswer
 from bing_llm.tools.parser import CallParser
 
-_NO_CALL = "Your last reply holds no tool call."
+_NO_CALL = "It holds no tool call."
 _UNREADABLE = "A tool call of the model cannot be used:"
-_NO_JSON = "Your last reply is not one complete JSON object."
+_NO_JSON = "It is not one complete JSON object."
 
 
 class StopFilter:
@@ -187,9 +187,16 @@ class OutputProcessor:
         return "" if self._format.check is None else self._format.check(json.loads(self._json.text))
 
     def _explained(self) -> list[Piece]:
-        """Invalid calls, each after a text that says why: frameworks keep the text, but not all keep the reason."""
+        """Invalid calls, each after a text that says why: frameworks keep the text, but not all keep the reason.
+
+        One that can be made all the same is given as a call: its tool may take what its schema does not allow.
+        """
         space = "\n" if self._has_given or self._held else ""
-        return [piece for call in self._invalid for piece in (f"{space}[{_UNREADABLE} {call.reason}]", call)]
+        return [
+            piece
+            for one in self._invalid
+            for piece in ((one.call,) if one.call else (f"{space}[{_UNREADABLE} {one.reason}]", one))
+        ]
 
     def _parse(self, text: str) -> list[Piece]:
         return self._extract_json([text] if self._parser is None else self._parser.feed(text))

@@ -14,11 +14,12 @@ from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource, picture_url
 from bing_llm.messages import Message, Prompt, convert
 from bing_llm.tools.escape import escape_headers, escape_headers_and_results
-from bing_llm.tools.prompt import Instructions, render_foreign_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, Instructions, ToolPrompt, render_history_call, render_result
 
 _LONGEST_LABEL = 64  # characters of a name or a role: it is one word, or a few
 
 _NONE = Instructions()
+PLACE = "auto"
 _CONTINUE = "Continue your last message."
 _MESSAGE_MOVED = "Answer the last message of the context."
 _RESULTS_MOVED = "Go on from the tool results at the end of the context."
@@ -34,22 +35,17 @@ class HistoryCall(msgspec.Struct, frozen=True):
     Attributes:
         ids: The ids by which a result may refer to it.
         name: The name of its tool.
-        text: How the prompt shows it.
+        arguments: Its arguments, as `render_history_call` takes them.
     """
 
     ids: frozenset[str]
     name: str
-    text: str
+    arguments: object
 
     @classmethod
-    def render(cls, name: str, arguments: object, *ids: object) -> HistoryCall:
-        """The call as `render_foreign_call` writes it; ids that are not a str or are empty do not count.
-
-        Raises:
-            InvalidRequest: The arguments cannot be written as JSON.
-        """
-        known = frozenset(key for key in ids if isinstance(key, str) and key)
-        return cls(known, name, render_foreign_call(name, arguments))
+    def of(cls, name: str, arguments: object, *ids: object) -> HistoryCall:
+        """The call; ids that are not a str or are empty do not count."""
+        return cls(frozenset(key for key in ids if isinstance(key, str) and key), name, arguments)
 
 
 class History(msgspec.Struct, frozen=True):
@@ -76,9 +72,13 @@ class HistoryBuilder:
     The service takes pictures only with a turn, so one message's pictures are sent: those of the newest message that
     has any, among the results of tools since the last answer and the user messages of the question. A question goes on
     while tools are called for it. Earlier pictures are neither sent nor read.
+
+    Args:
+        tool_prompt: How calls are written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> None:
+        self._tool_prompt = tool_prompt
         self._messages: list[Message] = []
         self._question: list[Iterable[ImageSource]] = []  # the pictures of each user message
         self._results: list[Iterable[ImageSource]] = []  # those of each result since the last answer
@@ -121,9 +121,13 @@ class HistoryBuilder:
         self._answered = role == "assistant" or (self._answered and role != "user")
 
     def add_answer(self, text: str, calls: Sequence[HistoryCall], *, name: str = "") -> None:
-        """Add a message of the model, with the calls that it made after the text."""
+        """Add a message of the model, with the calls that it made after the text.
+
+        Raises:
+            InvalidRequest: The arguments of a call cannot be written as JSON.
+        """
         self._tools.update((key, call.name) for call in calls for key in call.ids)
-        written = [call.text for call in calls]
+        written = [render_history_call(call.name, call.arguments, self._tool_prompt) for call in calls]
         if text:
             self.add("assistant", join_lines([text, *written]), name=name)
         else:
@@ -243,10 +247,12 @@ def build_prompt(messages: Sequence[Message], instructions: Instructions = _NONE
     ==================================  ======================================================
 
     Messages of role `system` do not end a history. The context holds everything that is not in the text, in order. The
-    listing and the rules follow the text, separated by empty lines. What is too long moves, one step after another:
+    instructions stand around the text, separated by empty lines: the prefix before it, and the reminder after it. After
+    results of tools `after_results` is the reminder, and the prefix stands where it stood before their question: at the
+    beginning of the context, as a message of role `system`. What is too long moves, one step after another:
 
-    1. The listing moves to the end of the context, as a message of role `system`; the rules stay.
-    2. The messages of the text follow it, and the text asks to answer the last message of the context.
+    1. The prefix moves to the beginning of the context.
+    2. The messages of the text move to the end of the context, and the text asks to answer the last one.
 
     A text that is still too long is returned all the same, and the client refuses it.
 
@@ -272,6 +278,22 @@ def build_prompt(messages: Sequence[Message], instructions: Instructions = _NONE
     if not prompt.text.strip():
         raise InvalidRequest("The last message is empty.", hint="Pass some text to answer.")
     return prompt
+
+
+def about_repeats(messages: Sequence[Message], instructions: Instructions) -> Instructions:
+    """The instructions for a history: what follows results is `after_repeat` if the calls before them are not new.
+
+    Calls are compared as they are written, with the text before them, back to the last message of a user.
+    """
+    written: list[str] = []
+    for message in reversed(messages):
+        if message.role == "user":
+            break
+        if message.role == "assistant":
+            written.append(message.content.strip())
+    if not written or written[0] not in written[1:]:
+        return instructions
+    return msgspec.structs.replace(instructions, after_results=instructions.after_repeat)
 
 
 def render_context(messages: Iterable[Message]) -> str:
@@ -300,17 +322,19 @@ def _find_asked(messages: Sequence[Message]) -> list[int]:
 
 
 def _fit(asked: Sequence[Message], before: str, instructions: Instructions, limit: int) -> Prompt:
+    is_results = bool(asked) and asked[-1].role == "tool"
+    last = instructions.after_results if is_results else instructions.reminder
     said = _render(asked)
-    whole = _join_paragraphs(said, instructions.listing, instructions.rules)
-    if len(whole) <= limit:
+    whole = _join_paragraphs(instructions.prefix, said, last)
+    if len(whole) <= limit and not (is_results and PLACE == "auto"):
         return Prompt(whole, before or None)
-    if instructions.listing:
-        before += convert([Message("system", instructions.listing)])
-        whole = _join_paragraphs(said, instructions.rules)
+    if instructions.prefix:
+        before = convert([Message("system", instructions.prefix)]) + before
+        whole = _join_paragraphs(said, last)
     if len(whole) <= limit or not asked:
         return Prompt(whole, before or None)
-    pointer = _RESULTS_MOVED if asked[-1].role == "tool" else _MESSAGE_MOVED
-    return Prompt(_join_paragraphs(pointer, instructions.rules), before + convert(asked))
+    pointer = _RESULTS_MOVED if is_results else _MESSAGE_MOVED
+    return Prompt(_join_paragraphs(pointer, last), before + convert(asked))
 
 
 def _render(asked: Sequence[Message]) -> str:

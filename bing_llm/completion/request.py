@@ -14,7 +14,7 @@ from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Check, JsonObject, SchemaCheck, Tool, Toolbox
-from bing_llm.tools.prompt import Instructions, JsonFormat, render_instructions
+from bing_llm.tools.prompt import DEFAULT_PROMPT, Instructions, JsonFormat, ToolPrompt, render_instructions
 
 ToolChoice: TypeAlias = JsonObject | str | bool | None
 
@@ -39,6 +39,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         json_format: Set if the answer must be JSON.
         stop: The answer ends before the first of these.
         max_characters: The longest answer; None for no limit.
+        tool_prompt: How tools, calls and JSON are worded.
     """
 
     messages: tuple[Message, ...]
@@ -48,11 +49,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     json_format: JsonFormat | None = None
     stop: tuple[str, ...] = ()
     max_characters: int | None = None
+    tool_prompt: ToolPrompt = DEFAULT_PROMPT
 
     @property
     def instructions(self) -> Instructions:
         """What the prompt says about tools and format."""
-        return render_instructions(self.toolbox, self.json_format)
+        return render_instructions(self.toolbox, self.json_format, self.tool_prompt)
 
     def followed_by(self, *messages: Message) -> Request:
         """The same request with more messages after its history."""
@@ -67,6 +69,7 @@ def build_request(
     to_json_schema: Callable[..., JsonObject],
     stop: Sequence[str] | None,
     max_tokens: int | None,
+    tool_prompt: ToolPrompt = DEFAULT_PROMPT,
 ) -> Request:
     """The request of one call.
 
@@ -79,6 +82,7 @@ def build_request(
         to_json_schema: The framework's way from a schema of any kind to a JSON schema.
         stop: The model's own stop sequences; those of the call are added.
         max_tokens: The model's own limit, at 4 characters a token; that of the call replaces it.
+        tool_prompt: How tools, calls and JSON are worded.
 
     Raises:
         ValueError: A choice names a tool that is not there, or a tool or schema is of an unknown kind.
@@ -99,6 +103,7 @@ def build_request(
         json_format=read_format(options.get("response_format"), to_json_schema, check=checks.get(ANSWER)),
         stop=(*read_stop(stop), *read_stop(options.get("stop"))),
         max_characters=read_max_tokens(options.get("max_tokens", max_tokens)),
+        tool_prompt=tool_prompt,
     )
 
 
@@ -190,7 +195,8 @@ def read_toolbox(
         tools: Tools in OpenAI's form, `{"type": "function", "function": {"name", "description", "parameters"}}`.
         choice: Which of them may or must be called; see `read_choice` and `read_allowed_tools`.
         parallel: False for at most one call.
-        strict: Whether arguments must fit their schema; a tool in OpenAI's form may demand it too.
+        strict: Whether a call is invalid whose arguments do not fit their schema, even when the model was asked once
+            more; a tool in OpenAI's form may demand it too. Without it, the call is then given as the model wrote it.
         checks: What the arguments of the tools of these names must pass, instead of their schema.
 
     Raises:
@@ -200,10 +206,11 @@ def read_toolbox(
     functions = [tool["function"] for tool in tools]
     converted = tuple(
         Tool(
-            function["name"],
+            name := function["name"],
             function.get("description") or "",
             parameters := function.get("parameters") or {},
-            checks.get(function["name"]) or (SchemaCheck(parameters) if strict or function.get("strict") else None),
+            checks.get(name) or SchemaCheck(parameters),
+            strict=name in checks or bool(strict or function.get("strict")),
         )
         for function in functions
     )

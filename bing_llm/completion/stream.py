@@ -18,7 +18,6 @@ from bing_llm.completion.request import Request
 from bing_llm.errors import BingError
 from bing_llm.messages import Message, Prompt
 from bing_llm.tools.calls import Call, InvalidCall, Piece
-from bing_llm.tools.prompt import render_call, render_call_repair, render_json_repair
 from bing_llm.turn import TurnStream
 
 _log = logging.getLogger(__name__)
@@ -240,7 +239,7 @@ class Completion(AsyncIterator[Item]):
         if self._output.has_cut or any(isinstance(piece, InvalidCall) for piece in pieces):
             return
         text = "".join(piece for piece in pieces if isinstance(piece, str))
-        calls = [render_call(piece) for piece in pieces if isinstance(piece, Call)]
+        calls = [self._request.tool_prompt.call(piece) for piece in pieces if isinstance(piece, Call)]
         self._sources[-1].keep("\n".join((text, *calls)), reply)
 
     def _repair(self, reply: ev.Reply, output: OutputProcessor, *, replaces: bool) -> None:
@@ -250,7 +249,8 @@ class Completion(AsyncIterator[Item]):
         problem = output.problem
         _log.info("The model is asked once more: %s", log_line(problem))
         is_call = output.about_call
-        wanted = render_call_repair(self._request.toolbox, problem) if is_call else render_json_repair(problem)
+        prompt = self._request.tool_prompt
+        wanted = prompt.repair_call(self._request.toolbox, problem) if is_call else prompt.repair_json(problem)
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 

@@ -161,9 +161,9 @@ def _calls_of(message: ChatMessage) -> list[HistoryCall]:
     calls = []
     for call in message.tool_calls or ():
         if call.function is not None:
-            calls.append(HistoryCall.render(call.function.name, call.function.arguments, call.id))
+            calls.append(HistoryCall.of(call.function.name, call.function.arguments, call.id))
         elif call.custom is not None:
-            calls.append(HistoryCall.render(call.custom.name, call.custom.input, call.id))
+            calls.append(HistoryCall.of(call.custom.name, call.custom.input, call.id))
     if message.function_call is not None and not calls:
-        calls = [HistoryCall.render(message.function_call.name, message.function_call.arguments)]
+        calls = [HistoryCall.of(message.function_call.name, message.function_call.arguments)]
     return calls

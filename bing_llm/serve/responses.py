@@ -169,7 +169,7 @@ def history_of(instructions: str | None, items: Sequence[InputItem], *, start: i
         if kind == "message" and item.role == "assistant":
             run.append((own_text_of(_content(item.content, f"{place}.content")), None))
         elif kind == "function_call":
-            run.append(("", HistoryCall.render(item.name or "", item.arguments, item.call_id)))
+            run.append(("", HistoryCall.of(item.name or "", item.arguments, item.call_id)))
         elif kind not in _SILENT:
             _add_run(history, run)
             run = []

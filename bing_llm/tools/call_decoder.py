@@ -234,9 +234,10 @@ class CallDecoder:
     def checked(self, name: str, arguments: JsonObject, raw: str) -> Call | InvalidCall:
         """The call of a tool with these arguments, if they pass its check."""
         arguments = unwrap(arguments, self._tools[name].parameters) if name in self._tools else arguments
-        check = self._tools[name].check if name in self._tools else None
-        problem = "" if check is None else check(arguments)
-        return InvalidCall(raw, problem, name) if problem else Call(name, arguments)
+        tool, call = self._tools.get(name), Call(name, arguments)
+        if tool is None or tool.check is None or not (problem := tool.check(arguments)):
+            return call
+        return InvalidCall(raw, problem, name, None if tool.strict else call)
 
     def _forced_call(self, values: list[object], raw: str) -> Call | InvalidCall | None:
         """The call of the one tool that must be called, if the model wrote only its arguments."""

@@ -30,13 +30,15 @@ class Tool(msgspec.Struct, frozen=True):
         name: Its name, unique among the tools of a request.
         description: What it is for, in words for the model; may be empty.
         parameters: The JSON schema of its arguments, an object; empty for a tool that takes none.
-        check: What the arguments must pass: a call whose arguments do not is invalid. None for nothing.
+        check: What the arguments must pass; if they do not, the model is asked once more. None for nothing.
+        strict: Whether a call stays invalid whose arguments still do not pass; else it is given as the model wrote it.
     """
 
     name: str
     description: str = ""
     parameters: JsonObject = {}  # msgspec copies an empty default
     check: Check | None = None
+    strict: bool = True
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -53,11 +55,13 @@ class InvalidCall(msgspec.Struct, frozen=True):
         text: What the model wrote, the opening tag included.
         reason: Why it is not a call, in one sentence that a model can act on.
         name: The name of the tool, "" if it could not be read.
+        call: The call all the same, if only its arguments do not pass the check of a tool that is not strict.
     """
 
     text: str
     reason: str
     name: str = ""
+    call: Call | None = None
 
 
 Piece: TypeAlias = str | Call | InvalidCall

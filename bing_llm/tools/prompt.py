@@ -10,21 +10,32 @@ import json
 import marshal
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
-from bing_llm.tools.calls import Call, Check, JsonObject, Tool, Toolbox
+from bing_llm.tools.calls import Call, Check, JsonObject, Toolbox
 from bing_llm.tools.escape import escape, json_line
-from bing_llm.tools.schemas import compact, example_call
+from bing_llm.tools.schemas import compact
+from bing_llm.tools.signatures import render_tool
 
-_TOOLS = "Tools that you can call, one in each line:"
-_FORM = "Call a tool by writing a block like this, with arguments that fit its parameters:"
-_STOP = "Stop after the last </tool_call>: I send you what the tools give back, so never write a tool_result yourself."
+_TOOLS = "You can call these tools:"
+_FORM = """\
+To call a tool, write a block of this form, with the tool's name and values for its parameters:
+
+```json
+{"name": "<tool>", "arguments": {<its parameters>}}
+```"""
+_REMINDER = "(If a tool can help with this, reply with its call only. If not, just answer.)"
+_REMINDER_JSON = "(If a tool can help with this, reply with its call only. If not, reply with only the JSON object.)"
+_GO_ON_JSON = "(If you need no other call, reply with only the JSON object.)"
+_REPEATED = "You made this call before. Without calling again, tell me in words what came out."
+_REPEATED_JSON = "You made this call before. Without calling again, reply with only the JSON object."
 _SCHEMA = "JSON schema of the reply:"
-_NO_MORE_CALLS = "When no call is needed any more, answer in this form:"
 _KINDS = {"object": "object", "array": "list"}
+_JSON = "Reply with only a JSON {kind} that fits the schema: values, not the schema itself."
+_ANY_JSON = "Reply with exactly one JSON object of the form that I asked for, and nothing else."
 _KEPT_BINDINGS = 64  # sets of tools whose instructions are kept; a process has a few, and each may have some 100 KB
-_JSON = "Reply with exactly one JSON {kind} {which}, and nothing else: no code fence, no words before or after it."
 
 
 class JsonFormat(msgspec.Struct, frozen=True):
@@ -43,45 +54,162 @@ class Instructions(msgspec.Struct, frozen=True):
     """What a prompt says besides the message.
 
     Attributes:
-        listing: The tools or the schema, which may be long; "" for nothing. It may stand far from the message.
-        rules: How to answer, below about 700 characters; "" for nothing. It belongs next to the message.
+        prefix: Which tools there are, how to call them, and the form of the answer; may be long. It stands before the
+            message, and a conversation is sent it once: with the same tools, choice and format it is always the same.
+        reminder: What follows a message of the user; one short sentence, since models like to repeat what comes last.
+        after_results: What follows the results of tools; as short. Whatever asks for a call here, a small model calls
+            for ever.
+        after_repeat: What follows them if the model made the very calls again that it had made since the question.
     """
 
-    listing: str = ""
-    rules: str = ""
+    prefix: str = ""
+    reminder: str = ""
+    after_results: str = ""
+    after_repeat: str = ""
 
 
-def render_instructions(toolbox: Toolbox, json_format: JsonFormat | None = None) -> Instructions:
+@runtime_checkable
+class ToolPrompt(Protocol):
+    """How a prompt words tools and JSON: for a service whose model obeys other words better than the default ones.
+
+    All methods are pure: the same arguments give the same text. `FencedJson` is the default, and a good base. Names and
+    descriptions may come from strangers, such as an MCP server: write tools by `render_tool`, which keeps each on one
+    line.
+    """
+
+    def instructions(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
+        """How to call the tools of a request, if it has some, and how to answer with JSON, if that is wanted."""
+
+    def call(self, call: Call) -> str:
+        """A call as a history shows it. It should be what `instructions` ask for, and one of the forms that are read.
+
+        Those are JSON with `name` and `arguments` in a code fence, in `<tool_call>` tags or bare; and the forms in
+        which well-known models call (`bing_llm/tools/call_formats.py` lists them).
+        """
+
+    def repair_call(self, toolbox: Toolbox, problem: str) -> str:
+        """The user's next message after a call that is missing or cannot be used.
+
+        Args:
+            toolbox: The tools of the request.
+            problem: What was wrong, in one sentence.
+        """
+
+    def repair_json(self, problem: str) -> str:
+        """The user's next message after a reply that is not the JSON that was asked for.
+
+        Args:
+            problem: What was wrong, in one sentence.
+        """
+
+
+class FencedJson:
+    """The default: calls are JSON in a code fence, the form that models write by themselves.
+
+    Its wording was chosen by measurement; `benchmarks/README.md` has the figures.
+    """
+
+    def instructions(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
+        """The tools and the form in the prefix, a conditional sentence after the message."""
+        if not toolbox.offered:
+            return Instructions() if json_format is None else self._of_format(json_format)
+        return self._of_tools(toolbox, json_format)
+
+    def call(self, call: Call) -> str:
+        """The call in a code fence."""
+        return "```json\n" + json_line({"name": call.name, "arguments": call.arguments}) + "\n```"
+
+    def repair_call(self, toolbox: Toolbox, problem: str) -> str:
+        """What was wrong, and what is wanted."""
+        if toolbox.only:
+            wanted = f"Reply again, with only a call of the tool {json_line(toolbox.only)}."
+        elif toolbox.required:
+            wanted = "Reply again, with only a call of a tool."
+        else:
+            wanted = "Write the call again, or answer without one."
+        return f"{_repair_reason(problem)} {wanted}"
+
+    def repair_json(self, problem: str) -> str:
+        """What was wrong, and what is wanted."""
+        return f"{_repair_reason(problem)} Reply again, with only the JSON object."
+
+    def _of_tools(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
+        listing = "\n".join(map(render_tool, toolbox.offered))
+        number = (
+            "You can write several blocks to make several calls." if toolbox.parallel else "Write at most one call."
+        )
+        rules = f"{number} Then stop, and I will give you the result. {self._choice(toolbox, json_format)}"
+        schema = "" if json_format is None else _schema_of(json_format)
+        prefix = "\n\n".join(filter(None, (_TOOLS, listing, _FORM, rules, schema)))
+        if toolbox.must_call:
+            wanted = f"(Reply with only a call{f' of {toolbox.only}' if toolbox.only else ''}.)"
+            return Instructions(prefix, wanted, wanted, wanted)
+        if json_format is None:
+            return Instructions(prefix, _REMINDER, after_repeat=_REPEATED)
+        return Instructions(prefix, _REMINDER_JSON, _GO_ON_JSON, _REPEATED_JSON)
+
+    def _choice(self, toolbox: Toolbox, json_format: JsonFormat | None) -> str:
+        if toolbox.only:
+            return f"You must call {toolbox.only} now."
+        if toolbox.required:
+            return "You must call a tool now."
+        how = "in plain words" if json_format is None else "with only a JSON object of the form below"
+        return f"If you do not need a tool, or have the results already, answer {how}."
+
+    def _of_format(self, json_format: JsonFormat) -> Instructions:
+        if json_format.schema is None:
+            return Instructions("", _ANY_JSON, _ANY_JSON, _ANY_JSON)
+        kind = _KINDS.get(str(compact(json_format.schema).get("type", "object")), "value")
+        wanted = _JSON.format(kind=kind)
+        return Instructions(_schema_of(json_format), wanted, wanted, wanted)
+
+
+DEFAULT_PROMPT: Final[ToolPrompt] = FencedJson()
+
+
+def render_instructions(
+    toolbox: Toolbox, json_format: JsonFormat | None = None, tool_prompt: ToolPrompt = DEFAULT_PROMPT
+) -> Instructions:
     """How to call tools and how to answer with JSON.
 
-    They are rendered once for tools and a format with the same content, since agents pass the same with each call. The
-    listing has one JSON line for each tool, then the schema of the answer. The rules have an example call. With
-    tools and a format, the model calls tools first, and answers with JSON when it needs no more calls.
+    They are rendered once for tools and a format with the same content, since agents pass the same with each call.
 
     Args:
         toolbox: The tools, and how the model may choose.
         json_format: Set if the answer must be JSON. Without a schema, the user's message describes the object.
+        tool_prompt: The wording.
 
     Raises:
         InvalidRequest: A schema cannot be written as JSON.
     """
     content = _content(toolbox, json_format)
-    return _render(toolbox, json_format) if content is None else _render_once(_Binding(content, toolbox, json_format))
+    if content is None:
+        return tool_prompt.instructions(toolbox, json_format)
+    return _render_once(_Binding(content, toolbox, json_format, tool_prompt))
 
 
 class _Binding:
-    """Tools and a format, equal to others with the same content."""
+    """Tools, a format and a wording, equal to others with the same content and the very same wording."""
 
-    def __init__(self, content: bytes, toolbox: Toolbox, json_format: JsonFormat | None) -> None:
+    def __init__(
+        self, content: bytes, toolbox: Toolbox, json_format: JsonFormat | None, tool_prompt: ToolPrompt
+    ) -> None:
         self._content = content
-        self.toolbox = toolbox
-        self.json_format = json_format
+        self._toolbox = toolbox
+        self._json_format = json_format
+        self._tool_prompt = tool_prompt
 
     def __hash__(self) -> int:
         return hash(self._content)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Binding) and self._content == other._content
+        return (
+            isinstance(other, _Binding) and self._content == other._content and self._tool_prompt is other._tool_prompt
+        )
+
+    def render(self) -> Instructions:
+        """What the wording makes of the tools and the format."""
+        return self._tool_prompt.instructions(self._toolbox, self._json_format)
 
 
 def _content(toolbox: Toolbox, json_format: JsonFormat | None) -> bytes | None:
@@ -101,50 +229,21 @@ def _content(toolbox: Toolbox, json_format: JsonFormat | None) -> bytes | None:
 
 @lru_cache(maxsize=_KEPT_BINDINGS)
 def _render_once(binding: _Binding) -> Instructions:
-    return _render(binding.toolbox, binding.json_format)
+    return binding.render()
 
 
-def _render(toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
-    tools = _render_tools(toolbox)
-    if json_format is None:
-        return tools
-    answer = _render_format(json_format)
-    if not tools.rules:
-        return answer
-    listing = "\n\n".join(part for part in (tools.listing, answer.listing) if part)
-    return Instructions(listing, f"{tools.rules}\n{_NO_MORE_CALLS}\n{answer.rules}")
+def _schema_of(json_format: JsonFormat) -> str:
+    return "" if json_format.schema is None else f"{_SCHEMA}\n{json_line(compact(json_format.schema))}"
 
 
-def _render_tools(toolbox: Toolbox) -> Instructions:
-    tools = toolbox.offered
-    if not tools:
-        return Instructions()
-    short = [msgspec.structs.replace(tool, parameters=compact(tool.parameters)) for tool in tools]
-    rules = (_FORM, render_call(example_call(short)), _number(toolbox), _STOP, _choice(toolbox))
-    return Instructions("\n".join((_TOOLS, *map(_render_tool, short))), "\n".join(rules))
-
-
-def _render_format(json_format: JsonFormat) -> Instructions:
-    if json_format.schema is None:
-        return Instructions(rules=_JSON.format(kind="object", which="of the form that I asked for"))
-    schema = compact(json_format.schema)
-    kind = _KINDS.get(str(schema.get("type", "object")), "value")
-    listing = f"{_SCHEMA}\n{json_line(schema)}"
-    return Instructions(listing, _JSON.format(kind=kind, which="that fits the JSON schema of the reply"))
-
-
-def render_call(call: Call) -> str:
-    """A call as a history shows it, in the form in which the model is asked to write it."""
-    line = json_line({"name": call.name, "arguments": call.arguments})
-    return f"<tool_call>\n{line}\n</tool_call>"
-
-
-def render_foreign_call(name: str, arguments: object) -> str:
-    """A call of a history that another library made, in the form in which the model is asked to write it.
+def render_history_call(name: str, arguments: object, tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> str:
+    """A call of a history, in the form in which the model is asked to write it.
 
     Args:
         name: The name of the tool.
-        arguments: An object, or JSON for one; None and "" for none. Anything else follows the name as it is.
+        arguments: An object, or JSON for one, as another library may have it; None and "" for none. Anything else
+            follows the name as it is.
+        tool_prompt: The wording.
 
     Raises:
         InvalidRequest: The arguments cannot be written as JSON.
@@ -157,7 +256,7 @@ def render_foreign_call(name: str, arguments: object) -> str:
     else:
         read = arguments or {}
     if isinstance(read, Mapping):
-        return render_call(Call(name, dict(read)))
+        return tool_prompt.call(Call(name, dict(read)))
     text = str(arguments)
     return text if name in text else f"{name} {text}"
 
@@ -176,50 +275,6 @@ def render_result(name: str, text: str, *, failed: bool | None = False) -> str:
     known = {"name": name, "status": status}
     attributes = "".join(f' {key}="{_attribute(value)}"' for key, value in known.items() if value)
     return f"<tool_result{attributes}>\n{escape(text)}\n</tool_result>"
-
-
-def render_call_repair(toolbox: Toolbox, problem: str) -> str:
-    """The user's next message after a call that is missing or cannot be read.
-
-    Args:
-        toolbox: The tools of the request.
-        problem: What was wrong, in one sentence.
-    """
-    if toolbox.only:
-        wanted = f"Reply again, with only a call of the tool {json_line(toolbox.only)}."
-    elif toolbox.required:
-        wanted = "Reply again, with only a call of a tool."
-    else:
-        wanted = "Write the call again, or answer without one."
-    return f"{_repair_reason(problem)} {wanted}"
-
-
-def render_json_repair(problem: str) -> str:
-    """The user's next message after a reply that is not the JSON that was asked for.
-
-    Args:
-        problem: What was wrong, in one sentence.
-    """
-    return f"{_repair_reason(problem)} Reply again, with only the JSON object."
-
-
-def _render_tool(tool: Tool) -> str:
-    known = {"name": tool.name, "description": tool.description, "parameters": tool.parameters}
-    return json_line({key: value for key, value in known.items() if value or key != "description"})
-
-
-def _number(toolbox: Toolbox) -> str:
-    if toolbox.parallel:
-        return "Write one block for each call."
-    return "Write exactly one call." if toolbox.must_call else "Write at most one call."
-
-
-def _choice(toolbox: Toolbox) -> str:
-    if toolbox.only:
-        return f"In this reply you must call the tool {json_line(toolbox.only)}; write nothing else."
-    if toolbox.required:
-        return "In this reply you must call at least one tool; write nothing else."
-    return "If no tool is needed, answer without a block."
 
 
 def _repair_reason(problem: str) -> str:

@@ -1,13 +1,13 @@
-"""JSON schemas in a prompt: compacted without a change of meaning, and a call made up from them as an example."""
+"""JSON schemas in a prompt: compacted without a change of meaning."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from bing_llm.tools.calls import Call, JsonObject, Tool
+from bing_llm.tools.calls import JsonObject
 from bing_llm.tools.escape import json_line
 
 ROOT = "root"
@@ -29,16 +29,6 @@ _OF_LIST = frozenset(("allOf", "anyOf", "items", "oneOf", "prefixItems"))
 _OF_NAMES = frozenset(("dependencies", "dependentSchemas", "patternProperties", "properties", *_DEFINITIONS))
 # What may stand beside the keywords of a definition without changing what they allow.
 _NOTES = frozenset(("$comment", "default", "deprecated", "description", "examples", "readOnly", "writeOnly"))
-
-_MAX_EXAMPLE_CHARACTERS = 160  # of the arguments; the example goes with every request
-_MAX_EXAMPLE_DEPTH = 4  # a deeper one would be too long anyway
-_FORMATS = {
-    "date": "2024-05-17",
-    "date-time": "2024-05-17T12:00:00Z",
-    "email": "ada@example.com",
-    "time": "12:00:00Z",
-    "uri": "https://example.com",
-}
 
 
 def compact(schema: Mapping[str, object]) -> JsonObject:
@@ -89,20 +79,6 @@ def root_schema(schema: Mapping[str, object]) -> JsonObject:
     definitions = {key: schema[key] for key in _DEFINITIONS if key in schema}
     value = {key: part for key, part in schema.items() if key not in {*definitions, "title", "description"}}
     return {"type": "object", "properties": {ROOT: value}, "required": [ROOT], **definitions}
-
-
-def example_call(tools: Sequence[Tool]) -> Call:
-    """A call of the first tool whose arguments make a short example; without any such, of the first, without arguments.
-
-    It has the arguments that are required, or else the first. Values are the schema's own (`const`, `enum`, `examples`,
-    `default`) where it has some.
-
-    Args:
-        tools: One or more, with compact schemas.
-    """
-    calls = (Call(tool.name, arguments) for tool in tools if (arguments := _arguments(tool)))
-    short = (call for call in calls if len(json_line(call.arguments)) <= _MAX_EXAMPLE_CHARACTERS)
-    return next(short, Call(tools[0].name))
 
 
 class _Compactor:
@@ -211,62 +187,3 @@ def _both(definition: object, beside: JsonObject) -> object:
     if isinstance(definition, dict) and beside.keys() <= _NOTES - definition.keys():
         return {**definition, **beside}
     return {**beside, "allOf": [definition, *beside.get("allOf", [])]}
-
-
-def _arguments(tool: Tool) -> JsonObject:
-    value = _example(tool.parameters, "", 0)
-    return value if isinstance(value, dict) else {}
-
-
-def _example(schema: object, name: str, depth: int) -> object:
-    if not isinstance(schema, dict):
-        schema = {}
-    for value in _own_values(schema):
-        return value
-    for key in ("anyOf", "oneOf", "allOf"):
-        for part in _list(schema.get(key)):
-            return _example(part, name, depth + 1) if depth < _MAX_EXAMPLE_DEPTH else None
-    return _made_up(schema, name, depth)
-
-
-def _own_values(schema: JsonObject) -> Iterator[object]:
-    if "const" in schema:
-        yield schema["const"]
-    yield from _list(schema.get("enum"))
-    yield from _list(schema.get("examples"))
-    if schema.get("default") is not None:
-        yield schema["default"]
-
-
-def _made_up(schema: JsonObject, name: str, depth: int) -> object:
-    kinds = _list(schema.get("type")) or [schema.get("type", "object" if "properties" in schema else "string")]
-    match kinds[0]:
-        case "integer" | "number":
-            return next((schema[key] for key in ("minimum", "maximum") if key in schema), 1)
-        case "boolean":
-            return True
-        case "null":
-            return None
-        case "array":
-            return [_example(schema.get("items"), name, depth + 1)] if depth < _MAX_EXAMPLE_DEPTH else []
-        case "object":
-            return _object(schema, depth) if depth < _MAX_EXAMPLE_DEPTH else {}
-        case _:
-            return _text(schema, name)
-
-
-def _object(schema: JsonObject, depth: int) -> JsonObject:
-    properties = schema.get("properties")
-    if not isinstance(properties, dict):
-        return {}
-    names = [name for name in properties if name in _list(schema.get("required"))] or list(properties)[:1]
-    return {name: _example(properties[name], name, depth + 1) for name in names}
-
-
-def _text(schema: JsonObject, name: str) -> str:
-    plain = f"some {name.replace('_', ' ') or 'text'}"
-    return _FORMATS.get(str(schema.get("format")), plain)
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

@@ -74,6 +74,8 @@ class ChatBing(ServiceFields, BaseChatModel):
         - `estimate_usage`: whether messages have an estimated `usage_metadata`; the service counts no tokens
         - `streaming`: whether `invoke` streams, for callbacks that want tokens
         - `join_deltas`: whether text that has already arrived is joined into one chunk
+        - `tool_prompt`: your own wording of tools, calls and JSON in the prompt, a `bing_llm.tools.ToolPrompt`; None
+          for the wording that did best with real models
         - the settings of every LangChain model: `cache`, `rate_limiter`, `callbacks`, `output_version`,
           `disable_streaming`
 
@@ -237,7 +239,7 @@ class ChatBing(ServiceFields, BaseChatModel):
     ) -> tuple[Completion, TextChunks]:
         """The completion of one call, and what makes LangChain's chunks of it."""
         completion = self._begin_completion(
-            to_history(messages),
+            to_history(messages, self._tool_prompt),
             options if stop is None else {**options, "stop": stop},
             to_openai_tool=as_openai_tool,
             to_json_schema=json_schema_of,
@@ -264,14 +266,16 @@ class ChatBing(ServiceFields, BaseChatModel):
         """The model with tools.
 
         The service does not support tools. So the prompt describes them, and calls are parsed from the answer. If a
-        required call is missing, or a call cannot be parsed, the model is asked once more.
+        required call is missing, a call cannot be parsed, or its arguments do not fit their schema, the model is asked
+        once more.
 
         Args:
             tools: Tools, functions, pydantic classes, `TypedDict`s, JSON schemas or runnables.
             tool_choice: `auto` (None, False), `any` (`required`, True), `none`, or a tool's name, also in OpenAI's or
                 Anthropic's form of a dict; or OpenAI's `{"type": "allowed_tools", ...}`.
             parallel_tool_calls: False for at most one call an answer.
-            strict: True: a call whose arguments do not fit their schema is invalid.
+            strict: True: a call whose arguments do not fit their schema, even when the model was asked once more, is
+                invalid. Otherwise it is then given as the model wrote it, because a tool may take "5" for 5.
             response_format: A schema for an answer without calls; see `with_structured_output`.
             **kwargs: For `bind`.
 
@@ -366,8 +370,9 @@ class ChatBing(ServiceFields, BaseChatModel):
 
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[AnyTool] | None = None) -> int:
         """An estimate for the messages in the form in which they are sent, with the description of the tools."""
-        instructions = render_instructions(read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None))
-        texts = [instructions.listing, instructions.rules, convert(messages)]
+        toolbox = read_toolbox(map(as_openai_tool, tools or ()), None, parallel=None)
+        instructions = render_instructions(toolbox, tool_prompt=self._tool_prompt)
+        texts = [instructions.prefix, instructions.reminder, convert(messages)]
         return sum(self.get_num_tokens(text) for text in texts)
 
     # --- what LangChain asks of a model ---------------------------------------------------------------------------
@@ -389,7 +394,8 @@ class ChatBing(ServiceFields, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key of LangChain's caches, made of what it may serialize. Service, client and secrets are left out there.
-        settings = (*self._identifying_params.items(), self.output_version, self.estimate_usage)
+        own = None if self.tool_prompt is None else (type(self.tool_prompt), id(self.tool_prompt))
+        settings = (*self._identifying_params.items(), self.output_version, self.estimate_usage, own)
         return f"{super()._get_llm_string(stop, **kwargs)}---{settings}---{fingerprint(self._connection.service)}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -418,10 +424,10 @@ class ChatBing(ServiceFields, BaseChatModel):
     def to_json(self) -> SerializedConstructor | SerializedNotImplemented:
         """What LangChain writes of it, also into traces.
 
-        With a `service` or a `client` of your own, only that it is one: its settings cannot be written, and a model
-        that is read again without them would ask another service. Reading it again is then an error of LangChain.
+        With a `service`, a `client` or a `tool_prompt` of your own, only that it is one: they cannot be written, and a
+        model that is read again without them would ask differently. Reading it again is then an error of LangChain.
         """
-        is_own = self.service is not None or self.client is not None
+        is_own = any(own is not None for own in (self.service, self.client, self.tool_prompt))
         return self.to_json_not_implemented() if is_own else super().to_json()
 
     @classmethod

@@ -34,6 +34,7 @@ from bing_llm.completion.prompt import (
     render_context,
 )
 from bing_llm.errors import InvalidRequest
+from bing_llm.tools.prompt import DEFAULT_PROMPT, ToolPrompt
 
 if TYPE_CHECKING:
     from langchain_core.language_models import LanguageModelInput
@@ -129,23 +130,27 @@ def _messages_of(given: LanguageModelInput) -> Sequence[BaseMessage]:
     return convert_to_messages(given)
 
 
-def to_history(messages: Sequence[BaseMessage]) -> History:
+def to_history(messages: Sequence[BaseMessage], tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> History:
     """Convert messages, the oldest first.
+
+    Args:
+        messages: The messages.
+        tool_prompt: How calls are written.
 
     Raises:
         InvalidRequest: This turn's author wrote what the service cannot take. Or a message is of an unknown kind, or
             has no role.
     """
-    return collect(messages).build()
+    return collect(messages, tool_prompt).build()
 
 
-def collect(messages: Sequence[BaseMessage]) -> HistoryBuilder:
+def collect(messages: Sequence[BaseMessage], tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> HistoryBuilder:
     """The history of messages that are perhaps not sent: nothing in them is refused yet, and no picture is read.
 
     Raises:
         InvalidRequest: A message is of an unknown kind, or has no role, or removes what is not there.
     """
-    history = HistoryBuilder()
+    history = HistoryBuilder(tool_prompt)
     for message in _without_removed(messages):
         _add(history, message)
     return history
@@ -291,7 +296,7 @@ def _calls_in_content(message: AIMessage) -> Iterator[HistoryCall]:
 
 
 def _call(call: Mapping[str, object], arguments: object, *ids: object) -> HistoryCall:
-    return HistoryCall.render(str(call.get("name") or ""), arguments, *ids)
+    return HistoryCall.of(str(call.get("name") or ""), arguments, *ids)
 
 
 def _parts(content: object) -> list[object]:

@@ -261,8 +261,9 @@ def test_stdout_of_a_pipe_has_the_answers_alone(command: Command, service: Emula
     """What commands say and the sources go to stderr; there are no suggestions and no quota."""
     reply = ev.Reply(citations=(ev.Citation(1, "https://a.example", "A"),), suggestions=("Why?",))
     service.brain = Scripted([["One [^1^].", ev.TurnCompleted(reply)], ["Two."]])
-    done = pipe(command, "/model", "one", "", "two", f"/save {tmp_path / 'a.md'}", "/quit", "three")
+    done = pipe(command, "/model", "one", "", "1", f"/save {tmp_path / 'a.md'}", "/quit", "three")
     assert (done.code, done.out) == (0, "One [^1^].\nTwo.\n")
+    assert [request.text for request in service.requests if request.kind == "chat"] == ["one", "1"]
     assert "[^1^] A https://a.example\n" in done.err
     assert "The model is bing-balanced; there are bing-creative, bing-balanced, bing-precise.\n" in done.err
     assert "Why?" not in done.err

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from bing_llm.cli import main
+from tests.children import run_python
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])
@@ -54,3 +55,20 @@ def test_it_runs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("bing-llm ")
+
+
+LOADED = """
+import sys
+import bing_llm.cli.app, bing_llm.cli.ask
+print(*sys.modules)
+"""
+
+
+def test_ask_starts_fast() -> None:
+    """It does not load what only other commands need, nor what is needed only after the answer."""
+    loaded = set(run_python("-c", LOADED).stdout.split())
+    assert "bing_llm.cli.ask" in loaded
+    assert not loaded & {
+        *("prompt_toolkit", "platformdirs", "sqlite3", "markdown_it", "rich.markdown", "rich.live", "aiohttp", "yaml"),
+        *("bing_llm.cli.chat", "bing_llm.cli.log", "bing_llm.completion.prompt", "bing_llm.emulator", "bing_llm.serve"),
+    }

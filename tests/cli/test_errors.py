@@ -122,6 +122,13 @@ SAYS = {
     "cookies in an endpoint": ("ask Hi --endpoint https://u:p@example.com", {}, "credentials as BING_COOKIES."),
     "a token in an endpoint": ("ask Hi --endpoint https://example.com?t=1", WORKIQ, "credentials as WORKIQ_TOKEN."),
     "no token": ("ask Hi --backend workiq --time-zone UTC", {}, "Set WORKIQ_TOKEN, or run `bing-llm login`."),
+    "no token, and no time zone either": (
+        "ask Hi --backend workiq",
+        {"without": "tzlocal"},
+        "Set WORKIQ_TOKEN, or run `bing-llm login`.",
+    ),
+    "nothing to ask": ("ask --backend emulator", {}, "There is no prompt. Write it after ask"),
+    "a conversation that is not there": ("ask Hi --conversation 7", {}, "The log has no conversation 7."),
     "a token that is not one": ("ask Hi", {**WORKIQ, "WORKIQ_TOKEN": "Bearer x"}, "without 'Bearer'"),
     "a token that has expired": (
         "ask Hi",

@@ -8,6 +8,7 @@ import pytest
 
 from bing_llm import events as ev
 from bing_llm.cli.log import log_path
+from bing_llm.cli.state import StateUnavailable
 from bing_llm.emulator import Emulator, Scripted
 from tests.cli.conftest import Command, Outcome
 
@@ -72,12 +73,19 @@ def test_a_log_that_cannot_be_read_is_an_error(command: Command, service: Emulat
     assert not service.requests
 
 
-def test_a_state_folder_that_cannot_be_written_is_an_error(
-    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("arguments", [("logs", "off"), ("logs", "on"), ("logs", "path"), ("logs",)])
+def test_without_a_place_for_it_there_is_no_log(
+    command: Command, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
-    """Then the log cannot be switched off."""
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
-    done = command("logs", "off")
+    """The error says why."""
+
+    def no_folder() -> Path:
+        raise StateUnavailable("there is no home folder.")
+
+    for module in ("state", "log"):
+        monkeypatch.setattr(f"bing_llm.cli.{module}.state_folder", no_folder)
+    done = command(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("bing-llm: The log cannot be used: ")
+    assert done.err == (
+        "bing-llm: The log cannot be used: there is no home folder. Without a log: --no-log, or bing-llm logs off.\n"
+    )

@@ -94,6 +94,20 @@ def test_a_folder_that_cannot_be_made_is_named(monkeypatch: pytest.MonkeyPatch, 
         private_file("a")
 
 
+@posix
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_without_a_home_there_is_no_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str) -> None:
+    """A folder is not made in whichever folder the command runs in."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", home)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert keeps_conversations()
+    for use in (private_file, existing_file):
+        with pytest.raises(StateUnavailable, match="no home folder"):
+            use("a")
+    assert not list(tmp_path.iterdir())
+
+
 def test_keeping_conversations_can_be_switched_off() -> None:
     """It is on until it is switched off, and again after it was switched on."""
     assert keeps_conversations()

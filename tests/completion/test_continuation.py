@@ -30,9 +30,11 @@ from bing_llm.errors import (
 )
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, Tool, Toolbox
-from bing_llm.tools.prompt import Instructions, JsonFormat, render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, FencedJson, Instructions, JsonFormat, render_result
 from bing_llm.turn import TurnStream
 from tests.fakes import FakeBackend, Handle, Line, Pause, Time, Turn, answer, client_of
+
+render_call = DEFAULT_PROMPT.call
 
 HANDLE = Handle("c")
 ADD = Call("add", {"a": 1})
@@ -109,16 +111,28 @@ async def test_a_name_ends_at_its_first_colon() -> None:
 
 @pytest.mark.parametrize("box", [BOX, ONE_CALL], ids=["calls", "one call"])
 async def test_results_of_tools_go_on_too(box: Toolbox) -> None:
-    """The tools were sent already; how to call them is said each time."""
+    """The tools were sent already, and so was how to call them."""
     backend = FakeBackend(answer("Let me see. ", render_call(ADD)), answer("2"))
     history = (A, assistant(f"Let me see.\n{render_call(ADD)}"), RESULT)
     assert await second_turn(backend, second=history, toolbox=box) == WENT_ON
     first, second = backend.prompts
-    assert "Adds." in first.text
-    assert second.text.startswith(RESULT.content)
-    assert "<tool_call>" in second.text
-    assert "Adds." not in second.text
+    said = FencedJson().instructions(box, None)
+    assert first.text == f"{said.prefix}\n\n{A.content}\n\n{said.reminder}"
+    assert second.text == f"{RESULT.content}\n\n{said.after_results}".strip()
     assert second.context is None
+
+
+async def test_a_model_that_repeats_its_call_is_told() -> None:
+    """Also where only the new results are sent."""
+    backend = FakeBackend(answer(render_call(ADD)), answer(render_call(ADD)), answer("2"))
+    client, history = client_of(backend), [A]
+    for _ in range(2):
+        await say(client, *history, toolbox=BOX)
+        history += [assistant(render_call(ADD)), RESULT]
+    await say(client, *history, toolbox=BOX)
+    said = FencedJson().instructions(BOX, None)
+    assert backend.calls[1:] == [f"turn {number} of conversation-1" for number in range(3)]
+    assert backend.prompts[2].text == f"{RESULT.content}\n\n{said.after_repeat}"
 
 
 async def test_json_goes_on_too() -> None:

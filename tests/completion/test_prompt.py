@@ -12,6 +12,7 @@ from bing_llm.completion.prompt import (
     History,
     HistoryBuilder,
     HistoryCall,
+    about_repeats,
     build_prompt,
     image_url,
     join_lines,
@@ -21,10 +22,10 @@ from bing_llm.completion.prompt import (
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message, Prompt, convert
 from bing_llm.tools.calls import Call
-from bing_llm.tools.prompt import Instructions, render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, Instructions, render_result
 
 FAR = 4000
-INSTRUCTIONS = Instructions("The tools.", "The rules.")
+INSTRUCTIONS = Instructions("The tools.", "Use them.", "Go on.")
 
 SYSTEM = Message("system", "Be brief.")
 HELLO = Message("user", "Hello")
@@ -36,6 +37,8 @@ NINE = Message("tool", render_result("add", "9"))
 MESSAGES = st.lists(
     st.builds(Message, st.sampled_from(["system", "user", "assistant", "tool", "critic"]), st.text("ab [](#)\n<>"))
 )
+
+render_call = DEFAULT_PROMPT.call
 
 
 @pytest.mark.parametrize(
@@ -72,20 +75,51 @@ def test_the_end_of_the_history_is_the_text(messages: list[Message], text: str, 
     assert build_prompt(messages, limit=FAR) == Prompt(text, context)
 
 
-def test_instructions_follow_the_text() -> None:
-    """The listing and the rules follow the message, each after an empty line; what is empty leaves none."""
-    assert build_prompt([HELLO], INSTRUCTIONS, limit=FAR).text == "Hello\n\nThe tools.\n\nThe rules."
-    assert build_prompt([HELLO], Instructions(rules="The rules."), limit=FAR).text == "Hello\n\nThe rules."
+def test_instructions_stand_around_the_text() -> None:
+    """The prefix before the message, the reminder after it, each with an empty line; what is empty leaves none."""
+    assert build_prompt([HELLO], INSTRUCTIONS, limit=FAR).text == "The tools.\n\nHello\n\nUse them."
+    assert build_prompt([HELLO], Instructions(reminder="Use them."), limit=FAR).text == "Hello\n\nUse them."
     assert (
         build_prompt([HELLO, HI], INSTRUCTIONS, limit=FAR).text
-        == "Continue your last message.\n\nThe tools.\n\nThe rules."
+        == "The tools.\n\nContinue your last message.\n\nUse them."
     )
-    assert build_prompt([Message("user", "")], INSTRUCTIONS, limit=FAR) == Prompt("The tools.\n\nThe rules.", None)
+    assert build_prompt([Message("user", "")], INSTRUCTIONS, limit=FAR) == Prompt("The tools.\n\nUse them.", None)
 
 
-WHOLE = "Hello\n\nThe tools.\n\nThe rules."
-SHORT = "Hello\n\nThe rules."
-LISTED = "[user](#message)\nOnce\n\n[system](#message)\nThe tools.\n\n"
+def test_after_results_the_prefix_stands_before_their_question() -> None:
+    """The question is in the context, so the prefix is there too, as its first message."""
+    assert build_prompt([HELLO, HI, SEVEN], INSTRUCTIONS, limit=FAR) == Prompt(
+        f"{SEVEN.content}\n\nGo on.",
+        "[system](#message)\nThe tools.\n\n[user](#message)\nHello\n\n[assistant](#message)\nHi there\n\n",
+    )
+    only = Instructions(after_results="Go on.")
+    assert build_prompt([SEVEN], only, limit=FAR) == Prompt(f"{SEVEN.content}\n\nGo on.", None)
+
+
+WRITTEN = DEFAULT_PROMPT.call(Call("add", {"a": 1}))
+CALLED = Message("assistant", WRITTEN)
+AGAIN = Instructions("The tools.", "Use them.", "Go on.", "Again?")
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_repeated"),
+    [
+        ([HELLO, CALLED, SEVEN], False),
+        ([HELLO, CALLED, SEVEN, CALLED, SEVEN], True),
+        ([HELLO, CALLED, SEVEN, HI, SEVEN, CALLED, SEVEN], True),
+        ([HELLO, CALLED, SEVEN, HI, SEVEN], False),
+        ([HELLO, CALLED, SEVEN, HELLO, CALLED, SEVEN], False),
+        ([SEVEN], False),
+    ],
+)
+def test_who_calls_in_circles_is_told(messages: list[Message], *, is_repeated: bool) -> None:
+    """The same calls as before, since the last question: small models repeat them for ever."""
+    assert about_repeats(messages, AGAIN).after_results == ("Again?" if is_repeated else "Go on.")
+
+
+WHOLE = "The tools.\n\nHello\n\nUse them."
+SHORT = "Hello\n\nUse them."
+LISTED = "[system](#message)\nThe tools.\n\n[user](#message)\nOnce\n\n"
 
 
 @pytest.mark.parametrize(
@@ -96,14 +130,14 @@ LISTED = "[user](#message)\nOnce\n\n[system](#message)\nThe tools.\n\n"
         (len(SHORT), SHORT, LISTED),
         (
             len(SHORT) - 1,
-            "Answer the last message of the context.\n\nThe rules.",
+            "Answer the last message of the context.\n\nUse them.",
             f"{LISTED}[user](#message)\nHello\n\n",
         ),
-        (1, "Answer the last message of the context.\n\nThe rules.", f"{LISTED}[user](#message)\nHello\n\n"),
+        (1, "Answer the last message of the context.\n\nUse them.", f"{LISTED}[user](#message)\nHello\n\n"),
     ],
 )
 def test_what_is_too_long_moves_to_the_context(limit: int, text: str, context: str) -> None:
-    """First the listing moves, then the message; nothing is cut, even where the text stays too long."""
+    """First the prefix moves, then the message; nothing is cut, even where the text stays too long."""
     assert build_prompt([Message("user", "Once"), HELLO], INSTRUCTIONS, limit=limit) == Prompt(text, context)
 
 
@@ -117,8 +151,8 @@ def test_a_long_message_without_instructions_moves() -> None:
 def test_long_results_move_together() -> None:
     """Results that are too long keep a section each, and the text says that they are there."""
     assert build_prompt([HELLO, SEVEN, NINE], INSTRUCTIONS, limit=70) == Prompt(
-        "Go on from the tool results at the end of the context.\n\nThe rules.",
-        f"[user](#message)\nHello\n\n[system](#message)\nThe tools.\n\n{convert([SEVEN, NINE])}",
+        "Go on from the tool results at the end of the context.\n\nGo on.",
+        f"[system](#message)\nThe tools.\n\n[user](#message)\nHello\n\n{convert([SEVEN, NINE])}",
     )
 
 
@@ -127,8 +161,8 @@ def test_a_long_message_keeps_its_role() -> None:
     assert build_prompt([Message("critic", "x" * 99)], limit=98).context == f"[critic](#message)\n{'x' * 99}\n\n"
     assert build_prompt([SYSTEM], limit=5).context == "[system](#message)\nBe brief.\n\n"
     assert build_prompt([HI], INSTRUCTIONS, limit=5) == Prompt(
-        "Continue your last message.\n\nThe rules.",
-        "[assistant](#message)\nHi there\n\n[system](#message)\nThe tools.\n\n",
+        "Continue your last message.\n\nUse them.",
+        "[system](#message)\nThe tools.\n\n[assistant](#message)\nHi there\n\n",
     )
 
 
@@ -200,7 +234,7 @@ def test_nothing_is_dropped(messages: list[Message], limit: int) -> None:
     assert left in {"", "[system](#message)\nThe tools.\n\n"}
 
 
-ADD = HistoryCall.render("add", {"a": 1}, "call_1", None, "")
+ADD = HistoryCall.of("add", {"a": 1}, "call_1", None, "")
 
 
 def unreadable() -> Iterator[str]:
@@ -329,14 +363,14 @@ def test_a_name_goes_before_the_text() -> None:
     assert [message.content for message in history.build().messages] == [
         "Ada: Hello",
         "",
-        ADD.text,
-        f"Bob: Hi\n{ADD.text}\n{ADD.text}",
+        WRITTEN,
+        f"Bob: Hi\n{WRITTEN}\n{WRITTEN}",
     ]
 
 
 def test_a_call_has_the_ids_that_are_text() -> None:
-    """And is written as the model is asked to write it."""
-    assert HistoryCall(frozenset({"call_1"}), "add", render_call(Call("add", {"a": 1}))) == ADD
+    """What is not text, or is empty, is no id."""
+    assert HistoryCall(frozenset({"call_1"}), "add", {"a": 1}) == ADD
 
 
 def test_a_result_finds_the_name_of_its_tool() -> None:

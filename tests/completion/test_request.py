@@ -157,18 +157,19 @@ def test_only_allowed_tools_are_offered(mode: str, *, is_nested: bool) -> None:
 
 
 def test_strictness_is_of_the_call_or_of_a_tool() -> None:
-    """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool."""
+    """`strict=True` of `bind_tools`, or OpenAI's mark inside of a tool; all are checked."""
     marked = {**ADD, "function": {**ADD["function"], "strict": True}}
     fits = SchemaCheck(ADD["function"]["parameters"])
 
     def checks(tool: JsonObject, *, strict: bool | None = None, **more: Any) -> list[Any]:
         other = {**ADD, "function": {**ADD["function"], "name": "other"}}
-        return [tool.check for tool in read_toolbox([tool, other], None, parallel=None, strict=strict, **more).tools]
+        box = read_toolbox([tool, other], None, parallel=None, strict=strict, **more)
+        return [(tool.check, tool.strict) for tool in box.tools]
 
-    assert checks(ADD) == [None, None]
-    assert checks(ADD, strict=True) == [fits, fits]
-    assert checks(marked) == [fits, None]
-    assert checks(marked, checks={"add": str}) == [str, None]
+    assert checks(ADD) == [(fits, False), (fits, False)]
+    assert checks(ADD, strict=True) == [(fits, True), (fits, True)]
+    assert checks(marked) == [(fits, True), (fits, False)]
+    assert checks(ADD, checks={"add": str}) == [(str, True), (fits, False)]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 
 from bing_llm import events as ev
@@ -16,8 +17,10 @@ from bing_llm.completion.stream import Completed, Completion, Item
 from bing_llm.errors import BingError, ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
-from bing_llm.tools.prompt import JsonFormat, render_call
+from bing_llm.tools.prompt import DEFAULT_PROMPT, JsonFormat
 from tests.fakes import FakeBackend, Line, Pause, answer, client_of
+
+render_call = DEFAULT_PROMPT.call
 
 HELLO = (Message("user", "Hello"),)
 ADD, MUL = Call("add", {"a": 1}), Call("mul", {"a": 2})
@@ -348,9 +351,10 @@ async def test_a_required_call_is_asked_for_once_more(read: Any, caplog: pytest.
     assert end.finish_reason == "tool_calls"
     first, second = backend.prompts
     assert second.text.startswith("Your last reply cannot be used")
-    assert "Tools that you can call" in first.text
-    assert "Tools that you can call" not in second.text  # they are known there; how to call them is said each time
-    assert second.text.endswith(first.text.partition("</tool_call>")[2])
+    said = DEFAULT_PROMPT.instructions(MUST, None)
+    assert said.prefix in first.text
+    assert said.prefix not in second.text  # it is known there; that a call must come is said each time
+    assert second.text.endswith(said.reminder)
     assert second.context is None
     assert backend.calls == ["create", "turn 0 of conversation-1", "turn 1 of conversation-1"]
     assert "The model is asked once more" in caplog.text
@@ -374,7 +378,36 @@ async def test_what_is_nearly_a_call_is_asked_for_once_more(reply: str, given: l
     items, end = await read(completion(backend, toolbox=Toolbox(tools=MUST.tools)))
     assert items == [*given, ADD]
     assert end.finish_reason == "tool_calls"
-    assert backend.prompts[1].text.startswith("Your last reply cannot be used: ")
+    assert "Your last reply cannot be used: " in backend.prompts[1].text
+
+
+WEIGH = Tool("weigh", parameters={"type": "object", "properties": {"kg": {"type": "integer"}}, "required": ["kg"]})
+HEAVY, LIGHT = Call("weigh", {"kg": "seven"}), Call("weigh", {"kg": 7})
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_arguments_that_do_not_fit_are_asked_for_once_more(read: Any, *, strict: bool) -> None:
+    """Whether or not they must fit; a call that fits comes in place of the first one."""
+    tool = msgspec.structs.replace(WEIGH, check=SchemaCheck(WEIGH.parameters), strict=strict)
+    backend = FakeBackend(answer(render_call(HEAVY)), answer(render_call(LIGHT)))
+    items, end = await read(completion(backend, toolbox=Toolbox(tools=(tool,))))
+    assert items == [LIGHT]
+    assert end.finish_reason == "tool_calls"
+    assert "arguments['kg'] does not fit the schema: 'seven' is not of type 'integer'." in backend.prompts[1].text
+
+
+@pytest.mark.parametrize("box", [{}, {"required": True}, {"only": "weigh"}], ids=["auto", "required", "only"])
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("read", [items_of, whole_of])
+async def test_what_still_does_not_fit_is_given_unless_it_must_fit(read: Any, box: Any, *, strict: bool) -> None:
+    """A tool may take "5" for 5; with `strict` the call is invalid."""
+    tool = msgspec.structs.replace(WEIGH, check=SchemaCheck(WEIGH.parameters), strict=strict)
+    backend = FakeBackend(answer(render_call(HEAVY)), answer(render_call(HEAVY)))
+    items, end = await read(completion(backend, toolbox=Toolbox(tools=(tool,), **box)))
+    assert [type(item) for item in items] == ([str, InvalidCall] if strict else [Call])
+    assert (items == [HEAVY]) is not strict
+    assert end.finish_reason == "tool_calls"
 
 
 async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first_answer() -> None:
@@ -383,7 +416,10 @@ async def test_without_going_on_it_is_asked_for_in_a_turn_that_is_sent_the_first
     client = client_of(backend, continue_conversations=False)
     await items_of(Completion(client, Request(messages=HELLO, toolbox=MUST)))
     first, second = backend.prompts
-    assert second.text.endswith(first.text.removeprefix("Hello"))
+    said = DEFAULT_PROMPT.instructions(MUST, None)
+    assert first.text == f"{said.prefix}\n\nHello\n\n{said.reminder}"
+    assert second.text.startswith(f"{said.prefix}\n\nYour last reply cannot be used: ")
+    assert second.text.endswith(said.reminder)
     assert "I would rather not." in (second.context or "")
     assert backend.calls[2:] == ["create", "turn 0 of conversation-2"]
 

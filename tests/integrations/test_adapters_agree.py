@@ -193,8 +193,8 @@ def test_an_agents_history_is_sent_in_full() -> None:
         "[system](#message)\nBe brief.\n\n"
         "[user](#message)\nWhat is 1 + 2?\n\n"
         "[assistant](#message)\nLet me see.\n"
-        '<tool_call>\n{"name": "add", "arguments": {"a": 1, "b": "ü\\n"}}\n</tool_call>\n'
-        '<tool_call>\n{"name": "mul", "arguments": {}}\n</tool_call>\n\n'
+        '```json\n{"name": "add", "arguments": {"a": 1, "b": "ü\\n"}}\n```\n'
+        '```json\n{"name": "mul", "arguments": {}}\n```\n\n'
     )
     assert composed.text == (
         '<tool_result name="add">\n3\n</tool_result>\n\n'

@@ -14,7 +14,7 @@ from bing_llm.messages import Message
 from bing_llm.serve.chat import ChatRequest
 from bing_llm.serve.errors import ApiError
 from bing_llm.tools.calls import Call, SchemaCheck
-from bing_llm.tools.prompt import render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_result
 
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n").decode()
 WEB = "https://example.com/cat.png"
@@ -68,7 +68,10 @@ def test_calls_and_results_are_written_as_the_model_writes_them() -> None:
         HELLO,
         {"role": "assistant", "content": None, "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": [{"type": "text", "text": "5"}]},
-    )[1:] == [("assistant", render_call(Call("add", {"a": 1}))), ("tool", render_result("add", "5", failed=None))]
+    )[1:] == [
+        ("assistant", DEFAULT_PROMPT.call(Call("add", {"a": 1}))),
+        ("tool", render_result("add", "5", failed=None)),
+    ]
 
 
 def test_older_and_other_forms_of_calls_are_read() -> None:
@@ -82,7 +85,7 @@ def test_older_and_other_forms_of_calls_are_read() -> None:
         {"role": "assistant", "tool_calls": [custom]},
         {"role": "tool", "tool_call_id": "c", "content": "files"},
     )
-    assert found[1] == ("assistant", "So.\n" + render_call(Call("add", {"a": 1})))
+    assert found[1] == ("assistant", "So.\n" + DEFAULT_PROMPT.call(Call("add", {"a": 1})))
     assert found[2] == ("tool", render_result("add", "5", failed=None))
     assert found[3] == ("assistant", "shell ls")
     assert found[4] == ("tool", render_result("shell", "files", failed=None))
@@ -138,7 +141,7 @@ def test_elsewhere_a_word_stands_in_its_place() -> None:
         {"role": "tool", "tool_call_id": "1", "content": [{"type": "image_url", "image_url": {"url": "nonsense"}}]},
     ) == [
         ("user", "[audio]\n[file: application/pdf]\n[hologram]"),
-        ("assistant", "Nice.\n" + render_call(Call("see", {}))),
+        ("assistant", "Nice.\n" + DEFAULT_PROMPT.call(Call("see", {}))),
         ("tool", render_result("see", "[image]", failed=None)),
     ]
 
@@ -172,10 +175,11 @@ def test_every_choice_of_tools(*, choice: Any, required: bool, only: str, names:
 
 
 def test_tools_keep_what_they_are() -> None:
-    """Description, schema, and whether arguments are checked against it."""
+    """Description, schema, and whether arguments must fit it."""
     add, mul = asked(tools=[ADD, MUL]).toolbox.tools
-    assert (add.description, add.parameters, add.check) == ("Add.", {"type": "object"}, None)
+    assert (add.description, add.parameters, add.strict) == ("Add.", {"type": "object"}, False)
     assert mul.check == SchemaCheck({"type": "object"})
+    assert mul.strict
 
 
 @pytest.mark.parametrize(("given", "parallel"), [(None, True), (True, True), (False, False)])

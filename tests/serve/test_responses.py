@@ -12,7 +12,7 @@ from bing_llm.errors import InvalidRequest
 from bing_llm.serve.errors import ApiError
 from bing_llm.serve.responses import InputItem, ResponsesRequest
 from bing_llm.tools.calls import Call, SchemaCheck
-from bing_llm.tools.prompt import render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_result
 
 HELLO = {"role": "user", "content": "Hello"}
 CALL = {"type": "function_call", "call_id": "c1", "name": "add", "arguments": '{"a": 1}', "id": "fc_1"}
@@ -65,7 +65,7 @@ def test_what_a_model_wrote_in_one_go_is_one_message() -> None:
     ]
     assert texts([HELLO, *written, OUTPUT]) == [
         ("user", "Hello"),
-        ("assistant", "So.\n" + render_call(Call("add", {"a": 1}))),
+        ("assistant", "So.\n" + DEFAULT_PROMPT.call(Call("add", {"a": 1}))),
         ("tool", render_result("add", "5", failed=None)),
     ]
 

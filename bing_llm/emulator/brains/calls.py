@@ -49,9 +49,9 @@ class Call(msgspec.Struct, frozen=True):
     arguments: dict[str, object]
 
     def __str__(self) -> str:
-        """The call in the form in which the adapters ask for it."""
+        """The call in the form in which most models write one."""
         line = json.dumps({"name": self.name, "arguments": self.arguments}, ensure_ascii=False)
-        return f"<tool_call>\n{line}\n</tool_call>"
+        return f"```json\n{line}\n```"
 
 
 def words_of(text: str) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from bing_llm.emulator.brains.base import Question
+from bing_llm.emulator.brains.signatures import read_signature
 
 _HEADER = re.compile(r"^\[(\w+)\]\(#\w+\)[ \t]*\n?", re.MULTILINE)
 _USERS = frozenset(("user", "human"))
@@ -27,13 +28,15 @@ _ATTRIBUTE = re.compile(r"""(\w+)\s*=\s*["']([^"']*)["']""")
 _PARAGRAPH_BREAK = re.compile(r"\n[ \t]*\n")
 
 # A paragraph with one of these tells how to answer, and asks nothing.
-_CALL_RULES = re.compile(r"<tool_call>")
+_CALL_FORM = re.compile(r"""<tool_call>|["']name["']\s*:[^\n]{0,99}["']arguments["']\s*:""")
+_OF_CALLS = re.compile(r"\b(?:tool|call|block|result)s?\b", re.IGNORECASE)
+_REMINDER = re.compile(r"\s*\([^()]*\b(?:tool|call|JSON|schema)s?\b[^()]*\)\s*", re.IGNORECASE)
 _JSON_RULES = re.compile(r"\s*(?:please )?(?:reply|answer|respond|output|return)\b[^.\n]{0,60}\bJSON\b", re.IGNORECASE)
 _COMPLAINT = re.compile(r"\s*(?:your|the|that) (?:last|previous) (?:reply|answer|response|call)\b", re.IGNORECASE)
 _POINTER = re.compile(
     r"\s*(?:answer the last message of|go on from the tool results at the end of) the context\b", re.IGNORECASE
 )
-_RULES = (_CALL_RULES, _JSON_RULES, _COMPLAINT, _POINTER)
+_RULES = (_JSON_RULES, _COMPLAINT)
 
 _MUST_CALL = re.compile(r"\bmust call\b|\bonly a call\b", re.IGNORECASE)
 _ONE_CALL = re.compile(r"\b(?:exactly|at most|only) one call\b", re.IGNORECASE)
@@ -129,7 +132,7 @@ def read_request(question: Question) -> Request:
 
     A prompt may only complain about the last answer, hold results of tools, or point to the end of the context, where
     the adapters put what is too long. Then the question is the last one before it. Likewise, rules without tools and
-    schema refer to those that were sent last.
+    schema refer to those that were sent last; so does what is said after results of tools.
     """
     messages = conversation(question)
     asked, results = _asked(messages)
@@ -138,21 +141,27 @@ def read_request(question: Question) -> Request:
     form = next((text for text in (*given, prompt) if all(label in text for label in _STEP_LABELS)), None)
     if form is not None:
         return _read_steps(form, messages, in_prompt=form is prompt)
-    rules = "\n".join(part for part in _PARAGRAPH_BREAK.split(prompt) if _is_rules(part))
+    rules = _rules_in(messages[-1].text)
     sources = [prompt]
-    if rules:
+    if rules or prompt != messages[-1].text:  # after results, the tools are those that were called
         earlier = (message.text for message in reversed(messages[:-1]) if message.role != "assistant")
         sources += [_RESULT.sub("", text) for text in earlier]
-    tools = next(filter(None, map(_tools_in, sources)), ()) if _CALL_RULES.search(rules) else _tools_in(prompt)
+    source, tools = next(((text, tools) for text in sources if (tools := _tools_in(text))), (prompt, ()))
+    if _is_about_json_only(rules):
+        tools = ()
     return Request(
         question=asked,
         given=given,
         results=results,
         tools=tools,
         must_call=bool(tools) and _MUST_CALL.search(rules) is not None,
-        one_call=bool(tools) and _ONE_CALL.search(rules) is not None,
+        one_call=bool(tools) and _ONE_CALL.search(f"{rules}\n{_rules_in(source)}") is not None,
         schema=_schema(prompt, rules, sources, given if not tools else ()),
     )
+
+
+def _is_about_json_only(rules: str) -> bool:
+    return _JSON_RULES.match(rules) is not None and not _OF_CALLS.search(rules)
 
 
 def _read_steps(form: str, messages: list[Message], *, in_prompt: bool) -> Request:
@@ -241,17 +250,45 @@ def _asked(messages: Iterable[Message]) -> tuple[str, tuple[ToolResult, ...]]:
 
 
 def question_of(text: str) -> str:
-    """What a message asks: its text without results, tools, schemas and rules for the answer."""
-    plain = _without_listings(_RESULT.sub("", text))
-    return "\n\n".join(part.strip() for part in _PARAGRAPH_BREAK.split(plain) if part.strip() and not _is_rules(part))
+    """What a message asks: its text without results, tools, schemas and rules for the answer.
+
+    A message with results of tools asks nothing: what else it says is about them.
+    """
+    if "<tool_result" in text and _RESULT.search(text):
+        return ""
+    return "\n\n".join(part for part, is_rule in _paragraphs(text) if not is_rule)
 
 
-def _is_rules(paragraph: str) -> bool:
-    return _CALL_RULES.search(paragraph) is not None or any(rule.match(paragraph) for rule in _RULES)
+def _rules_in(text: str) -> str:
+    """What a message says of how to answer; all that a message with results says besides them."""
+    if "<tool_result" in text and (plain := _RESULT.sub("", text)) != text:
+        return plain.strip()
+    return "\n".join(part for part, is_rule in _paragraphs(text) if is_rule)
+
+
+def _paragraphs(text: str) -> list[tuple[str, bool]]:
+    """The paragraphs of a text without listings of tools and schemas; and whether each one is about how to answer.
+
+    Those are the form of a call, its announcement before it, what is said of calls right after it, what stands in
+    brackets about calls or JSON, and all that a text says which only points to the end of the context.
+    """
+    parts = [part.strip() for part in _PARAGRAPH_BREAK.split(_without_listings(_RESULT.sub("", text))) if part.strip()]
+    if parts and _POINTER.match(parts[0]):
+        return [(part, True) for part in parts]
+    forms = {place for place, part in enumerate(parts) if _CALL_FORM.search(part)}
+    announced = {place - 1 for place in forms if place and parts[place - 1].endswith(":")}
+    after = {place + 1 for place in forms if place + 1 < len(parts) and _OF_CALLS.search(parts[place + 1])}
+    about = forms | announced | after
+    return [(part, place in about or _is_rule(part)) for place, part in enumerate(parts)]
+
+
+def _is_rule(paragraph: str) -> bool:
+    return _REMINDER.fullmatch(paragraph) is not None or any(rule.match(paragraph) for rule in _RULES)
 
 
 def _without_listings(text: str) -> str:
     """The text without tools and schemas, and without the lines that announce them."""
+    text = _with_schemas(text)
     parts, last = [], 0
     for value, start, end in find_objects(text):
         if _tool(value) is not None or is_schema(value):
@@ -265,8 +302,22 @@ def _without_announcement(text: str) -> str:
     return plain[: plain.rfind("\n") + 1] if plain.endswith(":") else text
 
 
+def _with_schemas(text: str) -> str:
+    """The text with each signature of a tool written as JSON; a list of tools follows a line that ends with a colon."""
+    lines = text.split("\n")
+    is_listed = False
+    for place, line in enumerate(lines):
+        if not line.strip():
+            continue
+        found = read_signature(line) if is_listed else None
+        if found is not None:
+            lines[place] = json.dumps({"name": found[0], "parameters": found[1]})
+        is_listed = found is not None or line.rstrip().endswith(":") or (is_listed and line.startswith("{"))
+    return "\n".join(lines)
+
+
 def _tools_in(text: str) -> tuple[Tool, ...]:
-    found = (_tool(value) for value, _, _ in find_objects(text))
+    found = (_tool(value) for value, _, _ in find_objects(_with_schemas(text)))
     return tuple(tool for tool in found if tool is not None)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -18,7 +19,9 @@ from bing_llm.limits import Limits
 _END = b"[DONE]"
 _OK = 200
 _LIMITS = Limits(frame_bytes=1024 * 1024)  # of one event: deltas have some hundred bytes
-_SILENCE_S = 120.0  # a local model may load for a minute before its first word
+_SILENCE_S = 900.0  # what a client gives a turn: on a small machine a model reads a prompt of some pages for minutes
+_PROGRESS_S = 30.0  # well below the two minutes after which a client gives up a service that says nothing
+_WAITING = "The model is still at work."
 
 
 class Upstream:
@@ -28,14 +31,24 @@ class Upstream:
         base_url: The base of the API, such as `http://127.0.0.1:11434/v1`; `/chat/completions` is appended.
         model: The model's name there.
         api_key: The bearer token, None for none. Secret; not in the repr.
-        silence: How long the server may say nothing, in seconds.
+        silence: How long the server may say nothing, in seconds. 900: as long as a client waits for a turn.
+        progress: While it says nothing, how often a line of progress goes to the client, so that this goes on waiting
+            and does not send the prompt again; in seconds.
 
     Raises:
         ConfigurationError: The base is not an http(s) URL, the model's name is empty, or a key would go unencrypted to
             another machine.
     """
 
-    def __init__(self, base_url: str, model: str, api_key: str | None = None, *, silence: float = _SILENCE_S) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        model: str,
+        api_key: str | None = None,
+        *,
+        silence: float = _SILENCE_S,
+        progress: float = _PROGRESS_S,
+    ) -> None:
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             hint = "Pass a URL such as 'http://127.0.0.1:11434/v1'."
@@ -50,12 +63,31 @@ class Upstream:
         self._model = model
         self._headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         self._silence = silence
+        self._progress = progress
 
     def __repr__(self) -> str:
         return f"Upstream({self._host!r}, model={self._model!r})"
 
-    async def answer(self, question: Question) -> AsyncIterator[Output]:
-        """The model's words as they come; a `ServiceError` for whatever goes wrong."""
+    async def answer(self, question: Question) -> AsyncGenerator[Output, None]:
+        """The model's words as they come, and progress while none come; a `ServiceError` for whatever goes wrong."""
+        words = self._words(question)
+        waiting = asyncio.ensure_future(anext(words, None))
+        try:
+            while True:
+                done, _ = await asyncio.wait((waiting,), timeout=self._progress)
+                if not done:
+                    yield ev.Progress(_WAITING)
+                elif (output := waiting.result()) is None:
+                    return
+                else:
+                    yield output
+                    waiting = asyncio.ensure_future(anext(words, None))
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+            await words.aclose()
+
+    async def _words(self, question: Question) -> AsyncGenerator[Output, None]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._silence, sock_read=self._silence)
         body = {"model": self._model, "messages": _messages(question), "stream": True}
         try:

@@ -80,9 +80,9 @@ def test_a_forced_call_is_of_the_first_tool_that_can_be_filled() -> None:
 
 
 def test_a_call_is_written_as_a_block() -> None:
-    """A call is rendered in the format that the adapters ask for."""
+    """A call is JSON in a code fence, as most models write one."""
     first, line, last = str(Call("погода", {"город": "Москва"})).splitlines()
-    assert (first, last) == ("<tool_call>", "</tool_call>")
+    assert (first, last) == ("```json", "```")
     assert json.loads(line) == {"name": "погода", "arguments": {"город": "Москва"}}
     assert "Москва" in line
 

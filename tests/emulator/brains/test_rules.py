@@ -62,9 +62,9 @@ def wanting(question: str, schema: dict[str, Any]) -> str:
 
 def calls(text: str) -> list[Any]:
     """The calls in an answer that is nothing else."""
-    assert text.startswith("<tool_call>\n")
-    assert text.endswith("\n</tool_call>")
-    return [json.loads(block.split("</tool_call>")[0]) for block in text.split("<tool_call>")[1:]]
+    blocks = re.findall(r"```json\n(.*)\n```", text)
+    assert text == "\n".join(f"```json\n{block}\n```" for block in blocks)
+    return [json.loads(block) for block in blocks]
 
 
 # --- the line ---------------------------------------------------------------------------------------------------------

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ async def serving(model: Model) -> AsyncIterator[str]:
     """The base URL of a server with this model."""
     app = web.Application()
     app.router.add_post("/v1/chat/completions", model.complete)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -164,7 +165,7 @@ async def test_a_brain_can_be_left_early() -> None:
     async with serving(Model(chunk("a"), chunk("b"))) as url:
         words = Upstream(url, "small").answer(Question(text="Hello"))
         assert await anext(words) == ev.TextDelta("a")
-        await words.aclose()  # type: ignore[attr-defined]
+        await words.aclose()
 
 
 def test_a_key_does_not_go_unencrypted_to_another_machine() -> None:
@@ -173,3 +174,48 @@ def test_a_key_does_not_go_unencrypted_to_another_machine() -> None:
         Upstream("http://models.example/v1", "small", "hunter2")
     Upstream("http://models.example/v1", "small")
     Upstream("http://127.0.0.1:1/v1", "small", "hunter2")
+
+
+def impatient(url: str) -> Upstream:
+    """A brain that reports progress each millisecond."""
+    return Upstream(url, "small", progress=0.001)
+
+
+async def test_progress_comes_while_the_model_says_nothing() -> None:
+    """So a client goes on waiting: a prompt that takes minutes to read is not sent again."""
+    said = asyncio.Event()
+
+    class Slow(Model):
+        async def complete(self, request: web.Request) -> web.StreamResponse:
+            await said.wait()
+            return await super().complete(request)
+
+    model = Slow(chunk("Hello"), "[DONE]")
+    async with (
+        serving(model) as url,
+        aclosing(impatient(url).answer(Question(text="?"))) as found,
+    ):
+        first = [await anext(found) for _ in range(3)]
+        said.set()
+        rest = [output async for output in found]
+    assert {type(output) for output in first} == {ev.Progress}
+    assert text_of(rest) == "Hello"
+    assert len(model.asked) == 1
+
+
+async def test_leaving_early_lets_the_model_go() -> None:
+    """The connection is closed although the model has not said anything yet."""
+    gone = asyncio.Event()
+
+    class Endless(Model):
+        async def complete(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - it only waits
+            try:
+                await asyncio.Event().wait()
+            finally:
+                gone.set()
+            raise AssertionError
+
+    async with serving(Endless()) as url:
+        async with aclosing(impatient(url).answer(Question(text="?"))) as found:
+            assert isinstance(await anext(found), ev.Progress)
+        await gone.wait()

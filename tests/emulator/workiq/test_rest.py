@@ -311,7 +311,7 @@ async def test_a_mistake_in_the_emulator_does_not_hang(
     emulator.brain = Scripted([[ev.TextRevoked("\ud800")], ["Hi"]])
     conversation = await workiq.create()
     assert (await workiq.chat("x", conversation)).status == 500
-    assert [record.name for record in caplog.records] == ["aiohttp.server"]
+    assert [record.name for record in caplog.records] == ["bing_llm.emulator.server"]
     assert (await workiq.chat("x", conversation)).status == 200
 
 

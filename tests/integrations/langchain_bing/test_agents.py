@@ -197,9 +197,18 @@ def test_what_is_nearly_a_call_is_not_the_answer(bing_emulator: Emulator, nearly
     assert messages[-1].text == "Sunny."
 
 
-def test_arguments_of_a_wrong_type_are_answered_by_the_agent(bing_emulator: Emulator) -> None:
-    """The tool's own check says what is wrong, and the model corrects it."""
+def test_arguments_of_a_wrong_type_are_asked_for_again(bing_emulator: Emulator) -> None:
+    """Within the same turn, before any tool runs."""
     script(bing_emulator, call("add", a="two", b=3), call("add", a=2, b=3), "5.")
+    messages = ask(agent_of(ChatBing(endpoint=bing_emulator.url), TOOLS), "2 + 3?")
+    assert kinds(messages) == ["human", "ai", "tool", "ai"]
+    assert messages[2].content == "5"
+
+
+def test_arguments_of_a_wrong_type_are_answered_by_the_agent(bing_emulator: Emulator) -> None:
+    """If the model insists, the tool's own check says what is wrong, and the model corrects it."""
+    wrong = call("add", a="two", b=3)
+    script(bing_emulator, wrong, wrong, call("add", a=2, b=3), "5.")
     messages = ask(agent_of(ChatBing(endpoint=bing_emulator.url), TOOLS), "2 + 3?")
     assert kinds(messages) == ["human", "ai", "tool", "ai", "tool", "ai"]
     assert isinstance(messages[2], ToolMessage)

@@ -16,14 +16,14 @@ from bing_llm.events import TextDelta
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, Tool, Toolbox
 from bing_llm.tools.prompt import (
+    DEFAULT_PROMPT,
     Instructions,
     JsonFormat,
-    render_call,
-    render_call_repair,
     render_instructions,
-    render_json_repair,
     render_result,
 )
+
+render_call = DEFAULT_PROMPT.call
 
 LIMIT = 4000
 
@@ -79,7 +79,7 @@ async def said(
 
 def calls(text: str) -> list[Call]:
     """The calls in a reply that is nothing else."""
-    blocks = re.findall(r"<tool_call>\n(.*)\n</tool_call>", text)
+    blocks = re.findall(r"```json\n(.*)\n```", text)
     found = [Call(**json.loads(block)) for block in blocks]
     assert "\n".join(map(render_call, found)) == text
     return found
@@ -264,7 +264,7 @@ async def test_json_comes(messages: list[Message], instructions: Instructions, e
 async def test_a_repaired_call_comes(toolbox: Toolbox, expected: Call, limit: int) -> None:
     """After a request for repair the call comes, filled from the question before, in this conversation or a new one."""
     instructions = render_instructions(toolbox)
-    repair = Message("user", render_call_repair(toolbox, "There was no call in it."))
+    repair = Message("user", DEFAULT_PROMPT.repair_call(toolbox, "There was no call in it."))
     turn = PastTurn(build_prompt([PARIS], instructions, limit=limit).text, "I'd rather not.")
     assert calls(await said([repair], instructions, history=(turn,), limit=limit)) == [expected]
     anew = [PARIS, Message("assistant", "I'd rather not."), repair]
@@ -275,7 +275,7 @@ async def test_a_repaired_call_comes(toolbox: Toolbox, expected: Call, limit: in
 async def test_repaired_json_comes(schema: dict[str, Any]) -> None:
     """After a request for repair the JSON comes, filled from the results before."""
     instructions = given(json_format=JsonFormat(schema))
-    repair = Message("user", render_json_repair("It is no JSON."))
+    repair = Message("user", DEFAULT_PROMPT.repair_json("It is no JSON."))
     turns = (
         PastTurn(build_prompt([PARIS], instructions, limit=LIMIT).text, CALLED.content),
         PastTurn(build_prompt([PARIS, CALLED, SUNNY], instructions, limit=LIMIT).text, "It is sunny."),

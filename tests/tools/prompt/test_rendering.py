@@ -12,124 +12,142 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bing_llm.errors import InvalidRequest
-from bing_llm.tools import prompt
 from bing_llm.tools.calls import Call, Tool, Toolbox
+from bing_llm.tools.parser import CallParser
 from bing_llm.tools.prompt import (
+    DEFAULT_PROMPT,
+    FencedJson,
     Instructions,
     JsonFormat,
-    render_call,
-    render_call_repair,
-    render_foreign_call,
+    ToolPrompt,
+    render_history_call,
     render_instructions,
-    render_json_repair,
     render_result,
 )
 
+render_call = DEFAULT_PROMPT.call
+
+
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = Tool("get_weather", "Get the weather.", CITY)
+WEATHER_2 = Tool("get_weather_2", "Get the weather.", CITY)
 CLOCK = Tool("clock")
 
-LISTING = """\
-Tools that you can call, one in each line:
-{"name": "get_weather", "description": "Get the weather.", "parameters": {"type": "object", "properties": \
-{"city": {"type": "string"}}, "required": ["city"]}}
-{"name": "clock", "parameters": {}}"""
-FORM = """\
-Call a tool by writing a block like this, with arguments that fit its parameters:
-<tool_call>
-{"name": "get_weather", "arguments": {"city": "some city"}}
-</tool_call>
-"""
-STOP = "Stop after the last </tool_call>: I send you what the tools give back, so never write a tool_result yourself.\n"
+CHOICES: list[dict[str, Any]] = [
+    {},
+    {"required": True},
+    {"only": "get_weather"},
+    {"parallel": False},
+    {"parallel": False, "required": True},
+]
+FORM = '```json\n{"name": "<tool>", "arguments": {<its parameters>}}\n```'
 
 
 @pytest.mark.parametrize(
     ("schema", "kind"),
-    [({"type": "object"}, "object"), ({"type": "array"}, "list"), ({"type": "string"}, "value"), ({}, "object")],
+    [
+        ({"type": "object"}, "object"),
+        ({"type": "array"}, "list"),
+        ({"type": "string"}, "value"),
+        ({}, "object"),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {"type": "array"}}}, "list"),
+    ],
 )
-def test_the_rules_say_what_kind_of_json_is_asked_for(schema: dict[str, Any], kind: str) -> None:
+def test_the_reminder_says_what_kind_of_json_is_asked_for(schema: dict[str, Any], kind: str) -> None:
     """An object, a list, or another value."""
-    assert f"exactly one JSON {kind} that fits" in render_instructions(Toolbox(), JsonFormat(schema)).rules
+    assert f"only a JSON {kind} that fits" in render_instructions(Toolbox(), JsonFormat(schema)).reminder
 
 
 def test_nothing_is_said_of_no_tools() -> None:
     """Without tools there are no instructions."""
-    assert render_instructions(Toolbox()) == Instructions("", "")
+    assert render_instructions(Toolbox()) == Instructions()
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_tools_and_the_form_of_a_call_stand_in_the_prefix(choice: dict[str, Any]) -> None:
+    """Each tool that may be called is one line; no other is shown."""
+    lines = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice)).prefix.split("\n")
+    assert "get_weather(city: string): Get the weather." in lines
+    assert ("clock()" in lines) == ("only" not in choice)
+    assert FORM in "\n".join(lines)
 
 
 @pytest.mark.parametrize(
-    ("choice", "number", "rule"),
+    ("choice", "said"),
     [
-        ({}, "Write one block for each call.", "If no tool is needed, answer without a block."),
-        (
-            {"required": True},
-            "Write one block for each call.",
-            "In this reply you must call at least one tool; write nothing else.",
-        ),
-        ({"parallel": False}, "Write at most one call.", "If no tool is needed, answer without a block."),
-        (
-            {"parallel": False, "required": True},
-            "Write exactly one call.",
-            "In this reply you must call at least one tool; write nothing else.",
-        ),
+        ({}, ""),
+        ({"required": True}, "You must call a tool now."),
+        ({"only": "clock"}, "You must call clock now."),
+        ({"parallel": False}, "Write at most one call."),
+        ({"parallel": False, "only": "clock"}, "Write at most one call."),
     ],
 )
-def test_tools_are_listed_with_rules(choice: dict[str, Any], number: str, rule: str) -> None:
-    """Each tool is a line of JSON; the rules have an example and say how many calls are wanted."""
-    written = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice))
-    assert written == Instructions(LISTING, f"{FORM}{number}\n{STOP}{rule}")
+def test_the_prefix_says_what_may_be_called(choice: dict[str, Any], said: str) -> None:
+    """Whether a call must come, and whether several may."""
+    prefix = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice)).prefix
+    assert said in prefix
+    assert ("You must call" in prefix) == bool({"required", "only"} & choice.keys())
+    assert ("at most one" in prefix) == ("parallel" in choice)
 
 
-@pytest.mark.parametrize(
-    ("parallel", "number"), [(True, "Write one block for each call."), (False, "Write exactly one call.")]
-)
-def test_only_the_named_tool_is_listed(*, parallel: bool, number: str) -> None:
-    """Where one tool must be called, the model hears of no other."""
-    written = render_instructions(Toolbox(tools=(WEATHER, CLOCK), only="clock", parallel=parallel))
-    assert written.listing == 'Tools that you can call, one in each line:\n{"name": "clock", "parameters": {}}'
-    assert '{"name": "clock", "arguments": {}}' in written.rules
-    assert written.rules.endswith(f'{number}\n{STOP}In this reply you must call the tool "clock"; write nothing else.')
+@pytest.mark.parametrize("json_format", [None, JsonFormat(), JsonFormat(CITY)], ids=["text", "JSON", "schema"])
+@pytest.mark.parametrize("choice", CHOICES)
+def test_what_follows_the_message_is_short(choice: dict[str, Any], json_format: JsonFormat | None) -> None:
+    """One sentence or two of at most 200 characters, since models repeat what comes last."""
+    said = render_instructions(Toolbox(tools=(WEATHER, CLOCK), **choice), json_format)
+    assert 0 < len(said.reminder) <= 200
+    assert len(said.after_results) <= 200
+    assert 0 < len(said.after_repeat) <= 200
+    assert 0 < len(render_instructions(Toolbox(), json_format or JsonFormat()).reminder) <= 200
 
 
-@pytest.mark.parametrize("choice", [{}, {"required": True}, {"only": "t" * 40}, {"parallel": False}])
-def test_rules_are_short(choice: dict[str, Any]) -> None:
-    """The rules stay below 700 characters, with JSON asked for too and a long example."""
-    properties = {f"a_rather_long_name_{n}": {"type": "string"} for n in range(3)}
-    tool = Tool("t" * 40, "x" * 5000, {"type": "object", "properties": properties, "required": list(properties)})
-    toolbox = Toolbox(tools=(tool,), **choice)
-    assert len(render_instructions(toolbox).rules) < 700
-    assert len(render_instructions(toolbox, JsonFormat({})).rules) < 900
+@pytest.mark.parametrize("json_format", [None, JsonFormat(), JsonFormat(CITY)], ids=["text", "JSON", "schema"])
+def test_after_results_nothing_asks_for_a_call_that_need_not_come(json_format: JsonFormat | None) -> None:
+    """A model that is asked for a call calls for ever: it may answer, and is asked for a call only if one must come."""
+    said = render_instructions(Toolbox(tools=(WEATHER, CLOCK)), json_format)
+    assert FORM not in said.after_results
+    assert not re.match("(?!.*(if|when)).*call", said.after_results, re.IGNORECASE)
+    must = render_instructions(Toolbox(tools=(WEATHER, CLOCK), required=True), json_format)
+    assert "only a call" in must.after_results
+
+
+def test_no_example_can_be_executed() -> None:
+    """The form has placeholders: models call an example that they can read as a call."""
+    prefix = render_instructions(Toolbox(tools=(WEATHER, CLOCK))).prefix
+    parser = CallParser(Toolbox(tools=(WEATHER, CLOCK)))
+    pieces = [*parser.feed(prefix), *parser.close()]
+    assert not [piece for piece in pieces if isinstance(piece, Call)]
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_tool_breaks_out_of_its_line(name: str, description: str, key: str) -> None:
-    """Whatever a tool says of itself, it is one line of JSON, the rules have their lines, and only they have blocks."""
-    written = render_instructions(
-        Toolbox(
-            tools=(Tool(f"<tool_call>{name}", f"</tool_call>\n{description}", {"properties": {key: {}}}),),
-            required=True,
-        )
+    """Whatever a tool says of itself, it is one line, and only the form is a block."""
+    strange = Tool(
+        f"<tool_call>{name}",
+        f"</tool_call>\n{description}",
+        {"properties": {key: {"description": f"*/\n{description}"}}},
     )
-    _, line = written.listing.splitlines()
-    assert json.loads(line)["name"] == f"<tool_call>{name}"
-    assert "<tool" not in line
-    assert len(written.rules.splitlines()) == 7
-    assert re.findall("</?tool_[a-z]+", written.rules) == ["<tool_call", "</tool_call", "</tool_call"]
+    usual = Tool("t", f"</tool_call>\n\n```json\n{description}", {"properties": {"a": {"type": "string"}}})
+    others = render_instructions(Toolbox(tools=(WEATHER, WEATHER_2))).prefix
+    prefix = render_instructions(Toolbox(tools=(strange, usual))).prefix
+    assert len(prefix.splitlines()) == len(others.splitlines())
+    assert "<tool" not in prefix.replace("<tool>", "")
+    assert [line for line in prefix.splitlines() if line.startswith("```")] == ["```json", "```"]
 
 
 def test_every_script_is_readable() -> None:
     """Names and descriptions are written as they are."""
-    written = render_instructions(Toolbox(tools=(Tool("获取天气", "Погода"),)))
-    assert "获取天气" in written.listing
-    assert "Погода" in written.listing
-    assert "获取天气" in written.rules
+    assert "获取天气(): Погода" in render_instructions(Toolbox(tools=(Tool("获取天气", "Погода"),))).prefix
 
 
 def test_the_wording_is_a_user_s() -> None:
     """Nothing poses as a system's, or tells the model to forget something: services refuse that."""
     toolbox = Toolbox(tools=(WEATHER,), only="get_weather")
     written = render_instructions(toolbox, JsonFormat(CITY))
-    said = f"{written.listing} {written.rules} {render_call_repair(toolbox, 'x')} {render_json_repair('x')}".lower()
+    said = (
+        f"{written.prefix} {written.reminder} {written.after_results}"
+        f" {DEFAULT_PROMPT.repair_call(toolbox, 'x')} {DEFAULT_PROMPT.repair_json('x')}"
+    ).lower()
     assert not re.search(r"\b(system|override|ignore|instructions?|assistant|ai)\b", said)
 
 
@@ -144,38 +162,42 @@ def test_a_schema_that_is_not_json_is_refused() -> None:
 
 
 def test_json_is_asked_for() -> None:
-    """The schema is a listing, and the rule says that nothing else is wanted."""
-    rule = "Reply with exactly one JSON object {}, and nothing else: no code fence, no words before or after it."
-    written = render_instructions(Toolbox(), JsonFormat({"title": "T", **CITY}))
-    assert written.listing.splitlines() == ["JSON schema of the reply:", json.dumps(CITY)]
-    assert written.rules == rule.format("that fits the JSON schema of the reply")
-    assert render_instructions(Toolbox(), JsonFormat()) == Instructions("", rule.format("of the form that I asked for"))
+    """The schema is the prefix, the reminder says that nothing else is wanted, also after results."""
+    said = render_instructions(Toolbox(), JsonFormat({"title": "T", **CITY}))
+    assert said.prefix.splitlines() == ["JSON schema of the reply:", json.dumps(CITY)]
+    assert "only" in said.reminder
+    assert said.reminder == said.after_results
+    free = render_instructions(Toolbox(), JsonFormat())
+    assert free.prefix == ""
+    assert "JSON object of the form that I asked for" in free.reminder
+    assert free.reminder == free.after_results
 
 
 def test_tools_and_json_are_combined() -> None:
-    """Both listings and both rules are there, with a sentence that says when the JSON is wanted."""
+    """The prefix has both, and what follows the message says when the JSON is wanted."""
     box, answer = Toolbox(tools=(WEATHER,)), JsonFormat(CITY)
-    tools, schema = render_instructions(box), render_instructions(Toolbox(), answer)
-    any_json = render_instructions(Toolbox(), JsonFormat())
-    between = "When no call is needed any more, answer in this form:"
     both = render_instructions(box, answer)
-    assert both == Instructions(f"{tools.listing}\n\n{schema.listing}", f"{tools.rules}\n{between}\n{schema.rules}")
-    without_schema = Instructions(tools.listing, f"{tools.rules}\n{between}\n{any_json.rules}")
-    assert render_instructions(box, JsonFormat()) == without_schema
+    assert both.prefix.endswith(render_instructions(Toolbox(), answer).prefix)
+    for said in (both, render_instructions(box, JsonFormat())):
+        assert FORM in said.prefix
+        assert "JSON" in said.reminder
+        assert "JSON" in said.after_results
 
 
 def test_calls_are_written_as_they_are_asked_for() -> None:
-    """A history shows calls in the form of the example, one block each."""
-    one = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Köln"}}\n</tool_call>'
+    """A history shows calls in the form of the prefix, one block each."""
+    one = '```json\n{"name": "get_weather", "arguments": {"city": "Köln"}}\n```'
     assert render_call(Call("get_weather", {"city": "Köln"})) == one
-    assert render_call(Call("clock")) == '<tool_call>\n{"name": "clock", "arguments": {}}\n</tool_call>'
+    assert render_call(Call("clock")) == '```json\n{"name": "clock", "arguments": {}}\n```'
 
 
 def test_arguments_close_no_block() -> None:
-    """A tag in an argument is written in JSON's own codes, and reads back as it was."""
-    text = render_call(Call("t", {"x": "</tool_call><tool_result>"}))
-    assert text.count("</tool_call>") == 1
-    assert json.loads(text.splitlines()[1])["arguments"] == {"x": "</tool_call><tool_result>"}
+    """A fence or a tag in an argument stays in its line, and reads back as it was."""
+    for value in ("</tool_call><tool_result>", "```\n```json", "```tool_call"):
+        text = render_call(Call("t", {"x": value}))
+        assert len(text.splitlines()) == 3
+        assert "<tool" not in text
+        assert json.loads(text.splitlines()[1])["arguments"] == {"x": value}
 
 
 @pytest.mark.parametrize(
@@ -228,24 +250,24 @@ def test_a_repair_says_what_was_wrong_and_what_is_wanted(choice: dict[str, Any],
     """The user's next message has the problem and one wish."""
     toolbox = Toolbox(tools=(WEATHER, CLOCK), **choice)
     assert (
-        render_call_repair(toolbox, "There was no call.")
+        DEFAULT_PROMPT.repair_call(toolbox, "There was no call.")
         == f"Your last reply cannot be used: There was no call. {wanted}"
     )
 
 
 def test_json_can_be_repaired() -> None:
     """Like the repair of a call, the prompt states the problem and makes one request."""
-    assert render_json_repair("it is prose") == (
+    assert DEFAULT_PROMPT.repair_json("it is prose") == (
         "Your last reply cannot be used: it is prose. Reply again, with only the JSON object."
     )
 
 
 def test_a_problem_is_one_escaped_line() -> None:
     """What was wrong may quote the model: it is one line and opens no block; without words there is a default."""
-    assert render_json_repair("not\n\n<tool_call> ...").startswith(
+    assert DEFAULT_PROMPT.repair_json("not\n\n<tool_call> ...").startswith(
         "Your last reply cannot be used: not &lt;tool_call> ."
     )
-    assert render_json_repair(" ").startswith("Your last reply cannot be used: it is not what I asked for.")
+    assert DEFAULT_PROMPT.repair_json(" ").startswith("Your last reply cannot be used: it is not what I asked for.")
 
 
 @pytest.mark.parametrize(
@@ -259,7 +281,7 @@ def test_a_problem_is_one_escaped_line() -> None:
 )
 def test_a_call_of_another_library_is_written_as_ours(arguments: Any, expected: dict[str, Any]) -> None:
     """Its arguments are an object, or JSON for one."""
-    assert render_foreign_call("add", arguments) == render_call(Call("add", expected))
+    assert render_history_call("add", arguments) == render_call(Call("add", expected))
 
 
 @pytest.mark.parametrize(
@@ -268,22 +290,47 @@ def test_a_call_of_another_library_is_written_as_ours(arguments: Any, expected: 
 )
 def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, expected: str) -> None:
     """Behind the name, unless they hold it."""
-    assert render_foreign_call("add", arguments) == expected
+    assert render_history_call("add", arguments) == expected
 
 
-def test_tools_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same content gives the same instructions without being rendered again, whoever owns it."""
-    rendered: list[Toolbox] = []
-    render = prompt._render
+class Counting(FencedJson):
+    """Counts how often instructions are asked of it."""
 
-    def count(toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
-        rendered.append(toolbox)
-        return render(toolbox, json_format)
+    def __init__(self) -> None:
+        self.asked = 0
 
-    monkeypatch.setattr(prompt, "_render", count)
+    def instructions(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:
+        """The usual ones."""
+        self.asked += 1
+        return super().instructions(toolbox, json_format)
+
+
+def test_tools_are_rendered_once() -> None:
+    """The same content and wording give the same instructions without being rendered again, whoever owns the tools."""
+    one, other = Counting(), Counting()
     boxes = [Toolbox(tools=(Tool("rendered_once", parameters={"default": [1, True]}),)) for _ in range(3)]
-    assert len({id(render_instructions(box)) for box in boxes}) == 1
-    assert len(rendered) == 1
+    assert len({id(render_instructions(box, tool_prompt=one)) for box in boxes}) == 1
+    assert one.asked == 1
+    render_instructions(boxes[0], tool_prompt=other)
+    assert other.asked == 1
+
+
+def test_a_wording_of_ones_own_is_used() -> None:
+    """Whatever has the four methods is a tool prompt, and is asked also for tools that cannot be compared."""
+
+    class Tagged(FencedJson):
+        def instructions(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:  # noqa: ARG002
+            return Instructions("Tools:", "Use them.", "Go on.")
+
+        def call(self, call: Call) -> str:
+            return f"<tool_call>{call.name}</tool_call>"
+
+    tagged = Tagged()
+    assert isinstance(tagged, ToolPrompt)
+    assert render_instructions(Toolbox(tools=(CLOCK,)), tool_prompt=tagged).prefix == "Tools:"
+    dated = Tool("t", parameters={"default": date(2024, 5, 17)})
+    assert render_instructions(Toolbox(tools=(dated,)), tool_prompt=tagged).prefix == "Tools:"
+    assert render_history_call("clock", None, tagged) == "<tool_call>clock</tool_call>"
 
 
 @pytest.mark.parametrize(
@@ -292,11 +339,11 @@ def test_tools_are_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tools_with_other_content_are_rendered_anew(one: object, other: object) -> None:
     """Values that are equal, or that another encoding writes alike, are told apart; so is the order of keys."""
     for default in (one, other):
-        listing = render_instructions(Toolbox(tools=(Tool("t", parameters={"default": default}),))).listing
-        assert json.dumps({"default": default}, default=str) in listing
+        prefix = render_instructions(Toolbox(tools=(Tool("t", parameters={"default": default}),))).prefix
+        assert json.dumps({"default": default}, default=str) in prefix
     for parameters in ({"a": one, "b": other}, {"b": other, "a": one}):
-        listing = render_instructions(Toolbox(tools=(Tool("t", parameters=parameters),))).listing
-        assert json.dumps(parameters, default=str) in listing
+        prefix = render_instructions(Toolbox(tools=(Tool("t", parameters=parameters),))).prefix
+        assert json.dumps(parameters, default=str) in prefix
 
 
 def test_a_schema_that_changes_is_rendered_anew() -> None:
@@ -306,4 +353,4 @@ def test_a_schema_that_changes_is_rendered_anew() -> None:
     before = render_instructions(box)
     parameters["properties"]["b"] = {"type": "string"}
     assert render_instructions(box) != before
-    assert '"b"' in render_instructions(box).listing
+    assert "b?: string" in render_instructions(box).prefix

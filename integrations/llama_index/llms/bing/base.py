@@ -33,7 +33,8 @@ from bing_llm.completion.stream import Completion
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.sync import run
-from llama_index.llms.bing.dumps import dump_owner, refuse_dumped
+from bing_llm.tools.prompt import ToolPrompt
+from llama_index.llms.bing.dumps import dump_owner, dump_prompt, refuse_dumped
 from llama_index.llms.bing.messages import to_history
 from llama_index.llms.bing.responses import ChatResponses, CompletionResponses
 from llama_index.llms.bing.streams import StreamedCall, aclosing_now, closing
@@ -57,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
 
-_FORMS: dict[PydanticProgramMode, Callable[[type[BaseModel]], Form]] = {
+_FORMS: dict[PydanticProgramMode, Callable[[type[BaseModel], ToolPrompt], Form]] = {
     PydanticProgramMode.DEFAULT: JsonForm,
     PydanticProgramMode.LLM: JsonForm,
     PydanticProgramMode.FUNCTION: CallForm,
@@ -107,6 +108,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         - `temperature`: accepted, but not used, because the service has no such setting
         - `context_window`: the size to which LlamaIndex packs prompts, in tokens
         - `join_deltas`: whether text that has already arrived is joined into one chunk
+        - `tool_prompt`: your own wording of tools, calls and JSON in the prompt, a `bing_llm.tools.ToolPrompt`; None
+          for the wording that did best with real models
         - the settings of every LlamaIndex LLM: `system_prompt`, `callback_manager`, `rate_limiter`, `output_parser`,
           `completion_to_prompt`, `pydantic_program_mode`
 
@@ -239,6 +242,8 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
             **kwargs: `tools` (LlamaIndex's, functions, or OpenAI's form), `tool_choice` (`auto`, `required`, `none` or
                 a tool's name), `parallel_tool_calls`, `strict`, `response_format` (a pydantic class or a JSON schema,
                 also in OpenAI's forms), `stop`, `max_tokens`, `model`, `timeout` (of this turn, in seconds).
+                If the arguments of a call do not fit their schema, the model is asked once more; a call that still
+                does not fit is invalid with `strict=True`, else it is given as the model wrote it.
 
         Raises:
             InvalidRequest: The history or an option cannot be served; nothing was sent.
@@ -327,7 +332,7 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         return aclosing_now(await stream(self, prompt, **kwargs), call)
 
     def _chat(self, messages: Sequence[ChatMessage], options: Mapping[str, object]) -> tuple[Completion, ChatResponses]:
-        completion = self._begin(to_history(messages), options)
+        completion = self._begin(to_history(messages, self._tool_prompt), options)
         return completion, ChatResponses(completion.model)
 
     def _complete(
@@ -465,19 +470,21 @@ class Bing(ServiceFields, CustomLLM, FunctionCallingLLM):
         prompt_args: Mapping[str, object],
     ) -> StructuredCall[M]:
         messages = self._extend_messages(prompt.format_messages(llm=self, **prompt_args))
-        return StructuredCall(self, output_cls, messages, llm_kwargs or {}, _FORMS[self.pydantic_program_mode])
+        form = _FORMS[self.pydantic_program_mode](output_cls, self._tool_prompt)
+        return StructuredCall(self, output_cls, messages, llm_kwargs or {}, form)
 
     # --- dumps ----------------------------------------------------------------------------------------------------
 
     def to_dict(self, **kwargs: object) -> dict[str, Any]:
         """The settings, without secrets, for `from_dict`.
 
-        A `service` of this package becomes `backend` and its settings. A service or a client of your own cannot be
-        stored: the dump names it, and `from_dict` is an error unless you pass it, as in `from_dict(dump, client=...)`.
+        A `service` of this package becomes `backend` and its settings. A service, a client or a tool prompt of your own
+        cannot be stored: the dump names it, and `from_dict` is an error unless you pass it, as in
+        `from_dict(dump, client=...)`.
         """
-        return {**super().to_dict(**kwargs), **dump_owner(self.client, self.service)}
+        return {**super().to_dict(**kwargs), **dump_owner(self.client, self.service), **dump_prompt(self.tool_prompt)}
 
-    @field_validator("client", "service", mode="before")
+    @field_validator("client", "service", "tool_prompt", mode="before")
     @classmethod
     def _refuse_dumped(cls, value: object, info: ValidationInfo) -> object:
         return refuse_dumped(info.field_name or "", value)

@@ -6,6 +6,7 @@ from bing_llm.client import BingClient
 from bing_llm.completion.fields import SERVICE_FIELDS
 from bing_llm.errors import ConfigurationError
 from bing_llm.services import SERVICES, Service, default_of
+from bing_llm.tools.prompt import ToolPrompt
 
 _STORED = frozenset((*SERVICE_FIELDS, "model"))
 _NEVER_STORED = frozenset(("cookies", "token"))
@@ -33,8 +34,13 @@ def dump_owner(client: BingClient | None, service: Service | None) -> dict[str, 
     return {"backend": service.name, **plain}
 
 
+def dump_prompt(tool_prompt: ToolPrompt | None) -> dict[str, object]:
+    """The part of a dump that stands for a tool prompt of one's own: its class."""
+    return {} if tool_prompt is None else {"tool_prompt": _name_of(tool_prompt)}
+
+
 def refuse_dumped(name: str, value: object) -> object:
-    """The value of the field `client` or `service`.
+    """The value of the field `client`, `service` or `tool_prompt`.
 
     Raises:
         ConfigurationError: It is what a dump says of such an object.

@@ -43,6 +43,7 @@ from bing_llm.completion.prompt import (
 )
 from bing_llm.errors import InvalidRequest
 from bing_llm.images import ImageSource
+from bing_llm.tools.prompt import DEFAULT_PROMPT, ToolPrompt
 
 _log = logging.getLogger(__name__)
 
@@ -113,16 +114,20 @@ def convert(messages: Sequence[ChatMessage]) -> str:
     return render_context(collect(messages).messages)
 
 
-def to_history(messages: Sequence[ChatMessage]) -> History:
+def to_history(messages: Sequence[ChatMessage], tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> History:
     """Convert messages, the oldest first. They are not changed.
+
+    Args:
+        messages: The messages.
+        tool_prompt: How calls are written.
 
     Raises:
         InvalidRequest: It is not a list of `ChatMessage`s, or this turn's author wrote what the service cannot take.
     """
-    return collect(messages).build()
+    return collect(messages, tool_prompt).build()
 
 
-def collect(messages: Sequence[ChatMessage]) -> HistoryBuilder:
+def collect(messages: Sequence[ChatMessage], tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> HistoryBuilder:
     """The history of messages that are perhaps not sent: nothing in them is refused yet, and no picture is read.
 
     Raises:
@@ -131,7 +136,7 @@ def collect(messages: Sequence[ChatMessage]) -> HistoryBuilder:
     given: object = messages
     if isinstance(given, str | ChatMessage) or not isinstance(given, Iterable):
         raise InvalidRequest(f"The messages are a {type(given).__name__}.", hint=_MESSAGES_ALLOWED)
-    history = HistoryBuilder()
+    history = HistoryBuilder(tool_prompt)
     for message in given:
         _add(history, message)
     return history
@@ -252,7 +257,7 @@ def calls_of(message: ChatMessage) -> list[HistoryCall]:
         InvalidRequest: The arguments of a call cannot be written as JSON.
     """
     calls = [
-        HistoryCall.render(block.tool_name, block.tool_kwargs, block.tool_call_id)
+        HistoryCall.of(block.tool_name, block.tool_kwargs, block.tool_call_id)
         for block in message.blocks
         if isinstance(block, ToolCallBlock)
     ]
@@ -273,7 +278,7 @@ def _additional_calls(message: ChatMessage) -> Iterator[HistoryCall]:
         name = _first(function, _CALL_NAMES)
         if isinstance(name, str) and name:
             ids = (_first(call, (key,)) for key in _CALL_IDS)
-            yield HistoryCall.render(name, _first(function, _CALL_ARGUMENTS), *ids)
+            yield HistoryCall.of(name, _first(function, _CALL_ARGUMENTS), *ids)
         else:
             _log.debug("a call of type %s in an assistant message cannot be read", type(call).__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -30,7 +30,7 @@ from pydantic_core import from_json
 from bing_llm.completion.validation import describe_misfit, validation_problems
 from bing_llm.errors import ContentFiltered
 from bing_llm.tools.calls import JsonObject, Tool, Toolbox
-from bing_llm.tools.prompt import render_call_repair, render_json_repair
+from bing_llm.tools.prompt import ToolPrompt
 from bing_llm.tools.schemas import ROOT, root_schema
 
 _dispatcher = get_dispatcher(__name__)
@@ -67,7 +67,8 @@ class JsonForm:
 
     missing = "The answer is empty."
 
-    def __init__(self, output_cls: type[BaseModel]) -> None:
+    def __init__(self, output_cls: type[BaseModel], tool_prompt: ToolPrompt) -> None:
+        self._tool_prompt = tool_prompt
         schema = {"name": output_cls.__name__, "schema": output_cls.model_json_schema()}
         self.options: dict[str, object] = {"response_format": {"type": "json_schema", "json_schema": schema}}
 
@@ -77,13 +78,14 @@ class JsonForm:
 
     def repair_request(self, problem: str) -> str:
         """Ask for the JSON again."""
-        return render_json_repair(problem)
+        return self._tool_prompt.repair_json(problem)
 
 
 class CallForm:
     """The object is the arguments of a call, which come in one piece. That of a `RootModel` is the argument `root`."""
 
-    def __init__(self, output_cls: type[BaseModel]) -> None:
+    def __init__(self, output_cls: type[BaseModel], tool_prompt: ToolPrompt) -> None:
+        self._tool_prompt = tool_prompt
         schema = output_cls.model_json_schema()
         self._has_root = issubclass(output_cls, RootModel)
         schema = root_schema(schema) if self._has_root else schema
@@ -107,7 +109,7 @@ class CallForm:
 
     def repair_request(self, problem: str) -> str:
         """Ask for the call again."""
-        return render_call_repair(self._toolbox, problem)
+        return self._tool_prompt.repair_call(self._toolbox, problem)
 
 
 class StructuredCall(Generic[M]):
@@ -129,12 +131,12 @@ class StructuredCall(Generic[M]):
         output_cls: type[M],
         messages: Sequence[ChatMessage],
         options: Mapping[str, object],
-        form: Callable[[type[M]], Form] = JsonForm,
+        form: Form,
     ) -> None:
         self._llm = llm
         self._output_cls = output_cls
         self._messages = list(messages)
-        self._form = form(output_cls)
+        self._form = form
         kept = {name: value for name, value in options.items() if name not in _OF_PROGRAMS}
         self._options = {**self._form.options, **kept}
         self._is_second = False

@@ -228,12 +228,12 @@ def test_a_picture_goes_with_the_turn() -> None:
     assert [picture.data for picture in prompt.images] == [base64.b64decode(PICTURE)]
 
 
-def test_tools_are_sent_at_the_end_of_the_message() -> None:
+def test_tools_are_sent_around_the_message() -> None:
     """The service knows no tools, so the text says what they are."""
     backend = FakeBackend(turn("Hi"))
     model_of(backend).bind_tools([add]).invoke("Hello")
     instructions = render_instructions(read_toolbox([as_openai_tool(add)], None, parallel=None))
-    assert backend.prompts[0].text == f"Hello\n\n{instructions.listing}\n\n{instructions.rules}"
+    assert backend.prompts[0].text == f"{instructions.prefix}\n\nHello\n\n{instructions.reminder}"
 
 
 def test_no_tools_are_sent_where_none_may_be_used() -> None:

@@ -18,13 +18,22 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from bing_llm.completion.prompt import HistoryCall
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
-from bing_llm.tools.prompt import render_call
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_history_call
 from langchain_bing import convert
 from langchain_bing.messages import calls_of, results_of, text_of, to_history
 
 ADD = ToolCall(name="add", args={"a": 1}, id="call_1", type="tool_call")
+render_call = DEFAULT_PROMPT.call
+
+
+def as_shown(call: HistoryCall) -> str:
+    """The call as the prompt shows it."""
+    return render_history_call(call.name, call.arguments)
+
+
 WRITTEN = render_call(Call("add", {"a": 1}))
 
 
@@ -52,7 +61,7 @@ def test_a_call_in_content_is_read_once(block: dict[str, Any]) -> None:
     """Alone, or beside the list that repeats it: by its id it is the same call; its text is not text."""
     for message in (AIMessage([block]), AIMessage([block], tool_calls=[ADD])):
         (call,) = calls_of(message)
-        assert (call.name, call.text) == ("add", WRITTEN)
+        assert (call.name, as_shown(call)) == ("add", WRITTEN)
         assert "call_1" in call.ids
         assert text_of(message) == ""
 
@@ -60,7 +69,7 @@ def test_a_call_in_content_is_read_once(block: dict[str, Any]) -> None:
 def test_calls_without_ids_are_all_read() -> None:
     """Of two that stand in content alone, both count."""
     block = {"type": "tool_use", "name": "add", "input": {"a": 1}}
-    assert [call.text for call in calls_of(AIMessage([block, block]))] == [WRITTEN, WRITTEN]
+    assert [as_shown(call) for call in calls_of(AIMessage([block, block]))] == [WRITTEN, WRITTEN]
 
 
 def test_the_rest_of_a_streamed_call_is_not_a_call() -> None:
@@ -72,7 +81,7 @@ def test_the_rest_of_a_streamed_call_is_not_a_call() -> None:
 def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
     """OpenAI's first form of a call; some libraries repeat the last call there."""
     function = {"function_call": {"name": "add", "arguments": '{"a": 1}'}}
-    assert [call.text for call in calls_of(AIMessage("", additional_kwargs=function))] == [WRITTEN]
+    assert [as_shown(call) for call in calls_of(AIMessage("", additional_kwargs=function))] == [WRITTEN]
     assert len(calls_of(AIMessage("", additional_kwargs=function, tool_calls=[ADD]))) == 1
 
 
@@ -90,7 +99,7 @@ def test_an_additional_function_call_is_read_where_there_is_no_other() -> None:
 def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """Nothing is lost: without the tool's name in them, it goes before them."""
     (call,) = calls_of(AIMessage([{"type": "function_call", "name": "add", "arguments": arguments}]))
-    assert call.text == written
+    assert as_shown(call) == written
 
 
 def test_an_invalid_call_has_its_id_and_its_name() -> None:
@@ -98,7 +107,7 @@ def test_an_invalid_call_has_its_id_and_its_name() -> None:
     invalid = {"type": "invalid_tool_call", "name": "add", "args": '{"a"', "id": "x", "error": "cut off"}
     for message in (AIMessage("", invalid_tool_calls=[invalid]), AIMessage([invalid], invalid_tool_calls=[invalid])):
         (call,) = calls_of(message)
-        assert (set(call.ids), call.name, call.text) == ({"x"}, "add", 'add {"a"')
+        assert (set(call.ids), call.name, as_shown(call)) == ({"x"}, "add", 'add {"a"')
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

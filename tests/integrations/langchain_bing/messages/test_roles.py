@@ -21,8 +21,10 @@ from langchain_core.messages import (
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call
-from bing_llm.tools.prompt import render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_result
 from langchain_bing.messages import to_history
+
+render_call = DEFAULT_PROMPT.call
 
 ADD = ToolCall(name="add", args={"a": 1, "b": 2}, id="call_1", type="tool_call")
 MUL = ToolCall(name="mul", args={"a": 3}, id="call_2", type="tool_call")

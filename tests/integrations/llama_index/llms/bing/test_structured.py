@@ -161,7 +161,7 @@ async def test_the_schema_is_sent(way: str) -> None:
     options = {"tool_choice": "x", "tool_required": True, "allow_parallel_tool_calls": True, "max_tokens": 100}
     await objects_of(llm, way, prompt=chat, **options)
     (prompt,) = backend.prompts
-    assert prompt.text.startswith("Describe Paris.")
+    assert "\n\nDescribe Paris.\n\n" in prompt.text
     assert '"people"' in prompt.text
     assert "Be brief." in (prompt.context or "")
 

@@ -23,10 +23,19 @@ from llama_index.core.base.llms.types import (
 )
 from llama_index.core.llms.llm import ToolSelection
 
+from bing_llm.completion.prompt import HistoryCall
 from bing_llm.errors import InvalidRequest
 from bing_llm.tools.calls import Call
-from bing_llm.tools.prompt import render_call
-from llama_index.llms.bing.messages import calls_of, text_and_problem_of, text_of
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_history_call
+from llama_index.llms.bing.messages import calls_of, collect, text_and_problem_of, text_of
+
+render_call = DEFAULT_PROMPT.call
+
+
+def as_shown(call: HistoryCall) -> str:
+    """The call as the prompt shows it."""
+    return render_history_call(call.name, call.arguments)
+
 
 WRITTEN = render_call(Call("add", {"a": 1}))
 IMAGE = ImageBlock(url="https://example.com/a.png?secret=1")
@@ -38,6 +47,7 @@ NOTED = CitationBlock(
     title="Paris",
     additional_location_info={},
 )
+
 ROLES = ("system", "user", "assistant", "tool")
 
 
@@ -168,7 +178,7 @@ def message(*blocks: ToolCallBlock, **more: Any) -> ChatMessage:
 def test_a_call_is_written_as_the_model_is_to_write_it(arguments: Any) -> None:
     """Arguments are an object, or its JSON."""
     (call,) = calls_of(message(ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs=arguments)))
-    assert (call.ids, call.name, call.text) == (frozenset({"call_1"}), "add", WRITTEN)
+    assert (call.ids, call.name, as_shown(call)) == (frozenset({"call_1"}), "add", WRITTEN)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +195,7 @@ def test_a_call_is_written_as_the_model_is_to_write_it(arguments: Any) -> None:
 def test_arguments_that_are_not_an_object_stand_as_they_are(arguments: Any, written: str) -> None:
     """The model sees its own mistake; without the tool's name in them, it goes before them."""
     (call,) = calls_of(message(ToolCallBlock(tool_name="add", tool_kwargs=arguments)))
-    assert call.text == written
+    assert as_shown(call) == written
 
 
 def test_arguments_that_are_not_json_are_refused() -> None:
@@ -194,7 +204,7 @@ def test_arguments_that_are_not_json_are_refused() -> None:
     assert isinstance(block.tool_kwargs, dict)
     block.tool_kwargs["a"] = block.tool_kwargs
     with pytest.raises(InvalidRequest, match="cannot be written as JSON"):
-        calls_of(message(block))
+        collect([message(block)])
 
 
 OPENAI = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 1}'}}
@@ -219,14 +229,14 @@ def test_a_call_of_the_additional_arguments_is_read_once(call: Any) -> None:
     block = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs={"a": 1})
     for given in (message(tool_calls=[call]), message(block, tool_calls=[call])):
         (made,) = calls_of(given)
-        assert (made.name, made.text) == ("add", WRITTEN)
+        assert (made.name, as_shown(made)) == ("add", WRITTEN)
         assert "call_1" in made.ids
 
 
 def test_calls_of_the_additional_arguments_without_ids_are_all_read() -> None:
     """Ollama's have none."""
     call = {"function": {"name": "add", "arguments": {"a": 1}}}
-    assert [made.text for made in calls_of(message(tool_calls=[call, call]))] == [WRITTEN, WRITTEN]
+    assert [as_shown(made) for made in calls_of(message(tool_calls=[call, call]))] == [WRITTEN, WRITTEN]
 
 
 @pytest.mark.parametrize(
@@ -243,7 +253,7 @@ def test_calls_are_the_same_by_their_ids(block_id: str | None, call_id: str | No
 def test_an_additional_function_call_is_read_where_there_is_no_other(calls: Any) -> None:
     """OpenAI's first form of a call."""
     made = calls_of(message(function_call={"name": "add", "arguments": '{"a": 1}'}, tool_calls=calls))
-    assert [call.text for call in made] == [WRITTEN]
+    assert [as_shown(call) for call in made] == [WRITTEN]
 
 
 @pytest.mark.parametrize("call", ["add(a=1)", {}, {"function": "add"}, {"name": 7}, None, 7])

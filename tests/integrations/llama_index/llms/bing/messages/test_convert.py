@@ -92,7 +92,7 @@ def test_calls_results_and_pictures_are_shown() -> None:
     ]
     assert convert(history) == (
         "[user](#message)\nWhat is it?\n[image]\n\n"
-        '[assistant](#message)\nLet me see.\n<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>\n\n'
+        '[assistant](#message)\nLet me see.\n```json\n{"name": "add", "arguments": {"a": 1}}\n```\n\n'
         '[tool](#message)\n<tool_result name="add">\n[image]\n3\n</tool_result>\n\n'
     )
 

@@ -29,8 +29,10 @@ from bing_llm.completion.prompt import build_prompt
 from bing_llm.errors import InvalidRequest
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call
-from bing_llm.tools.prompt import render_call, render_result
+from bing_llm.tools.prompt import DEFAULT_PROMPT, render_result
 from llama_index.llms.bing.messages import to_history
+
+render_call = DEFAULT_PROMPT.call
 
 ADD = ToolCallBlock(tool_call_id="call_1", tool_name="add", tool_kwargs={"a": 1, "b": 2})
 WRITTEN = render_call(Call("add", {"a": 1, "b": 2}))
