@@ -17,6 +17,7 @@ from bing_llm.errors import ConfigurationError
 from bing_llm.events import Event, Quota
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries
+from bing_llm.services import Service
 from bing_llm.sync import Steps, run
 from bing_llm.turn import TurnStream
 
@@ -100,6 +101,12 @@ class SyncConversation(_Twin[Conversation]):
     def ended(self) -> bool:
         """Whether the service takes no further turn."""
         return self._async.ended
+
+    def with_service(self, service: Service) -> Self:
+        """A client of another service with the same settings, to be closed too; see `BingClient.with_service`."""
+        other = type(self).__new__(type(self))
+        other._async = self._async.with_service(service)  # noqa: SLF001 - it is of this class
+        return other
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """The next turn; see `Conversation.stream`."""
