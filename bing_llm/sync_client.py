@@ -102,12 +102,6 @@ class SyncConversation(_Twin[Conversation]):
         """Whether the service takes no further turn."""
         return self._async.ended
 
-    def with_service(self, service: Service) -> Self:
-        """A client of another service with the same settings, to be closed too; see `BingClient.with_service`."""
-        other = type(self).__new__(type(self))
-        other._async = self._async.with_service(service)  # noqa: SLF001 - it is of this class
-        return other
-
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """The next turn; see `Conversation.stream`."""
         return SyncTurnStream(self._async.stream(prompt, context=context, images=images))
@@ -163,6 +157,12 @@ class SyncBingClient(_Twin[BingClient]):
         derived = type(self).__new__(type(self))
         derived._async = self._async.with_options(model=model, retries=retries, timeout=timeout)  # noqa: SLF001 - it is of this class
         return derived
+
+    def with_service(self, service: Service) -> Self:
+        """A client of another service with the same settings, to be closed too; see `BingClient.with_service`."""
+        other = type(self).__new__(type(self))
+        other._async = self._async.with_service(service)  # noqa: SLF001 - it is of this class
+        return other
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """A turn in a conversation of its own; see `BingClient.stream`."""
