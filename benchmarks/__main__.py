@@ -16,7 +16,7 @@ from benchmarks.measuring import TABLES
 
 NAMES = (
     *("continuation", "warm", "turns", "frames", "scale", "growth", "parsing", "batch", "batch_rows", "import_time"),
-    *("langchain_overhead", "llama_index_overhead", "tool_prompt"),
+    *("langchain_overhead", "llama_index_overhead", "tool_prompt", "serve"),
 )
 
 

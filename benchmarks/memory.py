@@ -26,10 +26,16 @@ def words(count: int) -> list[str]:
     return list(itertools.islice(itertools.cycle(_VOCABULARY), count))
 
 
-def client_from_memory(texts: list[str], *, reply: ev.Reply | None = None) -> BingClient:
-    """A client each of whose turns answers with these deltas, or with the text of this reply."""
+def client_from_memory(texts: list[str], *, reply: ev.Reply | None = None, stretch: int = _STRETCH) -> BingClient:
+    """A client each of whose turns answers with these deltas, or with the text of this reply.
+
+    Args:
+        texts: The deltas.
+        reply: The reply; None for the deltas together.
+        stretch: How many events in a row are ready. With 1, no text is ever there to be joined.
+    """
     whole = ev.Reply(text="".join(texts)) if reply is None else reply
-    return BingClient(_InMemory(tuple(texts if reply is None else [reply.text]), whole))
+    return BingClient(_InMemory(tuple(texts if reply is None else [reply.text]), whole, stretch))
 
 
 class _InMemory(msgspec.Struct, frozen=True):
@@ -37,6 +43,7 @@ class _InMemory(msgspec.Struct, frozen=True):
 
     texts: tuple[str, ...]
     reply: ev.Reply
+    stretch: int
     name: str = "memory"
     model: str = "memory"
     models: tuple[str, ...] = ("memory",)
@@ -47,7 +54,7 @@ class _InMemory(msgspec.Struct, frozen=True):
 
     def open(self, *, timeouts: Timeouts, limits: Limits) -> AnyBackend:
         del timeouts, limits
-        return _Backend(self.texts, self.reply)
+        return _Backend(self.texts, self.reply, self.stretch)
 
 
 class _Handle(msgspec.Struct, frozen=True):
@@ -55,15 +62,16 @@ class _Handle(msgspec.Struct, frozen=True):
 
 
 class _Channel:
-    def __init__(self, events: list[ev.Event]) -> None:
+    def __init__(self, events: list[ev.Event], stretch: int) -> None:
         self._events = events
+        self._stretch = stretch
         self._at = 0
 
     async def next_event(self) -> ev.Event:
         return self._take()
 
     def ready_event(self) -> ev.Event | None:
-        return self._take() if self._at % _STRETCH and self._at < len(self._events) else None
+        return self._take() if self._at % self._stretch and self._at < len(self._events) else None
 
     def _take(self) -> ev.Event:
         self._at += 1
@@ -99,7 +107,8 @@ class _Backend:
 
     metering = UNMETERED
 
-    def __init__(self, texts: Sequence[str], reply: ev.Reply) -> None:
+    def __init__(self, texts: Sequence[str], reply: ev.Reply, stretch: int) -> None:
+        self._stretch = stretch
         self._events: list[ev.Event] = [*map(ev.TextDelta, texts), ev.TurnCompleted(reply)]
 
     def with_model(self, model: str) -> _Backend:
@@ -119,7 +128,7 @@ class _Backend:
 
     async def open_turn(self, handle: Any, prompt: Prompt, number: int, deadline: Deadline) -> _Channel:
         del handle, prompt, number, deadline
-        return _Channel(self._events)
+        return _Channel(self._events, self._stretch)
 
     async def warm_up(self, deadline: Deadline) -> _Warm:
         del deadline

@@ -31,11 +31,11 @@ _STYLE: Final = Style(
     opacity="1",
     opacity_hover="1",
     font_family="system-ui, sans-serif",
-    label_font_size=15,
-    major_label_font_size=15,
+    label_font_size=16,
+    major_label_font_size=16,
     legend_font_size=16,
     title_font_size=18,
-    value_font_size=15,
+    value_font_size=16,
 )
 _SCRIPT: Final = re.compile(r"\s*<script.*?</script>", re.DOTALL)
 """What pygal puts into each picture for its script, which these have not."""
@@ -44,10 +44,11 @@ _OPTIONS: Final[Mapping[str, Any]] = MappingProxyType(
     {
         "style": _STYLE,
         "js": (),  # the pictures have no script; by default they would load one from a server
-        "width": 900,
-        "height": 420,
+        "width": 620,  # a phone shows it at half of that, with letters that can still be read
+        "height": 380,
         "margin": 12,
         "legend_at_bottom": True,
+        "legend_at_bottom_columns": 2,
         "disable_xml_declaration": True,
         "pretty_print": True,
     }
@@ -71,7 +72,7 @@ def growth(result: Result) -> Any:
         **_OPTIONS,
     )
     chart.add("bing_llm", [(words, row[0]) for words, row in sorted(points.items())])
-    chart.add("aiohttp alone, parses nothing", [(words, row[0] / row[-1]) for words, row in sorted(points.items())])
+    chart.add("aiohttp alone", [(words, row[0] / row[-1]) for words, row in sorted(points.items())])
     return chart
 
 
@@ -87,7 +88,7 @@ def crowd(result: Result) -> Any:
         **_OPTIONS,
     )
     chart.add("bing_llm", [row[0] for row in points.values()])
-    chart.add("aiohttp alone, parses nothing", [row[0] / row[-1] for row in points.values()])
+    chart.add("aiohttp alone", [row[0] / row[-1] for row in points.values()])
     return chart
 
 
@@ -99,7 +100,7 @@ def frames(result: Result) -> Any:
         show_legend=False,
         print_values=True,
         value_formatter=_number,
-        **{**_OPTIONS, "height": 80 + 34 * len(rows)},
+        **{**_OPTIONS, "height": 80 + 30 * len(rows)},
     )
     chart.x_labels = [row[0] for row in reversed(rows)]
     chart.add("times", [float(row[3]) for row in reversed(rows)])
@@ -114,7 +115,7 @@ def warm(result: Result) -> Any:
         show_legend=False,
         print_values=True,
         value_formatter=_number,
-        **{**_OPTIONS, "height": 90 + 44 * len(rows)},
+        **{**_OPTIONS, "height": 90 + 40 * len(rows)},
     )
     chart.x_labels = [row[0] for row in reversed(rows)]
     chart.add("round trips", [float(row[2]) for row in reversed(rows)])

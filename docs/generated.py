@@ -65,7 +65,8 @@ def show_type(annotation: object) -> str:
         text = re.sub(pattern, short, text)
     if "AsyncTokenCredential" in text or "TokenProvider" in text or "Callable" in text:
         return "`str`, a function, or a credential"
-    return f"`{text.removesuffix(' | None')}`"
+    optional = re.fullmatch(r"Optional\[(.*)\]", text)
+    return f"`{optional[1] if optional else text.removesuffix(' | None')}`"
 
 
 def settings() -> str:
@@ -74,16 +75,14 @@ def settings() -> str:
 
 
 def _settings_of(kind: Any) -> str:
-    rows = [
-        (f"`{name}`", show_type(annotation), f"`{services.default_of(kind, name)!r}`", setting.variable, setting.doc)
-        for name, (annotation, setting) in settings_of(kind).items()
-    ]
-    cells = [
-        (name, shown, default, f"`{variable}`" if variable else "", doc) for name, shown, default, variable, doc in rows
-    ]
-    header = ("setting", "type", "default", "environment", "meaning")
+    rows = []
+    for name, (annotation, setting) in settings_of(kind).items():
+        variable = f" Environment: `{setting.variable}`." if setting.variable else ""
+        default = f"`{services.default_of(kind, name)!r}`"
+        rows.append((f"`{name}`: {show_type(annotation)}", default, setting.doc + variable))
+    header = ("setting", "default", "meaning")
     doc = (inspect.getdoc(kind) or "").partition("\n")[0]
-    return f'### {kind.title[0].upper()}{kind.title[1:]}\n\n`backend="{kind.name}"`: {doc}\n\n{table(header, cells)}'
+    return f'### {kind.title[0].upper()}{kind.title[1:]}\n\n`backend="{kind.name}"`: {doc}\n\n{table(header, rows)}'
 
 
 def attributes_of(kind: type) -> dict[str, str]:
@@ -205,15 +204,10 @@ def _directive(module: str, name: str, value: object) -> str:
 
 def public_names() -> dict[str, Sequence[str]]:
     """The public names of each public module: those that the reference must have."""
-    modules = (
-        "bing_llm",
-        "bing_llm.emulator",
-        "bing_llm.batch",
-        "bing_llm.testing.llama_index",
-        "langchain_bing",
-        "llama_index.llms.bing",
-    )
-    return {name: importlib.import_module(name).__all__ for name in modules}
+    modules = ("bing_llm", "bing_llm.batch", "bing_llm.emulator", "bing_llm.serve", "bing_llm.tools")
+    adapters = ("langchain_bing", "llama_index.llms.bing", "bing_llm.testing.llama_index")
+    names = (*modules, *adapters)
+    return {name: importlib.import_module(name).__all__ for name in names}
 
 
 _CLASSES: Final = re.compile(r"[A-Z]\w+")

@@ -20,7 +20,7 @@ from rich.text import Text
 
 PICTURE: Final = Path(__file__).with_name("images") / "terminal.svg"
 
-COLUMNS: Final = 88  # as wide as a README's column shows without making the letters small
+COLUMNS: Final = 64  # on a phone, more would make the letters too small to read
 LIMIT_S: Final = 60.0
 
 SESSION: Final = (

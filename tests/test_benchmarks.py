@@ -35,6 +35,7 @@ from benchmarks import (
     measuring,
     parsing,
     scale,
+    serve,
     shape,
     soak,
     tool_prompt,
@@ -284,6 +285,15 @@ def test_warm_counts_round_trips(capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[warm.ROUND_TRIP][1] == 1
     assert rows[warm.COLD][1] > rows[warm.WARM][1]
     assert len(verdicts) == 2
+
+
+def test_serve_compares_both_apis(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is there with its chunks: one for each delta, and those of the beginning and the end."""
+    rows, verdicts = table(serve.main, [*TINY, "--streams", "5"], capsys)
+    assert tuple(rows) == tuple(serve.PATHS)
+    assert [row[-1] for row in rows.values()] == [153, 158]
+    assert len(verdicts) == 6
+    assert [verdict.split(":")[0] for verdict in verdicts[-2:]] == ["kept", "kept"]
 
 
 def test_turns_count_from_their_floors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, TextIO
 import msgspec
 
 from bing_llm.batch.files import MAX_LINE, MAX_ROW
-from bing_llm.batch.rows import Fields, Record
+from bing_llm.batch.rows import Fields, Record, one_by_one
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 _HINT: Final = "Quote each cell that holds a comma, a quote or a line break, and double the quotes in it."
@@ -49,6 +49,10 @@ class CsvSource:
             header = read_header(found, self.name)
             for number, cells in found:
                 yield Record(number, _fields(header, cells, number), sum(map(len, cells)))
+
+    def blocks(self) -> Generator[Sequence[Record], None, None]:
+        """The same, one by one."""
+        return one_by_one(self.records())
 
 
 def read_rows(file: TextIO, longest: int) -> Iterator[tuple[int, list[str] | str]]:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -336,16 +336,17 @@ class Journal:
 
     def _take(self, lines: Sequence[bytes], block: list[tuple[str, int]]) -> int:
         """Count and index the rows of these lines, up to the first that is not a row; how many they are."""
-        rows = _decode_rows(lines)
-        for position, (line, row) in enumerate(zip(lines, rows, strict=True)):
-            if row is None:
-                return position
-            block.append((row.key, self._end))
-            self.earlier_failed += row.failed
-            self._end += len(line) + 1
-            if len(block) == _BLOCK:
-                self._add(block)
-        return len(lines)
+        decoded = _decode_rows(lines)
+        rows = [row for row in decoded[: decoded.index(None) if None in decoded else None] if row is not None]
+        places = [*accumulate([len(line) + 1 for line in lines[: len(rows)]], initial=self._end)]
+        self._end = places[-1]
+        self.earlier_failed += sum([row.failed for row in rows])
+        block += zip([row.key for row in rows], places[:-1], strict=True)
+        while len(block) >= _BLOCK:
+            some = block[:_BLOCK]
+            del block[:_BLOCK]
+            self._add(some)
+        return len(rows)
 
     def _add(self, block: list[tuple[str, int]]) -> None:
         """Add the next rows of the file, one a line, to the index; empties the block."""

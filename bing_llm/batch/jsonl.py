@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import partial
 from io import BufferedIOBase
 from itertools import chain, count
@@ -38,31 +38,32 @@ class JsonlSource:
         with self._path.open("rb") as file:
             return _count_non_blank(file)
 
-    def records(self) -> Iterator[Record]:
-        """The rows, in order."""
+    def blocks(self) -> Generator[Sequence[Record], None, None]:
+        """The rows, in order, as many at once as are read at once."""
         with self._path.open("rb") as file:
             yield from read_records(file)
 
 
-def read_records(file: BufferedIOBase) -> Iterator[Record]:
-    """The rows of a JSONL file. Blank lines count as lines, but not as rows."""
+def read_records(file: BufferedIOBase) -> Generator[Sequence[Record], None, None]:
+    """The rows of a JSONL file, as many at once as have come. Blank lines count as lines, but not as rows."""
     for number, text, _ in read_blocks(file, MAX_ROW):
         if text is None:
-            yield Record(number, _too_long(f"Line {number}"))
+            yield [Record(number, _too_long(f"Line {number}"))]
         else:
-            yield from _records(number, text.removeprefix(_BOM) if number == 1 else text)
+            yield _records(number, text.removeprefix(_BOM) if number == 1 else text)
 
 
-def _records(first: int, text: bytes) -> Iterator[Record]:
+def _records(first: int, text: bytes) -> list[Record]:
     """The rows of whole lines, of which the first has this number."""
     lines = text.split(b"\n")
     rows = _parsed_at_once(text, lines)
     if rows is not None:
-        yield from map(Record, count(first), rows, map(len, lines))
-        return
-    for number, line in enumerate(lines, first):
-        if line and not line.isspace():
-            yield Record(number, _parsed(line, "Line", number), len(line))
+        return [*map(Record, count(first), rows, map(len, lines))]
+    return [
+        Record(number, _parsed(line, "Line", number), len(line))
+        for number, line in enumerate(lines, first)
+        if line and not line.isspace()
+    ]
 
 
 def json_record(number: int, row: Mapping[str, object]) -> Record:
@@ -141,6 +142,12 @@ def _count_non_blank(file: BinaryIO) -> int:
     """How many lines have something in them. It looks at pieces: a line may be longer than the memory."""
     lines, has_text = 0, False
     for piece in chain([file.read(_PIECE).removeprefix(_BOM)], iter(partial(file.read, _PIECE), b"")):
+        ended = piece.count(b"\n")
+        is_object = has_text or piece.startswith(b"{")
+        if is_object and ended == piece.count(b"\n{") + piece.endswith(b"\n"):  # so is each line: no need to split
+            lines += ended
+            has_text = not piece.endswith(b"\n")
+            continue
         first, *others = piece.split(b"\n")
         has_text = has_text or bool(first.strip())
         for part in others:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -10,7 +10,7 @@ import msgspec
 
 from bing_llm.batch.files import load_extra
 from bing_llm.batch.jsonl import json_record
-from bing_llm.batch.rows import Fields, Record
+from bing_llm.batch.rows import Fields, Record, one_by_one
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ class ParquetSource:
                         yield Record(number, _unreadable(f"Row {number}", row))
                     else:
                         yield json_record(number, row)
+
+    def blocks(self) -> Generator[Sequence[Record], None, None]:
+        """The same, one by one."""
+        return one_by_one(self.records())
 
 
 def column_names(path: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, TypeAlias, TypeGuard
 
 import msgspec
@@ -13,6 +14,8 @@ from bing_llm.messages import Message, as_message
 OUTPUT_FIELDS = ("text", "citations", "finish_reason", "attempts", "seconds", "error", "line")
 """The fields of an output row that are not its input's. An input field of such a name becomes `input_<name>`."""
 
+
+_NUL = "\0"  # which CSV cannot hold
 
 Fields: TypeAlias = dict[str, Any]
 """The fields of a record or of an output row: values of JSON by name."""
@@ -111,6 +114,17 @@ class Failed(msgspec.Struct, frozen=True):
 Outcome: TypeAlias = Answered | Failed
 
 
+def one_by_one(records: Iterator[Record]) -> Generator[Sequence[Record], None, None]:
+    """Blocks of one record each, for a source that does not have several at once."""
+    try:
+        for record in records:
+            yield [record]
+    finally:
+        close = getattr(records, "close", None)
+        if close is not None:
+            close()
+
+
 def parse_row(record: Record) -> Row | BadRow:
     """Parse a record. An empty text counts as missing, because CSV cannot tell them apart."""
     if isinstance(record.fields, InvalidRequest):
@@ -124,7 +138,10 @@ def parse_row(record: Record) -> Row | BadRow:
 
 def own_key(record: Record) -> str | None:
     """The key of the row that a record will be, which is its id, whether it can be asked or not; None without an id."""
-    own = record.fields.get("id") if isinstance(record.fields, dict) else None
+    fields = record.fields
+    own = fields.get("id") if isinstance(fields, dict) else None
+    if isinstance(own, str):  # as nearly all are: this is what each row of a batch that goes on costs
+        return f"id {own}" if own and _NUL not in own else None
     return f"id {own}" if _is_id(own) else None
 
 
@@ -141,6 +158,8 @@ def row_key(row: Fields) -> str:
 
 def make_key(own: object, line: object) -> str:
     """The key of a row with this id, if that is one, else with this line."""
+    if isinstance(own, str) and own and _NUL not in own:
+        return f"id {own}"
     return f"id {own}" if _is_id(own) else f"line {line}"
 
 
@@ -204,7 +223,7 @@ def _id(number: int, fields: Fields) -> str | int:
 
 def _is_id(own: object) -> TypeGuard[str | int]:
     if isinstance(own, str):
-        return bool(own) and "\0" not in own  # CSV cannot hold NUL
+        return bool(own) and _NUL not in own
     return isinstance(own, int) and not isinstance(own, bool)
 
 

@@ -167,7 +167,7 @@ class Batch:
 
     async def _todo(self, source: Source, output: Output) -> AsyncGenerator[Row, None]:
         """The rows to ask."""
-        async with aclosing(prefetch(source.records())) as blocks:
+        async with aclosing(prefetch(source.blocks())) as blocks:
             while not self._is_stopping:
                 try:
                     block = await anext(blocks)
@@ -184,11 +184,10 @@ class Batch:
         """The rows that should be asked. The errors of those that cannot be asked are written here."""
         # A row with an id of its own is parsed only if it is not done; without one, its key depends on what it is.
         rows = [own_key(record) or parse_row(record) for record in records]
-        keys = (
-            (row if isinstance(row, str) else row.key, record.number) for row, record in zip(rows, records, strict=True)
-        )
+        keys = [row if isinstance(row, str) else row.key for row in rows]
+        numbers = [record.number for record in records]
         with _writing():
-            claims = output.claim([*keys])
+            claims = output.claim([*zip(keys, numbers, strict=True)])
         done = claims.count("done")
         self.tally.earlier += done
         if done == len(claims):

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sized
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, TypeAlias
@@ -15,7 +15,7 @@ from bing_llm.batch.csv_rows import CsvSource
 from bing_llm.batch.files import format_of
 from bing_llm.batch.jsonl import JsonlSource, json_record, read_records
 from bing_llm.batch.parquet_rows import ParquetSource
-from bing_llm.batch.rows import Record
+from bing_llm.batch.rows import Record, one_by_one
 from bing_llm.errors import ConfigurationError, InvalidRequest
 
 Rows: TypeAlias = Iterable[Mapping[str, object] | str]
@@ -43,8 +43,10 @@ class Source(Protocol):
             OSError: The file cannot be read any more.
         """
 
-    def records(self) -> Iterator[Record]:
-        """The rows in their order, one at a time in memory. Closing the generator closes the file.
+    def blocks(self) -> Iterator[Sequence[Record]]:
+        """The rows in their order, as many at once as the source has without a wait; few are in memory.
+
+        Closing the generator closes the file.
 
         Raises:
             OSError: The file cannot be read to its end.
@@ -82,7 +84,7 @@ class _Stdin:
     def count(self) -> int | None:
         return None
 
-    def records(self) -> Iterator[Record]:
+    def blocks(self) -> Iterator[Sequence[Record]]:
         # Not sys.stdin: a thread that waits in it holds its lock, and the process could not end.
         with os.fdopen(os.dup(0), "rb") as file:
             yield from read_records(file)
@@ -105,6 +107,9 @@ class _Given:
         for number, row in enumerate(self._rows, 1):
             yield _given_record(number, row)
 
+    def blocks(self) -> Iterator[Sequence[Record]]:
+        return one_by_one(self.records())
+
 
 def _given_record(number: int, row: object) -> Record:
     if isinstance(row, str):
@@ -118,18 +123,18 @@ def _given_record(number: int, row: object) -> Record:
 
 
 async def prefetch(
-    records: Iterator[Record], *, limit: int = 512, most_bytes: int = 2**20
+    blocks: Iterator[Sequence[Record]], *, limit: int = 512, most_bytes: int = 2**20
 ) -> AsyncGenerator[list[Record], None]:
     """Read records in a thread, and give all that have come since, as a block of one or more.
 
-    As long as `limit` records or `most_bytes` of them wait, it reads no further: a record may take megabytes. Handing
-    over a record costs more than reading it, so blocks are what makes it cheap to skip the rows that are done.
+    As long as `limit` records or `most_bytes` of them wait, it reads no further: a record may take megabytes. To hand
+    over a record costs as much as to read it, so blocks are what makes it cheap to skip the rows that are done.
 
     The event loop never waits for a disk, and can abandon a read that never ends. What the thread raises is raised
-    here. When the generator is closed it ends at once; the thread ends after the read in progress, closes `records`,
+    here. When the generator is closed it ends at once; the thread ends after the read in progress, closes `blocks`,
     and does not keep the process alive.
     """
-    reader = _Reader(records, limit, most_bytes)
+    reader = _Reader(blocks, limit, most_bytes)
     reader.start()
     try:
         while block := await reader.next():
@@ -142,13 +147,13 @@ async def prefetch(
 class _Reader:
     """The thread that reads, and what it has read. All is shared without a lock but the wait for room."""
 
-    def __init__(self, records: Iterator[Record], limit: int, most_bytes: int) -> None:
-        self._records = records
+    def __init__(self, blocks: Iterator[Sequence[Record]], limit: int, most_bytes: int) -> None:
+        self._blocks = blocks
         self._limit = limit
         self._most_bytes = most_bytes
-        self._waiting: deque[Record] = deque()
-        self._bytes_read = 0  # set by the thread
-        self._bytes_taken = 0  # set on the loop
+        self._waiting: deque[tuple[Sequence[Record], int]] = deque()  # with their bytes
+        self._rows_read = self._bytes_read = 0  # set by the thread
+        self._rows_taken = self._bytes_taken = 0  # set on the loop
         self._ended = False
         self._exception: BaseException | None = None
         self._abandoned = False
@@ -173,9 +178,12 @@ class _Reader:
             self._is_awaited = True
             if not (self._has_some() or self._ended):  # after the flag is set: what arrives from now on wakes us
                 await self._arrived.wait()
-        take = self._waiting.popleft
-        block = [take() for _ in range(len(self._waiting))]
-        self._bytes_taken += sum([record.size for record in block])
+        block: list[Record] = []
+        for _ in range(len(self._waiting)):
+            some, size = self._waiting.popleft()
+            block += some
+            self._bytes_taken += size
+        self._rows_taken += len(block)
         self._has_room.set()
         return block
 
@@ -198,31 +206,35 @@ class _Reader:
 
     def _read_all(self) -> None:
         try:
-            for record in self._records:
-                if self._is_full():
-                    self._wait_for_room()
-                if self._abandoned:
-                    return
-                self._bytes_read += record.size
-                self._waiting.append(record)
-                if self._is_awaited:
-                    self._wake()
+            for block in self._blocks:
+                for start in range(0, len(block), self._limit):
+                    if not self._hand_over(block[start : start + self._limit]):
+                        return
         finally:
-            close = getattr(self._records, "close", None)
+            close = getattr(self._blocks, "close", None)
             if close is not None:
                 close()
 
-    def _is_full(self) -> bool:
-        return len(self._waiting) >= self._limit or self._bytes_read - self._bytes_taken >= self._most_bytes
-
-    def _wait_for_room(self) -> None:
-        while self._must_wait():
+    def _hand_over(self, records: Sequence[Record]) -> bool:
+        """Have these records wait, when there is room; False if nobody wants them any more."""
+        while self._must_wait(len(records)):
             self._has_room.clear()
-            if self._must_wait():  # again: what is taken from now on sets the event
+            if self._must_wait(len(records)):  # again: what is taken from now on sets the event
                 self._has_room.wait()
+        if self._abandoned:
+            return False
+        size = sum([record.size for record in records])
+        self._rows_read += len(records)
+        self._bytes_read += size
+        self._waiting.append((records, size))
+        if self._is_awaited:
+            self._wake()
+        return True
 
-    def _must_wait(self) -> bool:
-        return self._is_full() and not self._abandoned
+    def _must_wait(self, rows: int) -> bool:
+        waiting = self._rows_read - self._rows_taken
+        is_full = waiting + rows > self._limit or self._bytes_read - self._bytes_taken >= self._most_bytes
+        return waiting > 0 and is_full and not self._abandoned
 
     def _wake(self) -> None:
         if self._is_awaited:

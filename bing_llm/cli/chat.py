@@ -12,7 +12,15 @@ from rich.text import Text
 from bing_llm import events as ev
 from bing_llm._safe_text import escape, one_line
 from bing_llm.cli.errors import ExitCode, print_error
-from bing_llm.cli.input import Entry, LineInput, MessageInput, quiet_keyboard, read_piped_line, read_typed_line
+from bing_llm.cli.input import (
+    Entry,
+    LineInput,
+    MessageInput,
+    mark_pastes,
+    quiet_keyboard,
+    read_piped_line,
+    read_typed_line,
+)
 from bing_llm.cli.loop import Loop, RunningTurn
 from bing_llm.cli.recorder import Beginning, Recorder, redactor_of
 from bing_llm.cli.session import Exchange, Past, Session
@@ -53,7 +61,7 @@ def chat(beginning: Beginning, *, log: bool | None = None, source: MessageInput 
         source: Where the messages come from; None for stdin.
     """
     client = beginning.new_client()
-    with Loop() as loop:
+    with quiet_keyboard(), Loop() as loop:
         try:
             talk = Chat(client, loop, beginning.past, Recorder(beginning, wanted=log), source or _new_input(keeps=log))
             return ExitCode.OK if talk.run() else ExitCode.FAILED
@@ -213,11 +221,11 @@ class Chat:
         images = [] if self._image is None else [self._image]
         view = self._new_view()
         try:
-            with quiet_keyboard():
-                turn = self._loop.run(self._open_turn(text, images))
-                self._image = None
-                running = RunningTurn(turn, view, self._status)
-                reply = self._loop.run(running.show(), interrupt=running.stop if self._has_person else None)
+            mark_pastes()
+            turn = self._loop.run(self._open_turn(text, images))
+            self._image = None
+            running = RunningTurn(turn, view, self._status)
+            reply = self._loop.run(running.show(), interrupt=running.stop if self._has_person else None)
         except KeyboardInterrupt:
             if not self._has_person:
                 raise
@@ -230,9 +238,9 @@ class Chat:
         self._suggestions = reply.suggestions
         exchange = Exchange(text, reply)
         self._session.add(exchange)
+        self._print_below(reply)
         redact = redactor_of(self._client, self._session.handle)
         self._recorder.add(self._client, exchange, self._session.past.system, redact)
-        self._print_below(reply)
         return not reply.revoked
 
     async def _open_turn(self, text: str, images: Sequence[Image]) -> TurnStream:

@@ -15,7 +15,7 @@ import msgspec
 from bing_llm.cli.streams import is_dumb, is_terminal
 
 QUOTES = '"""'
-_BRACKET_PASTE, _LEAVE_PASTE = "\x1b[?2004h", "\x1b[?2004l"
+_MARK_PASTE, _LEAVE_PASTE = "\x1b[?2004h", "\x1b[?2004l"
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -98,12 +98,12 @@ def read_typed_line(prompt: str) -> str | None:
 
 @contextmanager
 def quiet_keyboard() -> Iterator[None]:
-    """Keep what is typed or pasted meanwhile, unseen, for the next entry; Ctrl-C stays.
+    """Keep what is typed or pasted while nothing is read, unseen, for the next entry; Ctrl-C stays.
 
-    It would be shown in the middle of the answer. And the lines of a paste would be one message each: so the terminal
-    goes on to say where a paste begins and ends.
+    It would be shown in the middle of an answer. It is for the whole chat: at a change of modes, a terminal may take a
+    Ctrl-D for the end of a line.
     """
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stdout)) or is_dumb():
+    if not _is_edited():
         yield
         return
     try:
@@ -115,13 +115,23 @@ def quiet_keyboard() -> Iterator[None]:
     before = termios.tcgetattr(keyboard)
     quiet = [*before]
     quiet[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
     try:
-        termios.tcsetattr(keyboard, termios.TCSANOW, quiet)
-        _write(_BRACKET_PASTE)
         yield
     finally:
         _write(_LEAVE_PASTE)
         termios.tcsetattr(keyboard, termios.TCSANOW, before)
+
+
+def mark_pastes() -> None:
+    """Let the terminal say where a paste begins and ends while nothing is read: its lines would be entries each."""
+    if _is_edited():
+        _write(_MARK_PASTE)
+
+
+def _is_edited() -> bool:
+    """Whether entries are edited in this terminal, which goes on to be used for answers."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stdout) and not is_dumb()
 
 
 def _write(text: str) -> None:

@@ -15,9 +15,9 @@ from bing_llm.tools.calls import Call, InvalidCall, Piece
 from bing_llm.tools.json_answer import JsonAnswer
 from bing_llm.tools.parser import CallParser
 
-_NO_CALL = "Your last reply holds no tool call."
+_NO_CALL = "It holds no tool call."
 _UNREADABLE = "A tool call of the model cannot be used:"
-_NO_JSON = "Your last reply is not one complete JSON object."
+_NO_JSON = "It is not one complete JSON object."
 
 
 class StopFilter:

@@ -123,8 +123,8 @@ class Completion(AsyncIterator[Item]):
     def pop_ready(self) -> Item | None:
         """The next item if an earlier step has made it, else None. Any thread may call it that asks for the items."""
         try:
-            return self._items.popleft()
-        except IndexError:  # also if another thread closes this just now
+            return self._items.popleft() if self._items else None
+        except IndexError:  # another thread closes this just now
             return None
 
     def close(self) -> None:

@@ -52,8 +52,8 @@ class ChatAnswer:
         self._usage: dict[str, Any] | None = None
         self.finish_reason: str | None = None
         # All chunks of text are alike but for the text: what is around it is encoded once.
-        before, _, after = self._chunk({"content": ""}).partition(b'"content":""')
-        self._around_text = before + b'"content":', after
+        before, _, after = self._chunk({"content": ""}).replace(b"%", b"%%").partition(b'"content":""')
+        self._text = before + b'"content":%b' + after
 
     # --- a whole answer -------------------------------------------------------------------------------------------
 
@@ -87,8 +87,7 @@ class ChatAnswer:
         match item:
             case str():
                 self._texts.append(item)
-                before, after = self._around_text
-                chunks = before + _encode(item) + after
+                chunks = self._text % _encode(item)
             case Call(name=name, arguments=arguments):
                 chunks = self._call(name, dump_arguments(arguments))
             case InvalidCall(name=name, text=text):

@@ -120,21 +120,19 @@ class Exchange:
         Raises:
             BingError: The turn failed before anything was written.
         """
-        answer, data = self._answer, list[bytes]()
+        answer, completion, data = self._answer, self._completion, b""
         if answer.is_over():
-            return b""
+            return data
         try:
-            while not (any(data) or answer.is_over()):
-                data.append(answer.add(await self._completion.__anext__()))
-                while (item := self._completion.pop_ready()) is not None:
-                    data.append(answer.add(item))
+            while not (data or answer.is_over()):
+                data = answer.add(await completion.__anext__())
+                while (item := completion.pop_ready()) is not None:
+                    data += answer.add(item)
         except BingError as exc:
             if not (is_refusal(exc) or self._has_begun):
                 raise
-            data.append(self._last_words(exc))
-        if answer.is_over():
-            data.append(answer.end())
-        return b"".join(data)
+            data += self._last_words(exc)
+        return data + answer.end() if answer.is_over() else data
 
     def _last_words(self, exc: BingError) -> bytes:
         if is_refusal(exc):

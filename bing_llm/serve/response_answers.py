@@ -115,7 +115,7 @@ class ResponseAnswer:
         """The events that an item adds to a stream."""
         match item:
             case str():
-                self._add_text(item)
+                return self._add_text(item)
             case Call(name=name, arguments=arguments):
                 self._add_call(name, dump_arguments(arguments))
             case InvalidCall(name=name, text=text):
@@ -137,7 +137,7 @@ class ResponseAnswer:
 
     def refuse(self, notice: str, asked: Sequence[str]) -> bytes:
         """The service refused because of what was said: the events of a response whose end says so."""
-        message = self._open_message()
+        message = self._message or self._open_message()
         message.add_refusal(notice)
         self._response["usage"] = _usage(sum(map(count_tokens, asked)), 0)
         self._close("content_filter")
@@ -158,9 +158,13 @@ class ResponseAnswer:
 
     # --- items ----------------------------------------------------------------------------------------------------
 
-    def _add_text(self, text: str) -> None:
-        message = self._message or self._open_message()
-        message.add_text(text)
+    def _add_text(self, text: str) -> bytes:
+        message = self._message
+        if message is not None:
+            return message.add_text(text)
+        message = self._open_message()
+        message.begin_text()
+        return self._events.take() + message.add_text(text)
 
     def _open_message(self) -> _Message:
         self._close_reasoning()
@@ -282,7 +286,9 @@ class ResponseAnswer:
 
     def _replace(self, final: Sequence[Piece]) -> None:
         """Put another text in place of what was streamed; the last event has it. Calls that were given stay."""
-        message = self._messages[0] if self._messages else self._open_message()
+        if not self._messages:
+            self._open_message().begin_text()
+        message = self._messages[0]
         for other in self._messages[1:]:
             other.replace("")
         message.replace("".join(piece for piece in final if isinstance(piece, str)))
@@ -319,12 +325,13 @@ class _Events:
         self._lines: list[bytes] = []
 
     def emit(self, kind: str, **fields: object) -> None:
-        self.add(kind, _encode({"type": kind, **fields})[:-1])
+        self._lines.append(self.number(b"event: %b\ndata: " % kind.encode(), _encode({"type": kind, **fields})[:-1]))
 
-    def add(self, kind: str, opened: bytes) -> None:
-        """Add an event that is encoded but for its sequence number and the bracket at its end."""
-        self._lines.append(b'event: %b\ndata: %b,"sequence_number":%d}\n\n' % (kind.encode(), opened, self._number))
-        self._number += 1
+    def number(self, before: bytes, rest: bytes) -> bytes:
+        """An event that is encoded in two parts, but for its sequence number and the bracket at its end."""
+        number = self._number
+        self._number = number + 1
+        return b'%b%b,"sequence_number":%d}\n\n' % (before, rest, number)
 
     def take(self) -> bytes:
         lines, self._lines = self._lines, []
@@ -358,22 +365,21 @@ class _Message:
         self._place = {"item_id": self.item["id"], "output_index": index}
         events.emit("response.output_item.added", output_index=index, item=self.item)
         before = _encode({"type": _DELTA, **self._place, "content_index": 0, "logprobs": [], "delta": ""})
-        self._before_delta = before[:-3]  # all deltas are alike but for the text, so this is encoded once
+        # All deltas are alike but for the text, so this is encoded once.
+        self._before_delta = b"event: %b\ndata: %b" % (_DELTA.encode(), before[:-3])
 
     @property
     def text(self) -> str:
         return "".join(self._texts)
 
-    def add_text(self, text: str) -> None:
-        if not self._parts:
-            part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
-            self._begin_part(part)
+    def begin_text(self) -> None:
+        self._begin_part({"type": "output_text", "text": "", "annotations": [], "logprobs": []})
+
+    def add_text(self, text: str) -> bytes:
         self._texts.append(text)
-        self._events.add(_DELTA, self._before_delta + _encode(text))
+        return self._events.number(self._before_delta, _encode(text))
 
     def add_annotation(self, annotation: _Fields) -> None:
-        if not self._parts:
-            self.add_text("")
         self._events.emit(
             "response.output_text.annotation.added",
             **self._place,
@@ -399,8 +405,6 @@ class _Message:
             self._parts[0]["text"] = text
 
     def close(self) -> None:
-        if not self._parts:
-            self.add_text("")
         self._finish_text()
         self.item |= {"status": "completed", "content": self._parts}
         self._events.emit("response.output_item.done", output_index=self._index, item=self.item)

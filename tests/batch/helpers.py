@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -138,3 +138,21 @@ async def _set_debug(*, on: bool) -> bool:
     before = loop.get_debug()
     loop.set_debug(on)
     return before
+
+
+class Blocks(Protocol):
+    """A source."""
+
+    def blocks(self) -> Iterator[Sequence[Record]]:
+        """Its rows."""
+
+
+def records_of(source: Blocks) -> Generator[Record, None, None]:
+    """The rows of a source, one by one. Closing the generator closes the source."""
+    blocks = source.blocks()
+    try:
+        for block in blocks:
+            yield from block
+    finally:
+        assert isinstance(blocks, Generator)
+        blocks.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import math
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from bing_llm.batch.files import MAX_ROW
 from bing_llm.batch.jsonl import JsonlSource, json_record, read_lines, read_records
 from bing_llm.errors import InvalidRequest
+from tests.batch.helpers import records_of
 
 GOOD = b'{"prompt":"x"}\n'
 
@@ -35,7 +37,7 @@ def found(data: bytes) -> list[tuple[int, Any]]:
     """Number and fields of each record, an error as its text."""
     return [
         (record.number, record.fields.message if isinstance(record.fields, InvalidRequest) else record.fields)
-        for record in read_records(io.BytesIO(data))
+        for record in chain.from_iterable(read_records(io.BytesIO(data)))
     ]
 
 
@@ -244,7 +246,7 @@ def test_a_file_is_counted_without_being_parsed(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     path.write_bytes(b"\xef\xbb\xbf\n" + GOOD + b"\n\nnonsense\n" + GOOD[:-1])
     source = JsonlSource(path)
-    assert source.count() == len(list(source.records())) == 3
+    assert source.count() == len(list(records_of(source))) == 3
 
 
 @pytest.mark.parametrize(
@@ -260,4 +262,4 @@ def test_rows_are_counted_piece_by_piece(
     path = tmp_path / "in.jsonl"
     path.write_bytes(data)
     source = JsonlSource(path)
-    assert source.count() == len(list(source.records()))
+    assert source.count() == len(list(records_of(source)))

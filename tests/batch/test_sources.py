@@ -17,6 +17,7 @@ from bing_llm.batch import csv_rows, parquet_rows
 from bing_llm.batch.rows import Record
 from bing_llm.batch.sources import open_source, prefetch
 from bing_llm.errors import ConfigurationError, InvalidRequest
+from tests.batch.helpers import records_of
 
 # --- the sources ------------------------------------------------------------------------------------------------------
 
@@ -53,7 +54,7 @@ def test_a_file_is_read_by_its_extension(tmp_path: Path, extension: str) -> None
         source = open_source(given)
         assert (source.name, source.count()) == (str(path), 3)
         for _ in range(2):
-            assert [record.fields for record in source.records()] == [
+            assert [record.fields for record in records_of(source)] == [
                 {"prompt": f"What is {number}?"} for number in range(3)
             ]
 
@@ -97,7 +98,7 @@ def test_a_closed_source_closes_its_file(tmp_path: Path, extension: str) -> None
     """Also in the middle; a file that stays open would be a warning here."""
     path = tmp_path / f"in{extension}"
     WRITERS[extension](path, 3)
-    records: Any = open_source(path).records()
+    records: Any = records_of(open_source(path))
     next(records)
     records.close()
     gc.collect()
@@ -113,7 +114,7 @@ def test_memory_does_not_grow_with_the_input(tmp_path: Path, extension: str) -> 
         source = open_source(path)
         tracemalloc.start()
         try:
-            assert source.count() == sum(1 for _ in source.records()) == rows
+            assert source.count() == sum(1 for _ in records_of(source)) == rows
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
@@ -138,7 +139,7 @@ def test_stdin_is_read_as_it_comes(stdin: int) -> None:
     """Each row as soon as its line is there; how many there are nobody knows."""
     source = open_source("-")
     assert (source.name, source.count()) == ("stdin", None)
-    records = source.records()
+    records = records_of(source)
     os.write(stdin, b'{"prompt": "a"}\n{"pro')
     assert next(records).fields == {"prompt": "a"}
     os.write(stdin, b'mpt": "b"}')
@@ -157,7 +158,7 @@ def test_given_rows_are_read_as_they_are_asked_for() -> None:
 
     source = open_source(rows())
     assert (source.name, source.count()) == ("the given rows", None)
-    records = source.records()
+    records = records_of(source)
     assert [next(records).fields, next(records).fields] == [{"prompt": "Hi"}, {"id": 1, "prompt": "Ho"}]
 
 
@@ -170,7 +171,7 @@ def test_given_rows_have_their_length() -> None:
 def test_the_objects_of_the_caller_are_not_ours() -> None:
     """What is done with a row never changes what was given."""
     given = {"prompt": "a", "tags": ["x"]}
-    (record,) = open_source([given]).records()
+    (record,) = records_of(open_source([given]))
     assert record.fields == given
     assert isinstance(record.fields, dict)
     assert record.fields is not given
@@ -180,7 +181,7 @@ def test_the_objects_of_the_caller_are_not_ours() -> None:
 @pytest.mark.parametrize("row", [7, None, b"Hi", ["Hi"], {"prompt": object()}, "\ud800"])
 def test_a_given_row_that_is_none_costs_only_itself(row: Any) -> None:
     """The error names its place."""
-    _, wrong, last = open_source(["a", row, "b"]).records()
+    _, wrong, last = records_of(open_source(["a", row, "b"]))
     assert wrong.number == 2
     assert isinstance(wrong.fields, InvalidRequest)
     assert wrong.fields.message.startswith("Row 2 ")
@@ -197,9 +198,9 @@ def test_what_is_not_a_source_is_refused(source: Any) -> None:
 # --- reading ahead ----------------------------------------------------------------------------------------------------
 
 
-def numbered(until: int) -> Iterator[Record]:
+def numbered(until: int) -> Iterator[list[Record]]:
     """That many records."""
-    return (Record(number, {}) for number in range(until))
+    return ([Record(number, {})] for number in range(until))
 
 
 @pytest.mark.parametrize("limit", [1, 2, 256])
@@ -224,14 +225,14 @@ class Counted:
         self._full_at = full_at
         self._size = size
 
-    def __iter__(self) -> Iterator[Record]:
+    def __iter__(self) -> Iterator[list[Record]]:
         return self
 
-    def __next__(self) -> Record:
+    def __next__(self) -> list[Record]:
         self.read += 1
         if self.read == self._full_at:
             self.full.set()
-        return Record(self.read, {}, self._size)
+        return [Record(self.read, {}, self._size)]
 
 
 @pytest.mark.parametrize(
@@ -260,8 +261,8 @@ async def test_what_has_come_is_not_kept_for_a_full_block() -> None:
     """The next line of a pipe may be long in coming."""
     silence = threading.Event()
 
-    def records() -> Iterator[Record]:
-        yield Record(1, {})
+    def records() -> Iterator[list[Record]]:
+        yield [Record(1, {})]
         silence.wait()
 
     blocks = prefetch(records())
@@ -273,8 +274,8 @@ async def test_what_has_come_is_not_kept_for_a_full_block() -> None:
 async def test_an_error_comes_out_after_what_was_read() -> None:
     """The error is the one that was raised."""
 
-    def records() -> Iterator[Record]:
-        yield Record(1, {})
+    def records() -> Iterator[list[Record]]:
+        yield [Record(1, {})]
         raise OSError("It cannot be read.")
 
     taken = prefetch(records())
@@ -287,10 +288,10 @@ async def test_an_error_of_closing_comes_out() -> None:
     """An error of closing is raised like one of reading."""
 
     class Records:
-        def __iter__(self) -> Iterator[Record]:
+        def __iter__(self) -> Iterator[list[Record]]:
             return self
 
-        def __next__(self) -> Record:
+        def __next__(self) -> list[Record]:
             raise StopIteration
 
         def close(self) -> None:
@@ -304,12 +305,12 @@ async def test_records_are_closed_where_they_are_left() -> None:
     """By their thread, since nobody else may while it reads; also when it waits for room."""
     full, closed = threading.Event(), threading.Event()
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[list[Record]]:
         try:
             for number in range(1, 100):
                 if number == 7:  # at most three were taken, three wait, and so does the thread with this one
                     full.set()
-                yield Record(number, {})
+                yield [Record(number, {})]
         finally:
             closed.set()
 
@@ -325,14 +326,14 @@ async def test_closing_does_not_wait_for_a_read() -> None:
     reads, silence, closed = threading.Event(), threading.Event(), threading.Event()
     reader: threading.Thread | None = None
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[list[Record]]:
         nonlocal reader
         reader = threading.current_thread()
         try:
-            yield Record(1, {})
+            yield [Record(1, {})]
             reads.set()
             silence.wait()
-            yield Record(2, {})
+            yield [Record(2, {})]
         finally:
             closed.set()
 
@@ -352,10 +353,10 @@ async def test_waiting_for_a_record_can_be_cancelled() -> None:
     """A batch that is stopped at once cancels the wait."""
     reads, silence = threading.Event(), threading.Event()
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[list[Record]]:
         reads.set()
         silence.wait()
-        yield Record(1, {})
+        yield [Record(1, {})]
 
     taken = prefetch(records())
     waiting = asyncio.ensure_future(anext(taken))
@@ -393,11 +394,11 @@ def test_a_loop_that_is_gone_ends_the_thread() -> None:
     started = threading.Event()
     reader: list[threading.Thread] = []
 
-    def records() -> Iterator[Record]:
+    def records() -> Iterator[list[Record]]:
         reader.append(threading.current_thread())
         started.set()
         go.wait()
-        yield Record(1, {})
+        yield [Record(1, {})]
 
     async def leave() -> None:
         waiting = asyncio.ensure_future(anext(prefetch(records())))

@@ -10,7 +10,16 @@ import sys
 import pytest
 
 from bing_llm.cli import input as module
-from bing_llm.cli.input import Entry, LineInput, entry_of, is_open, quiet_keyboard, read_piped_line, read_typed_line
+from bing_llm.cli.input import (
+    Entry,
+    LineInput,
+    entry_of,
+    is_open,
+    mark_pastes,
+    quiet_keyboard,
+    read_piped_line,
+    read_typed_line,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +110,7 @@ def test_the_keyboard_is_quiet_during_an_answer(monkeypatch: pytest.MonkeyPatch)
         with quiet_keyboard():
             assert not termios.tcgetattr(stdin.fileno())[3] & (termios.ECHO | termios.ICANON)
             assert termios.tcgetattr(stdin.fileno())[3] & termios.ISIG
+            mark_pastes()
         assert termios.tcgetattr(stdin.fileno()) == before
         assert screen.read(99) == b"\x1b[?2004h\x1b[?2004l"
 
@@ -108,7 +118,7 @@ def test_the_keyboard_is_quiet_during_an_answer(monkeypatch: pytest.MonkeyPatch)
 def test_without_a_terminal_there_is_no_keyboard(capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is written into a pipe."""
     with quiet_keyboard():
-        pass
+        mark_pastes()
     assert capsys.readouterr().out == ""
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Question, Scripted
-from tests.cli.test_terminal import environment
+from tests.cli.test_terminal import PATIENCE_S, environment
 
 CTRL_C, CTRL_D, CTRL_R, UP = "\x03", "\x04", "\x12", "\x1b[A"
 LISTING = "```sh\npip install thing\n  --indented\n```\n"
@@ -53,7 +53,7 @@ def typing(*arguments: str, **variables: str) -> Iterator[pexpect.spawn]:
         sys.executable,
         ["-W", "error", "-m", "bing_llm", *arguments],
         env={**environment(), "TERM": "xterm", "PYTHONUTF8": "1", **variables},
-        timeout=20.0,
+        timeout=PATIENCE_S,
         dimensions=(24, 80),
         encoding="utf-8",
     )
@@ -127,6 +127,24 @@ def test_what_is_pasted_during_an_answer_waits(service: Emulator) -> None:
         child.send(CTRL_C)
         child.send(CTRL_D)
         assert end(child) == 0
+
+
+@pytest.mark.system
+def test_ctrl_d_during_an_answer_leaves_after_it(service: Emulator) -> None:
+    """Whenever it is pressed: before the text, and between the answer and the next prompt."""
+    for marker in ("thinking: Reading pages", "1 of 30 turns"):
+        brain = service.brain = Slow()
+        with typing("chat") as child:
+            ready(child)
+            child.send("later\r")
+            child.expect_exact("thinking: Reading pages")
+            if marker == "1 of 30 turns":
+                brain.go_on()
+                child.expect_exact(marker)
+            child.send(CTRL_D)
+            brain.go_on()
+            assert end(child) == 0
+            assert "Hello." in child.before or marker == "1 of 30 turns"
 
 
 @pytest.mark.system
@@ -255,7 +273,7 @@ def test_a_shell_completes_commands_and_values(tmp_path: Path) -> None:
         "bash",
         ["--norc", "--noprofile"],
         env={**environment(), **variables, "TERM": "dumb"},
-        timeout=20.0,
+        timeout=PATIENCE_S,
         encoding="utf-8",
         dimensions=(24, 200),
     )

@@ -119,7 +119,7 @@ def test_a_required_call_that_does_not_come_is_a_problem(asked: Request, text: s
     """What came is held back, and can still be given."""
     pieces, output = processed(asked, text, 3)
     assert pieces == []
-    assert output.problem == "Your last reply holds no tool call."
+    assert output.problem == "It holds no tool call."
     assert "".join(piece for piece in output.unmet if isinstance(piece, str)) == ("" if "{" in text else text)
 
 
@@ -147,7 +147,7 @@ def test_an_answer_that_is_not_json_is_a_problem(text: str) -> None:
     output = OutputProcessor(request(json_format=ANY))
     given = [piece for part in text for piece in output.feed(part)]
     assert output.close() == []
-    assert output.problem == "Your last reply is not one complete JSON object."
+    assert output.problem == "It is not one complete JSON object."
     assert "".join(map(str, [*given, *output.unmet])) == text
 
 

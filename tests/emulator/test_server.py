@@ -202,7 +202,7 @@ async def test_a_client_may_leave_while_its_socket_is_opened(
     monkeypatch.setattr(web.WebSocketResponse, "prepare", leave)
     async with aiohttp.ClientSession() as http, http.get(f"{emulator.url}/sydney/ChatHub") as answer:
         assert answer.status == 200
-    assert not [record for record in caplog.records if record.name == "aiohttp.server"]
+    assert not [record for record in caplog.records if record.name == "bing_llm.emulator.server"]
 
 
 async def test_a_forked_child_leaves_the_server_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,6 +193,22 @@ def test_a_refusal_before_any_text() -> None:
     assert message["content"] == [{"type": "refusal", "refusal": "I cannot."}]
 
 
+def test_a_refusal_after_text() -> None:
+    """Ends the message that was begun."""
+    made = answer()
+    events = events_of(made.begin() + made.add("x") + made.refuse("I cannot.", ["Hello"]) + made.end())
+    (message,) = events[-1]["response"]["output"]
+    assert [part["type"] for part in message["content"]] == ["output_text", "refusal"]
+
+
+def test_text_that_replaces_calls_is_a_message() -> None:
+    """Also if nothing but calls had been given."""
+    call = Call("add", {})
+    output = streamed(call, completed(final=("New",)))[-1]["response"]["output"]
+    assert [item["type"] for item in output] == ["function_call", "message"]
+    assert output[1]["content"][0]["text"] == "New"
+
+
 def test_an_answer_without_text_is_an_empty_response() -> None:
     """Without an item that nobody wrote."""
     assert whole(completed())["output"] == []
