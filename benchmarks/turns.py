@@ -34,8 +34,8 @@ from bing_llm.services import ChatHub
 __all__ = ["COLD", "FIRST", "WARM", "main"]
 
 COLD, WARM, FIRST = "cold", "warm", "first"
-# 1.4 is the aim of a cold turn in instructions, of which cachegrind counts 1.40 times the floor's. Of CPU time it takes
-# more: what the floor does runs in C and in the kernel, of which little must be loaded anew.
+# 1.4 is the aim of a cold turn in instructions, of which cachegrind counts 1.40 times the floor's. This is CPU time: on
+# a busy machine it was 1.46 to 1.49 times.
 MOST_TIMES = {COLD: 1.5, WARM: 8.0}
 MOST_MS = 42.0
 
