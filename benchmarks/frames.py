@@ -52,13 +52,16 @@ class Case(NamedTuple):
     paced: bool = False
 
 
-MOST_PLAIN: Final = 2.7
-MOST: Final = {ESCAPED: 4.7, ALL_ESCAPED: 6.0, AT_CURSOR: 3.0}
+MOST_PLAIN: Final = 1.9
+"""For a machine that does nothing else, where 1.24 to 1.65 was measured. With ten other processes, 2.2 to 2.8 was: the
+server is then ahead of its reader, the floor reads many frames at once, and what we do beside it takes what it did."""
+
+MOST: Final = {ESCAPED: 2.8, ALL_ESCAPED: 2.8, AT_CURSOR: 3.0}
 
 CASES: Final = (
     *(Case(form, form, MOST.get(form, MOST_PLAIN)) for form in CHATHUB),
     Case("as recorded, 2 ms apart", RECORDED, 1.5, paced=True),
-    Case("Work IQ", WORKIQ, 3.3),
+    Case("Work IQ", WORKIQ, 2.5),
     Case("Work IQ, 2 ms apart", WORKIQ, 1.5, paced=True),
 )
 

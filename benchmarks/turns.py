@@ -34,7 +34,9 @@ from bing_llm.services import ChatHub
 __all__ = ["COLD", "FIRST", "WARM", "main"]
 
 COLD, WARM, FIRST = "cold", "warm", "first"
-MOST_TIMES = {COLD: 1.7, WARM: 8.0}
+# 1.4 is the aim of a cold turn in instructions, of which cachegrind counts 1.40 times the floor's. This is CPU time: on
+# a busy machine it was 1.46 to 1.49 times.
+MOST_TIMES = {COLD: 1.5, WARM: 8.0}
 MOST_MS = 42.0
 
 _WORDS = 2

@@ -17,6 +17,7 @@ from bing_llm.errors import ConfigurationError
 from bing_llm.events import Event, Quota
 from bing_llm.images import ImageSource
 from bing_llm.limits import Retries
+from bing_llm.services import Service
 from bing_llm.sync import Steps, run
 from bing_llm.turn import TurnStream
 
@@ -156,6 +157,12 @@ class SyncBingClient(_Twin[BingClient]):
         derived = type(self).__new__(type(self))
         derived._async = self._async.with_options(model=model, retries=retries, timeout=timeout)  # noqa: SLF001 - it is of this class
         return derived
+
+    def with_service(self, service: Service) -> Self:
+        """A client of another service with the same settings, to be closed too; see `BingClient.with_service`."""
+        other = type(self).__new__(type(self))
+        other._async = self._async.with_service(service)  # noqa: SLF001 - it is of this class
+        return other
 
     def stream(self, prompt: str, *, context: str | None = None, images: Sequence[ImageSource] = ()) -> SyncTurnStream:
         """A turn in a conversation of its own; see `BingClient.stream`."""

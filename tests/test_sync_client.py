@@ -25,6 +25,7 @@ from bing_llm.errors import (
     ConversationBusy,
     InvalidRequest,
 )
+from bing_llm.services import ChatHub
 from bing_llm.sync import run
 from bing_llm.sync_client import SyncBingClient, SyncConversation, SyncTurnStream
 from bing_llm.turn import TurnStream
@@ -359,3 +360,12 @@ def test_it_serves_the_emulator_that_it_starts_itself() -> None:
     """`backend="emulator"` needs nothing else."""
     with SyncBingClient(backend="emulator") as bing:
         assert bing.ask("Hello").text
+
+
+def test_another_service_has_a_client_of_its_own() -> None:
+    """It has the same settings, and closing one leaves the other open."""
+    with SyncBingClient(backend="emulator") as client:
+        with client.with_service(ChatHub(endpoint="http://127.0.0.1:1", model="bing-precise")) as other:
+            assert isinstance(other, SyncBingClient)
+            assert other.model == "bing-precise"
+        assert client.ask("What is 2 + 3?").text == "5"

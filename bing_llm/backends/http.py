@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-import certifi
 import msgspec
 from yarl import URL
 
@@ -601,8 +600,7 @@ class Http:
         route = self._plain_route
         if url[:_LONGEST_SCHEME].lower().startswith(_TLS):
             if self._tls_route is None:
-                context = self._ssl_context or ssl.create_default_context(cafile=certifi.where())
-                self._tls_route = {"proxy": self._proxy, "ssl": context}
+                self._tls_route = {"proxy": self._proxy, "ssl": self._ssl_context or _default_context()}
             route = self._tls_route
         if self._proxy is None and self._trust_env:
             proxy = _environment_proxy(url)
@@ -614,6 +612,12 @@ class Http:
     def _note_password(self, proxy: str | None) -> None:
         if proxy is not None and (password := urlsplit(proxy).password):
             self._passwords[password] = None
+
+
+def _default_context() -> ssl.SSLContext:
+    import certifi  # noqa: PLC0415 - a turn over plain http needs none, and it is slow to import
+
+    return ssl.create_default_context(cafile=certifi.where())
 
 
 def _environment_proxy(url: str) -> str | None:

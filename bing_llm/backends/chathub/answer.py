@@ -20,7 +20,6 @@ from bing_llm.backends.chathub import cards, frames
 from bing_llm.backends.chathub.codec import Record, messages_with_cards
 from bing_llm.backends.chathub.errors import SUCCESS, error_for
 from bing_llm.backends.json_text import decode_json
-from bing_llm.backends.markers import with_spans
 from bing_llm.backends.reply import ReplyBuilder
 from bing_llm.limits import DEFAULT_LIMITS, Limits
 
@@ -308,8 +307,12 @@ class AnswerReader:
         )
         if len(citations) > most:
             raise self._limits.exceeded("citations", "sources of one answer")
+        if citations:
+            from bing_llm.backends.markers import with_spans  # noqa: PLC0415 - its patterns are slow to compile
+
+            citations = with_spans(citations, self.text)
         return self._reply.complete(
-            citations=with_spans(citations, self.text),
+            citations=citations,
             conversation_id=item.conversation_id or self.conversation_id,
             message_id=self._answer.message_id or "",
             metadata=_metadata(item),
