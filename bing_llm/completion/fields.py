@@ -303,7 +303,7 @@ class ServiceFields(BaseModel):
 
     @property
     def _tool_prompt(self) -> ToolPrompt:
-        return self.tool_prompt or DEFAULT_PROMPT
+        return DEFAULT_PROMPT if self.tool_prompt is None else self.tool_prompt  # which may be falsy
 
     @property
     def _retries(self) -> Retries:

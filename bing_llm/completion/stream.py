@@ -18,6 +18,7 @@ from bing_llm.completion.request import Request
 from bing_llm.errors import BingError
 from bing_llm.messages import Message, Prompt
 from bing_llm.tools.calls import Call, InvalidCall, Piece
+from bing_llm.tools.prompt import render_call, require_text
 from bing_llm.turn import TurnStream
 
 _log = logging.getLogger(__name__)
@@ -239,7 +240,7 @@ class Completion(AsyncIterator[Item]):
         if self._output.has_cut or any(isinstance(piece, InvalidCall) for piece in pieces):
             return
         text = "".join(piece for piece in pieces if isinstance(piece, str))
-        calls = [self._request.tool_prompt.call(piece) for piece in pieces if isinstance(piece, Call)]
+        calls = [render_call(piece, self._request.tool_prompt) for piece in pieces if isinstance(piece, Call)]
         self._sources[-1].keep("\n".join((text, *calls)), reply)
 
     def _repair(self, reply: ev.Reply, output: OutputProcessor, *, replaces: bool) -> None:
@@ -251,6 +252,7 @@ class Completion(AsyncIterator[Item]):
         is_call = output.about_call
         prompt = self._request.tool_prompt
         wanted = prompt.repair_call(self._request.toolbox, problem) if is_call else prompt.repair_json(problem)
+        require_text(wanted, prompt, "repair_call()" if is_call else "repair_json()")
         self._turn.close()
         self._begin(self._request.followed_by(Message("assistant", reply.text), Message("user", wanted)))
 

@@ -18,9 +18,10 @@ from bing_llm.tools.call_formats import (
     PARALLEL_NAMES,
     THOUGHT_KEYS,
 )
-from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool, Toolbox
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.lenient_json import Unreadable, read_values
 from bing_llm.tools.schema_copy import unwrap
+from bing_llm.tools.schemas import lists_all, types_of
 
 _FIRST_KEYS = frozenset(
     (*NAME_KEYS, *ARGUMENT_KEYS, *LABEL_KEYS, *NESTING_KEYS, *LIST_KEYS, *ENVELOPE_KEYS, *THOUGHT_KEYS)
@@ -32,6 +33,7 @@ _NAME_IN_BROKEN_JSON = re.compile(
 _IGNORED = re.compile(r"[\s_\\-]+")
 _PREFIX = re.compile(rf"(?:{'|'.join(map(re.escape, NAME_PREFIXES))})")
 _COUNT = re.compile(r":[0-9]{0,4}\Z")
+_TYPES = {str: "string", int: "integer"}  # of labels
 _MAX_NESTING = 4  # lists in lists, as wrappers in wrappers make them
 _MAX_DEPTH = 8  # levels of JSON in which the name of a tool is looked for
 _NAMED = 6  # tools or parameters that a reason names
@@ -63,9 +65,10 @@ class _NotACall(Exception):
 class CallDecoder:
     """Decodes calls of the tools of one toolbox from JSON.
 
-    Nothing that a model wrote in a call is dropped, but for what only labels it (`type`, `id`). Its arguments are the
-    object under one of `ARGUMENT_KEYS`. If none of these holds any, and all other keys are parameters of the tool,
-    those are the arguments. Anything else is an `InvalidCall`.
+    Nothing that a model wrote in a call is dropped, but for what only labels it (`type`, `id`); what may be a label or
+    an argument makes it an `InvalidCall`. Its arguments are the object under one of `ARGUMENT_KEYS`. If none of these
+    holds any, and all other keys are parameters of the tool, those are the arguments. Anything else is an
+    `InvalidCall`.
 
     If one certain tool must be called, an object that is not a call is taken for its arguments, provided that all of
     its keys are parameters of the tool and no required one is missing: small models answer like that.
@@ -235,7 +238,7 @@ class CallDecoder:
         """The call of a tool with these arguments, if they pass its check."""
         arguments = unwrap(arguments, self._tools[name].parameters) if name in self._tools else arguments
         tool, call = self._tools.get(name), Call(name, arguments)
-        if tool is None or tool.check is None or not (problem := tool.check(arguments)):
+        if tool is None or tool.check is None or not (problem := tool.check(arguments) or _unlisted(tool, arguments)):
             return call
         return InvalidCall(raw, problem, name, None if tool.strict else call)
 
@@ -298,6 +301,8 @@ class CallDecoder:
         flat = {key: part for key, part in rest.items() if key in parameters and not _is_marker(key, part)}
         is_flat = all(key in flat or _is_label(key, rest[key]) or held.get(key) == {} for key in rest)
         arguments = next(iter(filled.values()), None)
+        if isinstance(arguments, dict) and name in self._tools:
+            others += _unclear_labels(self._tools[name], rest, arguments)
         is_object = isinstance(arguments, dict) and not others and all(part == arguments for part in filled.values())
         # A parameter may have the name of a key that holds arguments.
         if isinstance(arguments, dict) and is_object and (not is_flat or arguments.keys() <= parameters):
@@ -319,9 +324,8 @@ class CallDecoder:
             return f"The arguments of {name} stand twice, in {_listing(filled)}: write them once."
         if name not in self._tools:
             return self.unknown(name)
-        unknown = _listing(key for key in others if key not in parameters)
-        known = f"its parameters are: {_listing(sorted(parameters))}" if parameters else "it has none"
-        return f'{unknown} is not a parameter of {name}; {known}. Write the arguments as an object under "arguments".'
+        unknown = _no_parameter(name, (key for key in others if key not in parameters), parameters)
+        return f'{unknown} Write the arguments as an object under "arguments".'
 
     def _tool_name(self, name: str) -> str:
         """The name of the tool that is meant: spelled as here, or the only one whose name differs just in spelling."""
@@ -384,6 +388,32 @@ def _is_label(key: str, part: object) -> bool:
 def _is_marker(key: str, part: object) -> bool:
     """Whether this only says that it is a call."""
     return key == "type" and part in CALL_TYPES
+
+
+def _unlisted(tool: Tool, arguments: JsonObject) -> str:
+    """What is wrong with arguments that the schema of a tool does not list, in one sentence; "" for nothing.
+
+    Most schemas do not forbid others. But frameworks drop them without a word, and the tool runs with its defaults. A
+    check of the user's own knows what it takes.
+    """
+    parameters = _properties(tool)
+    others = [key for key in arguments if key not in parameters]
+    known_all = isinstance(tool.check, SchemaCheck) and lists_all(tool.parameters)
+    return _no_parameter(tool.name, others, parameters) if others and known_all else ""
+
+
+def _no_parameter(name: str, others: Iterable[str], parameters: set[str]) -> str:
+    known = f"its parameters are: {_listing(sorted(parameters))}" if parameters else "it has none"
+    return f"{_listing(others)} is not a parameter of {name}; {known}."
+
+
+def _unclear_labels(tool: Tool, rest: JsonObject, arguments: JsonObject) -> list[str]:
+    """The labels beside the arguments of a call that may be arguments as well: the tool takes such values."""
+    properties = tool.parameters.get("properties")
+    if not isinstance(properties, dict):
+        return []
+    missing = (key for key in LABEL_KEYS if key in rest and key in properties and key not in arguments)
+    return [key for key in missing if _TYPES.get(type(rest[key]), "") in types_of(properties[key])]
 
 
 def _held(part: object) -> object:

@@ -9,7 +9,6 @@ import ast
 import math
 import re
 import textwrap
-from collections.abc import Iterator
 
 from bing_llm.tools.call_decoder import CallDecoder
 from bing_llm.tools.call_formats import (
@@ -22,6 +21,7 @@ from bing_llm.tools.call_formats import (
 )
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, Tool
 from bing_llm.tools.lenient_json import Unreadable, extent, read_values
+from bing_llm.tools.schemas import types_of
 
 _MAX_UNCLOSED = 8  # calls without a last brace: each is looked for in all that follows
 _MAX_CODE = 10_000  # characters of Python that are parsed; a call has a few hundred
@@ -211,7 +211,7 @@ def _value(tool: Tool, key: str, text: str) -> object:
     text = text.removeprefix("\n").removesuffix("\n")
     properties = tool.parameters.get("properties")
     schema = properties.get(key) if isinstance(properties, dict) else None
-    types = set(_types(schema))
+    types = set(types_of(schema))
     if types == {"string"} or ("string" in types and text.strip() != "null"):
         return text
     try:
@@ -219,17 +219,6 @@ def _value(tool: Tool, key: str, text: str) -> object:
     except Unreadable:
         return text
     return values[0] if len(values) == 1 else text
-
-
-def _types(schema: object) -> Iterator[str]:
-    if not isinstance(schema, dict):
-        return
-    kind = schema.get("type")
-    yield from [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else ()
-    for key in ("anyOf", "oneOf"):
-        parts = schema.get(key)
-        for part in parts if isinstance(parts, list) else ():
-            yield from _types(part)
 
 
 # --- Python -------------------------------------------------------------------------------------

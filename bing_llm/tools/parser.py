@@ -24,7 +24,7 @@ from bing_llm.tools.call_formats import (
     unescape,
 )
 from bing_llm.tools.call_notations import near_code, read_calls
-from bing_llm.tools.calls import Call, InvalidCall, Piece, Toolbox
+from bing_llm.tools.calls import Call, InvalidCall, Piece, Tool, Toolbox
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,7 @@ _OBJECT = re.compile(rf"(?:\[\s{{0,100}}){{0,4}}(?:\{{\s{{0,100}}(?:[{_FIRST_OF_
 _RECENT = 300  # characters before a block in which the name of a tool is looked for
 _LINE_START = re.compile(r"(?:^|\n)[\s>*`-]*\Z")
 _FENCE_LINE = re.compile(r"\s*(?:`{3,}|~{3,})[^\n`]{0,40}\s*\Z")
+_FENCE_ALONE = re.compile(r"\s*(?:(?:`{3,}|~{3,})[^\n`]{0,40}\s*)?")
 _ESCAPED_MARK = re.compile(r"&(?:lt|amp|#[0-9]{2,3});[^\n]{0,80}\s*\Z")
 _IN_JSON = re.compile(r"""["']\s*:\s*\Z|[,[]\s*\Z""")
 _NAMES = re.compile(NAME)
@@ -231,7 +232,7 @@ class CallParser:
     def _open(self, delimiter: Delimiter, space: str, rest: str, context: Context) -> str:
         """Begin the block that the delimiter opens. Returns the text after the delimiter."""
         if delimiter.kind == "result":
-            if not (self._has_text or self._has_calls):
+            if not (self._near or self._has_calls) and _FENCE_ALONE.fullmatch(self._recent):
                 self._near = _NearCall("", _OWN_RESULT, delimiter.text)
             self._cut(rest)
         elif delimiter.kind in _CANDIDATES:
@@ -249,12 +250,18 @@ class CallParser:
             return Context(tool, alone=True)
         if _IN_JSON.search(self._recent):
             return Context()
-        recent = _FENCE_LINE.sub("", _FENCE_LINE.sub("", self._recent, count=1), count=1)
+        recent = self._recent
+        for _ in range(2):
+            if (fence := _FENCE_LINE.search(recent)) and (tools := self._named_in(fence[0])):
+                return Context(tools[-1], alone=True)
+            recent = recent[: fence.start()] if fence else recent
         for line in [line for line in recent.split("\n") if line.strip()][:-3:-1]:
-            tools = [tool for name in _NAMES.findall(line) if (tool := self._decoder.tool(name))]
-            if tools:
+            if tools := self._named_in(line):
                 return Context(tools[-1], alone=_NAME_ALONE.fullmatch(line) is not None)
         return Context()
+
+    def _named_in(self, line: str) -> list[Tool]:
+        return [tool for name in _NAMES.findall(line) if (tool := self._decoder.tool(name))]
 
     def _begins_line(self, before: str) -> bool:
         """Whether only layout stands before this on its line."""

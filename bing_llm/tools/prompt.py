@@ -14,6 +14,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
+from bing_llm.errors import ConfigurationError
 from bing_llm.tools.calls import Call, Check, JsonObject, Toolbox
 from bing_llm.tools.escape import escape, json_line
 from bing_llm.tools.schemas import compact
@@ -181,10 +182,11 @@ def render_instructions(
 
     Raises:
         InvalidRequest: A schema cannot be written as JSON.
+        ConfigurationError: The wording gives something else than instructions.
     """
     content = _content(toolbox, json_format)
     if content is None:
-        return tool_prompt.instructions(toolbox, json_format)
+        return _instructions(toolbox, json_format, tool_prompt)
     return _render_once(_Binding(content, toolbox, json_format, tool_prompt))
 
 
@@ -209,7 +211,47 @@ class _Binding:
 
     def render(self) -> Instructions:
         """What the wording makes of the tools and the format."""
-        return self._tool_prompt.instructions(self._toolbox, self._json_format)
+        return _instructions(self._toolbox, self._json_format, self._tool_prompt)
+
+
+def _instructions(toolbox: Toolbox, json_format: JsonFormat | None, tool_prompt: ToolPrompt) -> Instructions:
+    said: object = tool_prompt.instructions(toolbox, json_format)
+    if isinstance(said, Instructions):
+        for field in said.__struct_fields__:
+            require_text(getattr(said, field), tool_prompt, f"instructions().{field}")
+        return said
+    raise _wrong(said, tool_prompt, "instructions()", "an Instructions")
+
+
+def require_text(said: object, tool_prompt: ToolPrompt, what: str) -> str:
+    """What a wording said, which must be a text.
+
+    Args:
+        said: What it said.
+        tool_prompt: The wording.
+        what: Which method said it, for the error.
+
+    Raises:
+        ConfigurationError: It is anything else.
+    """
+    if isinstance(said, str):
+        return said
+    raise _wrong(said, tool_prompt, what, "a str")
+
+
+def _wrong(said: object, tool_prompt: ToolPrompt, what: str, wanted: str) -> ConfigurationError:
+    owner = type(tool_prompt).__name__
+    message = f"The tool_prompt is wrong: {owner}.{what} is a {type(said).__name__}; it must be {wanted}."
+    return ConfigurationError(message, hint="See bing_llm.tools.ToolPrompt, or derive it from FencedJson.")
+
+
+def render_call(call: Call, tool_prompt: ToolPrompt) -> str:
+    """A call as a history shows it.
+
+    Raises:
+        ConfigurationError: The wording gives something else than a text.
+    """
+    return require_text(tool_prompt.call(call), tool_prompt, "call()")
 
 
 def _content(toolbox: Toolbox, json_format: JsonFormat | None) -> bytes | None:
@@ -247,6 +289,7 @@ def render_history_call(name: str, arguments: object, tool_prompt: ToolPrompt = 
 
     Raises:
         InvalidRequest: The arguments cannot be written as JSON.
+        ConfigurationError: The wording gives something else than a text.
     """
     if isinstance(arguments, str) and arguments:
         try:
@@ -256,7 +299,7 @@ def render_history_call(name: str, arguments: object, tool_prompt: ToolPrompt = 
     else:
         read = arguments or {}
     if isinstance(read, Mapping):
-        return tool_prompt.call(Call(name, dict(read)))
+        return render_call(Call(name, dict(read)), tool_prompt)
     text = str(arguments)
     return text if name in text else f"{name} {text}"
 

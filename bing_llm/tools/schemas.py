@@ -27,6 +27,8 @@ _OF_ONE = frozenset(
 )  # fmt: skip
 _OF_LIST = frozenset(("allOf", "anyOf", "items", "oneOf", "prefixItems"))
 _OF_NAMES = frozenset(("dependencies", "dependentSchemas", "patternProperties", "properties", *_DEFINITIONS))
+# A schema with only these lists all properties, though it does not say so.
+_PLAIN = frozenset((*_DEFINITIONS, "$schema", "description", "properties", "required", "title", "type"))
 # What may stand beside the keywords of a definition without changing what they allow.
 _NOTES = frozenset(("$comment", "default", "deprecated", "description", "examples", "readOnly", "writeOnly"))
 
@@ -74,11 +76,28 @@ def arguments_schema(schema: Mapping[str, object]) -> JsonObject:
     return top
 
 
+def lists_all(schema: Mapping[str, object]) -> bool:
+    """Whether a schema of arguments lists all parameters, though it may not say that there are no others."""
+    return bool(schema.get("properties")) and schema.keys() <= _PLAIN
+
+
 def root_schema(schema: Mapping[str, object]) -> JsonObject:
     """A schema of arguments for a value that is not an object: the one argument `root` holds it."""
     definitions = {key: schema[key] for key in _DEFINITIONS if key in schema}
     value = {key: part for key, part in schema.items() if key not in {*definitions, "title", "description"}}
     return {"type": "object", "properties": {ROOT: value}, "required": [ROOT], **definitions}
+
+
+def types_of(schema: object) -> Iterator[str]:
+    """The types that a schema names for a value, also in alternatives."""
+    if not isinstance(schema, dict):
+        return
+    kind = schema.get("type")
+    yield from [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else ()
+    for key in ("anyOf", "oneOf"):
+        parts = schema.get(key)
+        for part in parts if isinstance(parts, list) else ():
+            yield from types_of(part)
 
 
 class _Compactor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bing_llm.tools.calls import JsonObject, Tool
@@ -10,7 +10,7 @@ from bing_llm.tools.escape import escape, json_line
 from bing_llm.tools.schemas import compact
 
 _MAX_DEPTH = 8  # nested objects and lists; a deeper signature is no easier to read than a schema
-_SAID = frozenset(("type", "description", "properties", "required", "items", "enum", "const", "default", "anyOf"))
+_NOTED = frozenset(("description", "default"))  # what a parameter shows beside its type
 _LIMITS = frozenset(
     (
         "examples", "exclusiveMaximum", "exclusiveMinimum", "format", "maximum", "maxItems", "maxLength", "minimum",
@@ -35,7 +35,7 @@ def render_tool(tool: Tool) -> str:
     if parameters is None or not tool.name.isidentifier():
         known = {"name": tool.name, "description": tool.description, "parameters": schema}
         return json_line({key: value for key, value in known.items() if value or key != "description"})
-    about = _one_line(tool.description)
+    about = _one_line(" ".join(dict.fromkeys((tool.description, str(schema.get("description") or "")))))
     return f"{tool.name}({parameters})" + (f": {about}" if about else "")
 
 
@@ -70,10 +70,15 @@ def _parameter(name: str, schema: object, depth: int, *, is_required: bool) -> s
     kind = _type({key: value for key, value in schema.items() if key not in limits}, depth)
     if kind is None:
         return None
-    default = f" = {json_line(schema['default'])}" if schema.get("default") is not None else ""
-    notes = [str(schema.get("description") or ""), *(f"{key}: {json_line(value)}" for key, value in limits.items())]
-    about = _one_line("; ".join(filter(None, notes))).replace("*/", "* /")
-    return f"{name}{'' if is_required else '?'}: {kind}{default}" + (f" /* {about} */" if about else "")
+    default = {"default": schema["default"]} if schema.get("default") is not None else {}
+    if is_required:  # who reads ` = 1` takes the parameter for an optional one
+        limits, default = {**default, **limits}, {}
+    assigned = "".join(f" = {json_line(value)}" for value in default.values())
+    described = _one_line(str(schema.get("description") or "")).replace("*/", "* /")
+    # JSON is kept as it is, whatever blanks its texts have; `\\/` means `/` in it.
+    noted = (f"{key}: {json_line(value)}".replace("*/", "*\\/") for key, value in limits.items())
+    about = "; ".join(filter(None, (described, *noted)))
+    return f"{name}{'' if is_required else '?'}: {kind}{assigned}" + (f" /* {about} */" if about else "")
 
 
 def _type(schema: object, depth: int) -> str | None:
@@ -82,29 +87,38 @@ def _type(schema: object, depth: int) -> str | None:
     if "properties" in schema:
         inner = _parameters({key: value for key, value in schema.items() if key != "default"}, depth + 1)
         return None if inner is None else f"{{{inner}}}"
-    return _simple_type(schema, depth) if schema.keys() <= _SAID else None
+    return _simple_type({key: value for key, value in schema.items() if key not in _NOTED}, depth)
 
 
 def _part(schema: object, depth: int) -> str | None:
     """The type of an item or an alternative, which has no place for a description or a default."""
-    has_more = isinstance(schema, Mapping) and not schema.keys().isdisjoint(("description", "default"))
+    has_more = isinstance(schema, Mapping) and not schema.keys().isdisjoint(_NOTED)
     return None if has_more else _type(schema, depth)
 
 
 def _simple_type(schema: Mapping[str, Any], depth: int) -> str | None:
+    """The type by one keyword; what stands beside it and says more leaves only the schema."""
     match schema:
-        case {"const": value}:
-            return json_line(value)
-        case {"enum": [*values]}:
-            return " | ".join(map(json_line, values))
-        case {"anyOf": [*parts]}:
+        case {"const": value, **others} if others.keys() <= {"type"}:
+            return _literals([value])
+        case {"enum": [*values], **others} if others.keys() <= {"type"}:
+            return _literals(values)
+        case {"anyOf": [*parts], **others} if not others:
             kinds = [kind for part in parts if (kind := _part(part, depth + 1)) is not None]
-            return " | ".join(kinds) if len(kinds) == len(parts) else None
-        case {"type": "array", "items": items}:
+            return " | ".join(kinds) if kinds and len(kinds) == len(parts) else None
+        case {"type": "array", "items": items, **others} if not others:
             inner = _part(items, depth + 1)
             return None if inner is None else f"({inner})[]" if " | " in inner else f"{inner}[]"
+        case {"type": str(name), **others} if not others:
+            return _TYPES.get(name)
         case _:
-            return _TYPES.get(str(schema.get("type")))
+            return None
+
+
+def _literals(values: Sequence[object]) -> str | None:
+    """The values as alternatives; not lists and objects, which would read as types."""
+    is_plain = bool(values) and not any(isinstance(value, list | dict) for value in values)
+    return " | ".join(map(json_line, values)) if is_plain else None
 
 
 def _one_line(text: str) -> str:

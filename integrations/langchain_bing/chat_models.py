@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
+from uuid import uuid4
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams, ModelProfile
 from langchain_core.load.serializable import SerializedConstructor, SerializedNotImplemented
@@ -21,7 +22,7 @@ from bing_llm.completion.stream import Completion
 from bing_llm.completion.tokens import CONTEXT_TOKENS, count_tokens, token_ids
 from bing_llm.services import Service, describe, fingerprint
 from bing_llm.sync import iterate, run
-from bing_llm.tools.prompt import render_instructions
+from bing_llm.tools.prompt import ToolPrompt, render_instructions
 from langchain_bing.blocks import PROVIDER
 from langchain_bing.chunks import BlockChunks, ChunkStream, TextChunks, result_of
 from langchain_bing.errors import model_errors
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_known_prompts: dict[int, tuple[ToolPrompt, str]] = {}  # kept, since an id may be given again to another object
 _cookies_from_environment: Callable[[], SecretStr | None] = secret_from_env("BING_COOKIES", default=None)
 
 
@@ -394,7 +396,7 @@ class ChatBing(ServiceFields, BaseChatModel):
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         # The key of LangChain's caches, made of what it may serialize. Service, client and secrets are left out there.
-        own = None if self.tool_prompt is None else (type(self.tool_prompt), id(self.tool_prompt))
+        own = None if self.tool_prompt is None else _key_of(self.tool_prompt)
         settings = (*self._identifying_params.items(), self.output_version, self.estimate_usage, own)
         return f"{super()._get_llm_string(stop, **kwargs)}---{settings}---{fingerprint(self._connection.service)}"
 
@@ -455,6 +457,11 @@ class ChatBing(ServiceFields, BaseChatModel):
     def __setstate__(self, state: dict[object, object]) -> None:
         super().__setstate__(state)
         self.cookies = _cookies_from_environment()
+
+
+def _key_of(tool_prompt: ToolPrompt) -> str:
+    """A name for this very wording, which no other one has: a cache may outlive it, and the process."""
+    return _known_prompts.setdefault(id(tool_prompt), (tool_prompt, uuid4().hex))[1]
 
 
 def profile_of(service: Service) -> ModelProfile:

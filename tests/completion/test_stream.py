@@ -14,10 +14,10 @@ import pytest
 from bing_llm import events as ev
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion, Item
-from bing_llm.errors import BingError, ConnectionLost, InvalidRequest, ServiceError
+from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, ServiceError
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
-from bing_llm.tools.prompt import DEFAULT_PROMPT, JsonFormat
+from bing_llm.tools.prompt import DEFAULT_PROMPT, FencedJson, JsonFormat
 from tests.fakes import FakeBackend, Line, Pause, answer, client_of
 
 render_call = DEFAULT_PROMPT.call
@@ -436,6 +436,19 @@ async def test_of_a_rewritten_answer_without_its_call_nothing_is_given(read: Any
     assert (items, end.finish_reason) == ([ADD], "tool_calls")
     items, end = await read(completion(FakeBackend(no, no), toolbox=MUST))
     assert (items, end.finish_reason) == (["I would rather not."], "stop")
+
+
+async def test_a_wording_that_asks_once_more_with_no_text_is_refused() -> None:
+    """Nothing is sent then."""
+
+    class Wrong(FencedJson):
+        def repair_json(self, problem: str) -> str:  # noqa: ARG002
+            return None  # type: ignore[return-value]  # the test's point
+
+    backend = FakeBackend(answer("No."))
+    with pytest.raises(ConfigurationError, match=r"Wrong\.repair_json\(\) is a NoneType"):
+        await items_of(completion(backend, json_format=JsonFormat(), tool_prompt=Wrong()))
+    assert len(backend.prompts) == 1
 
 
 async def test_json_is_asked_for_once_more() -> None:

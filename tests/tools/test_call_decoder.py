@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bing_llm.tools.call_decoder import CallDecoder
 from bing_llm.tools.call_formats import ARGUMENT_KEYS, LABEL_KEYS, LIST_KEYS, NESTING_KEYS
-from bing_llm.tools.calls import Call, InvalidCall, SchemaCheck, Tool, Toolbox
+from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 
 NEEDY = Tool("find", parameters={"type": "object", "required": ["q"]})
 DECODER = CallDecoder(Toolbox(tools=(NEEDY, Tool("list"))))
@@ -227,6 +227,7 @@ LOST = {
     "another key that names no tool": ({"action": "x", "tool": "delete_files", "args": OLD}, '"action" stands beside'),
     "two names": ({"name": "run", "function": {"name": "delete_files", "arguments": OLD}}, '"name" stands in'),
     "a text beside a list": ({"content": "Wait.", "tool_calls": [{"name": "list"}]}, "no name"),
+    "a label that may be an argument": ({"name": "run", "arguments": {"input": "ls"}, "id": 7}, '"id" stands beside'),
     "a type that says something": ({"name": "delete_files", "arguments": OLD, "type": "slow"}, "beside"),
 }  # fmt: skip
 
@@ -244,6 +245,35 @@ def test_what_would_be_lost_makes_a_call_invalid(value: Any, says: str) -> None:
     assert isinstance(found, InvalidCall)
     assert says in found.reason
     assert FULL.decode_bare(json.dumps(value), raw="raw") is None
+
+
+@pytest.mark.parametrize("written", [{"dir": "/"}, {"folder": "/", "older_than": 30}, {"arguments": OLD}])
+@pytest.mark.parametrize("is_strict", [True, False])
+def test_arguments_that_a_tool_does_not_list_are_asked_again(written: JsonObject, *, is_strict: bool) -> None:
+    """Frameworks drop them without a word: `delete_files` would run with its defaults. Who insists may be right."""
+    tool = replace(DELETE, check=SchemaCheck(DELETE.parameters), strict=is_strict)
+    call = json.dumps({"name": "delete_files", "arguments": written})
+    (found,) = CallDecoder(Toolbox(tools=(tool,))).decode(call, raw="", closed=True)
+    assert isinstance(found, InvalidCall)
+    assert "is not a parameter of delete_files" in found.reason
+    assert found.call == (None if is_strict else Call("delete_files", written))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"additionalProperties": True},
+        {"patternProperties": {"^x": {}}},
+        {"allOf": [{"properties": {"dir": {}}}]},
+        {"properties": {}},
+    ],
+)
+def test_a_tool_may_take_what_it_does_not_list(more: JsonObject) -> None:
+    """Where its schema speaks of others, or lists nothing."""
+    parameters = {**DELETE.parameters, **more}
+    decoder = CallDecoder(Toolbox(tools=(Tool("wipe", parameters=parameters, check=SchemaCheck(parameters)),)))
+    found = decoder.decode('{"name": "wipe", "arguments": {"dir": "/"}}', raw="", closed=True)
+    assert found == [Call("wipe", {"dir": "/"})]
 
 
 def test_a_key_with_two_values_makes_a_call_invalid() -> None:

@@ -58,6 +58,12 @@ def test_a_simple_schema_is_a_signature(schema: dict[str, Any], written: str) ->
 @pytest.mark.parametrize(
     "schema",
     [
+        parameters(a={"const": {"x": 1}}),
+        parameters(a={"enum": ["x", ["y"]]}),
+        parameters(a={"enum": []}),
+        parameters(a={"const": 1, "enum": [1, 2]}),
+        parameters(a={**STRING, "anyOf": [{"const": "x"}, INTEGER]}),
+        parameters(a={"anyOf": []}),
         parameters(a={"type": ["string", "null"]}),
         parameters(a={"allOf": [STRING]}),
         parameters(a={"type": "object"}),
@@ -79,6 +85,13 @@ def test_what_a_signature_cannot_say_is_json(schema: dict[str, Any]) -> None:
     """Nothing of the schema is lost."""
     written = render_tool(Tool("t", "About it.", schema))
     assert json.loads(written) == {"name": "t", "description": "About it.", "parameters": schema}
+
+
+def test_what_the_schema_says_of_the_whole_is_not_lost() -> None:
+    """Some frameworks describe a tool only there, some there too."""
+    schema = {**parameters("a", a=STRING), "description": "Only\nwhole words."}
+    assert render_tool(Tool("t", "Finds it.", schema)) == "t(a: string): Finds it. Only whole words."
+    assert render_tool(Tool("t", "Only\nwhole words.", schema)) == "t(a: string): Only whole words."
 
 
 def test_a_strange_name_is_json() -> None:

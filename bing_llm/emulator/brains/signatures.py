@@ -11,7 +11,7 @@ from typing import Any
 
 Schema = dict[str, Any]
 
-_NAME = re.compile(r"\s*([^\W\d]\w*)\s*")
+_NAME = re.compile(r"""\s*([^\s:?,;(){}\[\]|"'=/*<>.-]+)\s*""")
 _DEFAULT = re.compile(r"\s*=\s*")
 _COMMENT = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 _LIST = re.compile(r"\s*\[\]")
@@ -117,7 +117,7 @@ class _Reader:
 
     def _name(self) -> str:
         found = _NAME.match(self._text, self._at)
-        if found is None:
+        if found is None or not found[1].isidentifier():  # more than `\w`: also the signs of vowels in Hindi
             raise ValueError(self._text)
         self._at = found.end()
         return found[1]

@@ -39,6 +39,7 @@ def schema(*required: str, **properties: Any) -> dict[str, Any]:
             schema("names", names={"type": "array", "items": {"anyOf": [STRING, {"type": "null"}]}}),
         ),
         ("draw(at: {x: integer, y?: integer})", "draw", schema("at", at=schema("x", x=INTEGER, y=INTEGER))),
+        ("मौसम(शहर: string, l·l: string)", "मौसम", schema("शहर", "l·l", शहर=STRING, l·l=STRING)),
         ("погода(город: string): Погода", "погода", schema("город", город=STRING)),
     ],
 )

@@ -19,6 +19,7 @@ from bing_llm import events as ev
 from bing_llm.emulator import Emulator, Scripted
 from bing_llm.errors import ConnectionLost, ServiceError, Throttled
 from bing_llm.sync import run
+from bing_llm.tools import FencedJson
 from langchain_bing import ChatBing
 from tests.fakes import FakeBackend, Time, client_of
 from tests.integrations.langchain_bing.models import astreamed, model_of, said, streamed, summed
@@ -243,6 +244,23 @@ def test_a_cache_tells_services_and_callers_apart() -> None:
     assert ChatBing(service=Emulated())._get_llm_string() == keys[0]
     assert ChatBing(client=client)._get_llm_string() == ChatBing(client=client)._get_llm_string()
     assert not any("-token" in key for key in keys)
+
+
+class Silent(FencedJson):
+    """A wording of which Python thinks that it is nothing."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_cache_tells_wordings_apart() -> None:
+    """Also one from another that was thrown away, whose place in memory it may have."""
+    model = ChatBing(service=Emulated())
+    keys = [model.model_copy(update={"tool_prompt": Silent()})._get_llm_string() for _ in range(20)]
+    assert len({model._get_llm_string(), *keys}) == 21
+    mine = model.model_copy(update={"tool_prompt": Silent()})
+    assert mine._get_llm_string() == mine.model_copy()._get_llm_string()
+    assert mine._tool_prompt is mine.tool_prompt
 
 
 class Limiter(BaseRateLimiter):

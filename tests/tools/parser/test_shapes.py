@@ -323,6 +323,11 @@ SHAPES: dict[str, Shape] = {
     "FunctionGemma": again(
         "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>", "its own notation"
     ),
+    "an invented result in a fence": again(
+        f'{F}\n<tool_result name="get_weather">\nfine\n</tool_result>\n{F}', "as below"
+    ),
+    "the name after a fence's language": again(f"{F}json get_weather\n{ARGUMENTS}\n{F}", "no mark around it"),
+    "the name as a title of a fence": again(f"{F}json title=get_weather\n{ARGUMENTS}\n{F}", "as above"),
     "an invented result": again('<tool_result name="get_weather">\nfine\n</tool_result>', "nothing else is there"),
     # Who writes about calls.
     "a mention of a tag": text("The `<tool_call>` tag wraps the JSON of a call.", "in a sentence"),

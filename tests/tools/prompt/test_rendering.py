@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bing_llm.errors import InvalidRequest
+from bing_llm.errors import ConfigurationError, InvalidRequest
 from bing_llm.tools.calls import Call, Tool, Toolbox
 from bing_llm.tools.parser import CallParser
 from bing_llm.tools.prompt import (
@@ -313,6 +313,25 @@ def test_tools_are_rendered_once() -> None:
     assert one.asked == 1
     render_instructions(boxes[0], tool_prompt=other)
     assert other.asked == 1
+
+
+@pytest.mark.parametrize("wrong", [None, "Tools:", Instructions(None), Instructions("", 5)])  # type: ignore[arg-type]  # as it says
+@pytest.mark.parametrize("parameters", [{}, {"default": date(2024, 5, 17)}])
+def test_a_wording_that_gives_something_else_is_refused(wrong: Any, parameters: dict[str, Any]) -> None:
+    """The error names the class, its method and what it must give."""
+
+    class Wrong(FencedJson):
+        def instructions(self, toolbox: Toolbox, json_format: JsonFormat | None) -> Instructions:  # noqa: ARG002
+            return wrong  # type: ignore[no-any-return]  # the test's point
+
+        def call(self, call: Call) -> str:  # noqa: ARG002
+            return 5  # type: ignore[return-value]  # as above
+
+    box = Toolbox(tools=(Tool("wrongly_said", parameters=parameters),))
+    with pytest.raises(ConfigurationError, match=r"Wrong\.instructions\(\)"):
+        render_instructions(box, tool_prompt=Wrong())
+    with pytest.raises(ConfigurationError, match=r"Wrong\.call\(\) is a int; it must be a str"):
+        render_history_call("clock", None, Wrong())
 
 
 def test_a_wording_of_ones_own_is_used() -> None:
