@@ -3,7 +3,7 @@
 ====  ===========================================================================================
 exit  meaning
 ====  ===========================================================================================
-0     ok; also when the reader of a pipe has had enough, or a chat or an emulator was ended
+0     ok; also when the reader of a pipe has had enough, or a chat, an emulator or a server was ended
 1     the service refused, failed or withdrew its answer, or the output could not be written; of a
       chat whose messages are piped in: any error; of a batch: rows failed, or it was stopped, also
       because the reader of a pipe has left

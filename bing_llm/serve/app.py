@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from bing_llm.client import BingClient
+from bing_llm.completion.continuation import TurnObserver
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completion
 from bing_llm.errors import ConfigurationError
@@ -22,7 +23,7 @@ from bing_llm.serve.body import header_of, read_body
 from bing_llm.serve.chat import ChatRequest
 from bing_llm.serve.chat_answers import ChatAnswer
 from bing_llm.serve.errors import busy
-from bing_llm.serve.exchange import Answer, Exchange
+from bing_llm.serve.exchange import Answer, Exchange, cancelled_without_caller
 from bing_llm.serve.middleware import HEALTH, RECORD, SPAN, add_headers, guard, observe
 from bing_llm.serve.models import Model, Models
 from bing_llm.serve.response_answers import ResponseAnswer
@@ -197,18 +198,13 @@ class Front:
     ) -> web.StreamResponse:
         record = request[RECORD]
         record.model, record.stream = model.name, stream
-        attributes = {
-            "gen_ai.provider.name": model.client.backend_name,
-            "gen_ai.request.model": model.name,
-            "gen_ai.response.model": model.name,
-            "gen_ai.output.type": "text" if wanted.json_format is None else "json",
-        }
+        asked = [message.content for message in wanted.messages]
         headers = {IGNORED_HEADER: header_of(ignored)} if ignored else {}
-        async with self._permit():
-            completion = Completion(model.client, wanted, observer=request[SPAN].turns(attributes))
-            asked = [message.content for message in wanted.messages]
-            exchange = Exchange(completion, answer, asked=asked, record=record, headers=headers)
-            return await exchange.run(request, stream=stream)
+        with cancelled_without_caller(request):
+            async with self._permit():
+                completion = Completion(model.client, wanted, observer=_observer(request, model, wanted))
+                exchange = Exchange(completion, answer, asked=asked, record=record, headers=headers)
+                return await exchange.run(request, stream=stream)
 
     @asynccontextmanager
     async def _permit(self) -> AsyncIterator[None]:
@@ -231,6 +227,18 @@ class Front:
 
 
 FRONT: Final = web.AppKey("front", Front)
+
+
+def _observer(request: web.Request, model: Model, wanted: Request) -> TurnObserver | None:
+    """What makes the spans of the turns; None for none."""
+    return request[SPAN].turns(
+        {
+            "gen_ai.provider.name": model.client.backend_name,
+            "gen_ai.request.model": model.name,
+            "gen_ai.response.model": model.name,
+            "gen_ai.output.type": "text" if wanted.json_format is None else "json",
+        }
+    )
 
 
 async def _drain(app: web.Application) -> None:

@@ -87,8 +87,7 @@ class Exchange:
             BingError: The turn failed before anything was written.
         """
         try:
-            with _cancelled_without(lambda: request.transport):
-                return await (self._stream(request) if stream else self._whole())
+            return await (self._stream(request) if stream else self._whole())
         finally:
             self._record.finish_reason = self._answer.finish_reason
             self._record.turns = self._completion.turns
@@ -148,13 +147,13 @@ class Exchange:
 
 
 @contextmanager
-def _cancelled_without(transport: Callable[[], asyncio.Transport | None]) -> Iterator[None]:
+def cancelled_without_caller(request: web.Request) -> Iterator[None]:
     """Cancel the running task soon after its caller has left, so that the turn ends at the service, too.
 
     aiohttp does that itself with `handler_cancellation=True`, at once. Without it, nobody would notice before the next
     text is written, which may take minutes.
     """
-    looks = _Looks(transport)
+    looks = _Looks(lambda: request.transport)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from bing_llm import events as ev
 from bing_llm.errors import ConnectionLost, InvalidRequest, ServiceError, Throttled, Unauthorized
-from bing_llm.serve import application
+from bing_llm.serve.app import FRONT, application
 from bing_llm.serve.record import ACCESS_LOG
 from tests.fakes import FakeBackend, Pause, answer, client_of
 from tests.serve.visitor import HELLO, fronting
@@ -102,6 +102,32 @@ async def test_a_caller_who_leaves_is_noticed_by_any_server(monkeypatch: pytest.
             await left_during(backend, pause, f"http://127.0.0.1:{runner.addresses[0][1]}", stream=False)
         finally:
             await runner.cleanup()
+
+
+async def test_a_caller_who_waits_and_leaves_is_noticed_by_any_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No turn is begun for nobody."""
+    monkeypatch.setattr("bing_llm.serve.exchange._LOOK_S", 0.0)
+    pause = Pause()
+    backend = FakeBackend([pause, *answer("one")], answer("three"))
+    async with client_of(backend) as client:
+        app = application(client, max_concurrency=1)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1/chat/completions"
+        async with aiohttp.ClientSession() as http, aiohttp.ClientSession() as leaving:
+            first = asyncio.create_task(http.post(url, json={"messages": HELLO}))
+            await pause.reached.wait()
+            second = asyncio.create_task(leaving.post(url, json={"messages": HELLO}))
+            while app[FRONT]._taken < 2:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0)
+            second.cancel()
+            while app[FRONT]._taken > 1:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+            pause.go.set()
+            (await first).close()
+        await runner.cleanup()
+    assert len(backend.prompts) == 1
 
 
 async def test_a_caller_who_leaves_in_the_middle_of_a_stream_ends_the_turn() -> None:
