@@ -291,7 +291,7 @@ def about_repeats(messages: Sequence[Message], instructions: Instructions) -> In
             break
         if message.role == "assistant":
             written.append(message.content.strip())
-    if not written or written[0] not in written[1:]:
+    if not instructions.after_repeat or not written or written[0] not in written[1:]:
         return instructions
     return msgspec.structs.replace(instructions, after_results=instructions.after_repeat)
 

@@ -60,7 +60,8 @@ class Instructions(msgspec.Struct, frozen=True):
         reminder: What follows a message of the user; one short sentence, since models like to repeat what comes last.
         after_results: What follows the results of tools; as short. Whatever asks for a call here, a small model calls
             for ever.
-        after_repeat: What follows them if the model made the very calls again that it had made since the question.
+        after_repeat: What follows them if the model made the very calls again that it had made since the question; ""
+            for the same as otherwise.
     """
 
     prefix: str = ""

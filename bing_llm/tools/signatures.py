@@ -54,7 +54,7 @@ def _is_plain_object(schema: JsonObject) -> bool:
     """Whether it has properties and nothing else; a schema without a type takes an object, as of tools."""
     properties, required = schema.get("properties", {}), schema.get("required", [])
     return (
-        schema.keys() <= {"type", "properties", "required", "description", "additionalProperties"}
+        schema.keys() <= {"$schema", "type", "properties", "required", "description", "additionalProperties"}
         and schema.get("type", "object") == "object"
         and schema.get("additionalProperties", False) is False
         and isinstance(properties, Mapping)

@@ -117,6 +117,12 @@ def test_who_calls_in_circles_is_told(messages: list[Message], *, is_repeated: b
     assert about_repeats(messages, AGAIN).after_results == ("Again?" if is_repeated else "Go on.")
 
 
+def test_a_wording_need_not_know_of_circles() -> None:
+    """It says after them what it says after other results."""
+    said = Instructions("The tools.", "Use them.", "Go on.")
+    assert about_repeats([HELLO, CALLED, SEVEN, CALLED, SEVEN], said) == said
+
+
 WHOLE = "The tools.\n\nHello\n\nUse them."
 SHORT = "Hello\n\nUse them."
 LISTED = "[system](#message)\nThe tools.\n\n[user](#message)\nOnce\n\n"

@@ -46,6 +46,13 @@ def parameters(*required: str, **properties: Any) -> dict[str, Any]:
         ),
         (parameters("a", a=parameters("x", x=INTEGER, y=INTEGER)), "t(a: {x: integer, y?: integer})"),
         ({**parameters("a", a=STRING), "additionalProperties": False, "title": "T"}, "t(a: string)"),
+        (parameters("a", a={**INTEGER, "default": 1, "minimum": 1}), "t(a: integer /* default: 1; minimum: 1 */)"),
+        (
+            parameters("a", a={**STRING, "pattern": "a  */*", "description": "A  type"}),
+            r't(a: string /* A type; pattern: "a  *\/*" */)',
+        ),
+        # MCP servers name the draft of their schemas, which says nothing of the tool.
+        ({**parameters("a", a=STRING), "$schema": "http://json-schema.org/draft-07/schema#"}, "t(a: string)"),
         ({**parameters("a", a={"$ref": "#/$defs/A"}), "$defs": {"A": STRING}}, "t(a: string)"),
     ],
 )

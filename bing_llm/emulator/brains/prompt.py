@@ -303,8 +303,13 @@ def _without_announcement(text: str) -> str:
 
 
 def _with_schemas(text: str) -> str:
-    """The text with each signature of a tool written as JSON; a list of tools follows a line that ends with a colon."""
+    """The text with each signature of a tool written as JSON.
+
+    A list of tools follows a line that ends with a colon, and that speaks of tools if the text does not show the form
+    of a call: other signatures are code that somebody asks about.
+    """
     lines = text.split("\n")
+    has_form = _CALL_FORM.search(text) is not None
     is_listed = False
     for place, line in enumerate(lines):
         if not line.strip():
@@ -312,7 +317,8 @@ def _with_schemas(text: str) -> str:
         found = read_signature(line) if is_listed else None
         if found is not None:
             lines[place] = json.dumps({"name": found[0], "parameters": found[1]})
-        is_listed = found is not None or line.rstrip().endswith(":") or (is_listed and line.startswith("{"))
+        is_announced = line.rstrip().endswith(":") and (has_form or _OF_CALLS.search(line) is not None)
+        is_listed = found is not None or is_announced or (is_listed and line.startswith("{"))
     return "\n".join(lines)
 
 

@@ -87,6 +87,16 @@ def test_tools_may_stand_before_the_prompt(listed_in: str) -> None:
     assert request("What is 2?", (listed_in, f"Tools:\n{TOOL}")).tools == ()
 
 
+@pytest.mark.parametrize("line", ["Here is my code:", "Explain this TypeScript:"])
+def test_code_that_is_asked_about_is_no_tool(line: str) -> None:
+    """A signature is a tool where the text speaks of tools, or shows the form of a call."""
+    code = f"{line}\n\nget_weather(city: string)"
+    assert (request(code).tools, request(code).question) == ((), code)
+    assert [tool.name for tool in request(f"The tools:\n\nget_weather(city: string)\n\n{line}").tools] == [
+        "get_weather"
+    ]
+
+
 def test_tools_of_an_earlier_turn_stay() -> None:
     """The tools are sent once a conversation."""
     turn = PastTurn(f"One?\n\nTools:\n{TOOL}\n\n{RULES}", "One.")
