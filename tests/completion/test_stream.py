@@ -14,7 +14,7 @@ import pytest
 from bing_llm import events as ev
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion, Item
-from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, ServiceError
+from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, PromptTooLong, ServiceError
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import DEFAULT_PROMPT, FencedJson, JsonFormat
