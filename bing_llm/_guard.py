@@ -8,6 +8,7 @@ may read the answers too. Its requests name it: in `Host`, which a page cannot c
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,6 +19,20 @@ from bing_llm.errors import ConfigurationError
 ALL_ADDRESSES: Final = frozenset(("", "0.0.0.0", "::"))  # noqa: S104 - what is listened on, said by the user
 
 _FOREIGN: Final = frozenset(("cross-site", "same-site"))  # what a browser says of a page of another origin
+
+
+def cannot_listen(server: str, host: str, port: int, exc: OSError) -> ConfigurationError:
+    """The error of a server that cannot listen.
+
+    Args:
+        server: What the server is: "emulator".
+        host: The address.
+        port: The port.
+        exc: Why. asyncio puts the address into its text again, so the system's own words are taken where there are any.
+    """
+    reason = os.strerror(exc.errno) if exc.errno and exc.errno > 0 else exc.strerror or exc  # of a name: below 0
+    msg = f"The {server} cannot listen on {host}, port {port}: {reason}."
+    return ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.")
 
 
 class HostGuard:

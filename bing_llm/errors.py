@@ -166,8 +166,9 @@ class InvalidRequest(RequestError):
 
 
 class PromptTooLong(RequestError):
-    """The prompt and its context are longer than the service accepts.
+    """The prompt, or it and its context, are longer than the service accepts.
 
+    Raised before anything is sent if it is over the model's limit (`prompt_limit`), and for the service's own refusal.
     For over 4,000 characters, a ChatHub closes the connection without an error; Work IQ answers HTTP 413.
     """
 

@@ -52,7 +52,7 @@ from bing_llm.backends.chathub import options as chathub
 from bing_llm.backends.workiq import options as workiq
 from bing_llm.backends.workiq.auth import Token, check_token
 from bing_llm.backends.workiq.login import saved_login
-from bing_llm.errors import ConfigurationError, InvalidRequest
+from bing_llm.errors import ConfigurationError, InvalidRequest, PromptTooLong
 
 if TYPE_CHECKING:
     from bing_llm.backends.base import AnyBackend
@@ -240,13 +240,14 @@ class _BuiltIn(SecretStruct, frozen=True, kw_only=True):
         """Refuse a prompt that the service would not take.
 
         Raises:
-            InvalidRequest: It is empty, or longer than the limit.
+            InvalidRequest: It is empty.
+            PromptTooLong: It is longer than the limit.
         """
         if not text.strip():
             raise InvalidRequest("The prompt is empty.", hint="Pass some text to answer.")
         if len(text) > self.longest_prompt:
             msg = f"The prompt has {len(text):,} characters; {self.model} takes at most {self.longest_prompt:,}."
-            raise InvalidRequest(msg, hint="Shorten it, or move text into the context.")
+            raise PromptTooLong(msg, hint="Shorten it, or move text into the context.")
 
 
 class _Remote(_BuiltIn, frozen=True, kw_only=True):

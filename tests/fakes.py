@@ -16,7 +16,7 @@ from bing_llm import events as ev
 from bing_llm.backends.base import ConversationInfo
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
-from bing_llm.errors import UNMETERED, BingError, ConnectionLost, InvalidRequest
+from bing_llm.errors import UNMETERED, BingError, ConnectionLost, InvalidRequest, PromptTooLong
 from bing_llm.fold import Fold
 from bing_llm.limits import Deadline, Retries, Timeouts
 from bing_llm.messages import Prompt
@@ -240,7 +240,7 @@ class FakeBackend:
         if not prompt.text:
             raise InvalidRequest("The prompt is empty.")
         if len(prompt.text) > self.prompt_limit:
-            raise InvalidRequest("The prompt is too long.")
+            raise PromptTooLong("The prompt is too long.")
         if self.max_images is not None and len(prompt.images) > self.max_images:
             raise InvalidRequest("The prompt has too many images.")
 

@@ -162,7 +162,8 @@ class Backend(Protocol[H, W]):
         """Refuse a prompt before anything is sent.
 
         Raises:
-            InvalidRequest: The service would not take it; the text names the limit.
+            InvalidRequest: The service would not take it.
+            PromptTooLong: It is longer than the limit, which the text names.
         """
 
     async def create_conversation(self, deadline: Deadline) -> H:

@@ -77,10 +77,10 @@ def ask(beginning: Beginning, question: Question, *, json: bool, log: bool | Non
     view = JsonView(status) if json else TextView(status)
     with Loop() as loop:
         reply, redact = loop.run(_answer(client, turn, view, status))
-    if not json:
-        _print_below(reply)
     exchange = Exchange(material.prompt, reply, material.context)
     Recorder(beginning, wanted=log).add(client, exchange, beginning.past.system, redact)
+    if not json:
+        _print_below(reply)  # after the log, because the reader of a pipe may leave after the answer
     return ExitCode.FAILED if reply.revoked else ExitCode.OK
 
 

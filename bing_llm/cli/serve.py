@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,9 @@ _LONGEST_KEY = 4096  # bytes; a file that is longer is another one
 
 
 def read_key(file: Path | None) -> str | None:
-    """The key that callers must send; None for none.
+    """The key that callers must send; None for none. A warning says if other users can read its file.
+
+    It is not refused, because the secrets of containers are files that each user of the container can read.
 
     Args:
         file: The file that holds it, in one line; None for the environment variable.
@@ -40,11 +43,14 @@ def read_key(file: Path | None) -> str | None:
     try:
         with file.open(encoding="utf-8") as opened:
             key = opened.read(_LONGEST_KEY + 1).strip()
+            mode = os.fstat(opened.fileno()).st_mode
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or "it is not text"
         raise ConfigurationError(f"The key file {str(file)!r} cannot be read: {reason}.") from exc
     if not key:
         raise ConfigurationError(f"The key file {str(file)!r} is empty.", hint="Write the key into it.")
+    if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+        print_error(f"Other users of this machine can read the key file {str(file)!r}. Run chmod 600 on it")
     return key
 
 

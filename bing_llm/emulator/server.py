@@ -11,6 +11,7 @@ from typing import Literal, Self
 
 from aiohttp import web
 
+from bing_llm._guard import cannot_listen
 from bing_llm.emulator.brains.base import Brain
 from bing_llm.emulator.brains.rules import Obedient
 from bing_llm.emulator.chathub.rest import Rest
@@ -278,8 +279,7 @@ class Emulator:
                 await web.SockSite(runner, listening).start()
         except OSError as exc:
             await runner.cleanup()
-            msg = f"The emulator cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."
-            raise ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.") from exc
+            raise cannot_listen("emulator", self._host, self._port, exc) from exc
         self._runner = runner
         self._state.closing = False
         self._pid = os.getpid()

@@ -27,7 +27,7 @@ def read_body(data: bytes, kind: type[T]) -> tuple[T, list[str]]:
         ApiError: It is not JSON, not an object, or a field is of the wrong type.
     """
     try:
-        fields: object = msgspec.json.decode(data)
+        fields = _decode(data)
         if not isinstance(fields, dict):
             raise ApiError(400, "The body is not a JSON object.", code="invalid_json")
         request = msgspec.convert(fields, kind)
@@ -38,10 +38,15 @@ def read_body(data: bytes, kind: type[T]) -> tuple[T, list[str]]:
         raise ApiError(
             400, f"{f'{place}: ' if place else ''}{what}.", code="invalid_type", param=place or None
         ) from exc
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-        raise ApiError(400, f"The body is not JSON: {exc}.", code="invalid_json") from exc
     known = {field.encode_name for field in msgspec.structs.fields(kind)}  # type: ignore[arg-type]  # each is a struct
     return request, sorted(name for name, value in fields.items() if name not in known and _asks(value))
+
+
+def _decode(data: bytes) -> object:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:  # also a number that no float holds
+        raise ApiError(400, f"The body is not JSON: {exc}.", code="invalid_json") from exc
 
 
 def _asks(value: Any) -> bool:

@@ -43,6 +43,10 @@ async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
             response = await handler(request)
         except (ApiError, BingError, web.HTTPException) as exc:
             response = _error_response(exc, record)
+        except web.RequestPayloadError:  # such as a `Content-Encoding` that the body does not have
+            response = _error_response(
+                ApiError(400, "The body of the request cannot be read.", code="bad_request"), record
+            )
         except ConnectionError:  # of the response: the caller has left
             raise
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets an answer

@@ -63,8 +63,8 @@ class Models:
         self._own_agent: str | None = getattr(service, "agent", None)
         listed = dict.fromkeys([*([self._own_agent] if self._own_agent else []), *agents])
         if agents and self._service is None:
-            msg = f"agents are named, and {service.name} has none: only Work IQ does."
-            raise ConfigurationError(msg, hint="Name none, or use the backend workiq.")
+            msg = f"The backend {service.name} has no agents to offer: only workiq has."
+            raise ConfigurationError(msg, hint="Leave --offer-agent out, or use workiq; in Python, leave agents= out.")
         self.names = (*service.models, *(f"{AGENT}{agent}" for agent in listed))
         self._agents = OrderedDict[str, _Agent]()
 

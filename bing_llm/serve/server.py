@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from aiohttp import web
 
+from bing_llm._guard import cannot_listen
 from bing_llm.client import BingClient
 from bing_llm.errors import ConfigurationError
 from bing_llm.serve.app import FRONT, application
@@ -83,8 +84,7 @@ class Server:
             await web.TCPSite(runner, self._host, self._port).start()
         except OSError as exc:
             await runner.cleanup()
-            msg = f"The server cannot listen on {self._host}, port {self._port}: {exc.strerror or exc}."
-            raise ConfigurationError(msg, hint="Pass an address of this machine, and a free port or 0.") from exc
+            raise cannot_listen("server", self._host, self._port, exc) from exc
         self._runner = runner
         self._address = runner.addresses[0]
 

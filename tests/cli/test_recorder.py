@@ -40,6 +40,18 @@ def test_ask_goes_on(command: Command, answering: Emulator) -> None:
     ]
 
 
+@pytest.mark.usefixtures("answering")
+def test_an_answer_whose_sources_nobody_reads_is_logged(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer was complete, and may have been paid for: in `ask ... | head -1` only what follows it is not read."""
+
+    def leave(_reply: object) -> list[str]:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("bing_llm.cli.ask.source_lines", leave)
+    assert command("ask", "one").code == 0
+    assert "1 turn: one" in command("logs").out
+
+
 def test_a_long_material_is_sent_again(command: Command, answering: Emulator, tmp_path: Path) -> None:
     """Else nothing could be asked about it."""
     (tmp_path / "a.txt").write_text("Known.")

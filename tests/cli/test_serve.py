@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import signal
 import socket
@@ -69,11 +70,13 @@ def test_beyond_loopback_a_key_is_required(command: Command) -> None:
 
 @pytest.mark.usefixtures("service")
 def test_a_taken_port_is_one_line(command: Command) -> None:
-    """Where it cannot listen, the exit code is 2."""
+    """Where it cannot listen, it says where once, and the exit code is 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = command("serve", "--port", str(taken.getsockname()[1]))
+        port = taken.getsockname()[1]
+        done = command("serve", "--port", str(port))
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("bing-llm: The server cannot listen on 127.0.0.1, port ")
+    assert done.err.startswith(f"bing-llm: The server cannot listen on 127.0.0.1, port {port}: ")
+    assert done.err.count("127.0.0.1") == 1
 
 
 @pytest.mark.parametrize(("option", "value"), [("--key", KEY), ("--api-key", KEY)])
@@ -93,6 +96,30 @@ def test_the_key_is_that_of_the_environment_or_of_the_file(monkeypatch: pytest.M
     assert read_key(None) == "another-key-of-it"
     with pytest.raises(ConfigurationError, match="both given"):
         read_key(file)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such permissions")
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
+def test_a_file_that_other_users_can_read_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], mode: int, *, warned: bool
+) -> None:
+    """It is taken all the same, as containers mount their secrets so; the key is not in the warning."""
+    file = tmp_path / "key"
+    file.write_text(KEY, encoding="utf-8")
+    file.chmod(mode)
+    assert read_key(file) == KEY
+    said = capsys.readouterr().err
+    assert ("Other users of this machine can read the key file" in said) == warned
+    assert KEY not in said
+
+
+@pytest.mark.usefixtures("service")
+def test_agents_of_a_service_without_any_are_refused_in_the_words_of_the_command(command: Command) -> None:
+    """The option is named, not the argument that Python has."""
+    done = command("serve", "--port", "0", "--offer-agent", "P_writer")
+    assert done.code == 2
+    assert "Leave --offer-agent out, or use workiq." in done.err
+    assert "agents=" not in done.err
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])

@@ -21,6 +21,7 @@ from bing_llm.errors import (
     ConfigurationError,
     InvalidRequest,
     Metering,
+    PromptTooLong,
     ServiceError,
 )
 from bing_llm.limits import Retries, Timeouts
@@ -148,7 +149,7 @@ def test_defaults_of_work_iq() -> None:
     assert on_graph.backend.metering == Metering(throttling_passes=True)
     assert client.service == WorkIQ(token=SECRET, time_zone="Europe/Zurich")
     assert (client.model, client.prompt_limit) == ("copilot", 16_000)
-    with pytest.raises(InvalidRequest, match=r"16,001 characters; copilot takes at most 16,000"):
+    with pytest.raises(PromptTooLong, match=r"16,001 characters; copilot takes at most 16,000"):
         client.stream("x" * 16_001)
 
 

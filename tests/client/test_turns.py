@@ -20,6 +20,7 @@ from bing_llm.errors import (
     ConnectionFailed,
     ConnectionLost,
     InvalidRequest,
+    PromptTooLong,
     ServiceError,
     SessionExpired,
     Throttled,
@@ -276,7 +277,7 @@ async def test_the_limit_of_a_prompt_can_be_asked_for() -> None:
     ):
         assert client.prompt_limit == limit
         client.stream("x" * limit)
-        with pytest.raises(InvalidRequest):
+        with pytest.raises(PromptTooLong):
             client.stream("x" * (limit + 1))
     await client.aclose()
     with pytest.raises(ConfigurationError, match="This client was closed"):

@@ -14,7 +14,7 @@ import pytest
 from bing_llm import events as ev
 from bing_llm.completion.request import Request
 from bing_llm.completion.stream import Completed, Completion, Item
-from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, ServiceError
+from bing_llm.errors import BingError, ConfigurationError, ConnectionLost, InvalidRequest, PromptTooLong, ServiceError
 from bing_llm.messages import Message
 from bing_llm.tools.calls import Call, InvalidCall, JsonObject, SchemaCheck, Tool, Toolbox
 from bing_llm.tools.prompt import DEFAULT_PROMPT, FencedJson, JsonFormat
@@ -333,7 +333,7 @@ async def test_a_broken_call_is_asked_for_once_more(read: Any) -> None:
 async def test_a_request_that_cannot_be_served_is_refused_at_once(request_: dict[str, Any], match: str) -> None:
     """Before anything is sent, and when it is made."""
     backend = FakeBackend(answer("Hi"), prompt_limit=10)
-    with pytest.raises(InvalidRequest, match=match):
+    with pytest.raises((InvalidRequest, PromptTooLong), match=match):
         Completion(client_of(backend), Request(**{"messages": HELLO, **request_}))
     assert backend.calls == []
 

@@ -89,6 +89,15 @@ async def test_a_history_that_is_sent_again_goes_on_in_its_conversation() -> Non
     assert backend.prompts[2].context is None
 
 
+async def test_a_prompt_over_the_limit_of_the_model_is_too_long() -> None:
+    """In OpenAI's word for it, by which clients know that they have to shorten their history."""
+    backend = FakeBackend(prompt_limit=4)
+    async with fronting(backend) as visitor:
+        answered = await visitor.chat()
+    assert (answered.status, answered.json["error"]["code"]) == (400, "context_length_exceeded")
+    assert backend.prompts == []
+
+
 async def test_a_refusal_is_an_answer() -> None:
     """Whose reason is `content_filter`, whole and streamed."""
     async with fronting(FakeBackend(ContentFiltered("No.", service_message="I cannot."), ContentFiltered())) as visitor:

@@ -31,7 +31,7 @@ def test_what_asks_for_nothing_is_not_named() -> None:
 @pytest.mark.parametrize(
     ("body", "code"),
     [(b"", "invalid_json"), (b"{", "invalid_json"), (b"[]", "invalid_json"), (b'"\xff"', "invalid_json"),
-     (b"[" * 100_000, "invalid_json"), (b"{}", "invalid_type")],
+     (b"[" * 100_000, "invalid_json"), (b'{"messages": [], "seed": 1e400}', "invalid_json"), (b"{}", "invalid_type")],
 )  # fmt: skip
 def test_what_is_not_a_request_is_an_error(body: bytes, code: str) -> None:
     """Of the caller."""

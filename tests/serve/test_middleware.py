@@ -107,3 +107,13 @@ async def test_the_access_log_has_a_line_for_each_request(caplog: pytest.LogCapt
     ]
     assert "secret" not in "".join(record.getMessage() for record in caplog.records if record.name == ACCESS_LOG)
     assert KEY not in caplog.text
+
+
+async def test_a_body_in_another_encoding_than_it_says_is_an_error_of_the_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The server did not fail, and leaves no traceback in its log."""
+    async with fronting(FakeBackend()) as visitor:
+        answered = await visitor.send("POST", "/v1/chat/completions", b"no gzip", Content_Encoding="gzip")
+    assert (answered.status, answered.error["code"]) == (400, "bad_request")
+    assert not [record for record in caplog.records if record.exc_info]

@@ -115,7 +115,7 @@ async def test_agents_that_are_not_used_are_closed(bing_emulator: Emulator, monk
 async def test_agents_of_a_service_that_has_none_are_refused() -> None:
     """When the server is made."""
     async with client_of(FakeBackend()) as client:
-        with pytest.raises(ConfigurationError, match="only Work IQ does"):
+        with pytest.raises(ConfigurationError, match="only workiq has"):
             Models(client, agents=["P_writer"])
 
 

@@ -18,7 +18,7 @@ from bing_llm.backends.workiq import options as workiq_options
 from bing_llm.backends.workiq.login import login
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator
-from bing_llm.errors import BingError, ConfigurationError, InvalidRequest
+from bing_llm.errors import BingError, ConfigurationError, InvalidRequest, PromptTooLong
 from bing_llm.services import SERVICES, ChatHub, Emulated, Location, Service, ServiceSettings, WorkIQ, fingerprint
 from bing_llm.sync_client import SyncBingClient
 from tests.backends.workiq import azure
@@ -231,13 +231,13 @@ BAD_PROMPTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 async def test_bad_prompts_are_refused_before_anything_is_sent(
     arguments: dict[str, Any], named: tuple[str, ...]
 ) -> None:
-    """An empty or over-long prompt and an unreadable image are InvalidRequest; the service hears nothing."""
+    """Such as an empty or over-long one, or an unreadable image: the service hears nothing."""
     async with Emulator() as emulator, BingClient(endpoint=emulator.url, cookies=f"_U={SECRET}") as bing:
         raised: list[BingError] = []
-        with pytest.raises(InvalidRequest) as caught:
+        with pytest.raises((InvalidRequest, PromptTooLong)) as caught:
             bing.stream(**arguments)
         raised.append(caught.value)
-        with pytest.raises(InvalidRequest) as caught:
+        with pytest.raises((InvalidRequest, PromptTooLong)) as caught:
             await bing.ask(**arguments)
         raised.append(caught.value)
         assert emulator.requests == []
@@ -252,11 +252,11 @@ async def test_the_limit_of_a_prompt_is_the_models() -> None:
     for model, style in MODELS.items():
         client = BingClient(backend="chathub", model=model)
         client.stream("x" * style.prompt_limit)
-        with pytest.raises(InvalidRequest, match=rf"{style.prompt_limit + 1:,} characters; {model} takes"):
+        with pytest.raises(PromptTooLong, match=rf"{style.prompt_limit + 1:,} characters; {model} takes"):
             client.stream("x" * (style.prompt_limit + 1))
     client = BingClient(backend="chathub", prompt_limit=9000)
     client.stream("x" * 9000)
-    with pytest.raises(InvalidRequest, match="at most 9,000"):
+    with pytest.raises(PromptTooLong, match="at most 9,000"):
         client.stream("x" * 9001)
 
 
@@ -471,7 +471,7 @@ def test_another_model_changes_nothing_else() -> None:
 def test_a_prompt_may_have_so_many_characters(service: ChatHub | Emulated | WorkIQ, limit: int) -> None:
     """A prompt of the limit is taken; one character more is refused with both numbers, and so is one without text."""
     service.check_prompt("x" * limit)
-    with pytest.raises(InvalidRequest, match=f"has {limit + 1:,} characters; {service.model} takes at most {limit:,}"):
+    with pytest.raises(PromptTooLong, match=f"has {limit + 1:,} characters; {service.model} takes at most {limit:,}"):
         service.check_prompt("x" * (limit + 1))
     for text in ("", "  ", "\n\t"):
         with pytest.raises(InvalidRequest, match="The prompt is empty"):

@@ -116,7 +116,7 @@ async def test_a_row_may_name_its_model() -> None:
     ("bad", "kind"),
     [
         (row(1, "Hello", model="gpt-none"), errors.ConfigurationError),
-        (row(1, "x" * 4001), errors.InvalidRequest),
+        (row(1, "x" * 4001), errors.PromptTooLong),
         (row(1, ""), errors.InvalidRequest),
         (row(1, "Half of a pair: \ud800"), errors.InvalidRequest),
         (row(messages=(Message("user", ""),)), errors.InvalidRequest),
