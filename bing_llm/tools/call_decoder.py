@@ -14,6 +14,7 @@ from bing_llm.tools.call_formats import (
     LIST_KEYS,
     NAME_KEYS,
     NAME_PREFIXES,
+    NAME_SUFFIX,
     NESTING_KEYS,
     PARALLEL_NAMES,
     THOUGHT_KEYS,
@@ -32,7 +33,8 @@ _NAME_IN_BROKEN_JSON = re.compile(
 )
 _IGNORED = re.compile(r"[\s_\\-]+")
 _PREFIX = re.compile(rf"(?:{'|'.join(map(re.escape, NAME_PREFIXES))})")
-_COUNT = re.compile(r":[0-9]{0,4}\Z")
+_SUFFIX = re.compile(rf"(?::[0-9]{{0,4}}|{re.escape(NAME_SUFFIX)})\Z")  # Kimi counts its calls
+_SUFFIX_BEGUN = re.compile(r"(?::[0-9]{0,4}|\.[a-z]{0,4})\Z")
 _TYPES = {str: "string", int: "integer"}  # of labels
 _MAX_NESTING = 4  # lists in lists, as wrappers in wrappers make them
 _MAX_DEPTH = 8  # levels of JSON in which the name of a tool is looked for
@@ -97,8 +99,10 @@ class CallDecoder:
 
     def may_begin(self, name: str) -> bool:
         """Whether a name that begins so may be that of a tool."""
-        begun = _normalize(_COUNT.sub("", _PREFIX.sub("", name, count=1)))
-        return any(_normalize(known).startswith(begun) for known in (*self._tools, *NAME_PREFIXES))
+        known = [_normalize(known) for known in (*self._tools, *NAME_PREFIXES)]
+        bare = _PREFIX.sub("", name, count=1)
+        begun = {_normalize(bare), _normalize(_SUFFIX_BEGUN.sub("", bare))}
+        return any(spelled.startswith(part) for spelled in known for part in begun)
 
     def unknown(self, name: str) -> str:
         """What is wrong with a name that no tool has, in one sentence."""
@@ -329,7 +333,7 @@ class CallDecoder:
 
     def _tool_name(self, name: str) -> str:
         """The name of the tool that is meant: spelled as here, or the only one whose name differs just in spelling."""
-        for spelled in (name, _COUNT.sub("", _PREFIX.sub("", name.strip(), count=1))):
+        for spelled in (name, _SUFFIX.sub("", _PREFIX.sub("", name.strip(), count=1))):
             if spelled in self._tools:
                 return spelled
             if (alike := self._alike.get(_normalize(spelled))) is not None:

@@ -96,6 +96,9 @@ NAME_KEYS = ("name", "tool", "tool_name", "function", "function_name", "action",
 NAME_PREFIXES = ("functions.", "function.", "tools.", "tool.", "default_api.", "call:")
 """What may stand before the name of a tool: OpenAI's and Gemini's models see their tools in such a namespace."""
 
+NAME_SUFFIX = ".call"
+"""What may stand after it: Llama 3.1 calls its tools so (Meta's prompt format: `brave_search.call(query="...")`)."""
+
 ARGUMENT_KEYS = (
     *("arguments", "parameters", "args", "input", "tool_input", "action_input", "params", "kwargs"),
     *("tool_args", "tool_arguments", "tool_parameters", "function_args", "function_arguments"),
@@ -245,7 +248,7 @@ _json_begun = _compiled(rf"{_SPACE}(?:`{{0,2}}|~{{0,2}}|(?:`{{3,16}}|~{{3,16}}){
 _line = _compiled(r"[ \t]{0,4}(?:([A-Z_\\]{0,12})[ \t]{0,4}\r?\n|([A-Z_\\]{1,12})[ \t]{0,4}(?=[{\[]))")
 _line_begun = _compiled(r"[ \t]{0,4}[A-Z_\\]{0,12}[ \t]{0,4}\r?")
 _tool_line = re.compile(rf"[ \t]{{0,4}}({NAME})[ \t]{{0,4}}\r?\n")
-_tool_line_begun = re.compile(rf"[ \t]{{0,4}}({NAME})[ \t]{{0,4}}\r?")
+_tool_line_begun = re.compile(rf"[ \t]{{0,4}}({NAME}[.:/]?)[ \t]{{0,4}}\r?")
 _wrapping = _compiled(rf"[ \t]{{0,4}}([A-Z_\\]{{0,12}}){_SPACE}")
 
 
@@ -364,7 +367,7 @@ _code = re.compile(rf"\[?\s{{0,8}}(?:print\(\s{{0,8}})?({NAME}[.:/]?)(?:\s?(\()|
 _assigned = re.compile(r"\w{1,40} ?= ?")
 _assigned_begun = re.compile(r"\w{1,40} ?=? ?")
 _tool_element = re.compile(rf"<({NAME})(?=[\s/>])[^<>\n]{{0,400}}?(/?)>")
-_tool_element_begun = re.compile(rf"<(?:{NAME})?(?:[\s/][^<>\n]{{0,400}})?")
+_tool_element_begun = re.compile(rf"<(?:{NAME}[.:/]?)?(?:[\s/][^<>\n]{{0,400}})?")
 _loose = _compiled(r"<([a-z_]{0,9}calls?|tool_use)(?:[ \t][^<>\n]{0,64})?>")
 
 

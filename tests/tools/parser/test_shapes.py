@@ -149,6 +149,9 @@ SHAPES: dict[str, Shape] = {
     "[TOOL_REQUEST]": read(f"[TOOL_REQUEST]{PARIS}[END_TOOL_REQUEST]", "LM Studio's default format"),
     "python_tag": read(f"<|python_tag|>{PARIS}", "Llama 3.1"),
     "python_tag and code": read('<|python_tag|>get_weather(city="Paris", days=3)<|eom_id|>', "Llama 3.1", DAYS),
+    "python_tag and a method": read(
+        '<|python_tag|>get_weather.call(city="Paris", days=3)<|eom_id|>', "Llama 3.1", DAYS
+    ),
     "python_tag and parameters": read(
         f'<|python_tag|>{{"type": "function", "name": "get_weather", "parameters": {ARGUMENTS}}}<|eot_id|>', "Llama 3.1"
     ),
@@ -323,6 +326,12 @@ SHAPES: dict[str, Shape] = {
     "FunctionGemma": again(
         "<start_function_call>call:get_weather{city:<escape>Paris<escape>}<end_function_call>", "its own notation"
     ),
+    "a prefix and the name as a fence's language": again(f"{F}functions.get_weather\n{ARGUMENTS}\n{F}", "as above"),
+    "the name and a count as a fence's language": again(f"{F}get_weather:0\n{ARGUMENTS}\n{F}", "as above"),
+    "an element with a prefix": again(
+        "<functions.get_weather><city>Paris</city></functions.get_weather>", "nobody documents it"
+    ),
+    "a method of the tool, in a line of its own": again('get_weather.call(city="Paris")', "no mark around it"),
     "an invented result in a fence": again(
         f'{F}\n<tool_result name="get_weather">\nfine\n</tool_result>\n{F}', "as below"
     ),
