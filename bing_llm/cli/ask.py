@@ -21,7 +21,7 @@ from bing_llm.cli.status import Status, new_status, with_retries_shown
 from bing_llm.cli.streams import check_utf8, is_terminal, new_console, print_to_stderr
 from bing_llm.cli.view import JsonView, TextView, View, quota_line, source_lines, suggestion_lines
 from bing_llm.client import BingClient
-from bing_llm.errors import ConfigurationError, InvalidRequest
+from bing_llm.errors import ConfigurationError, RequestError
 from bing_llm.events import Reply
 from bing_llm.turn import TurnStream
 
@@ -72,7 +72,7 @@ def ask(beginning: Beginning, question: Question, *, json: bool, log: bool | Non
     asking = with_retries_shown(client, status)
     try:
         turn = next_turn(asking, beginning.past, material.prompt, context=material.context, images=images)
-    except InvalidRequest as exc:
+    except RequestError as exc:  # nothing was sent yet
         raise ConfigurationError(exc.message, hint=exc.hint) from exc
     view = JsonView(status) if json else TextView(status)
     with Loop() as loop:

@@ -128,7 +128,7 @@ def next_turn(
         images: Pictures that go with it.
 
     Raises:
-        InvalidRequest: It cannot be sent.
+        RequestError: It cannot be sent.
     """
     backend = client.backend
     whole = make_prompt(backend, prompt, past.context(context), images)

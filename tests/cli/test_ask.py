@@ -127,6 +127,7 @@ def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
         ([" "], b"", "The prompt is empty."),
         (["-"], b" ", "The prompt is empty."),
         (["-"], b"\xff", "What stdin holds is not UTF-8 text"),
+        (["x" * 4001], b"", "The prompt has 4,001 characters; bing-balanced takes at most 4,000."),
         (["Hi", "--image", "none.png"], b"", "The image 'none.png' cannot be read"),
         (["Hi", "--context", "none.txt"], b"", "The context file 'none.txt' cannot be read: No such file"),
         (["Hi", "--model", "gpt"], b"", "The model 'gpt' is not known; allowed: bing-creative"),
