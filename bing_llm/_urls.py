@@ -101,3 +101,8 @@ def _split(url: object) -> SplitResult | None:
     except ValueError:
         return None
     return parts
+
+
+def local_url(url: str) -> str:
+    """The URL by which this machine reaches a server: not every system connects to the address that means all."""
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bing_llm._urls import is_loopback
+from bing_llm._urls import is_loopback, local_url
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.loop import Loop
 from bing_llm.cli.streams import print_to_stderr
@@ -119,10 +119,7 @@ def _setup_lines(emulator: Emulator) -> list[str]:
 
     Made for a POSIX shell, and on Windows for PowerShell.
     """
-    url, rest, a2a = (
-        each.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")
-        for each in (emulator.url, emulator.workiq_url, emulator.a2a_url)
-    )
+    url, rest, a2a = map(local_url, (emulator.url, emulator.workiq_url, emulator.a2a_url))
     show = "Invoke-RestMethod" if _IS_WINDOWS else "curl -gs"  # -g: brackets of an IPv6 address are no pattern
     return [
         f"The emulator listens on {emulator.url} (Ctrl-C ends it). Paste into another shell:",

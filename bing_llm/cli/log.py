@@ -50,6 +50,7 @@ _SCHEMA = (
 )
 """The steps that make the database, the oldest first. Its `user_version` is how many of them were taken."""
 
+_MOST = 2**63 - 1  # SQLite's largest integer
 _LOCK_S = 2.0  # how long to wait for another process: each holds the lock for some milliseconds
 
 
@@ -166,7 +167,7 @@ def load(number: int | None = None) -> LoggedConversation | None:
         which = "(SELECT conversation FROM turns ORDER BY id DESC LIMIT 1)"
     rows = _read(
         f"SELECT * FROM turns WHERE conversation = {which} ORDER BY id",  # noqa: S608 - our own words
-        () if number is None else (number,),
+        () if number is None else (str(number),),  # as text: it may be over `_MOST`
     )
     return _conversation_of(rows) if rows else None
 
@@ -192,7 +193,7 @@ def list_conversations(count: int, containing: str = "") -> list[Summary]:
         JOIN turns AS last ON last.id = found.latest
         WHERE found.matched ORDER BY found.latest DESC LIMIT ?
         """,
-        (count,),
+        (min(count, _MOST),),
         containing=containing.casefold(),
     )
     return [Summary(**dict(row)) for row in rows]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from bing_llm._urls import is_loopback, local_url
 from bing_llm.cli.errors import ExitCode, print_error
 from bing_llm.cli.loop import Loop
 from bing_llm.cli.options import NewClient
@@ -50,7 +51,7 @@ def read_key(file: Path | None) -> str | None:
     if not key:
         raise ConfigurationError(f"The key file {str(file)!r} is empty.", hint="Write the key into it.")
     if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
-        print_error(f"Other users of this machine can read the key file {str(file)!r}. Run chmod 600 on it")
+        print_error(f"Other users of this machine can read the key file {str(file)!r}. Run chmod 600 on it.")
     return key
 
 
@@ -104,7 +105,9 @@ def serve(
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
         async with client, server:
             print(f"The server listens on {server.url} (Ctrl-C ends it).")
-            print(f"For clients: base_url={server.url}, model={client.model}", flush=True)
+            print(f"For clients: base_url={local_url(server.url)}, model={client.model}", flush=True)
+            if not is_loopback(host):
+                print_error("It speaks plain http: for callers on other machines, put a proxy with TLS before it.")
             await server.run()
 
     with Loop() as loop, suppress(KeyboardInterrupt):

@@ -59,7 +59,7 @@ def test_conversations_are_found_by_number() -> None:
         found = load(number)
         assert found is not None
         assert [each.prompt for each in found.past.exchanges] == ["one", "three"]
-    assert load(99) is None
+    assert load(99) is load(-1) is load(10**30) is None
 
 
 def test_they_are_listed_from_the_latest_on() -> None:
@@ -67,7 +67,7 @@ def test_they_are_listed_from_the_latest_on() -> None:
     first = add(None, "one", Reply(text="1"))
     add(None, "two", Reply(text="2"))
     add(first, "three", Reply(text="3"))
-    assert [(each.prompt, each.turns) for each in list_conversations(9)] == [("one", 2), ("two", 1)]
+    assert [(each.prompt, each.turns) for each in list_conversations(10**30)] == [("one", 2), ("two", 1)]
     assert [each.prompt for each in list_conversations(1)] == ["one"]
 
 

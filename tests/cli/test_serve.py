@@ -52,6 +52,17 @@ def test_it_says_where_it_is_and_runs_until_ctrl_c(command: Command) -> None:
     assert done.err == "bing-llm: Running answers end, new requests get 503. A second signal ends at once.\n"
 
 
+@pytest.mark.usefixtures("interrupted", "service")
+def test_on_all_addresses_it_names_one_that_clients_can_use(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says that the key and all texts go unencrypted."""
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    done = command("serve", "--port", "0", "--host", "0.0.0.0")  # noqa: S104 - what the test is about
+    assert done.code == 0
+    assert re.search(r"^For clients: base_url=http://127\.0\.0\.1:\d+/v1, model=bing-balanced$", done.out, re.MULTILINE)
+    assert "It speaks plain http" in done.err
+    assert KEY not in done.out + done.err
+
+
 def test_a_service_must_be_chosen(command: Command) -> None:
     """As for each command."""
     done = command("serve", "--port", "0")
