@@ -148,6 +148,7 @@ def process(service: Emulator, tmp_path: Path) -> Iterator[subprocess.Popen[str]
     """The command in a process of its own, with a key."""
     file = tmp_path / "key"
     file.write_text(KEY, encoding="utf-8")
+    file.chmod(0o600)
     env = {**ENVIRONMENT, "BING_LLM_BACKEND": "chathub", "BING_LLM_ENDPOINT": service.url}
     child = subprocess.Popen(
         [*START, "serve", "--port", "0", "--key-file", str(file)],

@@ -7,7 +7,7 @@ import pytest
 from bing_llm.cli.session import Exchange, Past, Session, next_turn
 from bing_llm.client import BingClient
 from bing_llm.emulator import Emulator, Scripted
-from bing_llm.errors import InvalidRequest
+from bing_llm.errors import PromptTooLong
 from bing_llm.events import Reply
 from bing_llm.turn import TurnStream
 
@@ -122,6 +122,6 @@ async def test_a_conversation_that_is_gone_is_sent_again(bing_emulator: Emulator
 async def test_what_cannot_be_sent_is_refused_at_once(bing_emulator: Emulator) -> None:
     """As by the client itself."""
     async with BingClient(endpoint=bing_emulator.url) as client:
-        with pytest.raises(InvalidRequest, match="at most 4,000"):
+        with pytest.raises(PromptTooLong, match="at most 4,000"):
             next_turn(client, PAST, "x" * 4001)
         assert (await TurnStream(next_turn(client, Past(), "Hi")).reply()).text
