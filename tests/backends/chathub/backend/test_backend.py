@@ -262,12 +262,12 @@ def test_a_prompt_is_checked_before_anything_is_sent() -> None:
     backend = backend_of(ChatHub())
     image = Image(PIXELS)
     backend.check_prompt(Prompt("Hi", "x" * 100_000, (image,)))
-    for prompt, says in [
-        (Prompt(" \n"), "The prompt is empty"),
-        (Prompt("x" * 4001), "4,001 characters; bing-balanced takes at most 4,000"),
-        (Prompt("Hi", images=(image, image)), "has 2 images; a ChatHub message takes one"),
+    for prompt, kind, says in [
+        (Prompt(" \n"), errors.InvalidRequest, "The prompt is empty"),
+        (Prompt("x" * 4001), errors.PromptTooLong, "4,001 characters; bing-balanced takes at most 4,000"),
+        (Prompt("Hi", images=(image, image)), errors.InvalidRequest, "has 2 images; a ChatHub message takes one"),
     ]:
-        with pytest.raises(errors.InvalidRequest, match=says):
+        with pytest.raises(kind, match=says):
             backend.check_prompt(prompt)
 
 
