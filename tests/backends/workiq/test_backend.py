@@ -429,7 +429,7 @@ async def test_what_the_service_does_not_offer_is_refused() -> None:
         image = Image(b"\x89PNG\r\n\x1a\n" + b"0" * 64)
         with pytest.raises(errors.InvalidRequest, match="takes text alone"):
             backend.check_prompt(Prompt("Ask", images=(image,)))
-        with pytest.raises(errors.InvalidRequest, match="at most 16,000"):
+        with pytest.raises(errors.PromptTooLong, match="at most 16,000"):
             backend.check_prompt(Prompt("x" * 16_001))
         backend.check_prompt(Prompt("x" * backend.prompt_limit))
         assert server.requests == []
