@@ -34,7 +34,7 @@ TURNS = [
     call("add", a=2, b=3),  # of the subagent
     ["It is 5."],
     call("read_file", file_path="/notes.md"),
-    call("Report", title="Sum", pages="five"),  # the agent sends back what is wrong
+    call("Report", title="Sum", pages="five"),  # the model is asked again within its turn
     call("Report", title="Sum", pages=5),
 ]
 
