@@ -114,6 +114,7 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)  # a shell without job control lets what it puts aside ignore it
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python starts; subprocess gives children the default
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         # Under nohup the run itself goes on after a hang-up. A handler does so too, and no child inherits it.

@@ -205,10 +205,11 @@ async def test_progress_comes_while_the_model_says_nothing() -> None:
 
 async def test_leaving_early_lets_the_model_go() -> None:
     """The connection is closed although the model has not said anything yet."""
-    gone = asyncio.Event()
+    begun, gone = asyncio.Event(), asyncio.Event()
 
     class Endless(Model):
         async def complete(self, request: web.Request) -> web.StreamResponse:  # noqa: ARG002 - it only waits
+            begun.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -218,4 +219,5 @@ async def test_leaving_early_lets_the_model_go() -> None:
     async with serving(Endless()) as url:
         async with aclosing(impatient(url).answer(Question(text="?"))) as found:
             assert isinstance(await anext(found), ev.Progress)
+            await begun.wait()
         await gone.wait()
