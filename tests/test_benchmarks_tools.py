@@ -93,6 +93,7 @@ def test_each_kind_of_task_has_a_row(
     assert len(server.asked) == asked
 
 
+@pytest.mark.system  # it lets a dozen agents run up to their limit
 def test_an_agent_that_calls_for_ever_did_not_end(
     model: tuple[Model, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
