@@ -10,7 +10,8 @@ import pytest
 from llama_index.core.agent.workflow import FunctionAgent
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, TextBlock
 from llama_index.core.prompts import ChatPromptTemplate, PromptTemplate
-from pydantic import BaseModel, Field, RootModel
+from llama_index.core.types import PydanticProgramMode
+from pydantic import BaseModel, Field, RootModel, field_validator
 
 from bing_llm import events as ev
 from bing_llm.errors import ContentFiltered
@@ -82,6 +83,35 @@ async def test_what_does_not_fit_is_asked_for_once_more(first: str, way: str) ->
     assert again.context is None
     if first is UNFIT:
         assert "people" in again.text.splitlines()[0]
+
+
+class Capital(BaseModel):
+    """A city whose name a validator checks, which no schema says."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_capital(cls, name: str) -> str:
+        if name != "Paris":
+            raise ValueError("it is no capital")
+        return name
+
+
+@pytest.mark.parametrize("mode", [PydanticProgramMode.DEFAULT, PydanticProgramMode.FUNCTION])
+@pytest.mark.parametrize("way", WAYS)
+async def test_what_only_a_validator_refuses_is_asked_for_once_more(way: str, mode: PydanticProgramMode) -> None:
+    """It fits the schema, so only the class can say what is wrong; a second such answer is an error."""
+    wrong, right = '{"name": "Lyon"}', '{"name": "Paris"}'
+    if mode is PydanticProgramMode.FUNCTION:
+        wrong, right = (f'{{"name": "Capital", "arguments": {arguments}}}' for arguments in (wrong, right))
+    backend = FakeBackend(turn(wrong), turn(right), turn(wrong), turn(wrong))
+    llm = llm_of(backend, pydantic_program_mode=mode)
+    assert await last_of(llm, way, output_cls=Capital) == Capital(name="Paris")
+    assert "it is no capital" in backend.prompts[1].text
+    with pytest.raises(ValueError, match=r"it is no capital.*asked once more"):
+        await objects_of(llm, way, output_cls=Capital)
+    assert len(backend.prompts) == 4
 
 
 @pytest.mark.parametrize("way", WAYS)
