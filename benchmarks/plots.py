@@ -95,30 +95,28 @@ def crowd(result: Result) -> Any:
 def frames(result: Result) -> Any:
     """CPU time of a frame in each form, in that of a bare loop."""
     rows = result.tables[0].rows
-    chart = pygal.HorizontalBar(
-        title="CPU time of a frame, in that of aiohttp alone, which parses nothing",
-        show_legend=False,
-        print_values=True,
-        value_formatter=_number,
-        **{**_OPTIONS, "height": 80 + 30 * len(rows)},
-    )
-    chart.x_labels = [row[0] for row in reversed(rows)]
-    chart.add("times", [float(row[3]) for row in reversed(rows)])
-    return chart
+    title = "CPU time of a frame, in that of aiohttp alone, which parses nothing"
+    return _bars(title, "times", {row[0]: float(row[3]) for row in rows}, height=80 + 30 * len(rows))
 
 
 def warm(result: Result) -> Any:
     """Round trips to the first text."""
     rows = result.tables[0].rows[1:]
+    title = "Round trips from the prompt to the first text"
+    return _bars(title, "round trips", {row[0]: float(row[2]) for row in rows}, height=90 + 40 * len(rows))
+
+
+def _bars(title: str, unit: str, values: dict[str, float], *, height: int) -> Any:
+    """A bar for each value, the first one on top."""
     chart = pygal.HorizontalBar(
-        title="Round trips from the prompt to the first text",
+        title=title,
         show_legend=False,
         print_values=True,
         value_formatter=_number,
-        **{**_OPTIONS, "height": 90 + 40 * len(rows)},
+        **{**_OPTIONS, "height": height},
     )
-    chart.x_labels = [row[0] for row in reversed(rows)]
-    chart.add("round trips", [float(row[2]) for row in reversed(rows)])
+    chart.x_labels = list(reversed(values))
+    chart.add(unit, list(reversed(values.values())))
     return chart
 
 
@@ -142,7 +140,7 @@ def draw(name: str, results: Mapping[str, Result]) -> str:
     """A plot as SVG.
 
     Raises:
-        KeyError: There are no results of its benchmark.
+        KeyError: Its benchmark has no saved results.
     """
     benchmark, plot = PLOTS[name]
     chart = plot(results[benchmark])

@@ -41,7 +41,7 @@ def load(file: Path = FILE) -> dict[str, Result]:
 
 
 def save(name: str, tables: Sequence[Table], file: Path = FILE) -> None:
-    """Put the tables of a benchmark in the place of those that it reported before."""
+    """Save the tables of a benchmark, replacing those of its last run."""
     results = {**load(file), name: Result(machine(), tables)}
     text = msgspec.json.format(msgspec.json.encode(results, order="sorted"), indent=1)
     file.write_bytes(text + b"\n")

@@ -59,6 +59,13 @@ _Continue: TypeAlias = Annotated[
 _Conversation: TypeAlias = Annotated[
     int | None, typer.Option(metavar="NUMBER", help="Go on with this conversation. `bing-llm logs` lists them.")
 ]
+_Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")]
+_AllowedHosts: TypeAlias = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated.")
+]
+_AllowedOrigins: TypeAlias = Annotated[
+    list[str] | None, typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated.")
+]
 _Log: TypeAlias = Annotated[
     bool | None,
     typer.Option(
@@ -72,8 +79,7 @@ def ask(
     prompt: Annotated[
         str | None,
         typer.Argument(
-            help="What to ask. What is piped in goes before it, and is the prompt where there is no other; - stands "
-            "for it."
+            help="What to ask. Piped input goes before it, or is the prompt if you give none; - stands for the input."
         ),
     ] = None,
     *,
@@ -250,7 +256,7 @@ def agents(
 def emulator(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8765,
+    port: _Port = 8765,
     script: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What it answers and what goes wrong: YAML or JSON; see docs/emulator.md."),
@@ -267,14 +273,8 @@ def emulator(
         ),
     ] = None,
     upstream_model: Annotated[str | None, typer.Option(metavar="NAME", help="The model there.")] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
-    ] = None,
+    allow_host: _AllowedHosts = None,
+    allow_origin: _AllowedOrigins = None,
 ) -> ExitCode:
     """Run the emulator as a server, until Ctrl-C.
 
@@ -304,7 +304,7 @@ def serve(
     host: Annotated[str, typer.Option(help="The address to listen on. Beyond loopback, a key is required.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes a free one.")] = 8080,
+    port: _Port = 8080,
     key_file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="The file with the key that callers send. Default: BING_LLM_SERVE_KEY."),
@@ -320,14 +320,8 @@ def serve(
     any_model: Annotated[
         bool, typer.Option("--any-model", help="Answer unknown models with that of the client, instead of 404.")
     ] = False,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="Another name by which it may be reached; may be repeated."),
-    ] = None,
-    allow_origin: Annotated[
-        list[str] | None,
-        typer.Option(metavar="ORIGIN", help="The origin of a web page that may use it; may be repeated."),
-    ] = None,
+    allow_host: _AllowedHosts = None,
+    allow_origin: _AllowedOrigins = None,
     new_client: NewClient,
 ) -> ExitCode:
     """Run a server with OpenAI's API over the service, until SIGTERM or Ctrl-C.

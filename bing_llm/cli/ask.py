@@ -119,7 +119,7 @@ def _read(question: Question, limit: int) -> _Material:
         limit: The longest prompt that the service takes, in characters.
 
     Raises:
-        ConfigurationError: There is no prompt, or a part of it is not text.
+        ConfigurationError: The prompt is missing, or part of it is not UTF-8 text.
     """
     context = "" if question.context is None else _read_file(question.context)
     if question.prompt == "-":

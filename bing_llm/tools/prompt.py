@@ -141,7 +141,8 @@ class FencedJson:
             "You can write several blocks to make several calls." if toolbox.parallel else "Write at most one call."
         )
         rules = f"{number} Then stop, and I will give you the result. {self._choice(toolbox, json_format)}"
-        schema = "" if json_format is None else _schema_of(json_format)
+        wanted_schema = None if json_format is None else json_format.schema
+        schema = "" if wanted_schema is None else _schema_listing(compact(wanted_schema))
         prefix = "\n\n".join(filter(None, (_TOOLS, listing, _FORM, rules, schema)))
         if toolbox.must_call:
             wanted = f"(Reply with only a call{f' of {toolbox.only}' if toolbox.only else ''}.)"
@@ -161,9 +162,9 @@ class FencedJson:
     def _of_format(self, json_format: JsonFormat) -> Instructions:
         if json_format.schema is None:
             return Instructions("", _ANY_JSON, _ANY_JSON, _ANY_JSON)
-        kind = _KINDS.get(str(compact(json_format.schema).get("type", "object")), "value")
-        wanted = _JSON.format(kind=kind)
-        return Instructions(_schema_of(json_format), wanted, wanted, wanted)
+        schema = compact(json_format.schema)
+        wanted = _JSON.format(kind=_KINDS.get(str(schema.get("type", "object")), "value"))
+        return Instructions(_schema_listing(schema), wanted, wanted, wanted)
 
 
 DEFAULT_PROMPT: Final[ToolPrompt] = FencedJson()
@@ -275,8 +276,8 @@ def _render_once(binding: _Binding) -> Instructions:
     return binding.render()
 
 
-def _schema_of(json_format: JsonFormat) -> str:
-    return "" if json_format.schema is None else f"{_SCHEMA}\n{json_line(compact(json_format.schema))}"
+def _schema_listing(schema: JsonObject) -> str:
+    return f"{_SCHEMA}\n{json_line(schema)}"
 
 
 def render_history_call(name: str, arguments: object, tool_prompt: ToolPrompt = DEFAULT_PROMPT) -> str:

@@ -120,6 +120,13 @@ def test_without_configuration_it_says_what_is_needed(command: Command) -> None:
     assert NOT_CONFIGURED.count("\n") == 4
 
 
+def assert_usage_error(done: Outcome, line: str) -> None:
+    """One line on stderr that begins like this, and exit code 2."""
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"bing-llm: {line}")
+    assert done.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "line"),
     [
@@ -138,10 +145,7 @@ def test_what_cannot_be_sent_is_a_usage_error(
     command: Command, service: Emulator, arguments: list[str], stdin: bytes, line: str
 ) -> None:
     """A question that cannot be sent is one line on stderr and exit code 2, and nothing is sent."""
-    done = command("ask", *arguments, stdin=stdin)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"bing-llm: {line}")
-    assert done.err.count("\n") == 1
+    assert_usage_error(command("ask", *arguments, stdin=stdin), line)
     assert not service.requests
 
 
@@ -201,10 +205,7 @@ def test_what_cannot_be_read_of_stdin_is_an_error(
     command: Command, service: Emulator, arguments: list[str], stdin: bytes, line: str
 ) -> None:
     """It is one line on stderr and exit code 2, and nothing is sent."""
-    done = command("ask", *arguments, stdin=stdin)
-    assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"bing-llm: {line}")
-    assert done.err.count("\n") == 1
+    assert_usage_error(command("ask", *arguments, stdin=stdin), line)
     assert not service.requests
 
 

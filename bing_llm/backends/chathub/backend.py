@@ -259,7 +259,7 @@ class ChatHubBackend:
 
 
 def _random_uuid() -> str:
-    """As `str(uuid.uuid4())`, which takes three times as long."""
+    """A random UUID, in a third of the time that `str(uuid.uuid4())` takes."""
     digits = os.urandom(16).hex()
     variant = "89ab"[int(digits[16], 16) % 4]
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"

@@ -193,7 +193,7 @@ class TaskChannel:
         """Choose the next call; the seconds to wait before it.
 
         Raises:
-            ConnectionLost: There is no way left: the first loss.
+            ConnectionLost: The turn cannot be resumed. This is the error of the first loss.
             TimedOut: The task runs, but shows nothing new for too long, or the turn has no time left.
         """
         lost = self._lost = self._lost or failure

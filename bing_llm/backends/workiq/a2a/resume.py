@@ -54,7 +54,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return max(min(seconds, remaining / 2), _FIRST_POLL)
 
     def after(self, outcome: Outcome) -> Step | None:
-        """The call that follows this one; None if there is no way left."""
+        """The call that follows this one; None if nothing else can be tried."""
         match outcome:
             case "runs":
                 going_on = Step(method=self.method, results=self.results + 1)
